@@ -1,0 +1,37 @@
+"""tfvid: what did the video model look at, and when?
+
+The names a user types. Everything is imported on first use, so ``import tfvid`` costs nothing and a
+process that only decodes video never loads TensorFlow.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "read_clip": "tfvid.data.video",
+    "load_dataset": "tfvid.data.pipeline",
+    "I3D": "tfvid.models.i3d",
+    "ConvLSTM": "tfvid.models.conv_lstm",
+    "load_model": "tfvid.models.loading",
+    "TemporalMask": "tfvid.explain.temporal_mask",
+    "GradCAM": "tfvid.explain.grad_cam",
+    "explainer": "tfvid.explain",
+    "freeze": "tfvid.perturb.temporal",
+    "reverse": "tfvid.perturb.temporal",
+}
+_MODULES = ("data", "errors", "explain", "metrics", "models", "perturb", "report", "results")
+
+__all__ = [*_HOME, *_MODULES]
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    if name in _MODULES:
+        return import_module(f"tfvid.{name}")
+    raise AttributeError(f"module 'tfvid' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,1 @@
+"""What each script does: parse, call, write."""

@@ -1,0 +1,53 @@
+"""Errors a user can act on: one line that says what was expected, what came, and where."""
+
+import difflib
+import sys
+from collections.abc import Iterable
+
+
+class TfvidError(ValueError):
+    """Something the caller gave is wrong; the message is one line that names it."""
+
+
+class ConfigError(TfvidError):
+    """A config key or value that is not valid."""
+
+
+class DataError(TfvidError):
+    """A file or record that is not what it claims to be; the message names the file."""
+
+
+class VideoError(DataError):
+    """A video that cannot be decoded.
+
+    Attributes:
+      path: the file.
+      reason: why, without the path, fit for counting and listing.
+    """
+
+    def __init__(self, path, reason: str):
+        super().__init__(f"{path}: {reason}")
+        self.path = str(path)
+        self.reason = reason
+
+
+class ModelError(TfvidError):
+    """A model, layer or checkpoint that does not fit what is asked of it."""
+
+
+def unknown(kind: str, name, valid: Iterable[str]) -> str:
+    """``unknown optimizer 'adm'; did you mean 'adam'? valid: adam, sgd``."""
+    valid = [str(v) for v in valid]
+    near = difflib.get_close_matches(str(name), valid, n=1)
+    hint = f" did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {str(name)!r};{hint} valid: {', '.join(valid)}"
+
+
+def command(main):
+    """Runs a command's ``main(argv) -> None``; an error becomes one line on stderr and exit code 1."""
+    try:
+        main(sys.argv[1:])
+    except (TfvidError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

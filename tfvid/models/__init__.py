@@ -1,0 +1,5 @@
+"""Video classifiers by name. Each is a function that returns a functional Keras model: clips to logits."""
+
+from tfvid.registry import Registry
+
+MODELS = Registry("model", {"i3d": "tfvid.models.i3d:I3D", "conv_lstm": "tfvid.models.conv_lstm:ConvLSTM"})

@@ -1,0 +1,109 @@
+"""I3D: Inception-v1 inflated to three dimensions.
+
+Carreira & Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017, with the temporal strides of Mänttäri et
+al., ACCV 2020, section 4.2: the first two time strides of the original are 1, so that ``Mixed_5c``, the layer
+Grad-CAM explains, keeps T/2 time steps. Layers carry the published endpoint names (with ``.`` for ``/``, which
+Keras 3 does not allow), so that weights map by name.
+"""
+
+import keras
+from keras import layers
+
+from tfvid.errors import ModelError
+
+# Filters of each Inception module: branch 0 (1x1), branch 1 (1x1, 3x3), branch 2 (1x1, 3x3), branch 3 (pool, 1x1).
+MODULES = {
+    "Mixed_3b": (64, 96, 128, 16, 32, 32),
+    "Mixed_3c": (128, 128, 192, 32, 96, 64),
+    "Mixed_4b": (192, 96, 208, 16, 48, 64),
+    "Mixed_4c": (160, 112, 224, 24, 64, 64),
+    "Mixed_4d": (128, 128, 256, 24, 64, 64),
+    "Mixed_4e": (112, 144, 288, 32, 64, 64),
+    "Mixed_4f": (256, 160, 320, 32, 128, 128),
+    "Mixed_5b": (256, 160, 320, 32, 128, 128),
+    "Mixed_5c": (384, 192, 384, 48, 128, 128),
+}
+
+
+def I3D(
+    num_classes: int,
+    num_frames: int | None = 16,
+    size: tuple[int | None, int | None] = (224, 224),
+    *,
+    dropout: float = 0.5,
+    width: float = 1.0,
+    depth: int = 9,
+    temporal_strides: tuple[int, int, int] = (1, 1, 2),
+    synchronized: bool = False,
+    dtype=None,
+    name: str = "i3d",
+) -> keras.Model:
+    """Builds I3D.
+
+    With the defaults and 174 classes it has 12,465,614 trainable parameters.
+
+    Args:
+      num_classes: number of classes, K.
+      num_frames: frames a clip, T; None for any.
+      size: frame height and width, (H, W); None for any.
+      dropout: rate before the classifier, in [0, 1).
+      width: factor on every filter count; 1 is the paper's.
+      depth: number of Inception modules, 1 to 9. Fewer also leave out the poolings that follow, so that the
+        last feature map is larger: 9 gives H/32, 7 gives H/16, 2 gives H/8.
+      temporal_strides: time strides of ``Conv3d_1a_7x7``, ``MaxPool3d_4a_3x3`` and ``MaxPool3d_5a_2x2``:
+        (1, 1, 2) is the paper's, (2, 2, 2) the original's.
+      synchronized: batch norm over all replicas; set it under a `tf.distribute` strategy only.
+      dtype: Keras dtype policy of the layers, e.g. "mixed_bfloat16"; None for the global one. Logits are
+        always float32.
+
+    Returns:
+      A functional model from float32 clips `(B, T, H, W, 3)` in [0, 1] to logits `(B, K)`.
+
+    Raises:
+      ModelError: `depth` out of range.
+    """
+    if not 1 <= depth <= len(MODULES):
+        raise ModelError(f"I3D depth must be 1 to {len(MODULES)} Inception modules, got {depth}")
+    options = {"dtype": dtype}
+
+    def unit(x, filters, kernel, name, strides=1):
+        """Convolution without bias, batch norm, ReLU (``Unit3D`` of the published code)."""
+        filters = max(4, int(filters * width + 0.5))
+        x = layers.Conv3D(filters, kernel, strides, "same", use_bias=False, name=f"{name}.conv_3d", **options)(x)
+        x = layers.BatchNormalization(
+            epsilon=1e-3, synchronized=synchronized, name=f"{name}.batch_norm", **options
+        )(x)
+        return layers.ReLU(name=name, **options)(x)
+
+    def pool(x, window, strides, name):
+        return layers.MaxPooling3D(window, strides, "same", name=name, **options)(x)
+
+    def inception(x, name):
+        b0, b1a, b1b, b2a, b2b, b3 = MODULES[name]
+        branches = [
+            unit(x, b0, 1, f"{name}.Branch_0.Conv3d_0a_1x1"),
+            unit(unit(x, b1a, 1, f"{name}.Branch_1.Conv3d_0a_1x1"), b1b, 3, f"{name}.Branch_1.Conv3d_0b_3x3"),
+            unit(unit(x, b2a, 1, f"{name}.Branch_2.Conv3d_0a_1x1"), b2b, 3, f"{name}.Branch_2.Conv3d_0b_3x3"),
+            unit(pool(x, 3, 1, f"{name}.Branch_3.MaxPool3d_0a_3x3"), b3, 1, f"{name}.Branch_3.Conv3d_0b_1x1"),
+        ]
+        return layers.Concatenate(name=name, **options)(branches)
+
+    first, fourth, fifth = temporal_strides
+    before = {
+        "Mixed_3b": lambda x: pool(x, (1, 3, 3), (1, 2, 2), "MaxPool3d_3a_3x3"),
+        "Mixed_4b": lambda x: pool(x, 3, (fourth, 2, 2), "MaxPool3d_4a_3x3"),
+        "Mixed_5b": lambda x: pool(x, (fifth, 2, 2), (fifth, 2, 2), "MaxPool3d_5a_2x2"),
+    }
+
+    clips = keras.Input((num_frames, *size, 3), name="clips")
+    x = layers.Rescaling(2.0, -1.0, name="to_signed", **options)(clips)
+    x = unit(x, 64, 7, "Conv3d_1a_7x7", (first, 2, 2))
+    x = pool(x, (1, 3, 3), (1, 2, 2), "MaxPool3d_2a_3x3")
+    x = unit(x, 64, 1, "Conv3d_2b_1x1")
+    x = unit(x, 192, 3, "Conv3d_2c_3x3")
+    for module in list(MODULES)[:depth]:
+        x = inception(before.get(module, lambda x: x)(x), module)
+    x = layers.GlobalAveragePooling3D(name="Logits.AvgPool3d", **options)(x)
+    x = layers.Dropout(dropout, name="Logits.Dropout", **options)(x)
+    logits = layers.Dense(num_classes, dtype="float32", name="Logits.Conv3d_0c_1x1")(x)
+    return keras.Model(clips, logits, name=name)

@@ -1,0 +1,1 @@
+"""Changing clips: what a mask does to the frames."""

@@ -1,0 +1,1 @@
+"""What a person looks at: films, sheets and the page."""
