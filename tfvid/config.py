@@ -1,0 +1,308 @@
+"""One run, one tree of frozen dataclasses, from a YAML file and ``key=value`` overrides.
+
+    config = load("configs/i3d_ssv2.yaml", ["data.root=/data/ssv2", "train.epochs=2"])
+
+Values are checked where they come in: an unknown key is refused with the nearest valid one, a wrong type or
+range in one line that names the file and the key. This module imports neither TensorFlow nor Keras.
+"""
+
+import dataclasses
+import re
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from tfvid.errors import ConfigError, unknown
+
+
+def _require(condition: bool, key: str, expected: str, value):
+    if not condition:
+        raise ConfigError(f"{key} must be {expected}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Changes made to training clips, the same for all frames of a clip.
+
+    Attributes:
+      min_scale: a random crop keeps this share of the height and width at least, in (0, 1]; 1 is no crop.
+      flip: mirror half of the clips. Refused for a dataset that does not declare which labels a mirror swaps.
+    """
+
+    min_scale: float = 0.8
+    flip: bool = False
+
+    def __post_init__(self):
+        _require(0 < self.min_scale <= 1, "data.augment.min_scale", "in (0, 1]", self.min_scale)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where clips come from, and how they are made into batches.
+
+    Attributes:
+      dataset: a name in `tfvid.data.DATASETS`, or ``"my_file.py:MyDataset"``.
+      root: the dataset's folder; None for a generated one.
+      records: a folder of shards written by ``scripts/prepare.py``, read instead of the videos.
+      options: further keyword arguments of the dataset.
+      num_frames: frames a clip, T.
+      size: frame (H, W) in pixels.
+      batch_size: clips a step.
+      workers: clips decoded at once; None for one a processor core.
+      seed: of data order and augmentation.
+      augment: applied to training clips only.
+      max_bad_share: the run stops when more than this share of clips cannot be read.
+      time_limit: seconds one file may take to decode.
+    """
+
+    dataset: str = "shapes"
+    root: str | None = None
+    records: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    num_frames: int = 16
+    size: tuple[int, int] = (224, 224)
+    batch_size: int = 8
+    workers: int | None = None
+    seed: int = 0
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    max_bad_share: float = 0.1
+    time_limit: float = 60.0
+
+    def __post_init__(self):
+        _require(self.num_frames >= 1, "data.num_frames", "1 or more", self.num_frames)
+        _require(min(self.size) >= 1, "data.size", "[height, width] of 1 pixel or more", self.size)
+        _require(self.batch_size >= 1, "data.batch_size", "1 or more", self.batch_size)
+        _require(self.workers is None or self.workers >= 1, "data.workers", "1 or more", self.workers)
+        _require(0 <= self.max_bad_share <= 1, "data.max_bad_share", "in [0, 1]", self.max_bad_share)
+        _require(self.time_limit > 0, "data.time_limit", "above 0 seconds", self.time_limit)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The classifier.
+
+    Attributes:
+      name: a name in `tfvid.models.MODELS`, or ``"my_file.py:MyModel"``.
+      options: further keyword arguments of the model (dropout, width, depth, blocks, ...).
+      weights: start from these instead of random weights: a ``.keras`` file of the same model, or the prefix
+        of a DeepMind Kinetics I3D checkpoint (``.../model.ckpt``).
+    """
+
+    name: str = "i3d"
+    options: dict[str, Any] = field(default_factory=dict)
+    weights: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the classifier is trained.
+
+    Attributes:
+      split: the dataset's split that is trained on.
+      validation_split: the split measured after each epoch; it decides halvings and the best epoch.
+      epochs: passes over `split`.
+      optimizer: "adam" or "sgd".
+      learning_rate: at the start (after the warm-up).
+      momentum: of "sgd".
+      weight_decay: L2, added to the gradient (not decoupled), on all kernels; not on biases and batch norm.
+      schedule: "constant"; "plateau": halved after `plateau_patience` epochs without a better validation
+        accuracy, down to `min_learning_rate`; "cosine": down to `min_learning_rate` over the run, by step.
+      warmup_epochs: the rate grows linearly from 0 over this many epochs ("cosine" only).
+      plateau_patience: epochs.
+      min_learning_rate: no schedule goes below it.
+      mixed_precision: true is mixed bfloat16; "auto" uses it where the processor or GPU computes in it.
+      keep: which epoch's weights become the run's model: "best" (validation top-1) or "last". Choose "last"
+        where the validation split is also the test set.
+      deterministic: the same bits in every run, at some cost in speed. It switches TensorFlow's
+        op determinism on for the whole process.
+    """
+
+    split: str = "train"
+    validation_split: str = "validation"
+    epochs: int = 10
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = 1e-3
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "plateau", "cosine"] = "constant"
+    warmup_epochs: float = 0.0
+    plateau_patience: int = 2
+    min_learning_rate: float = 1e-8
+    mixed_precision: Literal["auto", True, False] = "auto"
+    keep: Literal["best", "last"] = "best"
+    deterministic: bool = False
+
+    def __post_init__(self):
+        _require(self.epochs >= 1, "train.epochs", "1 or more", self.epochs)
+        _require(self.learning_rate > 0, "train.learning_rate", "above 0", self.learning_rate)
+        _require(0 <= self.momentum < 1, "train.momentum", "in [0, 1)", self.momentum)
+        _require(self.momentum == 0 or self.optimizer == "sgd", "train.momentum", "0 unless sgd", self.momentum)
+        _require(self.weight_decay >= 0, "train.weight_decay", "0 or more", self.weight_decay)
+        _require(self.warmup_epochs >= 0, "train.warmup_epochs", "0 or more", self.warmup_epochs)
+        _require(
+            self.warmup_epochs == 0 or self.schedule == "cosine",
+            "train.warmup_epochs",
+            "0 unless schedule is cosine",
+            self.warmup_epochs,
+        )
+        _require(self.plateau_patience >= 1, "train.plateau_patience", "1 or more", self.plateau_patience)
+        _require(
+            0 <= self.min_learning_rate <= self.learning_rate,
+            "train.min_learning_rate",
+            "in [0, learning_rate]",
+            self.min_learning_rate,
+        )
+
+
+@dataclass(frozen=True)
+class ExplainConfig:
+    """What ``scripts/explain.py`` passes to each explainer, as its keyword arguments.
+
+    Attributes:
+      mask: options of `tfvid.TemporalMask`, e.g. the paper's weights of length and variation.
+      grad_cam: options of `tfvid.GradCAM`.
+    """
+
+    mask: dict[str, Any] = field(default_factory=dict)
+    grad_cam: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run: ``runs/<name>/`` and ``saved_models/<name>/``.
+
+    Attributes:
+      name: letters, digits, ``_``, ``-`` and ``.``; the file's own name where it is not given.
+      seed: of initial weights and dropout.
+    """
+
+    name: str = "run"
+    seed: int = 0
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    explain: ExplainConfig = field(default_factory=ExplainConfig)
+
+    def __post_init__(self):
+        _require(bool(re.fullmatch(r"\w[\w.-]*", self.name)), "name", "letters, digits, '_', '-' and '.'", self.name)
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Reads a run's configuration.
+
+    Args:
+      path: a YAML file; a run's own ``config.yaml`` too.
+      overrides: ``"train.epochs=3"``: a dotted key and a YAML value, stronger than the file.
+
+    Raises:
+      ConfigError: one line that names the file (or the override) and the key; for an unknown key the
+        nearest valid one.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot read the configuration ({error})") from error
+    values = _parse(text, str(path))
+    if values is None:
+        values = {}
+    if isinstance(values, dict):
+        values = {"name": path.stem} | values
+        for override in overrides:
+            key, equals, value = override.partition("=")
+            _require(bool(equals and key), "an override", "key=value, e.g. train.epochs=3", override)
+            values = _replace(values, key.split("."), _parse(value, override), override)
+    return from_dict(values, " ".join([str(path), *overrides]))
+
+
+def from_dict(values: dict, source: str = "configuration") -> RunConfig:
+    """Builds a `RunConfig` from nested dicts; `source` is what error messages name."""
+    try:
+        return _build(RunConfig, values, "")
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from error
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The resolved configuration, every value spelt out; `load` reads it back to an equal one."""
+    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which ``1e-3`` is a number (YAML 1.2), and a repeated key an error rather than a surprise."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = [key for i, key in enumerate(keys) if key in keys[:i]]
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"key {twice[0]!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def _parse(text: str, source: str):
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: not valid YAML ({' '.join(str(error).split())})") from error
+
+
+def _replace(values: dict, keys: list[str], value, source: str) -> dict:
+    """`values` with `value` put under the nested `keys`; unknown names are left for `_build` to refuse."""
+    first, *rest = keys
+    if rest:
+        inner = values.get(first) or {}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{source}: {first!r} holds no further keys")
+        value = _replace(inner, rest, value, source)
+    return {**values, first: value}
+
+
+def _build(cls, values, prefix: str):
+    """An instance of the dataclass `cls` from a mapping; `prefix` is the dotted key it stands under."""
+    _require(isinstance(values, dict), prefix.rstrip(".") or "a configuration", "a mapping of keys to values", values)
+    hints = typing.get_type_hints(cls)
+    for key in values:
+        if key not in hints:
+            raise ConfigError(unknown("key", f"{prefix}{key}", [f"{prefix}{name}" for name in hints]))
+    return cls(**{key: _convert(hints[key], value, f"{prefix}{key}") for key, value in values.items()})
+
+
+def _convert(hint, value, key: str):
+    """`value` as the annotated type `hint`, or a ConfigError that names `key`."""
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, {} if value is None else value, f"{key}.")
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType:  # `X | None`
+        return None if value is None else _convert(arguments[0], value, key)
+    if origin is Literal:
+        # Compared with their types: 1 == True in Python.
+        if not any(value == choice and type(value) is type(choice) for choice in arguments):
+            choices = [str(choice).lower() if isinstance(choice, bool) else choice for choice in arguments]
+            raise ConfigError(f"{key}: {unknown('value', value, choices)}")
+        return value
+    if origin is tuple:
+        valid = isinstance(value, (list, tuple)) and len(value) == len(arguments)
+        _require(valid, key, f"a list of {len(arguments)} values", value)
+        return tuple(_convert(inner, item, key) for inner, item in zip(arguments, value, strict=True))
+    if origin is dict:
+        valid = isinstance(value, dict) and all(isinstance(name, str) for name in value)
+        _require(valid, key, "a mapping of names to values", value)
+        return dict(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    spoken = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    valid = isinstance(value, hint) and not (hint is not bool and isinstance(value, bool))
+    _require(valid, key, spoken[hint], value)
+    if hint is float:
+        _require(value == value and abs(value) != float("inf"), key, "a finite number", value)
+    return value

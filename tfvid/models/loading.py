@@ -1,0 +1,133 @@
+"""Trained models from disk: a ``.keras`` file, a run's folder, or a saved model's folder.
+
+    runs/<name>/model.keras                      runs/<name>/card.json
+    saved_models/<name>/assets.extra/model.keras saved_models/<name>/assets.extra/card.json
+
+Always in Keras' safe mode: a file that carries Python code is refused. Every failure is one `ModelError` line.
+"""
+
+import zipfile
+from pathlib import Path
+
+import keras
+
+from tfvid.errors import ModelError
+from tfvid.models.card import ModelCard, read_card
+
+PLACES = ("", "assets.extra")
+
+
+def load_model(path: str | Path) -> keras.Model:
+    """Loads a trained model, ready for inference (not compiled).
+
+    Args:
+      path: a ``.keras`` file, or a ``runs/<name>``, ``saved_models/<name>`` or checkpoint folder.
+
+    Returns:
+      The Keras model; tfvid's own take float32 clips `(B, T, H, W, 3)` in [0, 1] and return logits `(B, K)`.
+
+    Raises:
+      ModelError: the path is missing, not a model, cut off, corrupt, or carries code (unsafe).
+    """
+    file = model_file(path)
+    if not zipfile.is_zipfile(file):
+        raise ModelError(f"{file}: not a .keras file, or cut off")
+    try:
+        return keras.saving.load_model(file, compile=False, safe_mode=True)
+    except Exception as error:  # Keras, h5py, zipfile and json each raise their own on a bad file.
+        raise ModelError(f"{file}: cannot load the model ({_first_sentence(error)})") from error
+
+
+def load_card(path: str | Path, model: keras.Model | None = None) -> ModelCard:
+    """The card of the model at `path`; one made from the model's shapes where it has none.
+
+    Args:
+      path: as for `load_model`.
+      model: the model loaded from there, if at hand; its number of classes is then checked.
+
+    Raises:
+      ModelError: the card cannot be read, or does not fit the model.
+    """
+    file = model_file(path)
+    beside = file.with_name("card.json")
+    if beside.is_file():
+        card = read_card(beside)
+    else:
+        model = model or load_model(file)
+        card = card_from_shapes(model, file.stem)
+    if model is not None and model.output_shape[-1] != len(card.class_names):
+        raise ModelError(f"{beside}: {len(card.class_names)} class names for {model.output_shape[-1]} logits")
+    return card
+
+
+def card_from_shapes(model: keras.Model, name: str) -> ModelCard:
+    """A card for a model that came without one: classes are called "class 0", "class 1", ...
+
+    Raises:
+      ModelError: the model is not one of clips `(B, T, H, W, C)` to logits `(B, K)`.
+    """
+    taken, given = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if not (_is_shape(taken, 5) and _is_shape(given, 2) and given[-1]):
+        raise ModelError(f"{name}: expected a model of clips (B, T, H, W, C) to logits (B, K), got {taken} to {given}")
+    _, num_frames, height, width, _ = taken
+    size = (height, width) if height and width else None
+    return ModelCard(name, tuple(f"class {label}" for label in range(given[-1])), num_frames, size)
+
+
+def load_weights(model: keras.Model, path: str | Path) -> None:
+    """Copies the weights of the model at `path` into `model`, layer by layer by name.
+
+    Nothing is changed unless everything fits.
+
+    Raises:
+      ModelError: as `load_model`; or a layer is missing on one side, or has another shape (the message names
+        the layer and both shapes).
+    """
+    file = model_file(path)
+    source, target = _weights_by_layer(load_model(file)), _weights_by_layer(model)
+    for name in [*target, *source]:
+        if name not in source or name not in target:
+            where, lacking = ("the model", file) if name in target else (file, "the model")
+            raise ModelError(f"{file}: layer {name!r} is in {where} but not in {lacking}")
+        got, expected = ([tuple(w.shape) for w in side[name]] for side in (source, target))
+        if got != expected:
+            pairs = [(g, e) for g, e in zip(got, expected, strict=False) if g != e] or [(got, expected)]
+            raise ModelError(f"{file}: layer {name!r} has weights of shape {pairs[0][0]}, the model {pairs[0][1]}")
+    for name, weights in target.items():
+        for variable, value in zip(weights, source[name], strict=True):
+            variable.assign(value)
+
+
+def model_file(path: str | Path) -> Path:
+    """The ``.keras`` file that `path`, a file or a folder, stands for.
+
+    Raises:
+      ModelError: there is none.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise ModelError(
+            f"{path}: no such model; expected a .keras file, a runs/<name> or a saved_models/<name> folder"
+        )
+    for place in PLACES:
+        file = path / place / "model.keras"
+        if file.is_file():
+            return file
+    if (path / "checkpoints").is_dir():
+        raise ModelError(f"{path}: this run has no model.keras yet; it was stopped before the end")
+    raise ModelError(f"{path}: no model.keras in this folder or its assets.extra/")
+
+
+def _weights_by_layer(model: keras.Model) -> dict[str, list]:
+    return {layer.name: layer.weights for layer in model.layers if layer.weights}
+
+
+def _is_shape(shape, rank: int) -> bool:
+    return isinstance(shape, tuple) and len(shape) == rank and not isinstance(shape[-1], tuple)
+
+
+def _first_sentence(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.split(". ")[0][:300]
