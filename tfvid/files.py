@@ -1,0 +1,35 @@
+"""Writing files so that a kill never leaves half of one, and naming them after anything."""
+
+import hashlib
+import os
+import re
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path):
+    """Yields a temporary path in the folder of `path`; what is written there replaces `path` at the end.
+
+    The folder is made if it is not there. After an error the temporary file is removed and `path` is as it was.
+    The temporary name keeps the suffix, by which Pillow and OpenCV choose their format.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def safe_name(text: str) -> str:
+    """A file name for `text`: letters, digits, ``.``, ``_`` and ``-`` only, at most 80 characters.
+
+    Where something had to change, a hash of `text` is appended, so that two texts never share a name.
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:70]
+    if name == text:
+        return name
+    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}".lstrip("-")

@@ -1,0 +1,162 @@
+"""The paper's film: clip | Grad-CAM overlay | frozen clip, the mask's strip under them, as GIF, WebP or MP4.
+
+The layout follows the figures and the project page of Mänttäri et al., ACCV 2020.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+
+from tfvid.errors import TfvidError, unknown
+from tfvid.files import replacing
+from tfvid.report.overlay import display_size, mask_strip, overlay, resize, to_uint8
+from tfvid.report.style import DARK, Theme, fit, font
+
+MARGIN, GAP, LINE, STRIP = 12, 8, 24, 34
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One column of a film or one row of a contact sheet.
+
+    Attributes:
+      title: a word or two.
+      frames: uint8 `(T, H, W, 3)`.
+    """
+
+    title: str
+    frames: np.ndarray
+
+
+def panels(
+    clip: np.ndarray, heat: np.ndarray, perturbed: np.ndarray, *, perturbation: str = "frozen", **options
+) -> tuple[Panel, Panel, Panel]:
+    """The three columns, at the size they are shown at.
+
+    Args:
+      clip: `(T, H, W, 3)`, uint8 or float in [0, 1].
+      heat: `(T, h, w)` in [0, 1].
+      perturbed: the clip under its mask, like `clip`.
+      perturbation: title of the third column.
+      **options: of `overlay.overlay`.
+    """
+    clip, perturbed = to_uint8(clip), to_uint8(perturbed)
+    size = display_size(clip.shape[1:3])
+    clip, perturbed = resize(clip, size), resize(perturbed, size)
+    # The heat is laid over the enlarged clip, not enlarged with it: its edges stay smooth.
+    return Panel("clip", clip), Panel("Grad-CAM", overlay(clip, heat, **options)), Panel(perturbation, perturbed)
+
+
+def compose(
+    columns: tuple[Panel, ...],
+    mask: np.ndarray,
+    *,
+    caption: str = "",
+    note: str = "",
+    event: tuple[int, int] = (-1, -1),
+    theme: Theme = DARK,
+) -> list[Image.Image]:
+    """Draws the film's frames.
+
+    Args:
+      columns: what to show side by side, all of one size and length T.
+      mask: `(T,)` in [0, 1].
+      caption: first line, e.g. the class explained and its score.
+      note: second line, smaller.
+      event: [start, stop) of the known event in frames; (-1, -1) where it is not known.
+      theme: colours.
+
+    Returns:
+      T RGB images with an even width and height (which MP4 wants).
+    """
+    length, height, width = columns[0].frames.shape[:3]
+    if any(column.frames.shape != columns[0].frames.shape for column in columns) or len(mask) != length:
+        raise TfvidError(
+            f"a film's columns and mask must agree, got {[c.frames.shape for c in columns]} and {np.shape(mask)}"
+        )
+    inner = len(columns) * width + (len(columns) - 1) * GAP
+    tops = {}  # y of each part, from the top down
+    y = MARGIN
+    for part, extent in (("caption", LINE if caption else 0), ("note", LINE - 4 if note else 0), ("titles", LINE)):
+        tops[part], y = y, y + extent
+    tops["frames"], y = y, y + height + GAP
+    tops["strip"], y = y, y + STRIP + MARGIN
+    still = Image.new("RGB", (_even(inner + 2 * MARGIN), _even(y)), theme.background)
+    draw = ImageDraw.Draw(still)
+    for text, part, typeface, ink in (
+        (caption, "caption", font(16, bold=True), theme.ink),
+        (note, "note", font(13), theme.quiet),
+    ):
+        draw.text((MARGIN, tops[part] + LINE / 2 - 2), fit(text, typeface, inner), ink, typeface, anchor="lm")
+    lefts = [MARGIN + index * (width + GAP) for index in range(len(columns))]
+    for left, column in zip(lefts, columns, strict=True):
+        title = fit(column.title, font(13), width)
+        draw.text((left, tops["titles"] + LINE / 2 - 1), title, theme.quiet, font(13), anchor="lm")
+    counter = round(font(13).getlength("000/000")) if length > 99 else round(font(13).getlength("00/00"))
+    film = []
+    for frame in range(length):
+        image = still.copy()
+        for left, column in zip(lefts, columns, strict=True):
+            image.paste(Image.fromarray(column.frames[frame]), (left, tops["frames"]))
+        strip = mask_strip(mask, (STRIP, inner - counter - GAP), theme, current=frame, event=event)
+        image.paste(strip, (MARGIN, tops["strip"]))
+        place = (MARGIN + inner, tops["strip"] + STRIP / 2)
+        ImageDraw.Draw(image).text(place, f"{frame + 1}/{length}", theme.quiet, font(13), anchor="rm")
+        film.append(image)
+    return film
+
+
+def _even(number: int) -> int:
+    return number + number % 2
+
+
+def save(path, film: list[Image.Image], fps: float = 5.0) -> Path:
+    """Writes a film as ``.gif``, ``.webp`` or ``.mp4`` (MPEG-4 part 2, which not every browser plays).
+
+    GIF and WebP repeat for ever. The file appears whole or not at all.
+
+    Args:
+      path: the file; its suffix chooses the format. Missing folders are made.
+      film: RGB images of one size.
+      fps: frames a second.
+
+    Raises:
+      TfvidError: another suffix, no frames, or the encoder failed.
+    """
+    path = Path(path)
+    writers = {".gif": _save_gif, ".webp": _save_webp, ".mp4": _save_mp4}
+    if path.suffix not in writers:
+        raise TfvidError(f"{path}: " + unknown("film format", path.suffix, writers))
+    if not film or fps <= 0:
+        raise TfvidError(f"{path}: a film needs frames and a positive rate, got {len(film)} at {fps} a second")
+    with replacing(path) as temporary:
+        writers[path.suffix](temporary, film, fps)
+    return path
+
+
+def _save_gif(path: Path, film: list[Image.Image], fps: float):
+    # One palette, drawn from the whole film, so that colours do not flicker from frame to frame.
+    sampled = film[:: max(1, len(film) // 8)]
+    width, height = film[0].size
+    montage = Image.new("RGB", (width, height * len(sampled)))
+    for row, image in enumerate(sampled):
+        montage.paste(image, (0, row * height))
+    palette = montage.quantize(256, Image.Quantize.FASTOCTREE)  # keeps rare colours: the heat
+    frames = [image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for image in film]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0)
+
+
+def _save_webp(path: Path, film: list[Image.Image], fps: float):
+    film[0].save(path, save_all=True, append_images=film[1:], duration=round(1000 / fps), loop=0, quality=80)
+
+
+def _save_mp4(path: Path, film: list[Image.Image], fps: float):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, film[0].size)
+    if not writer.isOpened():
+        raise TfvidError(f"{path}: OpenCV cannot write MP4 here")
+    for image in film:
+        writer.write(cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR))
+    writer.release()

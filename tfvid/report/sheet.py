@@ -1,0 +1,84 @@
+"""The contact sheet: a clip, its heatmap and its frozen copy, frame by frame, as one figure for a paper.
+
+Rows are what a film shows side by side; columns are frames; the mask's strip runs under them.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from tfvid.files import replacing
+from tfvid.report.film import Panel
+from tfvid.report.overlay import mask_strip, resize
+from tfvid.report.style import LIGHT, Theme, fit, font
+
+CELL = 136  # the longer side of a frame, in pixels
+MARGIN, GAP, LINE, STRIP = 28, 6, 30, 36
+DPI = 220  # sixteen frames then span the width of a page
+
+
+def draw_sheet(
+    rows: tuple[Panel, ...],
+    mask: np.ndarray,
+    *,
+    title: str = "",
+    note: str = "",
+    event: tuple[int, int] = (-1, -1),
+    columns: int = 16,
+    theme: Theme = LIGHT,
+) -> Image.Image:
+    """Draws the sheet.
+
+    Args:
+      rows: what to show under one another, all of one size and length T.
+      mask: `(T,)` in [0, 1].
+      title: first line, e.g. the class explained and its score.
+      note: second line, smaller.
+      event: [start, stop) of the known event in frames; (-1, -1) where it is not known.
+      columns: frames shown at most, spread evenly over the clip; the strip always has all T.
+      theme: colours.
+
+    Returns:
+      An RGB image.
+    """
+    length, height, width = rows[0].frames.shape[:3]
+    shown = np.unique(np.round(np.linspace(0, length - 1, min(columns, length))).astype(int))
+    scale = CELL / max(height, width)
+    cell = (round(height * scale), round(width * scale))
+    under = ["mask", "event"] if event[0] >= 0 else ["mask"]
+    left = MARGIN + round(max(font(18).getlength(text) for text in [row.title for row in rows] + under)) + 3 * GAP
+    inner = len(shown) * (cell[1] + GAP) - GAP
+    heading = (LINE if title else 0) + (LINE if note else 0) + (GAP if title or note else 0)
+    top = MARGIN + heading + LINE
+    strip_top = top + len(rows) * (cell[0] + GAP) + GAP
+    strip_height = STRIP + (STRIP // 2 if event[0] >= 0 else 0)
+    sheet = Image.new("RGB", (left + inner + MARGIN, strip_top + strip_height + MARGIN), theme.background)
+    draw = ImageDraw.Draw(sheet)
+
+    y = MARGIN
+    for text, typeface, ink in ((title, font(24, bold=True), theme.ink), (note, font(18), theme.quiet)):
+        if text:
+            draw.text((left, y + LINE / 2), fit(text, typeface, inner), ink, typeface, anchor="lm")
+            y += LINE
+    for column, frame in enumerate(shown):
+        centre = left + column * (cell[1] + GAP) + cell[1] / 2
+        draw.text((centre, top - GAP), str(frame + 1), theme.quiet, font(16), anchor="ms")
+    for index, row in enumerate(rows):
+        y = top + index * (cell[0] + GAP)
+        draw.text((left - 2 * GAP, y + cell[0] / 2), row.title, theme.ink, font(18), anchor="rm")
+        for column, frame in enumerate(resize(row.frames[shown], cell)):
+            sheet.paste(Image.fromarray(frame), (left + column * (cell[1] + GAP), y))
+    for text, y, ink in zip(under, (STRIP / 2, strip_height - 6), (theme.ink, theme.event), strict=False):
+        draw.text((left - 2 * GAP, strip_top + y), text, ink, font(18), anchor="rm")
+    # One gap wider than the frames, since every cell ends with one: cells then stand under their frames.
+    strip = mask_strip(mask, (strip_height, inner + GAP), theme, event=event, gap=GAP)
+    sheet.paste(strip, (left, strip_top))
+    return sheet
+
+
+def save_sheet(path, sheet: Image.Image) -> Path:
+    """Writes a sheet as PNG; the file appears whole or not at all."""
+    with replacing(path) as temporary:
+        sheet.save(temporary, format="PNG", dpi=(DPI, DPI))
+    return Path(path)
