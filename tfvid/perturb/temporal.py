@@ -1,0 +1,140 @@
+"""Perturbations in time, as mixtures of frames.
+
+Freezing and reversing are linear in the frames: ``perturbed[b, t] = sum_s M[b, t, s] clip[b, s]``, with a matrix
+``M = f(mask)`` whose rows sum to one. One `mix` applies any of them to a batch, and the score of the perturbed
+clip is differentiable in the mask through M.
+
+Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 3.1. A mask value of 1 means perturbed.
+"""
+
+import tensorflow as tf
+
+from tfvid.errors import TfvidError
+
+
+def freeze(clips, mask):
+    """Freezes time where the mask is 1: such a frame shows what the frame before it shows.
+
+    Args:
+      clips: `(B, T, H, W, C)`, any numeric dtype, any range.
+      mask: `(B, T)` in [0, 1]; the first frame's value has no effect.
+
+    Returns:
+      `(B, T, H, W, C)`, the dtype of `clips`; float32 with the values unscaled where `clips` are integers.
+
+    Raises:
+      TfvidError: shapes that do not fit, or clips of a single frame.
+
+    Example:
+      >>> clips = tf.reshape(tf.range(4.0), (1, 4, 1, 1, 1))
+      >>> tf.reshape(freeze(clips, [[0.0, 0.0, 1.0, 1.0]]), [-1]).numpy()
+      array([0., 1., 1., 1.], dtype=float32)
+    """
+    clips, mask = _checked(clips, mask)
+    return mix(clips, freeze_matrix(mask))
+
+
+def reverse(clips, mask, threshold: float = 0.1):
+    """Plays each run of masked frames backwards.
+
+    Args:
+      clips: `(B, T, H, W, C)`, any numeric dtype, any range.
+      mask: `(B, T)` in [0, 1]; see `reverse_matrix`.
+      threshold: frames with a mask value above it belong to a run.
+
+    Returns:
+      `(B, T, H, W, C)`, the dtype of `clips`; float32 with the values unscaled where `clips` are integers.
+
+    Raises:
+      TfvidError: shapes that do not fit, or clips of a single frame.
+
+    Example:
+      >>> clips = tf.reshape(tf.range(4.0), (1, 4, 1, 1, 1))
+      >>> tf.reshape(reverse(clips, [[0.0, 1.0, 1.0, 1.0]]), [-1]).numpy()
+      array([0., 3., 2., 1.], dtype=float32)
+    """
+    clips, mask = _checked(clips, mask)
+    return mix(clips, reverse_matrix(mask, threshold))
+
+
+def mix(clips, matrix):
+    """The clip whose frame t is the mixture ``sum_s matrix[b, t, s] clips[b, s]``.
+
+    Args:
+      clips: `(B, T, H, W, C)`; integers become float32, unscaled.
+      matrix: `(B, T, T)` float32.
+
+    Returns:
+      `(B, T, H, W, C)`; half-precision clips are mixed in float32 and come back in their own dtype.
+    """
+    clips = tf.convert_to_tensor(clips)
+    dtype = clips.dtype if clips.dtype.is_floating else tf.float32
+    wide = tf.float64 if dtype == tf.float64 else tf.float32
+    mixed = tf.einsum("bts,bshwc->bthwc", tf.cast(matrix, wide), tf.cast(clips, wide))
+    return tf.cast(mixed, dtype)
+
+
+def freeze_matrix(mask):
+    """The mixing matrix of `freeze`.
+
+    The published recurrence, ``p[0] = x[0]``, ``p[t] = (1 - m[t]) x[t] + m[t] p[t-1]``, run on the frames' own
+    weights: row t of the matrix is row t-1 times m[t], plus 1 - m[t] on the diagonal. Unlike a cumulative product
+    it needs no division in its gradient, so masks of exactly 0 and 1 are safe.
+
+    Args:
+      mask: `(B, T)` float32 in [0, 1], T known when the function is traced.
+
+    Returns:
+      `(B, T, T)` float32, lower triangular, rows sum to 1.
+    """
+    mask = tf.convert_to_tensor(mask, tf.float32)
+    if mask.shape[-1] is None:
+        raise TfvidError("freeze needs the number of frames when it is traced; got a mask of shape (B, None)")
+    x = tf.eye(mask.shape[-1])  # x[t]: all weight on frame t
+    p = tf.zeros_like(mask) + x[0]
+    rows = [p]
+    for t in range(1, mask.shape[-1]):
+        m = mask[:, t : t + 1]
+        p = (1 - m) * x[t] + m * p
+        rows.append(p)
+    return tf.stack(rows, axis=1)
+
+
+def reverse_matrix(mask, threshold: float = 0.1):
+    """The mixing matrix of `reverse`.
+
+    In a run [a..b] of frames with m > threshold, frames a+u and b-u (u < length / 2) exchange a share w = m[a+u]
+    of themselves: ``p[a+u] = (1-w) x[a+u] + w x[b-u]`` and the other way round. The runs themselves have no
+    gradient, the shares have.
+
+    Args:
+      mask: `(B, T)` float32 in [0, 1].
+      threshold: frames with a mask value above it belong to a run.
+
+    Returns:
+      `(B, T, T)` float32, rows sum to 1.
+    """
+    mask = tf.convert_to_tensor(mask, tf.float32)
+    num_frames = tf.shape(mask)[-1]
+    t = tf.range(num_frames)
+    outside = mask[:, tf.newaxis, :] <= threshold  # (B, 1, S)
+    before, after = t <= t[:, tf.newaxis], t >= t[:, tf.newaxis]  # (T, S): s <= t, s >= t
+    start = tf.reduce_max(tf.where(outside & before, t, -1), axis=-1) + 1  # the last frame outside, and one on
+    stop = tf.reduce_min(tf.where(outside & after, t, num_frames), axis=-1) - 1
+
+    in_run = mask > threshold
+    partner = tf.where(in_run, start + stop - t, t)
+    share = tf.gather(mask, tf.minimum(t, partner), batch_dims=1)[..., tf.newaxis]
+    return (1 - share) * tf.eye(num_frames) + share * tf.one_hot(partner, num_frames)
+
+
+def _checked(clips, mask):
+    """The two as tensors, or one line that says why they do not fit each other."""
+    clips, mask = tf.convert_to_tensor(clips), tf.cast(mask, tf.float32)
+    if clips.shape.rank != 5 or mask.shape.rank != 2 or not mask.shape.is_compatible_with(clips.shape[:2]):
+        raise TfvidError(
+            f"expected clips (B, T, H, W, C) and a mask (B, T), got {tuple(clips.shape)} and {tuple(mask.shape)}"
+        )
+    if clips.shape[1] == 1:
+        raise TfvidError("a mask over time needs clips of 2 frames or more, got clips of a single frame")
+    return clips, mask
