@@ -1,0 +1,33 @@
+"""``tfvid-train``: train one model as a configuration says."""
+
+import argparse
+
+from tfvid.config import load
+
+
+def main(argv: list[str]) -> None:
+    """Parses `argv` and trains; a run that was interrupted goes on where it stopped."""
+    arguments = _parser().parse_intermixed_args(argv)
+    config = load(arguments.config, arguments.overrides)
+
+    from tfvid.training import train  # TensorFlow takes seconds to load; a mistyped key should not
+
+    metrics = train(config, arguments.runs, arguments.saved_models, overwrite=arguments.overwrite)
+    for split, reasons in metrics["skipped"].items():
+        for clip, reason in reasons.items():
+            print(f"skipped in {split}: {clip}: {reason}")
+    for name, score in metrics["class_f1"].items():
+        print(f"F1 {score:.3f}  {name}")
+    measures = "  ".join(f"{name} {score:.3f}" for name, score in metrics["validation"].items())
+    print(f"{config.train.validation_split}, epoch {metrics['kept_epoch']} of {metrics['epochs']}: {measures}")
+    print(f"results: {arguments.runs}/{config.name}  model: {arguments.saved_models}/{config.name}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tfvid-train", description="Train a video classifier.")
+    parser.add_argument("--config", required=True, help="a YAML file, e.g. configs/i3d_ssv2.yaml")
+    parser.add_argument("--runs", default="runs", help="folder for <name>/: metrics, logs, checkpoints (%(default)s)")
+    parser.add_argument("--saved-models", default="saved_models", help="folder for <name>/: the model (%(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="start over where <name> is there already")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. data.root=/data/ssv2 train.epochs=2")
+    return parser

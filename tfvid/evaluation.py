@@ -1,0 +1,110 @@
+"""A model's answers to a whole split, with clips played as they are and in ways that take time away.
+
+A model that knows *when* should lose on shuffled and single-frame clips, and see the opposite event in reversed
+ones (Mänttäri et al., ACCV 2020, section 5, play clips backwards; table 1).
+"""
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfvid.errors import DataError
+from tfvid.metrics import classification
+
+PLAYBACKS = ("forward", "reversed", "shuffled", "single_frame")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What `predict` saw and answered.
+
+    Attributes:
+      ids: N clip ids.
+      labels: int `(N,)`.
+      logits: by playback, float32 `(N, K)`.
+    """
+
+    ids: list[str]
+    labels: np.ndarray
+    logits: dict[str, np.ndarray]
+
+
+def predict(
+    model: keras.Model, clips: Iterable[dict], playbacks: Sequence[str] = ("forward",), seed: int = 0
+) -> Predictions:
+    """Runs `model` over `clips`, which are decoded once for all playbacks.
+
+    Args:
+      clips: a dataset from `tfvid.load_dataset`: batches with ``clip`` `(B, T, H, W, 3)`, ``label``, ``id``.
+      playbacks: names in `PLAYBACKS`.
+      seed: of the shuffled order, which also depends on the clip's id and not on its place in a batch.
+    """
+    forward = tf.function(lambda frames: model(frames, training=False), reduce_retracing=True)
+    ids, labels, logits = [], [], {playback: [] for playback in playbacks}
+    for batch in clips:
+        names = [name.decode() for name in batch["id"].numpy()]
+        ids += names
+        labels.append(batch["label"].numpy())
+        num_frames = batch["clip"].shape[1]
+        for playback in playbacks:
+            order = np.stack([frame_order(playback, num_frames, name, seed) for name in names])
+            played = tf.gather(batch["clip"], order, axis=1, batch_dims=1)
+            logits[playback].append(forward(played).numpy())
+    empty = np.zeros((0, model.output_shape[-1]), np.float32)
+    return Predictions(
+        ids,
+        np.concatenate([np.zeros(0, np.int32), *labels]),
+        {playback: np.concatenate([empty, *parts]) for playback, parts in logits.items()},
+    )
+
+
+def frame_order(playback: str, num_frames: int, clip_id: str, seed: int = 0) -> np.ndarray:
+    """Which frame is shown at each step, int64 `(T,)`.
+
+    "forward" is 0 .. T-1, "reversed" T-1 .. 0, "shuffled" a permutation by (seed, clip_id), and
+    "single_frame" the middle frame T // 2 throughout.
+    """
+    frames = np.arange(num_frames)
+    if playback == "forward":
+        return frames
+    if playback == "reversed":
+        return frames[::-1]
+    if playback == "shuffled":
+        return np.random.default_rng([seed, zlib.crc32(clip_id.encode())]).permutation(num_frames)
+    if playback == "single_frame":
+        return np.full(num_frames, num_frames // 2)
+    raise ValueError(f"playback must be one of {', '.join(PLAYBACKS)}, got {playback!r}")
+
+
+def measure(predictions: Predictions, reverse_labels: dict[int, int] | None = None) -> dict[str, dict]:
+    """The measures of each playback.
+
+    Args:
+      reverse_labels: label after the clip is played backwards, by label.
+
+    Returns:
+      By playback: `classification.scores`, and ``class_f1``, a list of K. "reversed" also has, where
+      `reverse_labels` is given, ``paired_clips``: the number of clips whose label changes, and
+      ``swapped_top_1``: the share of those that are now taken for the opposite (None where there are none).
+
+    Raises:
+      DataError: no clip at all, or one without a label.
+    """
+    labels = predictions.labels
+    if not len(labels):
+        raise DataError("no clip of this split could be read")
+    measures = {}
+    for playback, logits in predictions.logits.items():
+        matrix = classification.confusion(labels, logits.argmax(axis=1), logits.shape[1])
+        measures[playback] = classification.scores(logits, labels) | {"class_f1": classification.f1(matrix).tolist()}
+    if reverse_labels is not None and "reversed" in measures:
+        swapped = np.array([reverse_labels.get(label, label) for label in labels.tolist()])
+        paired = swapped != labels
+        right = (predictions.logits["reversed"].argmax(axis=1) == swapped)[paired]
+        measures["reversed"]["paired_clips"] = int(paired.sum())
+        measures["reversed"]["swapped_top_1"] = float(right.mean()) if paired.any() else None
+    return measures

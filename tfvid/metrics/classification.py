@@ -1,0 +1,65 @@
+"""How well a classifier's answers match the labels. NumPy only.
+
+`labels` are int `(N,)` in [0, K), `logits` float `(N, K)` (or any scores that rank the classes), a confusion
+matrix is int `(K, K)` with a row for each true class and a column for each predicted one.
+"""
+
+import numpy as np
+
+from tfvid.errors import DataError
+
+
+def in_top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+    """Whether the label is among the `k` highest logits, bool `(N,)`. Of equal logits the lower class ranks first."""
+    labels = _checked(labels, logits.shape[1])
+    ranking = np.argsort(-logits, axis=1, kind="stable")
+    return np.any(ranking[:, :k] == labels[:, None], axis=1)
+
+
+def confusion(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
+    """Counts clips by (true class, predicted class), int64 `(K, K)`."""
+    labels, predicted = _checked(labels, num_classes), _checked(predicted, num_classes)
+    return np.bincount(labels * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def f1(matrix: np.ndarray) -> np.ndarray:
+    """F1 of each class, float64 `(K,)`: ``2 TP / (2 TP + FP + FN)``.
+
+    A class that neither occurs nor is predicted (0 / 0) gets 0.
+    """
+    true_positives = np.diag(matrix)
+    seen = matrix.sum(axis=0) + matrix.sum(axis=1)  # = 2 TP + FP + FN
+    return 2.0 * true_positives / np.maximum(seen, 1)
+
+
+def macro_f1(matrix: np.ndarray) -> float:
+    """The mean F1 over the classes that have clips; 0 where there is no clip at all."""
+    present = matrix.sum(axis=1) > 0
+    return float(f1(matrix)[present].mean()) if present.any() else 0.0
+
+
+def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """The measures of the paper's table 1 and the accuracies, each in [0, 1].
+
+    ``f1_top_5`` counts a clip as predicted right when its class is among the five highest logits, and as its
+    highest one otherwise.
+
+    Returns:
+      ``top_1``, ``top_5``, ``f1`` (macro) and ``f1_top_5`` (macro); with fewer than five classes all are used.
+    """
+    num_classes, predicted = logits.shape[1], logits.argmax(axis=1)
+    hit = in_top_k(logits, labels, 5)
+    return {
+        "top_1": float(np.mean(predicted == labels)),
+        "top_5": float(np.mean(hit)),
+        "f1": macro_f1(confusion(labels, predicted, num_classes)),
+        "f1_top_5": macro_f1(confusion(labels, np.where(hit, labels, predicted), num_classes)),
+    }
+
+
+def _checked(labels, num_classes: int) -> np.ndarray:
+    labels = np.asarray(labels, np.int64)
+    wrong = labels[(labels < 0) | (labels >= num_classes)]
+    if wrong.size:
+        raise DataError(f"label {wrong[0]} is not one of the {num_classes} classes (a split without labels?)")
+    return labels

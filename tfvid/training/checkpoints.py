@@ -1,0 +1,121 @@
+"""The state of a run after each epoch, complete or not there at all.
+
+One folder an epoch, ``checkpoints/epoch-0003/``, written under a temporary name and renamed when it is whole:
+
+    model.keras    the weights, as a float32 model that `tfvid.load_model` reads
+    card.json      the model's card
+    training.npz   optimizer slots and the state of dropout's random generators
+    state.json     finished epochs and the history of all metrics
+
+What else an exact resume needs is a pure function of these: data order of (seed, epoch), the learning rate of
+the optimizer's step or of the history.
+"""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from tfvid.errors import ModelError, TfvidError
+from tfvid.models.card import ModelCard
+from tfvid.models.loading import load_weights
+
+History = list[dict[str, float]]  # one record of metrics an epoch
+
+
+class Checkpoints:
+    """Saves, finds and restores epochs under `folder`.
+
+    Args:
+      folder: ``runs/<name>/checkpoints``.
+      model: the compiled model in training; its optimizer's variables are built.
+      export: a float32 model of the same layers, the form in which weights are written.
+      card: travels with each checkpoint.
+    """
+
+    def __init__(self, folder: Path, model: keras.Model, export: keras.Model, card: ModelCard):
+        self.folder, self.model, self.export, self.card = Path(folder), model, export, card
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for leftover in self.folder.glob(".*"):  # of a run that was killed while it wrote
+            shutil.rmtree(leftover)
+
+    def epochs(self) -> list[int]:
+        """The epochs that are there, oldest first."""
+        names = (re.fullmatch(r"epoch-(\d+)", path.name) for path in self.folder.iterdir())
+        return sorted(int(match[1]) for match in names if match)
+
+    def path(self, epoch: int) -> Path:
+        return self.folder / f"epoch-{epoch:04d}"
+
+    def save(self, history: History) -> None:
+        """Writes the state after epoch ``len(history)``, then drops all others but the best one.
+
+        Raises:
+          TfvidError: it could not be written (a full disk); the earlier checkpoints are as they were.
+        """
+        epoch = len(history)
+        temporary = self.folder / f".epoch-{epoch:04d}"
+        try:
+            temporary.mkdir()
+            self._write(temporary, history)
+            os.replace(temporary, self.path(epoch))
+        except OSError as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            kept = f"epoch {epoch - 1} is kept, start again to go on from there" if epoch > 1 else "nothing was kept"
+            raise TfvidError(f"{self.path(epoch)}: cannot write the checkpoint ({error}); {kept}") from error
+        for old in set(self.epochs()) - {epoch, best_epoch(history)}:
+            shutil.rmtree(self.path(old))
+
+    def restore(self) -> History:
+        """Puts the model back to the newest checkpoint and returns the history; an empty one if there is none.
+
+        Raises:
+          ModelError: the checkpoint is damaged or was made by another model.
+        """
+        if not self.epochs():
+            return []
+        path = self.path(self.epochs()[-1])
+        load_weights(self.model, path)
+        state = path / "training.npz"
+        try:
+            history = json.loads((path / "state.json").read_text())["history"]
+            with np.load(state, allow_pickle=False) as arrays:
+                values = [arrays[name] for name in arrays.files]
+        except Exception as error:  # json, zipfile and NumPy each raise their own on a damaged file.
+            raise ModelError(
+                f"{path}: damaged checkpoint ({error}); remove the folder to go on from an older one"
+            ) from error
+        variables = self._training_variables()
+        if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
+            raise ModelError(f"{state}: the optimizer's variables have other shapes than this run's")
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        return history
+
+    def load_epoch(self, epoch: int) -> keras.Model:
+        """The float32 model with the weights of `epoch`."""
+        load_weights(self.export, self.path(epoch))
+        return self.export
+
+    def _write(self, folder: Path, history: History) -> None:
+        self.export.set_weights(self.model.get_weights())
+        self.export.save(folder / "model.keras")
+        (folder / "card.json").write_text(self.card.to_json())
+        np.savez(folder / "training.npz", *[variable.numpy() for variable in self._training_variables()])
+        (folder / "state.json").write_text(json.dumps({"epoch": len(history), "history": history}))
+
+    def _training_variables(self) -> list:
+        """What training changes beside the weights: random generators' states, and the optimizer's variables."""
+        weights = {id(weight) for weight in self.model.weights}
+        generators = [variable for variable in self.model.variables if id(variable) not in weights]
+        return [*generators, *self.model.optimizer.variables]
+
+
+def best_epoch(history: History) -> int:
+    """The epoch (1 is the first) with the best validation accuracy; the earliest of equals."""
+    accuracies = [record["val_accuracy"] for record in history]
+    return accuracies.index(max(accuracies)) + 1

@@ -1,0 +1,38 @@
+"""The trained model in the form others load: a SavedModel that carries its Keras model and card.
+
+saved_models/<name>/saved_model.pb, variables/     TensorFlow: float32 clips (B, T, H, W, 3) to logits (B, K)
+saved_models/<name>/assets.extra/model.keras       Keras: what `tfvid.load_model` reads
+saved_models/<name>/assets.extra/card.json         class names, clip size, ...
+saved_models/<name>/assets.extra/config.yaml       the run's configuration, for ``scripts/evaluate.py``
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import keras
+
+from tfvid.config import RunConfig, to_yaml
+from tfvid.models.card import ModelCard
+
+
+def write_saved_model(folder: Path, model: keras.Model, card: ModelCard, config: RunConfig) -> None:
+    """Writes ``saved_models/<name>`` under a temporary name, and puts it in the place of an older one when whole."""
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary, old = (folder.with_name(f".{folder.name}.{state}") for state in ("new", "old"))
+    for leftover in (temporary, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    try:
+        model.export(temporary, format="tf_saved_model", verbose=False)
+        extra = temporary / "assets.extra"
+        extra.mkdir()
+        model.save(extra / "model.keras")
+        (extra / "card.json").write_text(card.to_json())
+        (extra / "config.yaml").write_text(to_yaml(config))
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,162 @@
+"""Train one classifier: from a configuration to a run's folder and a saved model, through any number of kills."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from tfvid.config import RunConfig
+from tfvid.data.base import VideoDataset
+from tfvid.data.pipeline import SkipLog, as_supervised, load_dataset, make_dataset
+from tfvid.evaluation import predict
+from tfvid.files import replacing
+from tfvid.metrics import classification
+from tfvid.models.build import build_model, load_initial_weights
+from tfvid.models.card import ModelCard
+from tfvid.training.callbacks import Epochs, StopOnNaN
+from tfvid.training.checkpoints import Checkpoints, History, best_epoch
+from tfvid.training.export import write_saved_model
+from tfvid.training.optimizer import add_weight_decay, make_optimizer
+from tfvid.training.precision import policy
+from tfvid.training.run import Run
+
+
+def train(
+    config: RunConfig,
+    runs: str | Path = "runs",
+    saved_models: str | Path = "saved_models",
+    *,
+    overwrite: bool = False,
+    verbose: str | int = "auto",
+) -> dict:
+    """Trains ``config.model``; goes on exactly where an interrupted run of the same configuration stopped.
+
+    A finished run is not trained again: its metrics are returned.
+
+    Args:
+      runs: ``<runs>/<name>/`` gets config.yaml, checkpoints/, logs/ (TensorBoard), model.keras, card.json and
+        metrics.json.
+      saved_models: ``<saved_models>/<name>/`` gets the SavedModel. Both models are float32.
+      overwrite: start over, where a run or model of this name is there.
+      verbose: as Keras' ``fit``.
+
+    Returns:
+      The content of metrics.json: ``validation`` (top_1, top_5, f1, f1_top_5 in [0, 1]) and ``class_f1`` by class
+      name, both of the kept epoch; ``kept_epoch``, ``epochs``, ``parameters``, ``precision``, ``skipped``
+      {split: {id: reason}} and ``history`` (a record an epoch).
+
+    Raises:
+      TfvidError: a setting that does not fit, a loss that is not a number, a full disk. One line; checkpoints
+        written earlier are kept.
+    """
+    run = Run(config, runs, saved_models, overwrite)
+    finished = run.metrics()
+    if finished:
+        return finished
+    if config.train.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+    dataset = make_dataset(config.data)
+    precision = policy(config.train.mixed_precision)
+    model = _compiled_model(config, dataset, precision)
+    export = build_model(config, len(dataset.class_names), "float32")
+    checkpoints = Checkpoints(run.folder / "checkpoints", model, export, _card(config, dataset, export))
+    history = checkpoints.restore()
+    begun = f"goes on after epoch {len(history)}" if history else "starts"
+    print(f"{config.name} {begun}: {config.train.epochs} epochs, {model.count_params():,} parameters, {precision}")
+
+    skipped = _fit(config, dataset, checkpoints, history, run.folder / "logs", verbose)
+    results = _finish(config, dataset, checkpoints, history, run)
+    metrics = results | {"precision": precision, "skipped": skipped, "history": history}
+    run.finish(metrics)
+    return metrics
+
+
+def _compiled_model(config: RunConfig, dataset: VideoDataset, precision: str) -> keras.Model:
+    """The model in training: initial weights, loss, optimizer with its variables."""
+    model = build_model(config, len(dataset.class_names), precision)
+    if config.model.weights:
+        load_initial_weights(model, config.model.weights)
+    add_weight_decay(model, config.train.weight_decay)
+    steps = math.ceil(len(dataset.samples(config.train.split)) / config.data.batch_size)
+    model.compile(
+        optimizer=make_optimizer(config.train, steps),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float32"),
+        metrics=[
+            keras.metrics.SparseCategoricalAccuracy("accuracy", dtype="float32"),
+            keras.metrics.SparseTopKCategoricalAccuracy(5, "top_5", dtype="float32"),
+        ],
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def _fit(
+    config: RunConfig, dataset: VideoDataset, checkpoints: Checkpoints, history: History, logs: Path, verbose
+) -> dict[str, dict[str, str]]:
+    """Trains the epochs that are left; extends `history`. Returns the clips that could not be read, by split."""
+    data_epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+    skips = {config.train.split: SkipLog(), config.train.validation_split: SkipLog()}
+
+    def clips(split, **options):
+        return as_supervised(load_dataset(config.data, split, skipped=skips[split], **options))
+
+    checkpoints.model.fit(
+        clips(config.train.split, training=True, epoch=data_epoch),
+        validation_data=clips(config.train.validation_split),
+        initial_epoch=len(history),
+        epochs=config.train.epochs,
+        shuffle=False,  # the data shuffles itself, by (seed, epoch)
+        verbose=verbose,
+        callbacks=[
+            StopOnNaN(),
+            Epochs(config.train, data_epoch, checkpoints, history),
+            keras.callbacks.TensorBoard(logs, write_graph=False),
+        ],
+    )
+    return {split: dict(log.reasons) for split, log in skips.items()}
+
+
+def _finish(config: RunConfig, dataset: VideoDataset, checkpoints: Checkpoints, history: History, run: Run) -> dict:
+    """Measures the epoch that is kept, and writes it as ``model.keras`` and as a saved model."""
+    kept = best_epoch(history) if config.train.keep == "best" else len(history)
+    model = checkpoints.load_epoch(kept)
+    predictions = predict(model, load_dataset(config.data, config.train.validation_split))
+    logits, labels = predictions.logits["forward"], predictions.labels
+    measures = classification.scores(logits, labels)
+    class_f1 = classification.f1(classification.confusion(labels, logits.argmax(axis=1), logits.shape[1]))
+
+    card = dataclasses.replace(checkpoints.card, metrics=measures)
+    with replacing(run.folder / "model.keras") as temporary:
+        model.save(temporary)
+    with replacing(run.folder / "card.json") as temporary:
+        temporary.write_text(card.to_json())
+    write_saved_model(run.saved_model, model, card, config)
+    return {
+        "validation": measures,
+        "class_f1": dict(zip(dataset.class_names, class_f1.tolist(), strict=True)),
+        "kept_epoch": kept,
+        "epochs": len(history),
+        "parameters": model.count_params(),
+    }
+
+
+def _card(config: RunConfig, dataset: VideoDataset, model: keras.Model) -> ModelCard:
+    return ModelCard(
+        name=config.name,
+        class_names=tuple(dataset.class_names),
+        num_frames=config.data.num_frames,
+        size=config.data.size,
+        dataset=config.data.dataset,
+        layer=explained_layer(model),
+        reverse_labels=dataset.reverse_labels,
+    )
+
+
+def explained_layer(model: keras.Model) -> str | None:
+    """The layer the paper explains with Grad-CAM: the last ConvLSTM2D, or else the last output with a time axis."""
+    recurrent = [layer.name for layer in model.layers if isinstance(layer, keras.layers.ConvLSTM2D)]
+    spatial = [layer.name for layer in model.layers[1:] if len(getattr(layer.output, "shape", ())) == 5]
+    return next(reversed(recurrent or spatial), None)

@@ -1,0 +1,40 @@
+"""The optimizer a run asks for, its learning rate by step, and weight decay."""
+
+import keras
+
+from tfvid.config import TrainConfig
+
+
+def make_optimizer(train: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """Builds the optimizer of `train`.
+
+    Args:
+      steps_per_epoch: batches an epoch; the length of the cosine schedule comes from it.
+    """
+    rate = cosine(train, steps_per_epoch) if train.schedule == "cosine" else train.learning_rate
+    if train.optimizer == "adam":
+        return keras.optimizers.Adam(rate)
+    return keras.optimizers.SGD(rate, momentum=train.momentum)
+
+
+def cosine(train: TrainConfig, steps_per_epoch: int) -> keras.optimizers.schedules.CosineDecay:
+    """Linear from 0 over the warm-up, then half a cosine down to `min_learning_rate` at the run's last step."""
+    warmup = round(train.warmup_epochs * steps_per_epoch)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else train.learning_rate,
+        decay_steps=max(1, train.epochs * steps_per_epoch - warmup),
+        alpha=train.min_learning_rate / train.learning_rate,
+        warmup_target=train.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def add_weight_decay(model: keras.Model, decay: float) -> None:
+    """Adds ``decay / 2 * |w|^2`` to the loss for every kernel w of `model`, so that its gradient gains ``decay * w``.
+
+    This is the coupled decay of PyTorch's ``weight_decay``, which the paper's code used, and not the decoupled
+    one of AdamW. Kernels are the weights with two axes or more: biases and batch norm are left alone.
+    """
+    for variable in model.trainable_variables:
+        if decay and len(variable.shape) > 1:
+            variable.regularizer = keras.regularizers.L2(decay / 2)
