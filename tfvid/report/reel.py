@@ -1,0 +1,40 @@
+"""All frames of a clip's panels in one still image, from which the page plays them.
+
+An animated file cannot be paused, stepped or kept in time with the one beside it; a still in a moving window can.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tfvid.files import replacing
+from tfvid.report.film import Panel
+
+LONGEST = 16000  # pixels; WebP ends at 16383
+
+
+def grid(length: int, height: int) -> tuple[int, int]:
+    """Frames in a row, and rows, of a reel of `length` frames `height` pixels high."""
+    rows = min(length, LONGEST // height)
+    columns = -(-length // rows)
+    return columns, -(-length // columns)
+
+
+def save_reel(path, panels: tuple[Panel, ...]) -> Path:
+    """Writes a WebP whose cell (row, column) holds frame ``row * columns + column`` of every panel, side by side.
+
+    Args:
+      path: the file.
+      panels: all of one size and length.
+    """
+    side_by_side = np.concatenate([panel.frames for panel in panels], axis=2)  # (T, H, panels * W, 3)
+    length, height, width, _ = side_by_side.shape
+    columns, rows = grid(length, height)
+    reel = Image.new("RGB", (columns * width, rows * height))
+    for index, frame in enumerate(side_by_side):
+        row, column = divmod(index, columns)
+        reel.paste(Image.fromarray(frame), (column * width, row * height))
+    with replacing(path) as temporary:
+        reel.save(temporary, format="WEBP", quality=80, method=3)
+    return Path(path)

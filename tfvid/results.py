@@ -1,0 +1,243 @@
+"""The per-clip store: one record for each clip and model, in Parquet, safe against a kill at any moment.
+
+    <folder>/results.parquet       every record, once `ResultStore.merge` has run
+    <folder>/results.parts/*.parquet  records appended since
+
+Each part is a whole file or none, so a run that was killed goes on where it stopped. The columns are described in
+docs/results.md; any Parquet reader can read them.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tfvid.errors import ConfigError, DataError
+from tfvid.files import replacing
+
+VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one model's explanation of one clip says. Scores are softmax probabilities.
+
+    Attributes:
+      id: the clip's, unique in its dataset.
+      model: name of the model.
+      path: the video file; "" for a generated clip.
+      label: the true class; -1 where it is not known.
+      label_name: its name; "".
+      predicted: the class the model gives the clip.
+      predicted_name: its name.
+      target: the class explained.
+      target_name: its name.
+      original_score: OS, of the target on the clip.
+      freeze_score: FS, on the clip frozen by the mask.
+      reverse_score: RS, on the clip reversed by the mask.
+      true_score: CS, of the true class on the clip; NaN where it is not known.
+      mask: float32 `(T,)` in [0, 1], 1 = perturbed.
+      mask_length: frames with a mask value above 0.5.
+      loss: the three terms together, at the end.
+      length_term: lambda_1 times the mask's sum.
+      variation_term: lambda_2 times its total variation.
+      score_term: the target's score under the mask.
+      iterations: steps taken.
+      map: float32 `(T', H', W')`, Grad-CAM on its layer's own grid, not normalised.
+      size: (H, W) of the frames the model saw.
+      event: [start, stop) of the known event in frames; (-1, -1) where it is not known.
+      temporal_iou: of the mask with the event; NaN where it is not known.
+      temporal_iou_random: the mean over all windows of the mask's length.
+      temporal_iou_centred: of the centred window of the mask's length.
+      settings: JSON of everything that shaped the record: the model's weights, the explainers' options.
+      gif, mp4, webp, reversed, sheet, reel: files made for the clip, relative to the store's folder; "" for none.
+    """
+
+    id: str
+    model: str
+    path: str
+    label: int
+    label_name: str
+    predicted: int
+    predicted_name: str
+    target: int
+    target_name: str
+    original_score: float
+    freeze_score: float
+    reverse_score: float
+    true_score: float
+    mask: np.ndarray
+    mask_length: int
+    loss: float
+    length_term: float
+    variation_term: float
+    score_term: float
+    iterations: int
+    map: np.ndarray
+    size: tuple[int, int]
+    event: tuple[int, int] = (-1, -1)
+    temporal_iou: float = float("nan")
+    temporal_iou_random: float = float("nan")
+    temporal_iou_centred: float = float("nan")
+    settings: str = "{}"
+    gif: str = ""
+    mp4: str = ""
+    webp: str = ""
+    reversed: str = ""
+    sheet: str = ""
+    reel: str = ""
+
+    @property
+    def correct(self) -> bool | None:
+        """Whether the prediction is the true class; None where that is not known."""
+        return None if self.label < 0 else self.predicted == self.label
+
+
+def _column(item: dataclasses.Field) -> list[pa.Field]:
+    if item.name == "map":  # Parquet has no arrays of several dimensions: values in C order, and their shape.
+        return [pa.field("map", pa.list_(pa.float32())), pa.field("map_shape", pa.list_(pa.int32(), 3))]
+    kinds = {str: pa.string(), int: pa.int32(), float: pa.float32(), np.ndarray: pa.list_(pa.float32())}
+    kinds[tuple[int, int]] = pa.list_(pa.int32(), 2)
+    return [pa.field(item.name, kinds[item.type])]
+
+
+SCHEMA = pa.schema(
+    [column for item in dataclasses.fields(Result) for column in _column(item)],
+    metadata={"tfvid.version": VERSION},
+)
+
+
+def to_table(results: Iterable[Result]) -> pa.Table:
+    """The records as an Arrow table of `SCHEMA`."""
+    rows = []
+    for result in results:
+        row = {item.name: getattr(result, item.name) for item in dataclasses.fields(Result)}
+        heat = np.asarray(result.map, np.float32)
+        rows.append(row | {"map": heat.ravel(), "map_shape": list(heat.shape), "mask": np.asarray(result.mask)})
+    return pa.Table.from_pylist(rows, SCHEMA)
+
+
+def from_table(table: pa.Table) -> list[Result]:
+    """The records of `to_table`'s table, masks and maps as float32 arrays."""
+    results = []
+    for row in table.to_pylist():
+        shape = row.pop("map_shape")
+        row["map"] = np.asarray(row["map"], np.float32).reshape(shape)
+        row["mask"] = np.asarray(row["mask"], np.float32)
+        row["size"], row["event"] = tuple(row["size"]), tuple(row["event"])
+        results.append(Result(**row))
+    return results
+
+
+def read_results(folder) -> list[Result]:
+    """Every record of the store in `folder`, in the order written, one a clip and model.
+
+    Raises:
+      DataError: there is no store, or one of its files cannot be read or is of another version.
+    """
+    store = ResultStore(folder)
+    files = store.files()
+    if not files:
+        raise DataError(f"{folder}: no results here (no results.parquet)")
+    return from_table(_merged(files))
+
+
+@dataclass
+class ResultStore:
+    """Appends records to a folder and says which are there already.
+
+    Attributes:
+      folder: made by the first `append`.
+    """
+
+    folder: Path
+    _keys: set[tuple[str, str]] = field(init=False, repr=False)
+    _settings: dict[str, str] = field(init=False, repr=False)
+
+    def __post_init__(self):
+        self.folder = Path(self.folder)
+        rows = [row for file in self.files() for row in _read(file, ["id", "model", "settings"]).to_pylist()]
+        self._keys = {(row["model"], row["id"]) for row in rows}
+        self._settings = {row["model"]: row["settings"] for row in rows}
+
+    @property
+    def merged(self) -> Path:
+        return self.folder / "results.parquet"
+
+    @property
+    def parts(self) -> Path:
+        return self.folder / "results.parts"
+
+    def files(self) -> list[Path]:
+        """The files that hold the records, oldest first."""
+        return [file for file in [self.merged] if file.exists()] + sorted(self.parts.glob("part-*.parquet"))
+
+    def done(self, model: str) -> set[str]:
+        """Ids of the clips that `model` has a record for."""
+        return {id for name, id in self._keys if name == model}
+
+    def check(self, model: str, settings: dict):
+        """Makes sure that `model`'s records here were made with `settings`, so that they may stand together.
+
+        Raises:
+          ConfigError: they were not; the message names what differs.
+        """
+        if model not in self._settings:
+            return
+        old, new = json.loads(self._settings[model]), json.loads(json.dumps(settings))
+        changed = [
+            f"{key} was {old.get(key, 'not set')}, is {new.get(key, 'not set')}"
+            for key in sorted(old | new)
+            if old.get(key) != new.get(key)
+        ]
+        if changed:
+            raise ConfigError(
+                f"{self.folder}: holds results of {model!r} made differently ({'; '.join(changed)}); "
+                "choose another folder, or remove this one"
+            )
+
+    def append(self, results: list[Result]):
+        """Writes `results` as one part: after this returns they survive a kill."""
+        if not results:
+            return
+        last = max((int(file.stem.partition("-")[2]) for file in self.parts.glob("part-*.parquet")), default=0)
+        with replacing(self.parts / f"part-{last + 1:06d}.parquet") as temporary:
+            pq.write_table(to_table(results), temporary)
+        self._keys |= {(result.model, result.id) for result in results}
+        self._settings |= {result.model: result.settings for result in results}
+
+    def merge(self):
+        """Makes ``results.parquet`` of everything there is and removes the parts."""
+        parts = sorted(self.parts.glob("part-*.parquet"))
+        if not parts:
+            return
+        table = _merged(self.files())
+        with replacing(self.merged) as temporary:
+            pq.write_table(table, temporary)
+        # A kill before this loop is through leaves records twice; `_merged` keeps one of each.
+        for part in parts:
+            part.unlink()
+        self.parts.rmdir()
+
+
+def _read(file: Path, columns: list[str] | None = None) -> pa.Table:
+    try:
+        version = (pq.read_schema(file).metadata or {}).get(b"tfvid.version", b"none").decode()
+        if version != VERSION:
+            raise DataError(f"{file}: expected results of version {VERSION}, got version {version}")
+        return pq.read_table(file, columns=columns, partitioning=None)
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise DataError(f"{file}: cannot read these results ({' '.join(str(error).split())[:200]})") from error
+
+
+def _merged(files: list[Path]) -> pa.Table:
+    """The records of all files in order, the last of each (model, id)."""
+    table = pa.concat_tables([_read(file) for file in files])
+    keys = zip(table["model"].to_pylist(), table["id"].to_pylist(), strict=True)
+    last = {key: row for row, key in enumerate(keys)}
+    return table.take(pa.array(sorted(last.values())))
