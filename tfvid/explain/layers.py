@@ -1,0 +1,101 @@
+"""Looking inside a model while it runs: which layers it calls, in what order, and what they return.
+
+Explanations need a layer's output, its gradient, or the score before the softmax. Building a second model on
+``layer.output`` fails for nested, Sequential and subclassed models; standing in for the layer's own ``call``
+while the model is traced works for all of them, and is undone whatever happens.
+"""
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class LayerCall:
+    """One call of one layer.
+
+    Attributes:
+      path: the layer's name, after those of the layers it is nested in: ``"backbone/conv"``.
+      layer: the layer.
+      shape: its output's shape, None where not known; None if the output is no single tensor.
+      is_output: the layer's output is the model's output.
+      is_new: no layer before it returned the same tensor, as those inside a container or before a dropout do.
+    """
+
+    path: str
+    layer: keras.Layer
+    shape: tuple | None
+    is_output: bool
+    is_new: bool
+
+
+def named_layers(layer: keras.Layer, prefix: str = ""):
+    """Yields (path, layer) for every layer inside `layer`, parents first."""
+    for inner in layer._flatten_layers(include_self=False, recursive=False):
+        yield prefix + inner.name, inner
+        yield from named_layers(inner, f"{prefix}{inner.name}/")
+
+
+@contextmanager
+def replaced(layer: keras.Layer, attribute: str, value):
+    """Gives `layer` another attribute, e.g. another ``call``, for a while; then it is as it was, whatever happens."""
+    had, before = attribute in vars(layer), vars(layer).get(attribute)
+    vars(layer)[attribute] = value  # past Keras' own __setattr__, which tracks what it is given
+    try:
+        yield
+    finally:
+        if had:
+            vars(layer)[attribute] = before
+        else:
+            del vars(layer)[attribute]
+
+
+@contextmanager
+def watched(layer: keras.Layer, see):
+    """Calls ``see(output)`` each time `layer` runs."""
+    call = layer.call
+
+    def seen(*args, **kwargs):
+        output = call(*args, **kwargs)
+        see(output)
+        return output
+
+    with replaced(layer, "call", seen):
+        yield
+
+
+def trace_calls(model: keras.Model, clip_shape: tuple):
+    """The layer calls of one run of `model`, in the order in which they end. Nothing is computed.
+
+    Calls inside a loop of the model's graph (a recurrent layer's cell) are left out: their outputs cannot be
+    reached from outside the loop.
+
+    Args:
+      model: a built Keras model.
+      clip_shape: `(T, H, W, C)`.
+
+    Returns:
+      A list of `LayerCall`, and the model's (symbolic) output.
+    """
+    seen, result = [], []
+
+    def run(clips):
+        graph = tf.compat.v1.get_default_graph()
+        with ExitStack() as stack:
+            for path, layer in named_layers(model):
+                stack.enter_context(
+                    watched(layer, lambda output, path=path, layer=layer: seen.append((path, layer, output)))
+                )
+            result.append(model(clips, training=False))
+        seen[:] = [call for call in seen if getattr(call[2], "graph", graph) is graph]
+        return result[0]
+
+    tf.function(run, autograph=False).get_concrete_function(tf.TensorSpec((None, *clip_shape)))
+    calls, known = [], set()
+    for path, layer, output in seen:
+        shape = tuple(output.shape) if tf.is_tensor(output) else None
+        calls.append(LayerCall(path, layer, shape, output is result[0], id(output) not in known))
+        known.add(id(output))
+    return calls, result[0]
