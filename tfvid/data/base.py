@@ -72,6 +72,13 @@ class VideoDataset(ABC):
     flip_labels: dict[int, int] | None = None
     reverse_labels: dict[int, int] | None = None
 
+    def __new__(cls, *args, **kwargs):
+        # What a decode process needs to build the same dataset: where its class is, and its arguments.
+        dataset = super().__new__(cls)
+        dataset.origin = f"{cls.__module__}:{cls.__qualname__}"
+        dataset.arguments = (args, kwargs)
+        return dataset
+
     @abstractmethod
     def samples(self, split: str) -> list[Sample]:
         """The samples of `split`, always in the same order."""

@@ -1,0 +1,107 @@
+"""``tfvid-prepare``: a dataset's clips as sharded TFRecords, decoded and resized once."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import yaml
+
+from tfvid.config import DataConfig, load
+from tfvid.errors import ConfigError
+
+
+def main(argv: list[str]) -> None:
+    """Parses `argv`, writes the shards of each split, and says what was skipped."""
+    arguments = _parser().parse_args(argv)
+    config = _data_config(arguments)
+
+    from tfvid.data.pipeline import make_dataset
+
+    dataset = make_dataset(config)
+    splits = arguments.split or [split for split in dataset.splits if split != "test"]
+    for split in splits:
+        _prepare(dataset, split, config, arguments)
+    print(f"next: train with data.records={arguments.out}")
+
+
+def _prepare(dataset, split: str, config: DataConfig, arguments) -> None:
+    from tqdm import tqdm
+
+    from tfvid.data.records import MANIFEST, write_records
+    from tfvid.data.worker import one_a_core
+
+    bars = []  # one, made at the first call: what an earlier run did counts as done, but not into the rate
+
+    def progress(done, total, skipped):
+        if not bars:
+            bars.append(tqdm(desc=split, unit="clip", total=total, initial=done, dynamic_ncols=True))
+        bars[0].set_postfix(skipped=skipped, refresh=False)
+        bars[0].update(done - bars[0].n)
+
+    try:
+        manifest = write_records(
+            dataset,
+            split,
+            arguments.out,
+            num_frames=config.num_frames,
+            size=config.size,
+            shard_size=arguments.shard_size,
+            quality=arguments.quality,
+            workers=config.workers or one_a_core(),
+            time_limit=config.time_limit,
+            max_bad_share=config.max_bad_share,
+            progress=progress,
+        )
+    finally:
+        for bar in bars:
+            bar.close()
+    print(
+        f"{split}: {manifest['clips']} clips in {len(manifest['shards'])} shards, {manifest['bytes'] / 1e6:.1f} MB; "
+        f"{len(manifest['skipped'])} skipped, {len(manifest['damaged'])} damaged, "
+        f"listed in {arguments.out / split / MANIFEST}"
+    )
+
+
+def _data_config(arguments) -> DataConfig:
+    """The config's data section, or the defaults; options of the command line are stronger."""
+    config = load(arguments.config).data if arguments.config else DataConfig()
+    if not (arguments.config or arguments.dataset):
+        raise ConfigError("name the data: --dataset or --config")
+    given = {field.name: getattr(arguments, field.name, None) for field in dataclasses.fields(DataConfig)}
+    given = {name: value for name, value in given.items() if value is not None}
+    if "size" in given:
+        given["size"] = tuple(given["size"])
+    if arguments.option:
+        given["options"] = config.options | dict(_option(text) for text in arguments.option)
+    return dataclasses.replace(config, records=None, **given)
+
+
+def _option(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise ConfigError(f"--option must be name=value, got {text!r}")
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--option {text!r}: the value is not valid YAML") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tfvid-prepare",
+        description="Writes a dataset's clips as sharded TFRecords. Run it again to go on after an interruption.",
+    )
+    parser.add_argument("--config", type=Path, help="take the settings below from this file's data section")
+    parser.add_argument("--dataset", help="a dataset's name, or my_file.py:MyDataset")
+    parser.add_argument("--root", help="the dataset's folder")
+    parser.add_argument("--option", action="append", metavar="NAME=VALUE", help="a further option of the dataset")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
+    parser.add_argument("--split", action="append", help="repeat for several; default: all that have labels")
+    parser.add_argument("--num-frames", type=int, help="frames a clip (16)")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the frames (224 224)")
+    parser.add_argument("--shard-size", type=int, default=256, help="clips a shard (256)")
+    parser.add_argument("--quality", type=int, default=90, help="of JPEG, 1 to 100 (90)")
+    parser.add_argument("--workers", type=int, help="decode processes (one a core)")
+    parser.add_argument("--time-limit", type=float, help="seconds a file may take (60)")
+    parser.add_argument("--max-bad-share", type=float, help="stop when more of the clips are bad (0.1)")
+    return parser

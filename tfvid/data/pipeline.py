@@ -1,0 +1,228 @@
+"""From a dataset to batches of clips: decoded in parallel, in a repeatable order, bad files skipped and listed."""
+
+import dataclasses
+import inspect
+import os
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tfvid.config import AugmentConfig, DataConfig
+from tfvid.data import DATASETS
+from tfvid.data.augment import augment
+from tfvid.data.base import Clip, Sample, VideoDataset
+from tfvid.data.records import Records
+from tfvid.data.skipped import SkipLog
+from tfvid.data.worker import DecodePool, one_a_core
+from tfvid.errors import ConfigError, TfvidError, VideoError, unknown
+
+# Reads one sample as `num_frames` frames of `size`; may raise VideoError.
+Reader = Callable[[Sample, int, tuple[int, int]], Clip]
+
+
+def make_dataset(source, root=None, **options) -> VideoDataset:
+    """Builds a dataset by name, or from a `DataConfig`.
+
+    Args:
+      source: a name in `DATASETS`, ``"my_file.py:MyDataset"``, or a `DataConfig` (its `records`, where given,
+        stand for the dataset they were made from).
+      root: the dataset's folder; None for a generated one.
+      options: its further keyword arguments.
+
+    Raises:
+      ConfigError: an option the dataset does not have, or a missing root.
+      TfvidError: no such dataset, or what it says about its files.
+    """
+    if isinstance(source, DataConfig):
+        if source.records is not None:
+            return Records(source.records)
+        return make_dataset(source.dataset, source.root, **source.options)
+    cls = DATASETS.find(source)
+    parameters = inspect.signature(cls).parameters
+    accepts_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for name in options:
+        if name not in parameters and not accepts_any:
+            raise ConfigError(f"dataset {source}: {unknown('option', name, [p for p in parameters if p != 'root'])}")
+    if "root" in parameters and parameters["root"].default is inspect.Parameter.empty and root is None:
+        raise ConfigError(f"dataset {source!r} needs root, the folder it lies in")
+    if root is not None:
+        options = {"root": os.fspath(root)} | options
+    dataset = cls(**options)
+    if source not in DATASETS:
+        dataset.origin = source  # a file: where a decode process finds the class again
+    return dataset
+
+
+def load_dataset(
+    source,
+    split: str,
+    *,
+    training: bool = False,
+    epoch: tf.Variable | None = None,
+    skipped: SkipLog | None = None,
+    deterministic: bool = True,
+    decoder: str = "opencv",
+    **settings,
+) -> tf.data.Dataset:
+    """A dataset's clips in batches.
+
+    Args:
+      source: a dataset's name, a `VideoDataset`, or a `DataConfig`.
+      split: one of the dataset's splits.
+      training: shuffle and augment. Order and augmentation are a pure function of (seed, epoch).
+      epoch: int64 variable that is read whenever a new iterator starts; None counts as epoch 0 for ever.
+      skipped: is given the clips that could not be read; use one for each call.
+      deterministic: False lets clips that are ready overtake slower ones.
+      decoder: "opencv", in child processes; or "tfio", tensorflow-io's, in this one (see `tfvid.data.tfio`).
+      settings: fields of `DataConfig`, stronger than those of `source`: num_frames, size, batch_size, workers,
+        records (a folder of shards, read instead of videos), ...
+
+    Returns:
+      A `tf.data.Dataset`, one pass over the split, of dicts: clip float32 `(B, T, H, W, 3)` in [0, 1], label
+      int32 `(B,)`, id string `(B,)`, event int32 `(B, 2)`, boxes float32 `(B, T, N, 4)`. The last batch may be
+      smaller.
+
+    Raises:
+      TfvidError: here, where something asked for does not exist. While iterating, where more than
+        `max_bad_share` of the clips are bad, the error is one of TensorFlow's; `SkipLog.plain_errors` makes it
+        the one line that it was.
+    """
+    config = _configure(source, settings)
+    dataset = source if isinstance(source, VideoDataset) and config.records is None else make_dataset(config)
+    if split not in dataset.splits:
+        raise ConfigError(unknown("split", split, dataset.splits))
+    if config.augment.flip and dataset.flip_labels is None:
+        raise ConfigError("augment.flip: this dataset does not declare flip_labels, so a mirror may change a label")
+    samples = dataset.samples(split)
+    if not samples:
+        raise ConfigError(f"split {split!r} has no clips")
+    log = SkipLog() if skipped is None else skipped
+    log.total, log.max_bad_share = len(samples), config.max_bad_share
+    epoch = tf.Variable(0, dtype=tf.int64, trainable=False) if epoch is None else epoch
+    workers = config.workers or one_a_core()
+
+    if isinstance(dataset, Records):
+        dataset.check_shape(split, config.num_frames, config.size)
+        clips = dataset.stream(split, epoch, config.seed if training else None, workers, log)
+    else:
+        indices = _indices(len(samples), epoch, config.seed if training else None)
+        clips = _read(indices, samples, _reader(decoder, dataset, workers, config), config, dataset, workers, log)
+    if training:
+        clips = clips.map(_augmenting(config, dataset), workers)
+    clips = clips.map(lambda clip, epoch: clip, workers).batch(config.batch_size)
+    clips = clips.map(_to_unit_range, 1).prefetch(2)
+    options = tf.data.Options()
+    options.deterministic = deterministic
+    # Threads of its own: those that wait for a child must not be taken from the model's.
+    options.threading.private_threadpool_size = workers + 2
+    return clips.with_options(options)
+
+
+def as_supervised(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """(clip, label) pairs, for `keras.Model.fit`."""
+    return dataset.map(lambda batch: (batch["clip"], batch["label"]))
+
+
+def _configure(source, settings: dict) -> DataConfig:
+    fields = [field.name for field in dataclasses.fields(DataConfig)]
+    for name in settings:
+        if name not in fields:
+            raise ConfigError(unknown("setting", name, fields))
+    if isinstance(settings.get("augment"), dict):
+        settings = settings | {"augment": AugmentConfig(**settings["augment"])}
+    if isinstance(source, DataConfig):
+        return dataclasses.replace(source, **settings)
+    if isinstance(source, str):
+        settings = {"dataset": source} | settings
+    elif not isinstance(source, VideoDataset):
+        raise ConfigError(f"expected a dataset's name, a VideoDataset or a DataConfig, got {type(source).__name__}")
+    return DataConfig(**settings)
+
+
+def _indices(count: int, epoch: tf.Variable, seed: int | None) -> tf.data.Dataset:
+    """(sample index, epoch) int64 pairs; shuffled, where there is a seed, by a pure function of (seed, epoch)."""
+
+    def one_pass(_):
+        # Inside a flat_map, so that each new iterator reads the epoch anew. It travels with its samples: what
+        # follows runs ahead of the consumer, who may have set the next epoch by then.
+        now = epoch.read_value()
+        order = tf.range(count, dtype=tf.int64)
+        if seed is not None:
+            order = tf.random.experimental.stateless_shuffle(order, tf.stack([tf.constant(seed, tf.int64), now]))
+        return tf.data.Dataset.from_tensor_slices((order, tf.fill([count], now)))
+
+    return tf.data.Dataset.range(1).flat_map(one_pass)
+
+
+def _reader(decoder: str, dataset: VideoDataset, workers: int, config: DataConfig) -> Reader:
+    if decoder == "opencv":
+        return DecodePool(dataset, workers, config.time_limit).read
+    if decoder == "tfio":
+        from tfvid.data import tfio
+
+        return tfio.reader(dataset)
+    raise ConfigError(unknown("decoder", decoder, ("opencv", "tfio")))
+
+
+def _read(indices, samples, reader: Reader, config: DataConfig, dataset, workers: int, log: SkipLog):
+    """(index, epoch) -> (clip, epoch), without the clips that cannot be read."""
+    frames_shape = (config.num_frames, *config.size, 3)
+    boxes_shape = (config.num_frames, dataset.max_boxes, 4)
+    labels = tf.constant([sample.label for sample in samples], tf.int32)
+    ids = tf.constant([sample.id for sample in samples])
+    nothing = (np.zeros(frames_shape, np.uint8), np.zeros(2, np.int32), np.zeros(boxes_shape, np.float32), False)
+
+    def read(index):
+        sample = samples[index]
+        try:
+            if sample.id in log.reasons:  # bad in an earlier epoch; it need not take its time again
+                raise VideoError(sample.path, log.reasons[sample.id])
+            clip = reader(sample, config.num_frames, config.size)
+            _check_shapes(sample, clip, frames_shape, boxes_shape)
+        except VideoError as error:
+            log.bad(sample.id, error.reason)
+            return nothing
+        except TfvidError as error:
+            log.stop(error)
+        log.good()
+        return clip.frames, clip.event, clip.boxes, True
+
+    def read_clip(index, epoch):
+        dtypes = (tf.uint8, tf.int32, tf.float32, tf.bool)
+        frames, event, boxes, ok = tf.numpy_function(read, [index], dtypes)
+        clip = {
+            "clip": tf.ensure_shape(frames, frames_shape),
+            "label": labels[index],
+            "id": ids[index],
+            "event": tf.ensure_shape(event, (2,)),
+            "boxes": tf.ensure_shape(boxes, boxes_shape),
+        }
+        return clip, epoch, tf.ensure_shape(ok, ())
+
+    clips = indices.map(read_clip, workers).filter(lambda clip, epoch, ok: ok)
+    return clips.map(lambda clip, epoch, ok: (clip, epoch), workers)
+
+
+def _check_shapes(sample: Sample, clip: Clip, frames: tuple, boxes: tuple):
+    """A dataset of a user's own may return anything."""
+    if clip.frames.shape != frames or clip.boxes.shape != boxes:
+        came = f"frames {clip.frames.shape} and boxes {clip.boxes.shape}"
+        raise VideoError(sample.path, f"the dataset returned {came}, expected {frames} and {boxes}")
+
+
+def _augmenting(config: DataConfig, dataset: VideoDataset):
+    flip_labels = dataset.flip_labels if config.augment.flip else None
+
+    def change(clip, epoch):
+        # From the id, not the place in the order: a clip is changed alike, read from a video or from a shard.
+        key = tf.strings.to_hash_bucket_fast(clip["id"], 1 << 62)
+        seed = tf.random.fold_in(tf.stack([tf.constant(config.seed, tf.int64), epoch]), key)
+        return augment(clip, seed, config.augment.min_scale, flip_labels, len(dataset.class_names)), epoch
+
+    return change
+
+
+def _to_unit_range(batch: dict) -> dict:
+    # After batching: until here a clip is a quarter of the size.
+    return {**batch, "clip": tf.cast(batch["clip"], tf.float32) / 255}

@@ -1,0 +1,413 @@
+"""Clips as sharded TFRecords: decoded and resized once, read many times.
+
+A folder of shards holds, for each split, ``<split>/shard-00000-of-00012.tfrecord``, ... and ``manifest.json``.
+Which clips a shard holds is decided before the first is read: consecutive runs of `shard_size` samples. So a run
+that was killed goes on with the shards that are missing, and ends with the same bytes. A shard appears under its
+name only when it is whole, and a note beside it (``shard-....json``) says what is in it; the manifest gathers the
+notes at the end.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from tfvid.data.base import Clip, Sample, VideoDataset
+from tfvid.data.skipped import SkipLog
+from tfvid.data.worker import DecodePool
+from tfvid.errors import DataError, VideoError, unknown
+from tfvid.files import replacing
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+# Shards open at once and clips shuffled at once while training: enough to mix what lies together on disk, for
+# about 100 MB of JPEG at 16 x 224 x 224.
+SHUFFLED_SHARDS = 16
+SHUFFLED_CLIPS = 512
+
+
+def write_records(
+    dataset: VideoDataset,
+    split: str,
+    folder,
+    *,
+    num_frames: int,
+    size: tuple[int, int],
+    shard_size: int = 256,
+    quality: int = 90,
+    workers: int = 1,
+    time_limit: float = 60.0,
+    max_bad_share: float = 0.1,
+    progress=lambda done, total, skipped: None,
+) -> dict:
+    """Writes one split; goes on where an earlier run with the same settings was stopped.
+
+    Args:
+      folder: the split gets a folder of its own in it.
+      shard_size: clips a shard.
+      quality: of JPEG, 1 to 100.
+      workers: decode processes.
+      progress: called after each clip with the number of clips done, of all clips, and of those skipped.
+
+    Returns:
+      The manifest.
+
+    Raises:
+      DataError: the folder was made with other settings, another process writes to it, a shard cannot be written
+        (a full disk), or more than `max_bad_share` of the clips cannot be read. Whole shards stay.
+    """
+    samples = dataset.samples(split)
+    folder = Path(folder) / split
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = _settings(dataset, split, samples, num_frames, size, shard_size, quality)
+    with _only_writer(folder):
+        finished = _finished(folder, settings)
+        log = SkipLog(len(samples), max_bad_share)
+        for note in finished.values():
+            log.reasons.update(note["skipped"])
+        done = sum(note["asked"] for note in finished.values())
+        progress(done, len(samples), len(log.reasons))
+        names = shard_names(len(samples), shard_size)
+        with DecodePool(dataset, workers, time_limit) as pool, ThreadPoolExecutor(workers) as threads:
+            for number, name in enumerate(names):
+                if name in finished:
+                    continue
+                chunk = samples[number * shard_size : (number + 1) * shard_size]
+                encoded = _encode_all(chunk, pool, threads, num_frames, size, quality, log)
+                note = {"file": name, "asked": len(chunk), "clips": [], "skipped": {}, "damaged": []}
+                with _writing(folder / name) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+                    for sample, record, damaged in encoded:
+                        done += 1
+                        progress(done, len(samples), len(log.reasons))
+                        if record is None:
+                            note["skipped"][sample.id] = log.reasons[sample.id]
+                            continue
+                        writer.write(record)
+                        note["clips"].append([sample.id, sample.label])
+                        note["damaged"] += [sample.id] if damaged else []
+                note["bytes"] = (folder / name).stat().st_size
+                _write_json(_note_file(folder, name), note)
+                finished[name] = note
+        return _finish(folder, settings, [finished[name] for name in names])
+
+
+def shard_names(count: int, shard_size: int) -> list[str]:
+    shards = -(-count // shard_size)
+    return [f"shard-{i:05d}-of-{shards:05d}.tfrecord" for i in range(shards)]
+
+
+class Records(VideoDataset):
+    """A folder of shards as a dataset, with the classes, splits and labels of the one it was made from.
+
+    Args:
+      folder: as written by `write_records`; any path TensorFlow reads (``gs://`` too; ``s3://``, ``az://`` and
+        ``http://`` with tensorflow-io, see `tfvid.data.tfio`).
+
+    Raises:
+      DataError: no manifest in it, or one that is not ours.
+    """
+
+    def __init__(self, folder):
+        self.folder = os.fspath(folder).rstrip("/")
+        remote = "://" in self.folder
+        if remote and not self.folder.startswith("gs://"):
+            from tfvid.data import tfio
+
+            tfio.require()
+        known = ("train", "validation", "test")
+        listed = known if remote else sorted(p.parent.name for p in Path(self.folder).glob(f"*/{MANIFEST}"))
+        found = {split: _read_manifest(f"{self.folder}/{split}/{MANIFEST}", missing_ok=remote) for split in listed}
+        self.manifests = {split: manifest for split, manifest in found.items() if manifest}
+        if not self.manifests:
+            raise DataError(f"{self.folder}: no <split>/{MANIFEST} in it; scripts/prepare.py writes one when it ends")
+        about = next(iter(self.manifests.values()))["settings"]["dataset"]
+        self.class_names = tuple(about["class_names"])
+        self.splits = tuple(split for split in (*known, *listed) if split in self.manifests)
+        self.splits = tuple(dict.fromkeys(self.splits))
+        self.max_boxes = about["max_boxes"]
+        self.flip_labels = _int_keys(about["flip_labels"])
+        self.reverse_labels = _int_keys(about["reverse_labels"])
+
+    def samples(self, split: str) -> list[Sample]:
+        if split not in self.splits:
+            raise DataError(f"{self.folder}: {unknown('split', split, self.splits)}")
+        return [Sample(id, label) for shard in self.manifests[split]["shards"] for id, label in shard["clips"]]
+
+    def read(self, sample: Sample, num_frames: int, size: tuple[int, int]) -> Clip:
+        """Reads one clip out of its shard; in order, `stream` is much faster."""
+        split, file, place = self._places[sample.id]
+        self.check_shape(split, num_frames, size)
+        try:
+            record = next(iter(tf.data.TFRecordDataset(file).skip(place).take(1)))
+        except (tf.errors.OpError, StopIteration):
+            raise VideoError(file, f"the shard is truncated or corrupt at or before record {place}") from None
+        clip = self._parse(split, record)
+        return Clip(*(clip[name].numpy() for name in ("clip", "event", "boxes")))
+
+    def check_shape(self, split: str, num_frames: int, size: tuple[int, int]):
+        """
+        Raises:
+          DataError: the clips were stored with another number or size of frames.
+        """
+        settings = self.manifests[split]["settings"]
+        stored = (settings["num_frames"], tuple(settings["size"]))
+        if stored != (num_frames, tuple(size)):
+            raise DataError(
+                f"{self.folder}/{split}: its clips have {stored[0]} frames of {stored[1]}, "
+                f"asked for {num_frames} of {tuple(size)}; prepare it again, or ask for those"
+            )
+
+    def stream(self, split: str, epoch: tf.Variable, seed: int | None, workers: int, log: SkipLog) -> tf.data.Dataset:
+        """(clip, epoch) of all clips: in order, or, with a seed, shuffled by a pure function of (seed, epoch).
+
+        A shard that ends early or does not match its checksums is read as far as it goes; the clips that were
+        behind are skipped and listed in `log`, with the file's name.
+        """
+        shards = self.manifests[split]["shards"]
+        files = [f"{self.folder}/{split}/{shard['file']}" for shard in shards]
+        ids = [id for shard in shards for id, _ in shard["clips"]]
+        counts = np.array([len(shard["clips"]) for shard in shards], np.int64)
+        firsts = np.cumsum(counts) - counts
+        shard_of = np.repeat(np.arange(len(files)), counts)
+
+        def note(index, found):
+            if found:
+                log.good()
+            else:
+                log.bad(ids[index], f"the shard {files[shard_of[index]]} is truncated or corrupt")
+            return found
+
+        def one_shard(file, first, count):
+            records = tf.data.TFRecordDataset(file).ignore_errors()
+            records = records.concatenate(tf.data.Dataset.from_tensors(b"").repeat(count)).take(count)
+            return tf.data.Dataset.zip((records, tf.data.Dataset.range(first, first + count)))
+
+        def one_pass(_):
+            now = epoch.read_value()
+            order = tf.range(len(files))
+            if seed is not None:
+                seeds = tf.stack([tf.constant(seed, tf.int64), now])
+                order = tf.random.experimental.stateless_shuffle(order, seeds)
+            shards = [tf.gather(values, order) for values in (files, firsts, counts)]
+            shards = tf.data.Dataset.from_tensor_slices(tuple(shards))
+            if seed is None:
+                records = shards.flat_map(one_shard)
+            else:
+                records = shards.interleave(one_shard, cycle_length=SHUFFLED_SHARDS)
+                mixed = tf.random.stateless_uniform([], seeds, None, None, tf.int64)
+                records = records.shuffle(SHUFFLED_CLIPS, mixed, reshuffle_each_iteration=False)
+            return records.map(lambda record, index: (record, index, now))
+
+        def is_whole(record, index, epoch):
+            found = tf.numpy_function(note, [index, tf.strings.length(record) > 0], tf.bool)
+            return tf.ensure_shape(found, ())
+
+        records = tf.data.Dataset.range(1).flat_map(one_pass).filter(is_whole)
+        return records.map(lambda record, index, epoch: (self._parse(split, record), epoch), workers)
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[str, str, int]]:
+        """id -> its split, its shard's path, its place in the shard."""
+        return {
+            id: (split, f"{self.folder}/{split}/{shard['file']}", place)
+            for split, manifest in self.manifests.items()
+            for shard in manifest["shards"]
+            for place, (id, _) in enumerate(shard["clips"])
+        }
+
+    def _parse(self, split: str, record) -> dict:
+        settings = self.manifests[split]["settings"]
+        num_frames, size = settings["num_frames"], settings["size"]
+        features = {
+            "frames": tf.io.FixedLenFeature([num_frames], tf.string),
+            "label": tf.io.FixedLenFeature([], tf.int64),
+            "id": tf.io.FixedLenFeature([], tf.string),
+            "event": tf.io.FixedLenFeature([2], tf.int64),
+            "boxes": tf.io.FixedLenFeature([num_frames, self.max_boxes, 4], tf.float32),
+        }
+        fields = tf.io.parse_single_example(record, features)
+        frames = tf.map_fn(
+            lambda jpeg: tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE"),
+            fields["frames"],
+            fn_output_signature=tf.TensorSpec((*size, 3), tf.uint8),
+        )
+        return {
+            "clip": frames,
+            "label": tf.cast(fields["label"], tf.int32),
+            "id": fields["id"],
+            "event": tf.cast(fields["event"], tf.int32),
+            "boxes": fields["boxes"],
+        }
+
+
+def encode(sample: Sample, clip: Clip, quality: int) -> bytes:
+    """One clip as a serialized `tf.train.Example`; the same bytes for the same clip."""
+    jpegs = []
+    for frame in clip.frames:
+        _, jpeg = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        jpegs.append(jpeg.tobytes())
+    features = {
+        "frames": tf.train.Feature(bytes_list=tf.train.BytesList(value=jpegs)),
+        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[sample.label])),
+        "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[sample.id.encode()])),
+        "event": tf.train.Feature(int64_list=tf.train.Int64List(value=clip.event)),
+        "boxes": tf.train.Feature(float_list=tf.train.FloatList(value=clip.boxes.ravel())),
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return example.SerializeToString(deterministic=True)
+
+
+def _encode_all(samples, pool, threads, num_frames, size, quality, log) -> Iterator[tuple[Sample, bytes | None, bool]]:
+    """(sample, record or None, damaged) in order; `threads` wait for the pool and compress JPEG meanwhile."""
+
+    def one(sample):
+        try:
+            clip = pool.read(sample, num_frames, size)
+        except VideoError as error:
+            log.bad(sample.id, error.reason)
+            return sample, None, False
+        log.good()
+        return sample, encode(sample, clip, quality), clip.damaged
+
+    return threads.map(one, samples)
+
+
+def _settings(dataset, split, samples, num_frames, size, shard_size, quality) -> dict:
+    """All that decides the bytes of the shards."""
+    args, kwargs = dataset.arguments
+    listing = json.dumps([asdict(sample) for sample in samples])
+    return {
+        "format": FORMAT,
+        "dataset": {
+            "source": dataset.origin,
+            "arguments": [*map(str, args), *(f"{name}={value}" for name, value in sorted(kwargs.items()))],
+            "class_names": list(dataset.class_names),
+            "max_boxes": dataset.max_boxes,
+            "flip_labels": _str_keys(dataset.flip_labels),
+            "reverse_labels": _str_keys(dataset.reverse_labels),
+        },
+        "split": split,
+        "samples": len(samples),
+        "samples_sha256": hashlib.sha256(listing.encode()).hexdigest(),
+        "num_frames": num_frames,
+        "size": list(size),
+        "shard_size": shard_size,
+        "jpeg_quality": quality,
+        "decoder": f"OpenCV {cv2.__version__}, INTER_AREA",
+    }
+
+
+def _finished(folder: Path, settings: dict) -> dict[str, dict]:
+    """The notes of the shards that are whole. What an interrupted run left half done is removed."""
+    plan = folder / "settings.json"
+    manifest = _read_manifest(folder / MANIFEST, missing_ok=True)
+    made_with = manifest["settings"] if manifest else _read_json(plan) if plan.exists() else None
+    if made_with is None:
+        _write_json(plan, settings)
+        made_with = settings
+    _check_same(folder, made_with, settings)
+    for left in folder.glob(".*-shard-*"):
+        left.unlink()
+    notes = {note["file"]: note for note in (manifest["shards"] if manifest else ())}
+    for file in folder.glob("shard-*.json"):
+        note = _read_json(file)
+        notes[note["file"]] = note
+    sizes = {file.name: file.stat().st_size for file in folder.glob("shard-*.tfrecord")}
+    return {name: note for name, note in notes.items() if sizes.get(name) == note["bytes"]}
+
+
+def _check_same(folder: Path, before: dict, now: dict):
+    for old, new, prefix in ((before, now, ""), (before.get("dataset", {}), now["dataset"], "dataset ")):
+        for name in new:
+            if name != "dataset" and old.get(name) != new[name]:
+                raise DataError(
+                    f"{folder} was made with other settings: {prefix}{name} was {old.get(name)}, now {new[name]}; "
+                    f"use another folder, or remove this one"
+                )
+
+
+def _finish(folder: Path, settings: dict, notes: list[dict]) -> dict:
+    manifest = {
+        "settings": settings,
+        "clips": sum(len(note["clips"]) for note in notes),
+        "bytes": sum(note["bytes"] for note in notes),
+        "skipped": {id: reason for note in notes for id, reason in note["skipped"].items()},
+        "damaged": [id for note in notes for id in note["damaged"]],
+        "shards": notes,
+    }
+    _write_json(folder / MANIFEST, manifest)
+    for file in (*(_note_file(folder, note["file"]) for note in notes), folder / "settings.json"):
+        file.unlink(missing_ok=True)  # the manifest has it all
+    return manifest
+
+
+@contextmanager
+def _only_writer(folder: Path):
+    """Two runs in one folder would overwrite each other; the lock ends with the process, however it ends."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise DataError(f"{folder}: another process is writing to it") from None
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _writing(path: Path):
+    """`replacing`, with one line for a disk that is full or fails."""
+    try:
+        with replacing(path) as temporary:
+            yield temporary
+    except tf.errors.OpError as error:
+        raise DataError(f"{path}: cannot be written ({error.message})") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _note_file(folder: Path, shard: str) -> Path:
+    return (folder / shard).with_suffix(".json")
+
+
+def _write_json(path: Path, value):
+    with _writing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read_json(path):
+    try:
+        with tf.io.gfile.GFile(os.fspath(path)) as file:
+            return json.loads(file.read())
+    except (tf.errors.OpError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
+
+
+def _read_manifest(path, missing_ok: bool) -> dict | None:
+    if missing_ok and not tf.io.gfile.exists(os.fspath(path)):
+        return None
+    manifest = _read_json(path)
+    if not isinstance(manifest, dict) or manifest.get("settings", {}).get("format") != FORMAT:
+        raise DataError(f"{path}: not a manifest of format {FORMAT} by scripts/prepare.py")
+    return manifest
+
+
+def _str_keys(labels: dict[int, int] | None) -> dict[str, int] | None:
+    return None if labels is None else {str(key): value for key, value in labels.items()}
+
+
+def _int_keys(labels: dict[str, int] | None) -> dict[int, int] | None:
+    return None if labels is None else {int(key): value for key, value in labels.items()}

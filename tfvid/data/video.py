@@ -1,0 +1,177 @@
+"""From a video file to the frames of a clip, with OpenCV.
+
+How it decodes, and why (measured: docs/data.md):
+
+* Frames are grabbed one after another and only the wanted ones are retrieved: seeking is up to ten times slower.
+* One FFmpeg thread a file. With more, damaged H.264 decodes differently every time. Work is spread over clips.
+* The header's frame count is tried first and never trusted: every frame asked for is decoded up to the end, and
+  where the count was wrong the frames are picked again.
+"""
+
+import os
+import stat
+import time
+
+import numpy as np
+
+# Broken files are an error of ours, in one line, and not FFmpeg's running commentary. Set these to see it.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+import cv2  # noqa: E402  (it reads the level when it is imported)
+
+from tfvid.data.base import Clip  # noqa: E402
+from tfvid.data.sampling import even_indices  # noqa: E402
+from tfvid.errors import TfvidError, VideoError  # noqa: E402
+
+# A frame may have 8192 x 8192 pixels: twice an 8K frame, and about 600 MB while it is decoded and converted. A
+# few bytes of header can ask for far more.
+MAX_PIXELS = 8192 * 8192
+
+# FFmpeg opens these too, as a one-frame video or by following what they name.
+_NOT_VIDEO = {
+    b"ID3": "audio only",
+    b"fLaC": "audio only",
+    b"\x89PNG": "a still image",
+    b"\xff\xd8\xff": "a still image",
+    b"#EXTM3U": "a playlist",
+    b"ffconcat": "a playlist",
+}
+
+
+def read_clip(path, num_frames: int, size: tuple[int, int], start: int = 0, stop: int | None = None) -> np.ndarray:
+    """Reads a clip from a video file.
+
+    Args:
+      path: any file FFmpeg decodes.
+      num_frames: T; frames are spread evenly over the range and repeated where it is shorter than T.
+      size: (H, W) in pixels; the whole frame is resized, its aspect ratio is not kept.
+      start: first frame of the range, 0-based.
+      stop: one past its last frame; None for the end of the file.
+
+    Returns:
+      float32 `(T, H, W, 3)`, RGB in [0, 1].
+
+    Raises:
+      VideoError: the file cannot be decoded; the message is one line that names it and says why.
+    """
+    return decode_clip(path, num_frames, size, start, stop).frames / np.float32(255)
+
+
+def decode_clip(
+    path,
+    num_frames: int,
+    size: tuple[int, int],
+    start: int = 0,
+    stop: int | None = None,
+    time_limit: float = 60.0,
+) -> Clip:
+    """`read_clip` as uint8, with what was found out about the file.
+
+    Args:
+      time_limit: seconds. It is looked at between frames; a decoder that hangs inside one is FFmpeg's to
+        interrupt. `tfvid.data.worker` sets a limit that holds whatever the decoder does.
+
+    Returns:
+      A `Clip`; `decoded` counts the frames in the range. It is `damaged` when those are at least two fewer than
+      the header promised: where a container stores no count, OpenCV rounds duration times rate, which can be
+      one too many. Truncation and a variable frame rate cannot be told apart.
+
+    Raises:
+      VideoError: as in `read_clip`, or the time limit has passed.
+    """
+    if num_frames < 1 or min(size) < 1:
+        raise TfvidError(f"num_frames and size must be 1 or more, got {num_frames} and {tuple(size)}")
+    if start < 0 or (stop is not None and stop <= start):
+        raise VideoError(path, f"no frames in the range from {start} to {stop}")
+    _check_file(path)
+    deadline = time.monotonic() + time_limit
+
+    capture = _open(path, time_limit)
+    header = capture.get(cv2.CAP_PROP_FRAME_COUNT)  # may be 0, -1 or -9e18
+    promised = int(min(header, stop or header)) - start
+    guess = start + even_indices(promised, num_frames) if promised > 0 else ()
+    frames, count = _pick(capture, path, guess, stop, size, deadline, time_limit)
+
+    decoded = count - start
+    if count == 0:
+        raise VideoError(path, "no frame can be decoded")
+    if decoded <= 0:
+        raise VideoError(path, f"it has {count} frames, the clip starts at frame {start}")
+    wanted = start + even_indices(decoded, num_frames)
+    if not frames.keys() >= set(wanted):
+        capture = _open(path, time_limit)
+        frames, _ = _pick(capture, path, wanted, wanted[-1] + 1, size, deadline, time_limit)
+        if not frames.keys() >= set(wanted):
+            raise VideoError(path, "it gives other frames when it is decoded again")
+    return Clip(np.stack([frames[i] for i in wanted]), decoded=decoded, damaged=decoded < promised - 1)
+
+
+def _check_file(path):
+    """Refuses what need not be given to FFmpeg, or must not be: a FIFO blocks, a playlist names other files."""
+    try:
+        info = os.stat(path)
+        if stat.S_ISDIR(info.st_mode):
+            raise VideoError(path, "is a directory, not a video file")
+        if not stat.S_ISREG(info.st_mode):
+            raise VideoError(path, "is not a regular file")
+        with open(path, "rb") as file:
+            head = file.read(16)
+    except FileNotFoundError:
+        raise VideoError(path, "no such file") from None
+    except OSError as error:
+        raise VideoError(path, f"cannot be read ({error.strerror})") from None
+    if not head:
+        raise VideoError(path, "the file is empty")
+    if head[4:11] == b"ftypM4A":
+        raise VideoError(path, "audio only, not a video")
+    for magic, kind in _NOT_VIDEO.items():
+        if head.startswith(magic):
+            raise VideoError(path, f"{kind}, not a video")
+
+
+def _open(path, time_limit: float) -> cv2.VideoCapture:
+    milliseconds = int(time_limit * 1000) + 1
+    options = {
+        cv2.CAP_PROP_N_THREADS: 1,
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: milliseconds,
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC: milliseconds,
+    }
+    # An absolute path cannot be taken for a protocol ("concat:...").
+    flat = [value for option in options.items() for value in option]
+    capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, flat)
+    if not capture.isOpened():
+        raise VideoError(path, "no video stream that can be opened (not a video, audio only, or a broken header)")
+    height, width = capture.get(cv2.CAP_PROP_FRAME_HEIGHT), capture.get(cv2.CAP_PROP_FRAME_WIDTH)
+    if height * width > MAX_PIXELS:
+        raise VideoError(path, f"frames of {height:.0f} x {width:.0f} pixels; at most {MAX_PIXELS} are decoded")
+    return capture
+
+
+def _pick(capture, path, wanted, stop, size, deadline, time_limit) -> tuple[dict[int, np.ndarray], int]:
+    """Decodes from the first frame up to `stop` or the end.
+
+    Returns:
+      The wanted frames, by index; the number of frames decoded.
+    """
+    wanted, frames, count = set(wanted), {}, 0
+    while stop is None or count < stop:
+        if time.monotonic() > deadline:
+            raise VideoError(path, f"not decoded within {time_limit:g} s")
+        if not capture.grab():
+            break
+        if count in wanted:
+            frames[count] = _retrieve(capture, path, count, size)
+        count += 1
+    return frames, count
+
+
+def _retrieve(capture, path, index: int, size: tuple[int, int]) -> np.ndarray:
+    """The grabbed frame, turned upright (OpenCV's default), uint8 (H, W, 3), RGB."""
+    try:
+        ok, frame = capture.retrieve()
+    except cv2.error:
+        ok = False
+    if not ok:
+        raise VideoError(path, f"frame {index} cannot be converted")
+    frame = cv2.resize(frame, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)

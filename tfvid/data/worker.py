@@ -1,0 +1,252 @@
+"""Decode processes: several clips at once, and a time limit that holds whatever a decoder does.
+
+A decoder that hangs or crashes inside a C library cannot be stopped from within its process. So clips are read
+in child processes, ``python -m tfvid.data.worker``, which stay for as long as they behave: one that does not
+answer in time or dies is ended and replaced, and its clip is a `VideoError`. The children are plain commands
+(nothing of `multiprocessing` that would import the caller's script again, so no ``__main__`` guard is needed)
+and never import TensorFlow.
+
+Parent and child talk over a socket pair. First the parent says which dataset; then requests (a sample, as JSON)
+and replies (JSON, then the bytes of frames and boxes) take turns. The child ends when its parent is gone.
+"""
+
+import ast
+import dataclasses
+import importlib
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import weakref
+from multiprocessing.connection import Connection
+
+import cv2
+import numpy as np
+
+from tfvid.data import DATASETS
+from tfvid.data.base import Clip, Sample, VideoDataset
+from tfvid.data.video import decode_clip
+from tfvid.errors import DataError, VideoError
+
+GRACE = 2.0  # seconds after the time limit; a decoder that keeps the limit by itself says more about it
+START_LIMIT = 120.0  # seconds for Python, NumPy, OpenCV and the dataset to load on a busy machine
+
+
+def one_a_core() -> int:
+    """Workers where none are asked for: the processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class DecodePool:
+    """Reads clips of one dataset in child processes; safe to share between threads.
+
+    Children are started when they are first needed, and ended by `close`, by leaving a ``with`` block, when the
+    pool is collected, or at exit.
+
+    Args:
+      dataset: whose samples are read.
+      workers: child processes; that many `read` calls run at once, more wait.
+      time_limit: seconds that reading one clip may take.
+
+    Raises:
+      DataError: a dataset that draws its own clips cannot be built again in another process.
+    """
+
+    def __init__(self, dataset: VideoDataset, workers: int, time_limit: float = 60.0):
+        recipe = _recipe(dataset)
+        self._children = [_Child(recipe, time_limit) for _ in range(workers)]
+        self._idle = queue.LifoQueue()
+        for child in self._children:
+            self._idle.put(child)
+        self.close = weakref.finalize(self, _end_all, self._children)
+
+    def read(self, sample: Sample, num_frames: int, size: tuple[int, int]) -> Clip:
+        """Reads one clip, as `VideoDataset.read` does.
+
+        Raises:
+          VideoError: the clip cannot be read, or not in time, or it crashed the decoder.
+          DataError: the children cannot be started, or the pool is closed.
+        """
+        child = self._idle.get()
+        try:
+            return child.read(sample, num_frames, size)
+        finally:
+            self._idle.put(child)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class _Child:
+    """One child process, started on first use and again after it had to be ended."""
+
+    def __init__(self, recipe: str, time_limit: float):
+        self.recipe, self.limit = recipe, time_limit
+        self.process = None
+        self.closed = False
+
+    def read(self, sample: Sample, num_frames: int, size: tuple[int, int]) -> Clip:
+        name = sample.path or sample.id
+        if self.process is None or self.process.poll() is not None:
+            self._start()
+        request = {"sample": dataclasses.asdict(sample), "num_frames": num_frames, "size": size, "limit": self.limit}
+        try:
+            self.pipe.send_bytes(json.dumps(request).encode())
+            if not self.pipe.poll(self.limit + GRACE):
+                self.end()
+                raise VideoError(name, f"not read within {self.limit:g} s; its decode process was ended")
+            reply = json.loads(self.pipe.recv_bytes())
+            if "error" in reply:
+                raise VideoError(name, reply["error"])
+            frames = np.frombuffer(self.pipe.recv_bytes(), np.uint8).reshape(reply["frames"])
+            boxes = np.frombuffer(self.pipe.recv_bytes(), np.float32).reshape(reply["boxes"])
+        except (EOFError, OSError):
+            raise self._death(name) from None
+        return Clip(frames, np.array(reply["event"], np.int32), boxes, reply["decoded"], reply["damaged"])
+
+    def end(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def _start(self):
+        ours, theirs = socket.socketpair()
+        with theirs:
+            for end in (ours, theirs):  # a clip's frames in few turns; the kernel may grant less
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+            # -P and this PYTHONPATH: the child finds exactly the modules that this process finds.
+            path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "tfvid.data.worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=2,  # a library that prints must not write into the command's output
+                env=os.environ | {"PYTHONPATH": path},
+            )
+        if self.closed:  # the pool was closed meanwhile, and may not have seen this process
+            self.end()
+            raise DataError("the decode processes have been ended")
+        self.pipe = Connection(ours.detach())
+        try:
+            self.pipe.send_bytes(self.recipe.encode())
+            if not self.pipe.poll(START_LIMIT):
+                self.end()
+                raise DataError(f"a decode process did not start within {START_LIMIT:g} s")
+            problem = self.pipe.recv_bytes().decode()
+        except (EOFError, OSError):
+            self.end()
+            raise DataError(f"a decode process cannot start: {_exit(self.process.returncode)}") from None
+        if problem:
+            self.end()
+            raise DataError(f"a decode process cannot build the dataset: {problem}")
+
+    def _death(self, name: str) -> DataError:
+        self.end()
+        if self.closed:
+            return DataError("the decode processes have been ended")
+        return VideoError(name, f"its decode process died: {_exit(self.process.returncode)}")
+
+
+def _end_all(children: list[_Child]):
+    for child in children:
+        child.closed = True
+    for child in children:
+        child.end()
+
+
+def _exit(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+
+
+def _recipe(dataset: VideoDataset) -> str:
+    """What a child builds the dataset from, as a Python literal; "None" where it need not.
+
+    A dataset of video files inherits `read`: the child decodes the sample's path.
+    """
+    if type(dataset).read is VideoDataset.read:
+        return "None"
+    args, kwargs = dataset.arguments
+    plain = (
+        [os.fspath(value) if isinstance(value, os.PathLike) else value for value in args],
+        {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in kwargs.items()},
+    )
+    recipe = repr((dataset.origin, *plain))
+    kind = type(dataset).__name__
+    try:
+        if ast.literal_eval(recipe) != (dataset.origin, *plain):
+            raise ValueError
+    except (ValueError, SyntaxError):
+        raise DataError(
+            f"dataset {kind} reads its own clips, so each decode process builds it again, from arguments that are "
+            f"numbers, strings, lists and dicts; got {recipe}"
+        ) from None
+    if dataset.origin.startswith("__main__:") or "<locals>" in dataset.origin:
+        raise DataError(
+            f"dataset {kind} reads its own clips, so each decode process imports it: put it in a file of its own "
+            f"and name it 'that_file.py:{kind}'"
+        )
+    return recipe
+
+
+def _build(recipe: str) -> VideoDataset | None:
+    spec = ast.literal_eval(recipe)
+    if spec is None:
+        return None
+    origin, args, kwargs = spec
+    module, _, name = origin.rpartition(":")
+    cls = DATASETS.find(origin) if module.endswith(".py") else getattr(importlib.import_module(module), name)
+    return cls(*args, **kwargs)
+
+
+def _answer(dataset: VideoDataset | None, request: dict) -> tuple[dict, list[bytes]]:
+    sample, size = Sample(**request["sample"]), tuple(request["size"])
+    try:
+        if dataset is None:
+            limit = request["limit"]
+            clip = decode_clip(sample.path, request["num_frames"], size, sample.start, sample.stop, limit)
+        else:
+            clip = dataset.read(sample, request["num_frames"], size)
+        frames = np.ascontiguousarray(clip.frames, np.uint8)
+        boxes = np.ascontiguousarray(clip.boxes, np.float32)
+        event = [int(frame) for frame in clip.event]
+    except VideoError as error:
+        return {"error": error.reason}, []
+    except Exception as error:  # a dataset may raise anything; the clip is bad, the process is not
+        return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}, []
+    reply = {"frames": frames.shape, "boxes": boxes.shape, "event": event}
+    return reply | {"decoded": clip.decoded, "damaged": clip.damaged}, [frames, boxes]
+
+
+def main(argv: list[str]):
+    """The child: builds the dataset, then answers until its parent closes the socket or dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its children
+    cv2.setNumThreads(0)  # here, where it is nobody else's setting: cores are shared out by clip
+    pipe = Connection(int(argv[0]))
+    try:
+        try:
+            dataset = _build(pipe.recv_bytes().decode())
+        except Exception as error:
+            pipe.send_bytes(f"{type(error).__name__}: {' '.join(str(error).split())}".encode())
+            return
+        pipe.send_bytes(b"")
+        while True:
+            request = json.loads(pipe.recv_bytes())
+            # Should the parent be killed while this process hangs, nobody else is left to end it.
+            signal.setitimer(signal.ITIMER_REAL, request["limit"] + 5 * GRACE)
+            reply, arrays = _answer(dataset, request)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            pipe.send_bytes(json.dumps(reply).encode())
+            for array in arrays:
+                pipe.send_bytes(array.tobytes())
+    except (EOFError, OSError):
+        return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
