@@ -15,7 +15,8 @@ def main(argv: list[str]) -> None:
     arguments = _parser().parse_intermixed_args(argv)
     config = load(arguments.config or _config_of(arguments.model), arguments.overrides)
 
-    from tfvid.data.pipeline import SkipLog, load_dataset, make_dataset
+    from tfvid.data.pipeline import load_dataset, make_dataset
+    from tfvid.data.skipped import SkipLog
     from tfvid.evaluation import PLAYBACKS, measure, predict
     from tfvid.models.loading import load_card, load_model
 
@@ -26,7 +27,8 @@ def main(argv: list[str]) -> None:
 
     skips = SkipLog()
     clips = load_dataset(config.data, arguments.split, skipped=skips)
-    predictions = predict(model, clips, PLAYBACKS, config.seed)
+    with skips.plain_errors():
+        predictions = predict(model, clips, PLAYBACKS, config.seed)
     measures = measure(predictions, dataset.reverse_labels)
     results = {
         "model": str(arguments.model),

@@ -89,6 +89,7 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
         if name not in source or name not in target:
             where, lacking = ("the model", file) if name in target else (file, "the model")
             raise ModelError(f"{file}: layer {name!r} is in {where} but not in {lacking}")
+    for name in target:
         got, expected = ([tuple(w.shape) for w in side[name]] for side in (source, target))
         if got != expected:
             pairs = [(g, e) for g, e in zip(got, expected, strict=False) if g != e] or [(got, expected)]

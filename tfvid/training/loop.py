@@ -1,7 +1,9 @@
 """Train one classifier: from a configuration to a run's folder and a saved model, through any number of kills."""
 
+import contextlib
 import dataclasses
 import math
+import warnings
 from pathlib import Path
 
 import keras
@@ -9,7 +11,8 @@ import tensorflow as tf
 
 from tfvid.config import RunConfig
 from tfvid.data.base import VideoDataset
-from tfvid.data.pipeline import SkipLog, as_supervised, load_dataset, make_dataset
+from tfvid.data.pipeline import as_supervised, load_dataset, make_dataset
+from tfvid.data.skipped import SkipLog
 from tfvid.evaluation import predict
 from tfvid.files import replacing
 from tfvid.metrics import classification
@@ -103,19 +106,28 @@ def _fit(
     def clips(split, **options):
         return as_supervised(load_dataset(config.data, split, skipped=skips[split], **options))
 
-    checkpoints.model.fit(
-        clips(config.train.split, training=True, epoch=data_epoch),
-        validation_data=clips(config.train.validation_split),
-        initial_epoch=len(history),
-        epochs=config.train.epochs,
-        shuffle=False,  # the data shuffles itself, by (seed, epoch)
-        verbose=verbose,
-        callbacks=[
-            StopOnNaN(),
-            Epochs(config.train, data_epoch, checkpoints, history),
-            keras.callbacks.TensorBoard(logs, write_graph=False),
-        ],
-    )
+    training = clips(config.train.split, training=True, epoch=data_epoch)
+    validation = clips(config.train.validation_split)
+    callbacks = [
+        StopOnNaN(),
+        Epochs(config.train, data_epoch, checkpoints, history),
+        keras.callbacks.TensorBoard(logs, write_graph=False),
+    ]
+    with contextlib.ExitStack() as stack:
+        for log in skips.values():
+            stack.enter_context(log.plain_errors())
+        # Keras warns when a dataset does not know its length; clips are skipped, so this one cannot.
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", message="Your input ran out of data")
+        checkpoints.model.fit(
+            training,
+            validation_data=validation,
+            initial_epoch=len(history),
+            epochs=config.train.epochs,
+            shuffle=False,  # the data shuffles itself, by (seed, epoch)
+            verbose=verbose,
+            callbacks=callbacks,
+        )
     return {split: dict(log.reasons) for split, log in skips.items()}
 
 

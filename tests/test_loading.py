@@ -1,0 +1,185 @@
+"""Models and cards from disk: every form is found, everything that is wrong is one line."""
+
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from tfvid.config import RunConfig
+from tfvid.errors import ModelError
+from tfvid.models.card import ModelCard, read_card
+from tfvid.models.conv_lstm import ConvLSTM
+from tfvid.models.loading import load_card, load_model, load_weights
+from tfvid.training.export import write_saved_model
+
+CARD = ModelCard("tiny", ("a", "b"), 4, (8, 8), "shapes", "conv_lstm_1", {0: 1, 1: 0}, {"top_1": 0.5})
+
+
+def tiny(num_classes=2, **options):
+    return ConvLSTM(num_classes, 4, (8, 8), blocks=1, **{"filters": 2, "kernel": 3, **options})
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny()
+
+
+@pytest.fixture(scope="module")
+def clips():
+    return np.random.default_rng(0).random((2, 4, 8, 8, 3), np.float32)
+
+
+@pytest.fixture
+def file(tmp_path, model):
+    model.save(tmp_path / "net.keras")
+    return tmp_path / "net.keras"
+
+
+@pytest.fixture
+def folder(tmp_path, model):
+    """A saved_models/<name> folder."""
+    write_saved_model(tmp_path / "saved" / "tiny", model, CARD, RunConfig())
+    return tmp_path / "saved" / "tiny"
+
+
+def message(path, load=load_model):
+    with pytest.raises(ModelError) as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+    assert path.name in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_keras_file(file, model, clips):
+    np.testing.assert_array_equal(load_model(file)(clips), model(clips))
+
+
+def test_a_saved_model_folder(folder, model, clips):
+    np.testing.assert_array_equal(load_model(folder)(clips), model(clips))
+    assert load_card(folder) == CARD
+    assert load_card(folder, load_model(folder)) == CARD
+
+
+def test_a_saved_model_is_one_for_tensorflow_too(folder, model, clips):
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(folder))
+    np.testing.assert_allclose(loaded.serve(clips), model(clips), atol=1e-6)
+
+
+def test_a_run_folder(tmp_path, file, model, clips):
+    run = tmp_path / "runs" / "tiny"
+    run.mkdir(parents=True)
+    shutil.copy(file, run / "model.keras")
+    (run / "card.json").write_text(CARD.to_json())
+    np.testing.assert_array_equal(load_model(run)(clips), model(clips))
+    assert load_card(run) == CARD
+
+
+def test_card_made_from_shapes(file):
+    assert load_card(file) == ModelCard("net", ("class 0", "class 1"), 4, (8, 8))
+
+
+def test_card_of_a_model_that_takes_any_clip(tmp_path):
+    clips = keras.Input((None, None, None, 3))
+    pooled = keras.layers.GlobalAveragePooling3D()(clips)
+    keras.Model(clips, keras.layers.Dense(3)(pooled)).save(tmp_path / "any.keras")
+    card = load_card(tmp_path / "any.keras")
+    assert (card.num_frames, card.size, len(card.class_names)) == (None, None, 3)
+
+
+def test_a_model_of_something_else_has_no_card(tmp_path):
+    path = tmp_path / "image.keras"
+    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)]).save(path)
+    with pytest.raises(ModelError, match=r"expected a model of clips \(B, T, H, W, C\) to logits"):
+        load_card(path)
+
+
+def test_a_card_for_another_number_of_classes(folder, clips):
+    with pytest.raises(ModelError, match="2 class names for 3 logits"):
+        load_card(folder, tiny(3))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda card: card.pop("class_names"), "field 'class_names' is missing"),
+        (lambda card: card.update(sise=[1, 2]), "unknown field 'sise'; did you mean 'size'?"),
+        (lambda card: card.update(size=5), "wrong type"),
+        (lambda card: card.update(class_names=5), "wrong type"),
+        (lambda card: card.update(reverse_labels=[1]), "wrong type"),
+    ],
+)
+def test_a_broken_card(tmp_path, change, said):
+    path = tmp_path / "card.json"
+    values = json.loads(CARD.to_json())
+    change(values)
+    path.write_text(json.dumps(values))
+    assert said in message(path, read_card)
+
+
+def test_a_card_that_is_not_json(tmp_path):
+    path = tmp_path / "card.json"
+    path.write_text("{")
+    assert "cannot read the model card" in message(path, read_card)
+    path.write_text("[]")
+    assert "one JSON object" in message(path, read_card)
+
+
+def test_missing(tmp_path):
+    assert "no such model" in message(tmp_path / "gone.keras")
+    assert "no model.keras in this folder" in message(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    assert "no model.keras yet" in message(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x89HDF\r\n\x1a\n"])
+def test_not_a_model(tmp_path, content):
+    path = tmp_path / "bad.keras"
+    path.write_bytes(content)
+    assert "not a .keras file, or cut off" in message(path)
+
+
+def test_cut_off(file):
+    file.write_bytes(file.read_bytes()[:-1000])
+    assert "cut off" in message(file)
+
+
+def test_flipped_bits(file):
+    content = bytearray(file.read_bytes())
+    for position in range(len(content) // 2, len(content) // 2 + 200):
+        content[position] ^= 255
+    file.write_bytes(content)
+    assert "cannot load the model" in message(file)
+
+
+def test_code_is_refused(tmp_path):
+    path = tmp_path / "lambda.keras"
+    keras.Sequential([keras.Input((4, 8, 8, 3)), keras.layers.Lambda(lambda x: x + 1)]).save(path)
+    assert "Lambda" in message(path)
+
+
+def test_load_weights_copies_every_layer(file, model, clips):
+    other = tiny()
+    assert not np.array_equal(other(clips), model(clips))
+    load_weights(other, file)
+    np.testing.assert_array_equal(other(clips), model(clips))
+
+
+def test_load_weights_names_the_layer_and_both_shapes(file, clips):
+    other = tiny(5)
+    before = other(clips)
+    with pytest.raises(ModelError, match=r"net\.keras: layer 'logits' has weights of shape \(32, 2\), the model \(32, 5\)"):
+        load_weights(other, file)
+    np.testing.assert_array_equal(other(clips), before)  # nothing was half loaded
+
+
+def test_load_weights_names_a_layer_that_is_missing(file, tmp_path):
+    other = ConvLSTM(2, 4, (16, 16), blocks=2, filters=2, kernel=3)
+    with pytest.raises(ModelError, match=r"layer 'conv_lstm_2' is in the model but not in .*net\.keras"):
+        load_weights(other, file)
+    other.save(tmp_path / "two.keras")
+    with pytest.raises(ModelError, match=r"layer 'conv_lstm_2' is in .*two\.keras but not in the model"):
+        load_weights(tiny(), tmp_path / "two.keras")
