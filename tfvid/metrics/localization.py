@@ -1,0 +1,112 @@
+"""Does an explanation find the event and the object? Masks against event windows, maps against boxes."""
+
+import numpy as np
+
+
+def known_events(event) -> np.ndarray:
+    """Which events are known: `(B, 2)` to bool `(B,)`; an unknown one is (-1, -1)."""
+    return np.asarray(event)[:, 0] >= 0
+
+
+def temporal_iou(mask, event, threshold: float = 0.5) -> np.ndarray:
+    """Intersection over union of the masked frames and the event window.
+
+    Args:
+      mask: `(B, T)` in [0, 1]; frames with m > threshold count.
+      event: int `(B, 2)`, first and one-past-last frame of each event; (-1, -1) where it is not known.
+      threshold: see `mask`.
+
+    Returns:
+      `(B,)` in [0, 1]. 0 for an unknown event: leave those out of a mean with `known_events`.
+    """
+    masked = np.asarray(mask) > threshold
+    t, event = np.arange(masked.shape[1]), np.asarray(event)
+    within = (t >= event[:, :1]) & (t < event[:, 1:])
+    union = np.sum(masked | within, axis=1)
+    return np.sum(masked & within, axis=1) / np.maximum(union, 1)
+
+
+def random_mask(mask, seed: int, threshold: float = 0.5) -> np.ndarray:
+    """As many frames as each mask has, anywhere: the baseline for masks of any form.
+
+    Args:
+      mask: `(B, T)`.
+      seed: of the draw.
+      threshold: frames with m > threshold count.
+
+    Returns:
+      Float32 `(B, T)`, binary.
+    """
+    masked = np.asarray(mask) > threshold
+    return np.random.default_rng(seed).permuted(masked, axis=1).astype(np.float32)
+
+
+def random_window(mask, seed: int, threshold: float = 0.5) -> np.ndarray:
+    """One window as long as each mask, at a random place: the baseline for contiguous masks. As `random_mask`."""
+    lengths = np.sum(np.asarray(mask) > threshold, axis=1)
+    num_frames = np.shape(mask)[1]
+    start = np.random.default_rng(seed).integers(0, num_frames - lengths, endpoint=True)
+    return _windows(start, lengths, num_frames)
+
+
+def centred_window(mask, threshold: float = 0.5) -> np.ndarray:
+    """One window as long as each mask, in the middle: the baseline for "events are in the middle". As `random_mask`."""
+    lengths = np.sum(np.asarray(mask) > threshold, axis=1)
+    num_frames = np.shape(mask)[1]
+    return _windows((num_frames - lengths) // 2, lengths, num_frames)
+
+
+def pointing_hits(maps, boxes, margin: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """The pointing game: does a frame's maximum lie in one of its boxes?
+
+    Args:
+      maps: `(B, T, H, W)`.
+      boxes: `(B, T, N, 4)`, (top, left, bottom, right) in pixels, NaN where an object is absent.
+      margin: pixels by which boxes are grown on each side.
+
+    Returns:
+      hits: bool `(B, T)`.
+      counted: bool `(B, T)`, the frames that have a box; report ``hits[counted].mean()``.
+    """
+    maps = np.asarray(maps)
+    boxes = np.asarray(boxes)
+    width = maps.shape[3]
+    peak = np.argmax(maps.reshape(*maps.shape[:2], -1), axis=-1)[..., np.newaxis]  # the first, where there are several
+    inside = _in_box(peak // width, peak % width, boxes, margin)
+    return inside.any(axis=-1), _has_box(boxes)
+
+
+def energy_in_boxes(maps, boxes) -> np.ndarray:
+    """The share of the positive map that lies in the boxes, over the frames that have one.
+
+    Args:
+      maps: `(B, T, H, W)`; values below zero count as zero.
+      boxes: as in `pointing_hits`.
+
+    Returns:
+      `(B,)` in [0, 1]; 0 where the map is zero on all frames that have a box.
+    """
+    boxes = np.asarray(boxes)
+    energy = np.maximum(maps, 0) * _has_box(boxes)[..., np.newaxis, np.newaxis]
+    rows, columns = np.ogrid[: energy.shape[2], : energy.shape[3]]
+    boxes = boxes[:, :, np.newaxis, np.newaxis]  # (B, T, 1, 1, N, 4)
+    inside = _in_box(rows[..., np.newaxis], columns[..., np.newaxis], boxes, 0.0).any(axis=-1)
+    total = energy.sum(axis=(1, 2, 3))
+    return np.divide((energy * inside).sum(axis=(1, 2, 3)), total, out=np.zeros_like(total), where=total > 0)
+
+
+def _windows(start, lengths, num_frames):
+    t = np.arange(num_frames)
+    start, lengths = start[:, np.newaxis], lengths[:, np.newaxis]
+    return ((t >= start) & (t < start + lengths)).astype(np.float32)
+
+
+def _has_box(boxes):
+    return ~np.isnan(boxes).any(axis=-1).all(axis=-1)
+
+
+def _in_box(row, column, boxes, margin):
+    """Whether the centre of a pixel lies in each box; an absent box (NaN) holds nothing."""
+    top, left, bottom, right = np.moveaxis(boxes, -1, 0)
+    row, column = row + 0.5, column + 0.5
+    return (row >= top - margin) & (row <= bottom + margin) & (column >= left - margin) & (column <= right + margin)

@@ -1,0 +1,42 @@
+"""What temporal masks and their scores say about a model: the paper's measures.
+
+Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 4.3. OS, FS and RS are the class's probability for
+the clip as it is, frozen and reversed (`tfvid.explain.temporal_mask.TemporalMaskResult`).
+"""
+
+import numpy as np
+
+
+def mask_length(mask, threshold: float = 0.5) -> np.ndarray:
+    """Number of perturbed frames, those with m > threshold: `(B, T)` in [0, 1] to int `(B,)`."""
+    return np.sum(np.asarray(mask) > threshold, axis=-1)
+
+
+def drop(original_score, perturbed_score) -> np.ndarray:
+    """How far perturbing lowers the score, OS - FS or OS - RS: `(B,)`, in [-1, 1]."""
+    return np.asarray(original_score) - np.asarray(perturbed_score)
+
+
+def drop_difference(freeze_score, reverse_score) -> np.ndarray:
+    """How much further freezing lowers the score than reversing does, RS - FS: `(B,)`, in [-1, 1]."""
+    return np.asarray(reverse_score) - np.asarray(freeze_score)
+
+
+def drop_ratio(original_score, freeze_score, reverse_score, smallest: float = 0.001) -> tuple[np.ndarray, np.ndarray]:
+    """The drop by freezing over the drop by reversing, (OS - FS) / (OS - RS).
+
+    Clips where either drop is `smallest` or less are left out, as in the paper: their ratio says nothing.
+
+    Args:
+      original_score: OS, `(B,)`.
+      freeze_score: FS, `(B,)`.
+      reverse_score: RS, `(B,)`.
+      smallest: a drop must be larger than this.
+
+    Returns:
+      ratio: `(B,)`, > 0 where kept, 0 where left out; never NaN.
+      kept: bool `(B,)`; report ``ratio[kept].mean()`` and how many clips were left out.
+    """
+    freezing, reversing = drop(original_score, freeze_score), drop(original_score, reverse_score)
+    kept = (freezing > smallest) & (reversing > smallest)
+    return np.divide(freezing, reversing, out=np.zeros_like(freezing), where=kept), kept
