@@ -50,8 +50,13 @@ def ConvLSTM(
     Raises:
       ModelError: frames too small for the number of blocks.
     """
-    if blocks < 1 or min(size) < 4**blocks // 2:
-        raise ModelError(f"ConvLSTM: {blocks} blocks need frames of {4**blocks // 2} pixels or more, got {size}")
+    if blocks < 1:
+        raise ModelError(f"ConvLSTM: blocks must be 1 or more, got {blocks}")
+    side = min(size)
+    for _ in range(blocks):
+        side = (side + 1) // 2 // 2  # strided convolution, padding same; then pool, padding valid
+    if side < 1:
+        raise ModelError(f"ConvLSTM: {blocks} blocks halve frames {2 * blocks} times; {tuple(size)} is too small")
     options = {"dtype": dtype}
 
     def batch_norm(block):

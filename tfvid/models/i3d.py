@@ -70,9 +70,7 @@ def I3D(
         """Convolution without bias, batch norm, ReLU (``Unit3D`` of the published code)."""
         filters = max(4, int(filters * width + 0.5))
         x = layers.Conv3D(filters, kernel, strides, "same", use_bias=False, name=f"{name}.conv_3d", **options)(x)
-        x = layers.BatchNormalization(
-            epsilon=1e-3, synchronized=synchronized, name=f"{name}.batch_norm", **options
-        )(x)
+        x = layers.BatchNormalization(epsilon=1e-3, synchronized=synchronized, name=f"{name}.batch_norm", **options)(x)
         return layers.ReLU(name=name, **options)(x)
 
     def pool(x, window, strides, name):
