@@ -6,6 +6,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
+from functools import partial
 
 import keras
 import numpy as np
@@ -173,8 +174,9 @@ class Compiled:
     def __call__(self, *tensors: tf.Tensor):
         signature = tuple(tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for tensor in tensors)
         if signature not in self._compiled:
-            # Keras traces its own training step without autograph, too.
-            self._compiled[signature] = tf.function(self._function, signature, autograph=False)
+            # Without autograph, as Keras traces its own training step. A partial of its own for each explainer:
+            # TensorFlow counts retraces by a function's code, and would warn of those of other explainers.
+            self._compiled[signature] = tf.function(partial(self._function), signature, autograph=False)
         return self._compiled[signature](*tensors)
 
     @property

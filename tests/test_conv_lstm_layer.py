@@ -1,0 +1,62 @@
+"""C-LSTM against Keras' own layers put together by hand, and its recurrence against the equations."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from tfvid.models.conv_lstm import ConvLSTM
+
+FRAMES, SIZE, FILTERS = 5, (20, 28), 4
+
+
+def model_with_random_weights(shared_batch_norm):
+    model = ConvLSTM(3, FRAMES, SIZE, blocks=2, filters=FILTERS, shared_batch_norm=shared_batch_norm)
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        value = rng.normal(0, 0.3, weight.shape)
+        weight.assign(np.abs(value) + 0.5 if "variance" in weight.path else value)
+    return model
+
+
+@pytest.mark.parametrize("shared_batch_norm", [True, False])
+def test_equals_keras_layers_one_by_one(shared_batch_norm):
+    """New layers, each given the model's weights, called one after the other without a model around them."""
+    model = model_with_random_weights(shared_batch_norm)
+    x = clips = np.random.default_rng(1).random((2, FRAMES, *SIZE, 3), np.float32)
+
+    def run(layer, name, x):
+        layer.build(x.shape)
+        layer.set_weights(model.get_layer(name).get_weights())
+        return layer(x)
+
+    for block in (1, 2):
+        recurrent = layers.ConvLSTM2D(FILTERS, 5, strides=2, padding="same", return_sequences=True)
+        x = run(recurrent, f"conv_lstm_{block}", x)
+        x = run(layers.BatchNormalization(), "batch_norm" if shared_batch_norm else f"batch_norm_{block}", x)
+        x = layers.TimeDistributed(layers.MaxPooling2D(2))(x)
+    logits = run(layers.Dense(3), "logits", tf.reshape(x, (2, -1)))
+    np.testing.assert_allclose(model(clips, training=False), logits, atol=1e-5)
+
+
+def test_first_block_equals_the_recurrence():
+    """Shi et al., NIPS 2015, without peepholes; Keras' gates are in the order i, f, c, o.
+
+    i = sigmoid(Wi * x + Ui * h + bi), f and o alike, c = f c + i tanh(Wc * x + Uc * h + bc), h = o tanh(c); strides on
+    the input's convolution only. Keras 3 has the logistic sigmoid, where Keras 2 had its piecewise linear one.
+    """
+    model = model_with_random_weights(shared_batch_norm=True)
+    layer = model.get_layer("conv_lstm_1")
+    clips = np.random.default_rng(1).random((2, FRAMES, *SIZE, 3), np.float32)
+    kernel, recurrent, bias = layer.get_weights()
+    h = c = np.zeros((2, SIZE[0] // 2, SIZE[1] // 2, FILTERS), np.float32)
+    steps = []
+    for t in range(FRAMES):
+        z = tf.nn.conv2d(clips[:, t], kernel, 2, "SAME") + tf.nn.conv2d(h, recurrent, 1, "SAME") + bias
+        i, f, g, o = tf.split(z, 4, axis=-1)
+        c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+        h = tf.sigmoid(o) * tf.tanh(c)
+        steps.append(h)
+    first = keras.Model(model.input, layer.output)
+    np.testing.assert_allclose(first(clips), tf.stack(steps, axis=1), atol=1e-5)
