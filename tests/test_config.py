@@ -19,7 +19,9 @@ CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "my_run.yaml"
-    path.write_text("data: {size: [120, 160]}\ntrain:\n  learning_rate: 1e-3\n  epochs: 7\nmodel: {options: {width: .5}}\n")
+    path.write_text(
+        "data: {size: [120, 160]}\ntrain:\n  learning_rate: 1e-3\n  epochs: 7\nmodel: {options: {width: .5}}\n"
+    )
     return path
 
 

@@ -171,7 +171,9 @@ def test_load_weights_copies_every_layer(file, model, clips):
 def test_load_weights_names_the_layer_and_both_shapes(file, clips):
     other = tiny(5)
     before = other(clips)
-    with pytest.raises(ModelError, match=r"net\.keras: layer 'logits' has weights of shape \(32, 2\), the model \(32, 5\)"):
+    with pytest.raises(
+        ModelError, match=r"net\.keras: layer 'logits' has weights of shape \(32, 2\), the model \(32, 5\)"
+    ):
         load_weights(other, file)
     np.testing.assert_array_equal(other(clips), before)  # nothing was half loaded
 

@@ -212,12 +212,21 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     if values is None:
         values = {}
     if isinstance(values, dict):
-        values = {"name": path.stem} | values
-        for override in overrides:
-            key, equals, value = override.partition("=")
-            _require(bool(equals and key), "an override", "key=value, e.g. train.epochs=3", override)
-            values = _replace(values, key.split("."), _parse(value, override), override)
+        values = override({"name": path.stem} | values, overrides)
     return from_dict(values, " ".join([str(path), *overrides]))
+
+
+def override(values: dict, overrides: Sequence[str]) -> dict:
+    """`values`, nested dicts, with each ``"train.epochs=3"`` put in its place; `from_dict` refuses unknown keys.
+
+    Raises:
+      ConfigError: not ``key=value``, or not a YAML value.
+    """
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        _require(bool(equals and key), "an override", "key=value, e.g. train.epochs=3", text)
+        values = _replace(values, key.split("."), _parse(value, text), text)
+    return values
 
 
 def from_dict(values: dict, source: str = "configuration") -> RunConfig:

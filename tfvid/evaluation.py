@@ -5,7 +5,7 @@ ones (Mänttäri et al., ACCV 2020, section 5, play clips backwards; table 1).
 """
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -34,7 +34,7 @@ class Predictions:
 
 
 def predict(
-    model: keras.Model, clips: Iterable[dict], playbacks: Sequence[str] = ("forward",), seed: int = 0
+    model: keras.Model, clips: tf.data.Dataset, playbacks: Sequence[str] = ("forward",), seed: int = 0
 ) -> Predictions:
     """Runs `model` over `clips`, which are decoded once for all playbacks.
 
@@ -43,7 +43,8 @@ def predict(
       playbacks: names in `PLAYBACKS`.
       seed: of the shuffled order, which also depends on the clip's id and not on its place in a batch.
     """
-    forward = tf.function(lambda frames: model(frames, training=False), reduce_retracing=True)
+    shape = (None, *clips.element_spec["clip"].shape[1:])  # one trace, also for a smaller last batch
+    forward = tf.function(lambda frames: model(frames, training=False), [tf.TensorSpec(shape, tf.float32)])
     ids, labels, logits = [], [], {playback: [] for playback in playbacks}
     for batch in clips:
         names = [name.decode() for name in batch["id"].numpy()]

@@ -11,13 +11,19 @@ import shutil
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from tfvid.config import RunConfig, to_yaml
+from tfvid.errors import TfvidError
 from tfvid.models.card import ModelCard
 
 
 def write_saved_model(folder: Path, model: keras.Model, card: ModelCard, config: RunConfig) -> None:
-    """Writes ``saved_models/<name>`` under a temporary name, and puts it in the place of an older one when whole."""
+    """Writes ``saved_models/<name>`` under a temporary name, and puts it in the place of an older one when whole.
+
+    Raises:
+      TfvidError: it could not be written (a full disk); an older one is as it was.
+    """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = (folder.with_name(f".{folder.name}.{state}") for state in ("new", "old"))
@@ -33,6 +39,10 @@ def write_saved_model(folder: Path, model: keras.Model, card: ModelCard, config:
         if folder.exists():
             os.replace(folder, old)
         os.replace(temporary, folder)
-    finally:
+    except (OSError, tf.errors.OpError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        reason = " ".join(str(error).split())
+        raise TfvidError(
+            f"{folder}: cannot write the saved model ({reason}); start again, nothing is trained twice"
+        ) from error
     shutil.rmtree(old, ignore_errors=True)
