@@ -23,6 +23,7 @@ def make(id="a", model="i3d", **changes) -> Result:
         predicted_name="right",
         target=0,
         target_name="right",
+        perturbation="freeze",
         original_score=0.75,
         freeze_score=0.25,
         reverse_score=0.5,
@@ -34,6 +35,7 @@ def make(id="a", model="i3d", **changes) -> Result:
         variation_term=0.125,
         score_term=0.25,
         iterations=3,
+        full_drop=0.5,
         map=np.arange(12, dtype=np.float32).reshape(2, 2, 3),
         size=(16, 24),
         settings='{"mask.iterations": 3}',
@@ -117,7 +119,7 @@ def test_a_write_that_fails_leaves_no_part(tmp_path, monkeypatch):
     monkeypatch.setattr("tfvid.results.pq.write_table", full)
     with pytest.raises(OSError, match="No space"):
         store.append([make("b")])
-    assert [file.name for file in store.parts.iterdir()] == ["part-000001.parquet"]
+    assert [file.name.split("-")[1] for file in store.parts.iterdir()] == ["000001"]
     assert store.done("i3d") == {"a"}
 
 

@@ -9,7 +9,9 @@ docs/results.md; any Parquet reader can read them.
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +39,7 @@ class Result:
       predicted_name: its name.
       target: the class explained.
       target_name: its name.
+      perturbation: what the mask does to a frame, e.g. "freeze".
       original_score: OS, of the target on the clip.
       freeze_score: FS, on the clip frozen by the mask.
       reverse_score: RS, on the clip reversed by the mask.
@@ -48,6 +51,7 @@ class Result:
       variation_term: lambda_2 times its total variation.
       score_term: the target's score under the mask.
       iterations: steps taken.
+      full_drop: how far perturbing the whole clip lowers the score; where it is <= 0 the mask says little.
       map: float32 `(T', H', W')`, Grad-CAM on its layer's own grid, not normalised.
       size: (H, W) of the frames the model saw.
       event: [start, stop) of the known event in frames; (-1, -1) where it is not known.
@@ -67,6 +71,7 @@ class Result:
     predicted_name: str
     target: int
     target_name: str
+    perturbation: str
     original_score: float
     freeze_score: float
     reverse_score: float
@@ -78,6 +83,7 @@ class Result:
     variation_term: float
     score_term: float
     iterations: int
+    full_drop: float
     map: np.ndarray
     size: tuple[int, int]
     event: tuple[int, int] = (-1, -1)
@@ -205,8 +211,9 @@ class ResultStore:
         """Writes `results` as one part: after this returns they survive a kill."""
         if not results:
             return
-        last = max((int(file.stem.partition("-")[2]) for file in self.parts.glob("part-*.parquet")), default=0)
-        with replacing(self.parts / f"part-{last + 1:06d}.parquet") as temporary:
+        last = max((int(file.stem.split("-")[1]) for file in self.parts.glob("part-*.parquet")), default=0)
+        # With the process in the name: two runs in one folder do not overwrite each other's parts.
+        with replacing(self.parts / f"part-{last + 1:06d}-{os.getpid()}.parquet") as temporary:
             pq.write_table(to_table(results), temporary)
         self._keys |= {(result.model, result.id) for result in results}
         self._settings |= {result.model: result.settings for result in results}
@@ -222,7 +229,8 @@ class ResultStore:
         # A kill before this loop is through leaves records twice; `_merged` keeps one of each.
         for part in parts:
             part.unlink()
-        self.parts.rmdir()
+        with suppress(OSError):  # another run has just written a part
+            self.parts.rmdir()
 
 
 def _read(file: Path, columns: list[str] | None = None) -> pa.Table:

@@ -31,8 +31,14 @@ class Panel:
     frames: np.ndarray
 
 
+def titles(perturbation: str) -> tuple[str, str, str]:
+    """What the three columns are called; `perturbation` is a name in `tfvid.perturb.PERTURBATIONS` or a user's own."""
+    changed = {"freeze": "frozen", "reverse": "reversed"}
+    return "clip", "Grad-CAM", changed.get(perturbation, perturbation.rpartition(":")[2])
+
+
 def panels(
-    clip: np.ndarray, heat: np.ndarray, perturbed: np.ndarray, *, perturbation: str = "frozen", **options
+    clip: np.ndarray, heat: np.ndarray, perturbed: np.ndarray, *, perturbation: str = "freeze", **options
 ) -> tuple[Panel, Panel, Panel]:
     """The three columns, at the size they are shown at.
 
@@ -40,14 +46,15 @@ def panels(
       clip: `(T, H, W, 3)`, uint8 or float in [0, 1].
       heat: `(T, h, w)` in [0, 1].
       perturbed: the clip under its mask, like `clip`.
-      perturbation: title of the third column.
+      perturbation: its name.
       **options: of `overlay.overlay`.
     """
     clip, perturbed = to_uint8(clip), to_uint8(perturbed)
     size = display_size(clip.shape[1:3])
     clip, perturbed = resize(clip, size), resize(perturbed, size)
     # The heat is laid over the enlarged clip, not enlarged with it: its edges stay smooth.
-    return Panel("clip", clip), Panel("Grad-CAM", overlay(clip, heat, **options)), Panel(perturbation, perturbed)
+    shown = clip, overlay(clip, heat, **options), perturbed
+    return tuple(Panel(title, frames) for title, frames in zip(titles(perturbation), shown, strict=True))
 
 
 def compose(

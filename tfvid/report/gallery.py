@@ -15,11 +15,10 @@ from urllib.parse import quote
 import numpy as np
 
 from tfvid.files import replacing
+from tfvid.report.film import titles
 from tfvid.report.overlay import display_size
 from tfvid.report.reel import grid
 from tfvid.results import Result, read_results
-
-PANELS = ("clip", "Grad-CAM", "frozen")
 
 
 def write_gallery(
@@ -167,7 +166,7 @@ def _model(row: Result) -> str:
     explained = f"{row.original_score:.2f}" if same else f"· explained: {escape(row.target_name)}"
     return (
         f'<section class="model"><h3>{spoken}<b>{escape(row.model)}</b>: {escape(row.predicted_name)} {explained}</h3>'
-        f"{_film(row)}{_scores(row)}{_files(row)}</section>"
+        f"{_film(row)}{_scores(row)}{_doubt(row)}{_files(row)}</section>"
     )
 
 
@@ -175,8 +174,8 @@ def _film(row: Result) -> str:
     height, width = display_size(row.size)
     columns, _ = grid(len(row.mask), height)
     panes = "".join(
-        f'<figure><figcaption>{panel}</figcaption><canvas width="{width}" height="{height}"></canvas></figure>'
-        for panel in PANELS
+        f'<figure><figcaption>{escape(panel)}</figcaption><canvas width="{width}" height="{height}"></canvas></figure>'
+        for panel in titles(row.perturbation)
     )
     animated = row.webp or row.gif
     fallback = f'<noscript><img src="{quote(animated)}" alt="{_spoken(row)}"></noscript>' if animated else ""
@@ -193,7 +192,8 @@ def _film(row: Result) -> str:
 
 def _spoken(row: Result) -> str:
     frozen = [str(frame + 1) for frame in np.flatnonzero(row.mask > 0.5)]
-    what = f"frames {', '.join(frozen)} of {len(row.mask)} frozen" if frozen else "no frame frozen"
+    state = titles(row.perturbation)[2]
+    what = f"frames {', '.join(frozen)} of {len(row.mask)} {state}" if frozen else f"no frame {state}"
     return escape(f"{row.model}: {what}")
 
 
@@ -239,6 +239,12 @@ def _scores(row: Result) -> str:
             f"<small>{row.temporal_iou_random:.2f}, {row.temporal_iou_centred:.2f}</small></td>"
         )
     return f'<table class="scores"><thead><tr>{"".join(head)}</tr></thead><tr>{"".join(cells)}</tr></table>'
+
+
+def _doubt(row: Result) -> str:
+    if row.full_drop > 0:
+        return ""
+    return '<p class="doubt">Even the whole clip perturbed does not lower this score: the mask says little.</p>'
 
 
 def _files(row: Result) -> str:

@@ -1,0 +1,244 @@
+"""Explaining clips from end to end: masks, maps, scores, films, and one record a clip that survives a kill.
+
+model, clips ─► TemporalMask, GradCAM ─► films, contact sheet ─► record ─► page
+"""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from tfvid.errors import ConfigError, TfvidError, unknown
+from tfvid.files import replacing
+from tfvid.metrics.localization import centred_window, known_events, temporal_iou
+from tfvid.metrics.masks import mask_length
+from tfvid.report.gallery import write_gallery
+from tfvid.report.media import FORMATS, check_formats, write_media
+from tfvid.results import Result, ResultStore, read_results
+
+TARGETS = ("predicted", "true")
+SKIPPED = "skipped.json"
+
+
+def explain_clips(
+    model,
+    batches: Iterable[Mapping],
+    out,
+    *,
+    name: str,
+    class_names: tuple[str, ...],
+    mask: Mapping | None = None,
+    grad_cam: Mapping | None = None,
+    target: str = "predicted",
+    source: str = "",
+    paths: Mapping[str, str] | None = None,
+    formats: tuple[str, ...] = FORMATS,
+    fps: float = 5.0,
+    colormap: str = "inferno",
+    progress: Callable[[int], None] = lambda clips: None,
+) -> dict[str, str]:
+    """Explains clips with one model and writes films, contact sheets and records into `out`.
+
+    Clips that have a record there already are passed over, so a run that was killed goes on where it stopped. Call
+    it once a model, with the same `out`, then `finish`.
+
+    Args:
+      model: a Keras model of clips in [0, 1] to class scores.
+      batches: as from `tfvid.load_dataset`: dicts of ``clip`` float `(B, T, H, W, 3)` in [0, 1], ``id`` `(B,)`,
+        and where known ``label`` `(B,)`, indices into `class_names` or -1, and ``event`` `(B, 2)`.
+      out: the run's folder.
+      name: of the model, in records and on the page.
+      class_names: in the order of the model's scores.
+      mask: options of `TemporalMask`.
+      grad_cam: options of `GradCAM`.
+      target: which class is explained: each clip's "predicted" or "true" one.
+      source: where the clips come from; records from different sources are not mixed.
+      paths: video file by id, for the records.
+      formats: of the films, some of "gif", "mp4", "webp".
+      fps: frames a second of the films.
+      colormap: of the heatmaps, see `tfvid.report.overlay.overlay`.
+      progress: called with the number of clips just done.
+
+    Returns:
+      Why clips were skipped, by id.
+
+    Raises:
+      ConfigError: an option that does not exist; or `out` holds records of `name` made in another way.
+      TfvidError: clips that do not fit the model.
+    """
+    from tfvid.explain.grad_cam import GradCAM
+    from tfvid.explain.temporal_mask import TemporalMask
+
+    check_formats(formats)
+    if target not in TARGETS:
+        raise ConfigError(unknown("target", target, TARGETS))
+    settings = {"weights": _digest(model), "target": target, "source": source}
+    settings |= _options("mask", TemporalMask, mask or {}) | _options("grad_cam", GradCAM, grad_cam or {})
+    store = ResultStore(out)
+    store.check(name, settings)
+    learn, locate = TemporalMask(model, **mask or {}), GradCAM(model, **grad_cam or {})
+
+    skipped = {}
+    for batch in batches:
+        batch = {key: np.asarray(value) for key, value in batch.items()}
+        ids = [id.decode() if isinstance(id, bytes) else str(id) for id in batch["id"].tolist()]
+        finite = np.isfinite(batch["clip"]).all(axis=(1, 2, 3, 4))
+        skipped |= {id: "NaN or infinite pixels" for id, fine in zip(ids, finite, strict=True) if not fine}
+        done = store.done(name)
+        rows = [row for row, id in enumerate(ids) if id not in done and finite[row]]
+        if not rows:
+            continue
+        clips = batch["clip"][rows].astype(np.float32)
+        labels = batch["label"][rows].astype(np.int32) if "label" in batch else np.full(len(rows), -1, np.int32)
+        events = batch["event"][rows] if "event" in batch else np.full((len(rows), 2), -1)
+        if target == "true" and (labels < 0).any():
+            raise ConfigError(f"target 'true' needs labels, but clip {ids[rows[int(labels.argmin())]]} has none")
+
+        masks = learn(clips, target=labels if target == "true" else None, labels=labels)
+        maps = locate(clips, target=masks.target)
+        perturbed = np.asarray(learn.perturb(clips, masks.mask))
+        records = [
+            Result(
+                id=ids[row],
+                model=name,
+                path=(paths or {}).get(ids[row], ""),
+                label=int(labels[i]),
+                label_name=class_names[labels[i]] if labels[i] >= 0 else "",
+                predicted=int(masks.predicted[i]),
+                predicted_name=class_names[masks.predicted[i]],
+                target=int(masks.target[i]),
+                target_name=class_names[masks.target[i]],
+                perturbation=str(settings["mask.perturbation"]),
+                mask=masks.mask[i],
+                mask_length=int(mask_length(masks.mask[i])),
+                map=maps.native[i],
+                size=clips.shape[2:4],
+                event=tuple(events[i].tolist()),
+                settings=json.dumps(settings),
+                iterations=int(masks.iterations[i]),
+                **{field: float(getattr(masks, field)[i]) for field in SCORES},
+                **overlaps(masks.mask[i], events[i]),
+            )
+            for i, row in enumerate(rows)
+        ]
+        backwards = _backwards(clips, masks.mask, settings)
+        records = [
+            write_media(
+                record,
+                out,
+                clips[i],
+                maps.attribution[i],
+                perturbed[i],
+                None if backwards is None else backwards[i],
+                formats=formats,
+                fps=fps,
+                colormap=colormap,
+            )
+            for i, record in enumerate(records)
+        ]
+        store.append(records)  # last: a clip with a record has its files
+        progress(len(records))
+    return skipped
+
+
+SCORES = (
+    *("original_score", "freeze_score", "reverse_score", "true_score"),
+    *("loss", "length_term", "variation_term", "score_term", "full_drop"),
+)
+
+
+def overlaps(mask: np.ndarray, event: np.ndarray) -> dict[str, float]:
+    """Temporal IoU of one mask `(T,)` with its event, and of two masks of the same length that know nothing.
+
+    Returns:
+      ``temporal_iou``; ``temporal_iou_random``, the mean over all windows of that length; ``temporal_iou_centred``,
+      of the one in the middle. NaN where the event is not known.
+    """
+    mask, event = np.asarray(mask)[np.newaxis], np.asarray(event)[np.newaxis]
+    if not known_events(event)[0]:
+        return dict.fromkeys(("temporal_iou", "temporal_iou_random", "temporal_iou_centred"), float("nan"))
+    t, length = np.arange(mask.shape[1]), int(mask_length(mask)[0])
+    starts = np.arange(mask.shape[1] - length + 1)[:, np.newaxis]
+    windows = (t >= starts) & (t < starts + length)
+    return {
+        "temporal_iou": float(temporal_iou(mask, event)[0]),
+        "temporal_iou_random": float(temporal_iou(windows, np.repeat(event, len(windows), axis=0)).mean()),
+        "temporal_iou_centred": float(temporal_iou(centred_window(mask), event)[0]),
+    }
+
+
+def finish(out, *, skipped: dict[str, str] | None = None, title: str | None = None, fps: float = 5.0) -> Path | None:
+    """Merges the records in `out`, writes the list of skipped clips, and the page.
+
+    Returns:
+      The page, or None where there is nothing to show.
+    """
+    store = ResultStore(out)
+    if skipped:
+        with replacing(Path(out) / SKIPPED) as temporary:
+            temporary.write_text(json.dumps(skipped, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    else:
+        (Path(out) / SKIPPED).unlink(missing_ok=True)
+    if not store.files():
+        return None
+    store.merge()
+    return write_gallery(out, skipped=skipped, fps=fps, **({} if title is None else {"title": title}))
+
+
+def summary(out) -> list[str]:
+    """One line a model on the run in `out`: clips, accuracy, mask length, drop, temporal IoU."""
+    results = read_results(out)
+    lines = []
+    for name in dict.fromkeys(result.model for result in results):
+        own = [result for result in results if result.model == name]
+        known = [result.correct for result in own if result.correct is not None]
+        lengths = [result.mask_length for result in own]
+        drops = [result.original_score - result.freeze_score for result in own]
+        line = f"{name}: {len(own)} clips"
+        line += f", accuracy {np.mean(known):.2f}" if known else ""
+        line += f", mask {np.mean(lengths):.1f} ± {np.std(lengths):.1f} frames, OS - FS {np.mean(drops):.2f}"
+        events = [result for result in own if result.event[0] >= 0]
+        if events:
+            found, random, centred = (
+                np.mean([getattr(result, f"temporal_iou{kind}") for result in events])
+                for kind in ("", "_random", "_centred")
+            )
+            line += f", temporal IoU {found:.2f} (random {random:.2f}, centred {centred:.2f})"
+        lines.append(line)
+    return lines
+
+
+def _backwards(clips, mask, settings):
+    """The clips reversed by their masks, for a second film; None where the first one shows just that."""
+    if settings["mask.perturbation"] == "reverse":
+        return None
+    from tfvid.perturb.temporal import reverse
+
+    return np.asarray(reverse(clips, mask))
+
+
+def _options(prefix: str, explainer, given: Mapping) -> dict:
+    """Every option of an explainer that shapes its result, as ``prefix.option``: those given, else the defaults."""
+    parameters = inspect.signature(explainer.__init__).parameters
+    defaults = {key: p.default for key, p in parameters.items() if key not in ("self", "model")}
+    for key in given:
+        if key not in defaults:
+            raise ConfigError(unknown("option", f"{prefix}.{key}", [f"{prefix}.{valid}" for valid in defaults]))
+    resolved = {f"{prefix}.{key}": value for key, value in (defaults | dict(given)).items() if key != "batch_size"}
+    try:
+        json.dumps(resolved)
+    except TypeError:
+        raise TfvidError(f"{prefix}: options must be plain values, got {dict(given)}") from None
+    return resolved
+
+
+def _digest(model) -> str:
+    """Tells one set of weights from another."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(str((weight.shape, weight.dtype)).encode())
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()[:16]

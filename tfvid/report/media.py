@@ -1,0 +1,81 @@
+"""The files of one explained clip: its films, its contact sheet, its reel."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from tfvid.errors import TfvidError, unknown
+from tfvid.files import safe_name
+from tfvid.report import film
+from tfvid.report.reel import save_reel
+from tfvid.report.sheet import draw_sheet, save_sheet
+from tfvid.results import Result
+
+FORMATS = ("gif", "mp4", "webp")
+FOLDER = "films"
+
+
+def check_formats(formats: tuple[str, ...]):
+    """Raises TfvidError for a film format that does not exist."""
+    for name in formats:
+        if name not in FORMATS:
+            raise TfvidError(unknown("film format", name, FORMATS))
+
+
+def write_media(
+    result: Result,
+    out,
+    clip: np.ndarray,
+    heat: np.ndarray,
+    perturbed: np.ndarray,
+    reversed_clip: np.ndarray | None = None,
+    *,
+    formats: tuple[str, ...] = FORMATS,
+    fps: float = 5.0,
+    colormap: str = "inferno",
+) -> Result:
+    """Writes the files of `result` into ``<out>/films``.
+
+    Args:
+      result: what is shown beside the pictures.
+      out: the run's folder.
+      clip: float `(T, H, W, 3)` in [0, 1].
+      heat: `(T, h, w)` in [0, 1].
+      perturbed: the clip under its mask, like `clip`.
+      reversed_clip: the clip reversed by its mask, for a second film; None for none.
+      formats: of the films, some of `FORMATS`.
+      fps: frames a second.
+      colormap: of the heat, see `overlay.overlay`.
+
+    Returns:
+      `result` with the files' names in it.
+    """
+    out = Path(out)
+    name = f"{FOLDER}/{safe_name(f'{result.id}-{result.model}')}"
+    columns = film.panels(clip, heat, perturbed, perturbation=result.perturbation, colormap=colormap)
+    texts = {"note": note(result), "event": result.event}
+    caption = f"{result.target_name}  {result.original_score:.2f}"
+    names = {"sheet": f"{name}.png", "reel": f"{name}-reel.webp"}
+    save_reel(out / names["reel"], columns)
+    save_sheet(out / names["sheet"], draw_sheet(columns, result.mask, title=caption, **texts))
+    if formats:
+        frames = film.compose(columns, result.mask, caption=caption, **texts)
+        for suffix in formats:
+            names[suffix] = f"{name}.{suffix}"
+            film.save(out / names[suffix], frames, fps)
+        if reversed_clip is not None:
+            columns = film.panels(clip, heat, reversed_clip, perturbation="reverse", colormap=colormap)
+            names["reversed"] = f"{name}-reversed.{formats[-1]}"
+            frames = film.compose(columns, result.mask, caption=caption, **texts)
+            film.save(out / names["reversed"], frames, fps)
+    return dataclasses.replace(result, **names)
+
+
+def note(result: Result) -> str:
+    """The line under a film's caption: model, scores, and the true class where it is another."""
+    parts = [result.model, f"OS {result.original_score:.2f}", f"FS {result.freeze_score:.2f}"]
+    parts.append(f"RS {result.reverse_score:.2f}")
+    if result.label >= 0 and result.label != result.target:
+        parts += [f"CS {result.true_score:.2f}", f"true: {result.label_name}"]
+    return "  ·  ".join(parts)
