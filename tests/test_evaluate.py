@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_videos import write_video
 
 from tfvid.commands.evaluate import main
 from tfvid.config import from_dict
@@ -151,7 +152,7 @@ def test_measure_refuses_no_clips_and_no_labels():
 # The command --------------------------------------------------------------------------------------------------
 
 
-def config(**data):
+def config():
     values = {
         "options": {"classes": CLASSES, "train": 6, "validation": 9},
         "num_frames": T,
@@ -159,16 +160,16 @@ def config(**data):
         "batch_size": 4,
         "workers": 1,
     }
-    return from_dict({"name": "net", "data": values | data, "model": {"name": "conv_lstm"}})
+    return from_dict({"name": "net", "data": values, "model": {"name": "conv_lstm"}})
 
 
-def saved(folder, num_classes=3, card=True, **data):
+def saved(folder):
     from tfvid.models.conv_lstm import ConvLSTM
 
     keras.utils.set_random_seed(1)
-    model = ConvLSTM(num_classes, T, SIZE, blocks=1, filters=2, kernel=3)
-    described = ModelCard("net", tuple(CLASSES[:num_classes]), T, SIZE, "shapes")
-    write_saved_model(folder, model, described, config(**data))
+    model = ConvLSTM(len(CLASSES), T, SIZE, blocks=1, filters=2, kernel=3)
+    described = ModelCard("net", tuple(CLASSES), T, SIZE, "shapes")
+    write_saved_model(folder, model, described, config())
     return folder
 
 
@@ -254,13 +255,10 @@ def test_a_bare_model_needs_a_config(evaluated, tmp_path):
 
 
 def test_bad_clips_are_counted(tmp_path):
-    from test_training import write_video
-
     folder = tmp_path / "clips"
     for name in ("a", "b", "c"):
-        (folder / "validation" / name).mkdir(parents=True)
         for number in range(2):
-            write_video(folder / "validation" / name / f"{number}.avi", np.zeros((6, 16, 16, 3), np.uint8))
+            write_video(folder / "validation" / name / f"{number}.avi", 6)
     (folder / "validation" / "a" / "0.avi").write_bytes(b"")
     model = saved(tmp_path / "net")
     (model / "assets.extra" / "card.json").unlink()

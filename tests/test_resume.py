@@ -122,6 +122,14 @@ def test_optimizer_and_dropout_states_are_bit_equal(folders):
         assert states[0][name].tobytes() == states[1][name].tobytes()
 
 
+def test_no_epoch_is_missing_from_the_logs(folders):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for folder in folders:
+        logs = EventAccumulator(str(folder / "runs" / "run" / "logs" / "validation")).Reload()
+        assert {event.step for event in logs.Tensors("epoch_loss")} == {0, 1, 2, 3}
+
+
 def test_nothing_temporary_is_left(folders):
     for folder in folders:
         assert not list(folder.rglob(".*"))

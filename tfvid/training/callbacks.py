@@ -1,6 +1,7 @@
 """What happens around each epoch of Keras' ``fit``."""
 
 import math
+from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -14,7 +15,7 @@ from tfvid.training.plateau import plateau_rate
 class Epochs(keras.callbacks.Callback):
     """Sets the data's epoch and the learning rate before each epoch; records and saves the state after it.
 
-    Put it before callbacks that write logs: it adds the learning rate to them.
+    Put it last: once the state is saved, the epoch counts as done and nothing of it is done again.
 
     Args:
       data_epoch: the int64 variable that the training data's order and augmentation follow.
@@ -36,8 +37,8 @@ class Epochs(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch, logs=None):
-        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
-        self.history.append({name: float(value) for name, value in logs.items()})
+        record = {name: float(value) for name, value in logs.items()}
+        self.history.append(record | {"learning_rate": float(self.model.optimizer.learning_rate)})
         self.checkpoints.save(self.history)
 
 
@@ -60,3 +61,30 @@ class StopOnNaN(keras.callbacks.Callback):
                 f"the loss became {loss} in epoch {self.epoch}, {where}, at learning rate {rate:.3g}; earlier "
                 "checkpoints are kept; try a lower train.learning_rate or train.mixed_precision=false"
             )
+
+
+class Logs(keras.callbacks.Callback):
+    """Writes each epoch's metrics for TensorBoard, under the tags and folders of Keras' own callback.
+
+    Keras' own flushes every two minutes; what a killed run had not flushed would be missing for ever.
+
+    Args:
+      folder: gets ``train`` and ``validation``.
+    """
+
+    def __init__(self, folder: Path):
+        super().__init__()
+        self.writers = {name: tf.summary.create_file_writer(str(folder / name)) for name in ("train", "validation")}
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = logs | {"learning_rate": float(self.model.optimizer.learning_rate)}
+        for name, value in values.items():
+            writer = self.writers["validation" if name.startswith("val_") else "train"]
+            with writer.as_default(step=epoch):
+                tf.summary.scalar(f"epoch_{name.removeprefix('val_')}", value)
+        for writer in self.writers.values():
+            writer.flush()
+
+    def on_train_end(self, logs=None):
+        for writer in self.writers.values():
+            writer.close()

@@ -18,7 +18,7 @@ from tfvid.files import replacing
 from tfvid.metrics import classification
 from tfvid.models.build import build_model, load_initial_weights
 from tfvid.models.card import ModelCard
-from tfvid.training.callbacks import Epochs, StopOnNaN
+from tfvid.training.callbacks import Epochs, Logs, StopOnNaN
 from tfvid.training.checkpoints import Checkpoints, History, best_epoch
 from tfvid.training.export import write_saved_model
 from tfvid.training.optimizer import add_weight_decay, make_optimizer
@@ -108,11 +108,7 @@ def _fit(
 
     training = clips(config.train.split, training=True, epoch=data_epoch)
     validation = clips(config.train.validation_split)
-    callbacks = [
-        StopOnNaN(),
-        Epochs(config.train, data_epoch, checkpoints, history),
-        keras.callbacks.TensorBoard(logs, write_graph=False),
-    ]
+    callbacks = [StopOnNaN(), Logs(logs), Epochs(config.train, data_epoch, checkpoints, history)]
     with contextlib.ExitStack() as stack:
         for log in skips.values():
             stack.enter_context(log.plain_errors())
