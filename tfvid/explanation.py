@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvid.errors import ConfigError, TfvidError, unknown
+from tfvid.errors import ConfigError, unknown
 from tfvid.files import replacing
 from tfvid.metrics.localization import centred_window, known_events, temporal_iou
 from tfvid.metrics.masks import mask_length
@@ -76,7 +76,7 @@ def explain_clips(
     if target not in TARGETS:
         raise ConfigError(unknown("target", target, TARGETS))
     settings = {"weights": _digest(model), "target": target, "source": source}
-    settings |= _options("mask", TemporalMask, mask or {}) | _options("grad_cam", GradCAM, grad_cam or {})
+    settings |= explainer_options(mask or {}, grad_cam or {})
     store = ResultStore(out)
     store.check(name, settings)
     learn, locate = TemporalMask(model, **mask or {}), GradCAM(model, **grad_cam or {})
@@ -220,19 +220,33 @@ def _backwards(clips, mask, settings):
     return np.asarray(reverse(clips, mask))
 
 
-def _options(prefix: str, explainer, given: Mapping) -> dict:
-    """Every option of an explainer that shapes its result, as ``prefix.option``: those given, else the defaults."""
-    parameters = inspect.signature(explainer.__init__).parameters
-    defaults = {key: p.default for key, p in parameters.items() if key not in ("self", "model")}
-    for key in given:
-        if key not in defaults:
-            raise ConfigError(unknown("option", f"{prefix}.{key}", [f"{prefix}.{valid}" for valid in defaults]))
-    resolved = {f"{prefix}.{key}": value for key, value in (defaults | dict(given)).items() if key != "batch_size"}
+def explainer_options(mask: Mapping, grad_cam: Mapping) -> dict:
+    """Every option of both explainers that shapes their results: those given, else the defaults.
+
+    Returns:
+      Values by ``"mask.<option>"`` and ``"grad_cam.<option>"``.
+
+    Raises:
+      ConfigError: an option that does not exist, or a value that a record cannot hold.
+    """
+    from tfvid.explain.grad_cam import GradCAM
+    from tfvid.explain.temporal_mask import TemporalMask
+
+    options = {}
+    for prefix, explainer, given in (("mask", TemporalMask, mask), ("grad_cam", GradCAM, grad_cam)):
+        parameters = inspect.signature(explainer).parameters
+        defaults = {f"{prefix}.{key}": parameter.default for key, parameter in parameters.items() if key != "model"}
+        given = {f"{prefix}.{key}": value for key, value in given.items()}
+        for key in given:
+            if key not in defaults:
+                raise ConfigError(unknown("option", key, defaults))
+        options |= defaults | given
+        del options[f"{prefix}.batch_size"]
     try:
-        json.dumps(resolved)
+        json.dumps(options)
     except TypeError:
-        raise TfvidError(f"{prefix}: options must be plain values, got {dict(given)}") from None
-    return resolved
+        raise ConfigError(f"options of explainers must be plain values here, got {options}") from None
+    return options
 
 
 def _digest(model) -> str:

@@ -12,7 +12,7 @@ from tfvid import config as configuration
 from tfvid.config import RunConfig
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.errors import ConfigError, DataError, ModelError, unknown
-from tfvid.explanation import TARGETS, explain_clips, finish, summary
+from tfvid.explanation import TARGETS, explain_clips, explainer_options, finish, summary
 from tfvid.report.media import FORMATS
 from tfvid.report.overlay import COLORMAPS
 
@@ -28,6 +28,7 @@ def main(argv: list[str]) -> None:
     dataset = VideoFiles(arguments.video) if arguments.video else make_dataset(config.data)
     split = VIDEOS if arguments.video else arguments.split
     samples = choose(dataset, split, arguments.classes, arguments.limit)
+    explainer_options(config.explain.mask, config.explain.grad_cam)  # mistyped ones are refused before the work
     models = _load(arguments.model, config)
     skipped: dict[str, str] = {}
     try:

@@ -101,6 +101,7 @@ def _mean_and_deviation(values: list[float], digits: int) -> str:
 
 
 def _minus(number: str) -> str:
+    number = number[1:] if float(number) == 0 and number.startswith("-") else number
     return number.replace("-", "−")
 
 

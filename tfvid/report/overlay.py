@@ -10,11 +10,14 @@ from PIL import Image, ImageDraw
 from tfvid.errors import TfvidError, unknown
 from tfvid.report.style import Theme, blend
 
+# OpenCV's map, and how much of its own colour the clip keeps under it. Under the perceptually uniform maps (and
+# turbo) the clip is grey, so that all colour is heat: over a colourful clip they could not be told apart. "jet" over
+# the clip in colour is how the paper's figures look.
 COLORMAPS = {
-    "inferno": cv2.COLORMAP_INFERNO,
-    "viridis": cv2.COLORMAP_VIRIDIS,
-    "turbo": cv2.COLORMAP_TURBO,
-    "jet": cv2.COLORMAP_JET,
+    "inferno": (cv2.COLORMAP_INFERNO, 0.0),
+    "viridis": (cv2.COLORMAP_VIRIDIS, 0.0),
+    "turbo": (cv2.COLORMAP_TURBO, 0.0),
+    "jet": (cv2.COLORMAP_JET, 1.0),
 }
 
 # Shorter and longer side a clip is shown at, in pixels: below the first, captions and strip cannot be read.
@@ -53,12 +56,12 @@ def resize(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def overlay(frames: np.ndarray, heat: np.ndarray, *, colormap: str = "inferno", opacity: float = 0.75) -> np.ndarray:
-    """Lays a heatmap over a clip; where there is no heat the clip shows unchanged.
+    """Lays a heatmap over a clip; where there is no heat the clip shows, in grey unless the map is "jet".
 
     Args:
       frames: `(T, H, W, 3)`, uint8 or float in [0, 1].
       heat: `(T, h, w)` in [0, 1], resized to H x W where it differs; NaN counts as 0.
-      colormap: "inferno" (perceptually uniform, the default), "viridis", "turbo", or "jet", the paper's.
+      colormap: "inferno" (perceptually uniform, the default), "viridis", "turbo", or "jet", the paper's look.
       opacity: of full heat, 0 to 1; opacity falls with heat in proportion.
 
     Returns:
@@ -73,13 +76,16 @@ def overlay(frames: np.ndarray, heat: np.ndarray, *, colormap: str = "inferno", 
     heat = np.clip(np.nan_to_num(np.asarray(heat, np.float32)), 0, 1)
     if heat.ndim != 3 or len(heat) != len(frames):
         raise TfvidError(f"heat over a clip of {len(frames)} frames must be ({len(frames)}, h, w), got {heat.shape}")
+    table, saturation = COLORMAPS[colormap]
     shown = []
     for frame, map_ in zip(frames, heat, strict=True):
         map_ = cv2.resize(map_, frame.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         levels = (map_ * 255 + 0.5).astype(np.uint8)
-        colours = cv2.cvtColor(cv2.applyColorMap(levels, COLORMAPS[colormap]), cv2.COLOR_BGR2RGB)
+        colours = cv2.cvtColor(cv2.applyColorMap(levels, table), cv2.COLOR_BGR2RGB)
         alpha = opacity * map_[..., None]
-        shown.append((1 - alpha) * frame + alpha * colours + 0.5)
+        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None]
+        base = saturation * frame + (1 - saturation) * grey
+        shown.append((1 - alpha) * base + alpha * colours + 0.5)
     return np.stack(shown).astype(np.uint8)
 
 

@@ -1,0 +1,318 @@
+"""scripts/explain.py from end to end, with real (tiny, untrained) models on drawn clips and video files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tfvid.commands.explain import VideoFiles, choose, main
+from tfvid.data.base import Sample, VideoDataset
+from tfvid.data.shapes import MovingShapes
+from tfvid.errors import ConfigError, DataError, ModelError
+from tfvid.explain.temporal_mask import TemporalMask
+from tfvid.explanation import explain_clips, finish, overlaps, summary
+from tfvid.models.card import ModelCard
+from tfvid.models.conv_lstm import ConvLSTM
+from tfvid.models.i3d import I3D
+from tfvid.models.loading import load_model
+from tfvid.results import read_results
+
+ROOT = Path(__file__).resolve().parent.parent
+CLASSES = ("Moving something up", "Moving something down", "Something appearing")
+QUICK = ["mask.iterations=2"]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> dict[str, Path]:
+    """An I3D and a C-LSTM, each in a folder with its card."""
+    keras.utils.set_random_seed(1)
+    folder = tmp_path_factory.mktemp("models")
+    built = {
+        "i3d": I3D(3, 8, (32, 32), width=0.125, depth=1),
+        "c_lstm": ConvLSTM(3, 8, (32, 32), blocks=2, filters=4),
+    }
+    for name, model in built.items():
+        (folder / name).mkdir()
+        model.save(folder / name / "model.keras")
+        card = ModelCard(name, CLASSES, 8, (32, 32), "shapes")
+        (folder / name / "card.json").write_text(card.to_json(), encoding="utf-8")
+    return {name: folder / name for name in built}
+
+
+@pytest.fixture(scope="module")
+def clips():
+    """Four drawn clips, as a batch of `load_dataset`."""
+    dataset = MovingShapes(classes=CLASSES)
+    samples = dataset.samples("validation")[:4]
+    read = [dataset.read(sample, 8, (32, 32)) for sample in samples]
+    return {
+        "clip": np.stack([clip.frames for clip in read]).astype(np.float32) / 255,
+        "label": np.array([sample.label for sample in samples], np.int32),
+        "id": np.array([sample.id.encode() for sample in samples]),
+        "event": np.stack([clip.event for clip in read]),
+    }
+
+
+def video(path: Path, frames: int = 12) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (48, 40))
+    rng = np.random.default_rng(frames)
+    for _ in range(frames):
+        writer.write(rng.integers(0, 256, (40, 48, 3), np.uint8))
+    writer.release()
+    return path
+
+
+def explain(out: Path, models: list[Path], *arguments: str):
+    main([*(word for model in models for word in ("--model", str(model))), "--out", str(out), *QUICK, *arguments])
+
+
+def shapes(clips: int = 3) -> list[str]:
+    return ["--dataset", "shapes", "--limit", str(clips), "--classes", *CLASSES]
+
+
+def test_two_models_on_drawn_clips(models, tmp_path, capsys):
+    explain(tmp_path, list(models.values()), *shapes())
+    results = read_results(tmp_path)
+    assert [(r.model, r.label_name) for r in results] == [(m, name) for m in models for name in CLASSES]
+    for result in results:
+        assert result.mask.shape == (8,) and result.size == (32, 32) and result.iterations == 2
+        assert result.loss == pytest.approx(result.length_term + result.variation_term + result.score_term, abs=1e-5)
+        assert result.event[0] >= 1 and 0 <= result.temporal_iou <= 1
+        assert result.correct == (result.predicted_name == result.label_name)
+        for file in (result.gif, result.mp4, result.webp, result.reversed, result.sheet, result.reel):
+            assert (tmp_path / file).stat().st_size > 0
+    assert pq.read_table(tmp_path / "results.parquet").num_rows == 6
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert page.count('class="card"') == 3 and page.count('class="film"') == 6
+    printed = capsys.readouterr().out
+    assert "i3d: 3 clips, accuracy " in printed and "temporal IoU" in printed
+    assert printed.rstrip().endswith(f"open in a browser: {tmp_path / 'index.html'}")
+
+
+def test_records_are_what_the_explainer_says(models, clips, tmp_path):
+    model = load_model(models["i3d"])
+    options = {"iterations": 3, "length_weight": 0.001}
+    explain_clips(model, [clips], tmp_path, name="i3d", class_names=CLASSES, mask=options, formats=())
+    expected = TemporalMask(model, **options)(clips["clip"], labels=clips["label"])
+    results = read_results(tmp_path)
+    # Adam on scores that hardly differ magnifies the last bits of a float.
+    np.testing.assert_allclose([r.mask for r in results], expected.mask, atol=1e-3)
+    np.testing.assert_allclose([r.freeze_score for r in results], expected.freeze_score, atol=1e-4)
+    np.testing.assert_allclose([r.true_score for r in results], expected.true_score, atol=1e-5)
+    assert [r.target for r in results] == expected.predicted.tolist()
+    assert [r.id for r in results] == [id.decode() for id in clips["id"]]
+    assert json.loads(results[0].settings)["mask.length_weight"] == 0.001
+    assert summary(tmp_path)[0].startswith("i3d: 4 clips, accuracy ")
+
+
+def test_the_true_class_can_be_explained_and_the_mask_can_reverse(models, clips, tmp_path):
+    model = load_model(models["i3d"])
+    explain_clips(
+        model,
+        [clips],
+        tmp_path,
+        name="i3d",
+        class_names=CLASSES,
+        target="true",
+        mask={"iterations": 1, "perturbation": "reverse"},
+        formats=("webp",),
+    )
+    results = read_results(tmp_path)
+    assert [r.target for r in results] == clips["label"].tolist()
+    assert [r.score_term for r in results] == pytest.approx([r.reverse_score for r in results], abs=1e-6)
+    assert all(r.webp and not r.reversed for r in results)
+    assert "<figcaption>reversed</figcaption>" in finish(tmp_path).read_text(encoding="utf-8")
+    with pytest.raises(ConfigError, match="needs labels, but clip validation-000000 has none"):
+        unlabelled = {"clip": clips["clip"], "id": clips["id"]}
+        explain_clips(model, [unlabelled], tmp_path / "b", name="m", class_names=CLASSES, target="true")
+
+
+def test_clips_with_nan_are_skipped_not_their_batch_mates(models, clips, tmp_path):
+    broken = clips["clip"].copy()
+    broken[1, 3, 0, 0, 0] = np.nan
+    skipped = explain_clips(
+        load_model(models["i3d"]),
+        [clips | {"clip": broken}],
+        tmp_path,
+        name="i3d",
+        class_names=CLASSES,
+        mask={"iterations": 1},
+        formats=(),
+    )
+    assert skipped == {"validation-000001": "NaN or infinite pixels"}
+    assert [r.id[-1] for r in read_results(tmp_path)] == ["0", "2", "3"]
+
+
+def test_videos_of_any_length_and_size_bad_ones_listed(models, tmp_path, capsys):
+    (tmp_path / "a").mkdir()
+    files = [video(tmp_path / "long.mp4", 30), video(tmp_path / "a" / "short.mp4", 3)]
+    bad = tmp_path / "<b>bad.mp4"
+    bad.write_bytes(b"not a video")
+    out = tmp_path / "out"
+    explain(out, [models["i3d"]], "--video", *map(str, [*files, bad]), "--films", "webp")
+    results = read_results(out)
+    assert {r.id: (r.path, r.label, r.correct) for r in results} == {
+        "long": (str(files[0]), -1, None),
+        "short": (str(files[1]), -1, None),
+    }
+    assert all(np.isnan(r.true_score) and r.event == (-1, -1) and r.webp and not r.gif for r in results)
+    printed = capsys.readouterr().out
+    assert "skipped: <b>bad: " in printed
+    assert list(json.loads((out / "skipped.json").read_text(encoding="utf-8"))) == ["<b>bad"]
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "&lt;b&gt;bad" in page and "<b>bad" not in page
+
+    with pytest.raises(DataError, match="none of the 1 clips could be explained"):
+        explain(tmp_path / "none", [models["i3d"]], "--video", str(bad))
+
+
+def test_too_many_bad_clips_stop_the_run_and_nothing_is_lost(models, tmp_path):
+    root = tmp_path / "data"
+    root.mkdir()
+    lines = ["path,label"]
+    for index in range(8):
+        file = root / f"{index}.mp4"
+        if index < 4:
+            video(file)
+        else:
+            file.write_bytes(b"not a video")
+        lines.append(f"{file.name},{CLASSES[index % 3]}")
+    (root / "validation.csv").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "out"
+    given = ["--dataset", "csv", "--root", str(root), "--films", "webp"]
+    share = ["data.max_bad_share=0.3", "data.workers=1", "mask.batch_size=1"]
+    with pytest.raises(DataError, match=r"of 8 clips cannot be read.*0\.3"):
+        explain(out, [models["i3d"]], *given, *share)
+    kept = [r.id for r in read_results(out)]
+    assert kept and set(kept) <= {f"{index}.mp4" for index in range(4)}
+    assert (out / "index.html").exists() and len(json.loads((out / "skipped.json").read_text())) >= 3
+
+    # A second start finds fewer clips missing; the share is still one of the whole run.
+    explain(out, [models["i3d"]], *given, "data.max_bad_share=0.5")
+    assert sorted(r.id for r in read_results(out)) == [f"{index}.mp4" for index in range(4)]
+
+
+def test_a_second_start_does_only_what_is_missing(models, tmp_path, monkeypatch):
+    explain(tmp_path, [models["i3d"]], *shapes(3), "--films", "webp")
+    before = {r.id: r for r in read_results(tmp_path)}
+    times = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "films").iterdir()}
+    seen = []
+    original = TemporalMask.__call__
+
+    def watched(self, clips, **options):
+        seen.append(len(clips))
+        return original(self, clips, **options)
+
+    monkeypatch.setattr(TemporalMask, "__call__", watched)
+    explain(tmp_path, [models["i3d"]], *shapes(3), "--films", "webp")
+    assert seen == []
+    explain(tmp_path, [models["i3d"]], *shapes(5), "--films", "webp")
+    assert seen == [2]
+    after = {r.id: r for r in read_results(tmp_path)}
+    assert len(after) == 5 and all(after[id].loss == before[id].loss for id in before)
+    assert all((tmp_path / "films" / name).stat().st_mtime_ns == time for name, time in times.items())
+
+    with pytest.raises(ConfigError, match="mask.iterations was 2, is 9"):
+        explain(tmp_path, [models["i3d"]], *shapes(5), "mask.iterations=9")
+    with pytest.raises(ConfigError, match="source was"):
+        explain(tmp_path, [models["i3d"]], *shapes(5), "data.options.seed=7")
+
+
+def test_a_killed_run_goes_on_where_it_was(models, tmp_path):
+    arguments = ["--model", models["i3d"], *shapes(4), "--films", "webp", "--out", tmp_path]
+    command = [sys.executable, ROOT / "scripts" / "explain.py", *arguments, *QUICK, "mask.batch_size=1"]
+    run = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path)
+    parts = tmp_path / "results.parts"
+    try:
+        while not list(parts.glob("part-*.parquet")):
+            assert run.poll() is None, "it ended without writing a part"
+            time.sleep(0.01)
+    finally:
+        os.kill(run.pid, signal.SIGKILL)
+        run.wait()
+    kept = {r.id for r in read_results(tmp_path)}
+    assert kept
+    explain(tmp_path, [models["i3d"]], *shapes(4), "--films", "webp")
+    assert len(read_results(tmp_path)) == 4 and not parts.exists()
+    assert not [file for file in tmp_path.rglob(".*-*") if str(run.pid) not in file.name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (["--dataset", "shapes", "mask.iteration=5"], ConfigError, "did you mean 'mask.iterations'"),
+        (["--dataset", "shapes", "data.sizes=5"], ConfigError, "did you mean 'data.size'"),
+        (["--dataset", "shapes", "--split", "test"], ConfigError, "unknown split 'test'"),
+        (
+            ["--dataset", "shapes", "--classes", "Moving something upp"],
+            ConfigError,
+            "did you mean 'Moving something up'",
+        ),
+        (["--dataset", "shapes", "--limit", "14"], ModelError, "knows no class 'Moving something from left to right'"),
+        (["--dataset", "shapes", *shapes()[2:], "grad_cam.layer=conv"], ModelError, "unknown layer 'conv'"),
+    ],
+)
+def test_mistakes_get_one_clear_line(models, tmp_path, arguments, error, message):
+    with pytest.raises(error, match=message) as caught:
+        explain(tmp_path, [models["i3d"]], *arguments)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "index.html").exists()
+
+
+def test_two_models_of_one_name(models, tmp_path):
+    with pytest.raises(ConfigError, match="two models are called 'i3d'"):
+        explain(tmp_path, [models["i3d"], models["i3d"]], *shapes())
+
+
+def test_a_model_without_a_card_takes_the_class_names_of_the_data(tmp_path):
+    folder = tmp_path / "bare"
+    folder.mkdir()
+    I3D(14, 8, (32, 32), width=0.125, depth=1).save(folder / "bare.keras")
+    explain(tmp_path / "out", [folder / "bare.keras"], "--dataset", "shapes", "--limit", "1", "--films")
+    (result,) = read_results(tmp_path / "out")
+    assert result.model == "bare" and result.label_name == "Moving something from left to right"
+    assert result.predicted_name in MovingShapes().class_names and not (result.gif or result.webp or result.mp4)
+
+
+class Listed(VideoDataset):
+    class_names = ("a", "b", "c")
+
+    def samples(self, split):
+        return [Sample(str(i), label) for i, label in enumerate([0, 0, 0, 0, 1, 1, 2])]
+
+
+def test_a_limit_takes_the_classes_in_turn():
+    ids = [[sample.id for sample in choose(Listed(), "train", None, limit)] for limit in (2, 5, None)]
+    assert ids == [["0", "4"], ["0", "4", "6", "1", "5"], ["0", "1", "2", "3", "4", "5", "6"]]
+    assert [sample.id for sample in choose(Listed(), "train", ["c", "b"], None)] == ["4", "5", "6"]
+
+
+def test_ids_of_video_files():
+    given = ["x/a.mp4", "y/a.mp4", "b.mp4", "b.mp4"]
+    samples = VideoFiles(given).samples("videos")
+    assert [(s.id, s.path, s.label) for s in samples] == [(p, p, -1) for p in ("x/a.mp4", "y/a.mp4", "b.mp4")]
+
+
+@pytest.mark.parametrize(
+    ("mask", "event", "expected"),
+    [
+        # Windows of 2 in 6 frames start at 0 to 4; with frames 1 and 2 they overlap by 1, 2, 1, 0, 0.
+        ([0, 1, 1, 0, 0, 0], (1, 3), (1.0, (1 / 3 + 1 + 1 / 3) / 5, 1 / 3)),
+        ([0, 0, 0, 0, 0, 0], (1, 3), (0.0, 0.0, 0.0)),
+        ([1, 1, 1, 1, 1, 1], (1, 3), (1 / 3, 1 / 3, 1 / 3)),
+        ([0, 1, 1, 0, 0, 0], (-1, -1), (np.nan,) * 3),
+    ],
+)
+def test_temporal_iou_and_its_baselines_by_hand(mask, event, expected):
+    values = overlaps(np.array(mask, np.float32), np.array(event))
+    keys = ("temporal_iou", "temporal_iou_random", "temporal_iou_centred")
+    np.testing.assert_allclose([values[key] for key in keys], expected)
