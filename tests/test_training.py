@@ -425,6 +425,33 @@ def test_overwrite_starts_over(tmp_path):
     assert cfg.load(tmp_path / "saved" / "tiny" / "assets.extra" / "config.yaml").seed == 1
 
 
+def test_a_mistake_can_be_corrected(tmp_path):
+    """A run that failed before its first epoch holds nothing, and does not stand in the way."""
+    folders = tmp_path / "runs", tmp_path / "saved"
+    with pytest.raises(ModelError, match="did you mean 'filters'"):
+        train(tiny(model__options={"filter": 2}), *folders, verbose=0)
+    assert not (tmp_path / "runs").exists()
+    with pytest.raises(TfvidError, match="the loss became"):
+        train(tiny(train__learning_rate=1e30, train__optimizer="sgd"), *folders, verbose=0)
+    assert train(tiny(train__epochs=1), *folders, verbose=0)["epochs"] == 1
+    assert cfg.load(tmp_path / "runs" / "tiny" / "config.yaml") == tiny(train__epochs=1)
+
+
+def test_initial_weights_are_where_training_starts(tmp_path):
+    start = build_model(tiny(seed=7), 3)
+    start.save(tmp_path / "start.keras")
+    config = tiny(
+        model__weights=str(tmp_path / "start.keras"),
+        train__learning_rate=1e-12,
+        train__min_learning_rate=0,
+        train__epochs=1,
+    )
+    train(config, tmp_path / "runs", tmp_path / "saved", verbose=0)
+    trained = load_model(tmp_path / "runs" / "tiny")
+    for ours, theirs in zip(trained.trainable_weights, start.trainable_weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
 def test_a_split_that_is_not_there(tmp_path):
     with pytest.raises(TfvidError, match="did you mean 'validation'"):
         train(tiny(train__validation_split="validatoin"), tmp_path / "runs", tmp_path / "saved", verbose=0)

@@ -48,7 +48,7 @@ def train(
     Returns:
       The content of metrics.json: ``validation`` (top_1, top_5, f1, f1_top_5 in [0, 1]) and ``class_f1`` by class
       name, both of the kept epoch; ``kept_epoch``, ``epochs``, ``parameters``, ``precision``, ``skipped``
-      {split: {id: reason}} and ``history`` (a record an epoch).
+      {"train" or "validation": {id: reason}} and ``history`` (a record an epoch).
 
     Raises:
       TfvidError: a setting that does not fit, a loss that is not a number, a full disk. One line; checkpoints
@@ -65,12 +65,15 @@ def train(
     precision = policy(config.train.mixed_precision)
     model = _compiled_model(config, dataset, precision)
     export = build_model(config, len(dataset.class_names), "float32")
-    checkpoints = Checkpoints(run.folder / "checkpoints", model, export, _card(config, dataset, export))
+    run.begin()
+    checkpoints = Checkpoints(run.checkpoints, model, export, _card(config, dataset, export))
     history = checkpoints.restore()
+    if config.model.weights and not history:
+        load_initial_weights(model, config.model.weights)
     begun = f"goes on after epoch {len(history)}" if history else "starts"
     print(f"{config.name} {begun}: {config.train.epochs} epochs, {model.count_params():,} parameters, {precision}")
 
-    skipped = _fit(config, dataset, checkpoints, history, run.folder / "logs", verbose)
+    skipped = _fit(config, checkpoints, history, run.folder / "logs", verbose)
     results = _finish(config, dataset, checkpoints, history, run)
     metrics = results | {"precision": precision, "skipped": skipped, "history": history}
     run.finish(metrics)
@@ -78,10 +81,8 @@ def train(
 
 
 def _compiled_model(config: RunConfig, dataset: VideoDataset, precision: str) -> keras.Model:
-    """The model in training: initial weights, loss, optimizer with its variables."""
+    """The model in training: loss, optimizer with its variables."""
     model = build_model(config, len(dataset.class_names), precision)
-    if config.model.weights:
-        load_initial_weights(model, config.model.weights)
     add_weight_decay(model, config.train.weight_decay)
     steps = math.ceil(len(dataset.samples(config.train.split)) / config.data.batch_size)
     model.compile(
@@ -97,17 +98,13 @@ def _compiled_model(config: RunConfig, dataset: VideoDataset, precision: str) ->
 
 
 def _fit(
-    config: RunConfig, dataset: VideoDataset, checkpoints: Checkpoints, history: History, logs: Path, verbose
+    config: RunConfig, checkpoints: Checkpoints, history: History, logs: Path, verbose: str | int
 ) -> dict[str, dict[str, str]]:
-    """Trains the epochs that are left; extends `history`. Returns the clips that could not be read, by split."""
+    """Trains the epochs that are left; extends `history`. Returns the clips that could not be read."""
     data_epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
-    skips = {config.train.split: SkipLog(), config.train.validation_split: SkipLog()}
-
-    def clips(split, **options):
-        return as_supervised(load_dataset(config.data, split, skipped=skips[split], **options))
-
-    training = clips(config.train.split, training=True, epoch=data_epoch)
-    validation = clips(config.train.validation_split)
+    skips = {"train": SkipLog(), "validation": SkipLog()}
+    training = load_dataset(config.data, config.train.split, training=True, epoch=data_epoch, skipped=skips["train"])
+    validation = load_dataset(config.data, config.train.validation_split, skipped=skips["validation"])
     callbacks = [StopOnNaN(), Logs(logs), Epochs(config.train, data_epoch, checkpoints, history)]
     with contextlib.ExitStack() as stack:
         for log in skips.values():
@@ -116,22 +113,24 @@ def _fit(
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", message="Your input ran out of data")
         checkpoints.model.fit(
-            training,
-            validation_data=validation,
+            as_supervised(training),
+            validation_data=as_supervised(validation),
             initial_epoch=len(history),
             epochs=config.train.epochs,
             shuffle=False,  # the data shuffles itself, by (seed, epoch)
             verbose=verbose,
             callbacks=callbacks,
         )
-    return {split: dict(log.reasons) for split, log in skips.items()}
+    return {part: dict(log.reasons) for part, log in skips.items()}
 
 
 def _finish(config: RunConfig, dataset: VideoDataset, checkpoints: Checkpoints, history: History, run: Run) -> dict:
     """Measures the epoch that is kept, and writes it as ``model.keras`` and as a saved model."""
     kept = best_epoch(history) if config.train.keep == "best" else len(history)
     model = checkpoints.load_epoch(kept)
-    predictions = predict(model, load_dataset(config.data, config.train.validation_split))
+    skips = SkipLog()
+    with skips.plain_errors():
+        predictions = predict(model, load_dataset(config.data, config.train.validation_split, skipped=skips))
     logits, labels = predictions.logits["forward"], predictions.labels
     measures = classification.scores(logits, labels)
     class_f1 = classification.f1(classification.confusion(labels, logits.argmax(axis=1), logits.shape[1]))

@@ -19,30 +19,39 @@ class Run:
 
     Attributes:
       folder: ``<runs>/<name>``.
+      checkpoints: the folder of its checkpoints.
       saved_model: ``<saved_models>/<name>``.
 
     Raises:
-      ConfigError: a run of this name has another configuration, or a model of this name comes from elsewhere.
+      ConfigError: a run of this name, with work in it, has another configuration; or a model of this name comes
+        from elsewhere.
     """
 
     def __init__(self, config: RunConfig, runs: str | Path, saved_models: str | Path, overwrite: bool = False):
-        self.folder, self.saved_model = Path(runs) / config.name, Path(saved_models) / config.name
-        written = self.folder / "config.yaml"
-        if overwrite and written.exists():
+        self.config, self.folder = config, Path(runs) / config.name
+        self.checkpoints, self.saved_model = self.folder / "checkpoints", Path(saved_models) / config.name
+        self._settings = self.folder / "config.yaml"
+        if overwrite and self._settings.exists():
             shutil.rmtree(self.folder)
-        if written.exists():
-            difference = _difference(load(written), config)
-            if difference:
-                raise ConfigError(
-                    f"{self.folder} holds a run with other settings ({difference}); "
-                    "give this one another name=..., or start over with --overwrite"
-                )
+        elif any(self.checkpoints.glob("epoch-*")):
+            self._check_settings()
         elif self.saved_model.exists() and not overwrite:
             raise ConfigError(
                 f"{self.saved_model} is there already; give this run another name=..., or use --overwrite"
             )
-        with replacing(written) as temporary:
-            temporary.write_text(to_yaml(config))
+
+    def begin(self) -> None:
+        """Writes ``config.yaml``; call it when nothing is left that could be wrong with the configuration."""
+        with replacing(self._settings) as temporary:
+            temporary.write_text(to_yaml(self.config), encoding="utf-8")
+
+    def _check_settings(self) -> None:
+        difference = _difference(load(self._settings), self.config)
+        if difference:
+            raise ConfigError(
+                f"{self.folder} holds a run with other settings ({difference}); "
+                "give this one another name=..., or start over with --overwrite"
+            )
 
     def metrics(self) -> dict | None:
         """The results of a finished run; None while there is something left to do."""
