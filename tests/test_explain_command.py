@@ -100,17 +100,17 @@ def test_two_models_on_drawn_clips(models, tmp_path, capsys):
 
 def test_records_are_what_the_explainer_says(models, clips, tmp_path):
     model = load_model(models["i3d"])
-    options = {"iterations": 3, "length_weight": 0.001}
+    options = {"iterations": 3, "length_weight": 0.05}
     explain_clips(model, [clips], tmp_path, name="i3d", class_names=CLASSES, mask=options, formats=())
     expected = TemporalMask(model, **options)(clips["clip"], labels=clips["label"])
     results = read_results(tmp_path)
-    # Adam on scores that hardly differ magnifies the last bits of a float.
+    # Adam magnifies the last bits of a float where scores hardly differ.
     np.testing.assert_allclose([r.mask for r in results], expected.mask, atol=1e-3)
     np.testing.assert_allclose([r.freeze_score for r in results], expected.freeze_score, atol=1e-4)
     np.testing.assert_allclose([r.true_score for r in results], expected.true_score, atol=1e-5)
     assert [r.target for r in results] == expected.predicted.tolist()
     assert [r.id for r in results] == [id.decode() for id in clips["id"]]
-    assert json.loads(results[0].settings)["mask.length_weight"] == 0.001
+    assert json.loads(results[0].settings)["mask.length_weight"] == 0.05
     assert summary(tmp_path)[0].startswith("i3d: 4 clips, accuracy ")
 
 
@@ -251,6 +251,7 @@ def test_a_killed_run_goes_on_where_it_was(models, tmp_path):
     [
         (["--dataset", "shapes", "mask.iteration=5"], ConfigError, "did you mean 'mask.iterations'"),
         (["--dataset", "shapes", "data.sizes=5"], ConfigError, "did you mean 'data.size'"),
+        (["--video", "a.mp4", "--root", "data"], ConfigError, "--root goes with --dataset"),
         (["--dataset", "shapes", "--split", "test"], ConfigError, "unknown split 'test'"),
         (
             ["--dataset", "shapes", "--classes", "Moving something upp"],

@@ -1,6 +1,8 @@
 """The store: what is written comes back, also after a kill; what does not belong together is refused."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -143,3 +145,10 @@ def test_files_that_are_not_a_store(tmp_path):
     pq.write_table(to_table([make()]).replace_schema_metadata({"tfvid.version": "99"}), tmp_path / "results.parquet")
     with pytest.raises(DataError, match="expected results of version 1, got version 99"):
         ResultStore(tmp_path)
+
+
+def test_the_docs_list_every_column():
+    text = (Path(__file__).resolve().parent.parent / "docs" / "results.md").read_text(encoding="utf-8")
+    table = text[text.index("## The columns") :]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert [name for cell in cells for name in re.findall(r"`(\w+)`", cell)] == SCHEMA.names

@@ -223,6 +223,8 @@ def _relabelled(batches, to_model: dict[int, int], wanted: set[str]):
 
 
 def _config(arguments, overrides: list[str]) -> RunConfig:
+    if arguments.root and not arguments.dataset:
+        raise ConfigError("--root goes with --dataset; with --config it is data.root=FOLDER")
     overrides = [f"explain.{text}" if text.startswith(("mask.", "grad_cam.")) else text for text in overrides]
     if arguments.config:
         return configuration.load(arguments.config, overrides)

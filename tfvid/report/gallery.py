@@ -47,6 +47,7 @@ def write_gallery(
     page = Template((static / "page.html").read_text(encoding="utf-8")).substitute(
         title=escape(title),
         fps=float(fps),
+        layout="single" if len(models) == 1 else "",  # the films of several models stand side by side
         css=(static / "page.css").read_text(encoding="utf-8"),
         js=(static / "page.js").read_text(encoding="utf-8"),
         summary=summary_table(results),
