@@ -133,6 +133,8 @@ def test_measure_by_hand():
     assert measures["reversed"]["paired_clips"] == 3  # class 2 is its own reversal
     assert measures["reversed"]["swapped_top_1"] == pytest.approx(2 / 3)
     assert "swapped_top_1" not in measures["forward"]
+    assert measures["forward"]["paired_clips"] == 3
+    assert measures["forward"]["paired_top_1"] == pytest.approx(2 / 3)
 
 
 def test_measure_without_paired_labels():

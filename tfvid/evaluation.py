@@ -88,9 +88,10 @@ def measure(predictions: Predictions, reverse_labels: dict[int, int] | None = No
       reverse_labels: label after the clip is played backwards, by label.
 
     Returns:
-      By playback: `classification.scores`, and ``class_f1``, a list of K. "reversed" also has, where
-      `reverse_labels` is given, ``paired_clips``: the number of clips whose label changes, and
-      ``swapped_top_1``: the share of those that are now taken for the opposite (None where there are none).
+      By playback: `classification.scores`, and ``class_f1``, a list of K. Where `reverse_labels` is given, the clips
+      whose label changes in reverse are the time-critical ones: "forward" and "reversed" have ``paired_clips``,
+      their number; "forward" has ``paired_top_1``, the share of them that is right, and "reversed"
+      ``swapped_top_1``, the share that is now taken for the opposite (None where there are none).
 
     Raises:
       DataError: no clip at all, or one without a label.
@@ -102,10 +103,12 @@ def measure(predictions: Predictions, reverse_labels: dict[int, int] | None = No
     for playback, logits in predictions.logits.items():
         matrix = classification.confusion(labels, logits.argmax(axis=1), logits.shape[1])
         measures[playback] = classification.scores(logits, labels) | {"class_f1": classification.f1(matrix).tolist()}
-    if reverse_labels is not None and "reversed" in measures:
+    if reverse_labels is not None:
         swapped = np.array([reverse_labels.get(label, label) for label in labels.tolist()])
         paired = swapped != labels
-        right = (predictions.logits["reversed"].argmax(axis=1) == swapped)[paired]
-        measures["reversed"]["paired_clips"] = int(paired.sum())
-        measures["reversed"]["swapped_top_1"] = float(right.mean()) if paired.any() else None
+        for playback, name, expected in (("forward", "paired_top_1", labels), ("reversed", "swapped_top_1", swapped)):
+            if playback in measures:
+                right = (predictions.logits[playback].argmax(axis=1) == expected)[paired]
+                measures[playback]["paired_clips"] = int(paired.sum())
+                measures[playback][name] = float(right.mean()) if paired.any() else None
     return measures

@@ -1,1 +1,18 @@
-"""What each script does: parse, call, write."""
+"""What each script does: parse, call, write.
+
+A module has `main(argv)`; `run_<name>` is what an installed ``tfvid-<name>`` starts.
+"""
+
+from importlib import import_module
+
+from tfvid.errors import command
+
+
+def _runner(name: str):
+    def run():
+        command(lambda argv: import_module(f"tfvid.commands.{name}").main(argv))
+
+    return run
+
+
+run_prepare, run_train, run_evaluate, run_explain = map(_runner, ("prepare", "train", "evaluate", "explain"))

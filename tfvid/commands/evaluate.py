@@ -109,10 +109,13 @@ def _print(results: dict) -> None:
     for playback, scores in results["playbacks"].items():
         figures = (scores["top_1"], scores["top_5"], scores["f1"], scores["f1_top_5"])
         print(f"{playback:14}  " + "  ".join(f"{figure:.3f}" for figure in figures))
-    backwards = results["playbacks"]["reversed"]
-    if backwards.get("paired_clips"):
-        share, clips = backwards["swapped_top_1"], backwards["paired_clips"]
-        print(f"reversed clips of paired classes taken for the opposite: {share:.3f} of {clips}")
+    forward, backward = (results["playbacks"][playback] for playback in ("forward", "reversed"))
+    if forward.get("paired_clips"):
+        right, swapped = forward["paired_top_1"], backward["swapped_top_1"]
+        print(
+            f"{forward['paired_clips']} clips of classes that reversing swaps: {right:.3f} right as they are, "
+            f"{swapped:.3f} taken for the opposite when reversed"
+        )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,0 +1,54 @@
+# make demo   all set-up, then: train two small models, explain held-out clips, write runs/demo/index.html
+# make test   all set-up, then the tests
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: demo test test-io lint bench models clean
+
+demo: $(READY)
+	$(PY) scripts/demo.py
+
+test: $(READY)
+	$(PY) -m pytest
+
+# tensorflow-io's last release needs an old TensorFlow, so its tests have an environment of their own.
+test-io: .venv-io/.ready
+	.venv-io/bin/python -m pytest tests/io
+
+lint: $(READY)
+	$(PY) -m ruff check . && $(PY) -m ruff format --check .
+
+bench: $(READY)
+	$(PY) benchmarks/speed.py
+
+# The two small models that are committed under saved_models/.
+models: $(READY)
+	$(PY) scripts/train.py --config configs/shapes_i3d.yaml --overwrite
+	$(PY) scripts/train.py --config configs/shapes_conv_lstm.yaml --overwrite
+
+$(READY): setup.py pyproject.toml
+	@$(call make-venv,$(VENV))
+	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+.venv-io/.ready: setup.py pyproject.toml
+	@$(call make-venv,.venv-io)
+	.venv-io/bin/python -m pip install --quiet --disable-pip-version-check -e '.[io,test]'
+	@touch $@
+
+# A fresh Debian has Python without venv: root gets it installed, others are told.
+define make-venv
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tfvid needs Python 3.11 or newer, this is " + sys.version)' || exit 1; \
+if ! $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then \
+  if [ "$$(id -u)" = 0 ]; then apt-get update -q && apt-get install -q -y python3-venv; \
+  else echo "Python's venv is missing: sudo apt-get install python3-venv"; exit 1; fi; \
+fi; \
+$(PYTHON) -m venv $(1)
+endef
+
+clean:
+	rm -rf $(VENV) .venv-io runs build dist *.egg-info

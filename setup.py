@@ -1,0 +1,52 @@
+"""Packaging of tfvid; `pyproject.toml` names the build system and the tools' settings."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "tfvid/__init__.py").read_text()).group(1)
+
+setup(
+    name="tfvid",
+    version=VERSION,
+    description="What did the video model look at, and when? Train, explain and compare Keras video classifiers.",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["tfvid", "tfvid.*"]),
+    package_data={"tfvid.report": ["static/*"]},
+    install_requires=[
+        "tensorflow>=2.16",
+        "keras>=3.8",
+        "numpy>=1.26",
+        # The same cv2 as opencv-python without its window code, which needs libGL from the system.
+        "opencv-python-headless>=4.10",
+        "scipy>=1.11",
+        "tensorboard>=2.16",
+        "pyarrow>=15",
+        "pyyaml>=6",
+        "pillow>=10",
+        "matplotlib>=3.8",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.16"],
+        # No longer maintained: its native code loads beside TensorFlow 2.16 and 2.17 only.
+        "io": ["tensorflow-io==0.37.1", "tensorflow>=2.16,<2.18"],
+        "test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.6"],
+    },
+    entry_points={
+        "console_scripts": [
+            f"tfvid-{name} = tfvid.commands:run_{name}" for name in ("prepare", "train", "evaluate", "explain")
+        ]
+    },
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Multimedia :: Video",
+    ],
+)

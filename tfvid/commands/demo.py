@@ -1,0 +1,71 @@
+"""``make demo``: the whole path in a few minutes, on clips that know when and where their event is.
+
+draw clips -> train a small I3D and a small C-LSTM -> measure them forwards and backwards -> explain held-out
+clips with both -> a page of films and numbers.
+"""
+
+import argparse
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from tfvid.commands import evaluate, explain, prepare
+from tfvid.config import load
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+MODELS = ("shapes_i3d", "shapes_conv_lstm")
+
+
+def main(argv: list[str]) -> None:
+    """Runs every step; those that an earlier, interrupted demo finished are not done again."""
+    arguments = _parser().parse_args(argv)
+    out, overrides = arguments.out, arguments.overrides
+    configs = {name: CONFIGS / f"{name}.yaml" for name in MODELS}
+    shards, models = out / "shards", {name: out / "saved_models" / name for name in MODELS}
+    drawn = load(configs[MODELS[0]], overrides)
+    stored = [*overrides, f"data.records={shards}"]
+
+    with step("1 of 4: draw the moving shapes"):
+        options = [word for option in drawn.data.options.items() for word in ("--option", "{}={}".format(*option))]
+        size = [str(side) for side in drawn.data.size]
+        prepare.main(
+            ["--config", str(configs[MODELS[0]]), "--out", str(shards), "--size", *size]
+            + ["--num-frames", str(drawn.data.num_frames), "--quality", "95", *options]
+        )
+    with step("2 of 4: train a small I3D and a small C-LSTM"):
+        from tfvid.training import train
+
+        for config in configs.values():
+            train(load(config, stored), out, out / "saved_models", verbose=2)
+    with step("3 of 4: measure them, forwards and backwards"):
+        for name, model in models.items():
+            folder = str(out / name / "evaluation")
+            evaluate.main(["--model", str(model), "--config", str(configs[name]), "--out", folder, *stored])
+    with step("4 of 4: explain held-out clips with both"):
+        given = [word for model in models.values() for word in ("--model", str(model))]
+        explain.main(
+            [*given, "--config", str(configs[MODELS[0]]), "--limit", str(arguments.clips), "--out", str(out), *stored]
+        )
+    model, page = models[MODELS[0]], out / "index.html"
+    print(
+        f"\nOpen {page} in a browser: what each model looked at, and when.\n"
+        f"Then explain a video of your own:  python scripts/explain.py --model {model} --video any.mp4\n"
+        f"and see the training curves:       tensorboard --logdir {out}"
+    )
+
+
+@contextmanager
+def step(title: str):
+    """Prints what happens now, and how long it took."""
+    print(f"\n== {title}", flush=True)
+    begun = time.monotonic()
+    yield
+    print(f"   ({time.monotonic() - begun:.0f} s)", flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="demo", description="Train, measure and explain on the moving shapes.")
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="(%(default)s)")
+    parser.add_argument("--clips", type=int, default=28, help="held-out clips to explain (%(default)s)")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of both configs, e.g. train.epochs=2")
+    return parser
