@@ -13,6 +13,10 @@ from tfvid.errors import ConfigError
 def main(argv: list[str]) -> None:
     """Parses `argv`, writes the shards of each split, and says what was skipped."""
     arguments = _parser().parse_args(argv)
+    if arguments.shard_size < 1:
+        raise ConfigError(f"shard-size must be 1 or more, got {arguments.shard_size}")
+    if not 1 <= arguments.quality <= 100:
+        raise ConfigError(f"quality must be in 1 to 100, got {arguments.quality}")
     config = _data_config(arguments)
 
     from tfvid.data.pipeline import make_dataset

@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 import os
-from collections.abc import Callable
+import weakref
 
 import numpy as np
 import tensorflow as tf
@@ -16,9 +16,6 @@ from tfvid.data.records import Records
 from tfvid.data.skipped import SkipLog
 from tfvid.data.worker import DecodePool, one_a_core
 from tfvid.errors import ConfigError, TfvidError, VideoError, unknown
-
-# Reads one sample as `num_frames` frames of `size`; may raise VideoError.
-Reader = Callable[[Sample, int, tuple[int, int]], Clip]
 
 
 def make_dataset(source, root=None, **options) -> VideoDataset:
@@ -74,7 +71,7 @@ def load_dataset(
       epoch: int64 variable that is read whenever a new iterator starts; None counts as epoch 0 for ever.
       skipped: is given the clips that could not be read; use one for each call.
       deterministic: False lets clips that are ready overtake slower ones.
-      decoder: "opencv", in child processes; or "tfio", tensorflow-io's, in this one (see `tfvid.data.tfio`).
+      decoder: of video files: "opencv", or "tfio" for tensorflow-io's (see `tfvid.data.tfio`).
       settings: fields of `DataConfig`, stronger than those of `source`: num_frames, size, batch_size, workers,
         records (a folder of shards, read instead of videos), ...
 
@@ -107,7 +104,8 @@ def load_dataset(
         clips = dataset.stream(split, epoch, config.seed if training else None, workers, log)
     else:
         indices = _indices(len(samples), epoch, config.seed if training else None)
-        clips = _read(indices, samples, _reader(decoder, dataset, workers, config), config, dataset, workers, log)
+        pool = DecodePool(dataset, workers, config.time_limit, decoder)
+        clips = _read(indices, _Clips(samples, pool, config, dataset.max_boxes, log), workers)
     if training:
         clips = clips.map(_augmenting(config, dataset), workers)
     clips = clips.map(lambda clip, epoch: clip, workers).batch(config.batch_size)
@@ -155,60 +153,64 @@ def _indices(count: int, epoch: tf.Variable, seed: int | None) -> tf.data.Datase
     return tf.data.Dataset.range(1).flat_map(one_pass)
 
 
-def _reader(decoder: str, dataset: VideoDataset, workers: int, config: DataConfig) -> Reader:
-    if decoder == "opencv":
-        return DecodePool(dataset, workers, config.time_limit).read
-    if decoder == "tfio":
-        from tfvid.data import tfio
-
-        return tfio.reader(dataset)
-    raise ConfigError(unknown("decoder", decoder, ("opencv", "tfio")))
-
-
-def _read(indices, samples, reader: Reader, config: DataConfig, dataset, workers: int, log: SkipLog):
+def _read(indices: tf.data.Dataset, clips: "_Clips", workers: int) -> tf.data.Dataset:
     """(index, epoch) -> (clip, epoch), without the clips that cannot be read."""
-    frames_shape = (config.num_frames, *config.size, 3)
-    boxes_shape = (config.num_frames, dataset.max_boxes, 4)
-    labels = tf.constant([sample.label for sample in samples], tf.int32)
-    ids = tf.constant([sample.id for sample in samples])
-    nothing = (np.zeros(frames_shape, np.uint8), np.zeros(2, np.int32), np.zeros(boxes_shape, np.float32), False)
+    labels = tf.constant([sample.label for sample in clips.samples], tf.int32)
+    ids = tf.constant([sample.id for sample in clips.samples])
+    # TensorFlow keeps every numpy_function until the process ends. So that the decode processes end with their
+    # dataset, the function only knows where the clips are, and the dataset holds them.
+    reference = weakref.ref(clips)
 
-    def read(index):
-        sample = samples[index]
-        try:
-            if sample.id in log.reasons:  # bad in an earlier epoch; it need not take its time again
-                raise VideoError(sample.path, log.reasons[sample.id])
-            clip = reader(sample, config.num_frames, config.size)
-            _check_shapes(sample, clip, frames_shape, boxes_shape)
-        except VideoError as error:
-            log.bad(sample.id, error.reason)
-            return nothing
-        except TfvidError as error:
-            log.stop(error)
-        log.good()
-        return clip.frames, clip.event, clip.boxes, True
-
-    def read_clip(index, epoch):
-        dtypes = (tf.uint8, tf.int32, tf.float32, tf.bool)
-        frames, event, boxes, ok = tf.numpy_function(read, [index], dtypes)
+    def read(index, epoch):
+        frames, event, boxes, ok = tf.numpy_function(
+            lambda index: reference().read(index), [index], (tf.uint8, tf.int32, tf.float32, tf.bool)
+        )
         clip = {
-            "clip": tf.ensure_shape(frames, frames_shape),
+            "clip": tf.ensure_shape(frames, clips.frames_shape),
             "label": labels[index],
             "id": ids[index],
             "event": tf.ensure_shape(event, (2,)),
-            "boxes": tf.ensure_shape(boxes, boxes_shape),
+            "boxes": tf.ensure_shape(boxes, clips.boxes_shape),
         }
         return clip, epoch, tf.ensure_shape(ok, ())
 
-    clips = indices.map(read_clip, workers).filter(lambda clip, epoch, ok: ok)
-    return clips.map(lambda clip, epoch, ok: (clip, epoch), workers)
+    dataset = indices.map(read, workers)
+    dataset.clips = clips
+    dataset = dataset.filter(lambda clip, epoch, ok: ok)
+    return dataset.map(lambda clip, epoch, ok: (clip, epoch), workers)
 
 
-def _check_shapes(sample: Sample, clip: Clip, frames: tuple, boxes: tuple):
-    """A dataset of a user's own may return anything."""
-    if clip.frames.shape != frames or clip.boxes.shape != boxes:
-        came = f"frames {clip.frames.shape} and boxes {clip.boxes.shape}"
-        raise VideoError(sample.path, f"the dataset returned {came}, expected {frames} and {boxes}")
+class _Clips:
+    """The clips of one split, by index; what cannot be read goes into the log."""
+
+    def __init__(self, samples: list[Sample], pool: DecodePool, config: DataConfig, max_boxes: int, log: SkipLog):
+        self.samples, self.pool, self.config, self.log = samples, pool, config, log
+        self.frames_shape = (config.num_frames, *config.size, 3)
+        self.boxes_shape = (config.num_frames, max_boxes, 4)
+
+    def read(self, index: int):
+        """Frames, event, boxes, and whether there are any."""
+        sample = self.samples[index]
+        try:
+            clip = self._clip(sample)
+        except VideoError as error:
+            self.log.bad(sample.id, error.reason)
+            frames, boxes = np.zeros(self.frames_shape, np.uint8), np.zeros(self.boxes_shape, np.float32)
+            return frames, np.zeros(2, np.int32), boxes, False
+        except TfvidError as error:
+            self.log.stop(error)
+        self.log.good()
+        return clip.frames, clip.event, clip.boxes, True
+
+    def _clip(self, sample: Sample) -> Clip:
+        if sample.id in self.log.reasons:  # bad in an earlier epoch; it need not take its time again
+            raise VideoError(sample.path, self.log.reasons[sample.id])
+        clip = self.pool.read(sample, self.config.num_frames, self.config.size)
+        if clip.frames.shape != self.frames_shape or clip.boxes.shape != self.boxes_shape:
+            came = f"frames {clip.frames.shape} and boxes {clip.boxes.shape}"  # from a dataset of a user's own
+            expected = f"{self.frames_shape} and {self.boxes_shape}"
+            raise VideoError(sample.path, f"the dataset returned {came}, expected {expected}")
+        return clip
 
 
 def _augmenting(config: DataConfig, dataset: VideoDataset):

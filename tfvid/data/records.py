@@ -189,7 +189,9 @@ class Records(VideoDataset):
             return found
 
         def one_shard(file, first, count):
-            records = tf.data.TFRecordDataset(file).ignore_errors()
+            # Beside a range, because errors that do not end (no such file) would be ignored for ever.
+            numbered = tf.data.Dataset.zip((tf.data.Dataset.range(count), tf.data.TFRecordDataset(file)))
+            records = numbered.ignore_errors().map(lambda _, record: record)
             records = records.concatenate(tf.data.Dataset.from_tensors(b"").repeat(count)).take(count)
             return tf.data.Dataset.zip((records, tf.data.Dataset.range(first, first + count)))
 

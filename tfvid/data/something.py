@@ -123,5 +123,5 @@ def _read_json(file: Path):
         raise DataError(f"{file}: no such file") from None
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from None
-    except ValueError as error:  # not JSON, or not UTF-8
+    except (ValueError, RecursionError) as error:  # not JSON, or not UTF-8, or a million brackets
         raise DataError(f"{file}: not valid JSON ({error})") from None

@@ -79,11 +79,8 @@ def decode_clip(
     Raises:
       VideoError: as in `read_clip`, or the time limit has passed.
     """
-    if num_frames < 1 or min(size) < 1:
-        raise TfvidError(f"num_frames and size must be 1 or more, got {num_frames} and {tuple(size)}")
-    if start < 0 or (stop is not None and stop <= start):
-        raise VideoError(path, f"no frames in the range from {start} to {stop}")
-    _check_file(path)
+    check_range(path, num_frames, size, start, stop)
+    check_file(path)
     deadline = time.monotonic() + time_limit
 
     capture = _open(path, time_limit)
@@ -106,7 +103,15 @@ def decode_clip(
     return Clip(np.stack([frames[i] for i in wanted]), decoded=decoded, damaged=decoded < promised - 1)
 
 
-def _check_file(path):
+def check_range(path, num_frames: int, size: tuple[int, int], start: int, stop: int | None):
+    """Refuses a clip that cannot be, whatever the file."""
+    if num_frames < 1 or min(size) < 1:
+        raise TfvidError(f"num_frames and size must be 1 or more, got {num_frames} and {tuple(size)}")
+    if start < 0 or (stop is not None and stop <= start):
+        raise VideoError(path, f"no frames in the range from {start} to {stop}")
+
+
+def check_file(path):
     """Refuses what need not be given to FFmpeg, or must not be: a FIFO blocks, a playlist names other files."""
     try:
         info = os.stat(path)

@@ -4,9 +4,9 @@ A decoder that hangs or crashes inside a C library cannot be stopped from within
 in child processes, ``python -m tfvid.data.worker``, which stay for as long as they behave: one that does not
 answer in time or dies is ended and replaced, and its clip is a `VideoError`. The children are plain commands
 (nothing of `multiprocessing` that would import the caller's script again, so no ``__main__`` guard is needed)
-and never import TensorFlow.
+and do not import TensorFlow, unless tensorflow-io is to decode.
 
-Parent and child talk over a socket pair. First the parent says which dataset; then requests (a sample, as JSON)
+Parent and child talk over a socket pair. First the parent says what reads; then requests (a sample, as JSON)
 and replies (JSON, then the bytes of frames and boxes) take turns. The child ends when its parent is gone.
 """
 
@@ -29,7 +29,7 @@ import numpy as np
 from tfvid.data import DATASETS
 from tfvid.data.base import Clip, Sample, VideoDataset
 from tfvid.data.video import decode_clip
-from tfvid.errors import DataError, VideoError
+from tfvid.errors import DataError, VideoError, unknown
 
 GRACE = 2.0  # seconds after the time limit; a decoder that keeps the limit by itself says more about it
 START_LIMIT = 120.0  # seconds for Python, NumPy, OpenCV and the dataset to load on a busy machine
@@ -50,13 +50,15 @@ class DecodePool:
       dataset: whose samples are read.
       workers: child processes; that many `read` calls run at once, more wait.
       time_limit: seconds that reading one clip may take.
+      decoder: of video files, a name in `DECODERS`.
 
     Raises:
       DataError: a dataset that draws its own clips cannot be built again in another process.
+      TfvidError: a decoder that does not exist, or does not load here.
     """
 
-    def __init__(self, dataset: VideoDataset, workers: int, time_limit: float = 60.0):
-        recipe = _recipe(dataset)
+    def __init__(self, dataset: VideoDataset, workers: int, time_limit: float = 60.0, decoder: str = "opencv"):
+        recipe = _recipe(dataset, decoder)
         self._children = [_Child(recipe, time_limit) for _ in range(workers)]
         self._idle = queue.LifoQueue()
         for child in self._children:
@@ -116,6 +118,8 @@ class _Child:
             self.process.wait()
 
     def _start(self):
+        if self.closed:
+            raise _ended()
         ours, theirs = socket.socketpair()
         with theirs:
             for end in (ours, theirs):  # a clip's frames in few turns; the kernel may grant less
@@ -129,9 +133,9 @@ class _Child:
                 stdout=2,  # a library that prints must not write into the command's output
                 env=os.environ | {"PYTHONPATH": path},
             )
-        if self.closed:  # the pool was closed meanwhile, and may not have seen this process
+        if self.closed:  # since the look above; whoever closed the pool may not have seen this process
             self.end()
-            raise DataError("the decode processes have been ended")
+            raise _ended()
         self.pipe = Connection(ours.detach())
         try:
             self.pipe.send_bytes(self.recipe.encode())
@@ -144,12 +148,12 @@ class _Child:
             raise DataError(f"a decode process cannot start: {_exit(self.process.returncode)}") from None
         if problem:
             self.end()
-            raise DataError(f"a decode process cannot build the dataset: {problem}")
+            raise DataError(f"a decode process cannot start: {problem}")
 
     def _death(self, name: str) -> DataError:
         self.end()
         if self.closed:
-            return DataError("the decode processes have been ended")
+            return _ended()
         return VideoError(name, f"its decode process died: {_exit(self.process.returncode)}")
 
 
@@ -160,22 +164,30 @@ def _end_all(children: list[_Child]):
         child.end()
 
 
+def _ended() -> DataError:
+    return DataError("the decode processes have been ended")
+
+
 def _exit(code: int) -> str:
     return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 
-def _recipe(dataset: VideoDataset) -> str:
-    """What a child builds the dataset from, as a Python literal; "None" where it need not.
+def _recipe(dataset: VideoDataset, decoder: str) -> str:
+    """What a child makes its function (sample, num_frames, size, limit) -> Clip from, as a Python literal.
 
-    A dataset of video files inherits `read`: the child decodes the sample's path.
+    A dataset of video files inherits `read`: the name of the decoder is enough. Others are built again, from
+    where their class is and the arguments they were given.
     """
+    if decoder not in DECODERS:
+        raise DataError(unknown("decoder", decoder, DECODERS))
+    if decoder == "tfio":
+        from tfvid.data import tfio
+
+        tfio.require_decoder()
     if type(dataset).read is VideoDataset.read:
-        return "None"
+        return repr(decoder)
     args, kwargs = dataset.arguments
-    plain = (
-        [os.fspath(value) if isinstance(value, os.PathLike) else value for value in args],
-        {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in kwargs.items()},
-    )
+    plain = ([_plain(value) for value in args], {name: _plain(value) for name, value in kwargs.items()})
     recipe = repr((dataset.origin, *plain))
     kind = type(dataset).__name__
     try:
@@ -194,24 +206,38 @@ def _recipe(dataset: VideoDataset) -> str:
     return recipe
 
 
-def _build(recipe: str) -> VideoDataset | None:
-    spec = ast.literal_eval(recipe)
-    if spec is None:
-        return None
-    origin, args, kwargs = spec
+def _plain(value):
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _build(recipe: str):
+    recipe = ast.literal_eval(recipe)
+    if isinstance(recipe, str):
+        return DECODERS[recipe]
+    origin, args, kwargs = recipe
     module, _, name = origin.rpartition(":")
     cls = DATASETS.find(origin) if module.endswith(".py") else getattr(importlib.import_module(module), name)
-    return cls(*args, **kwargs)
+    dataset = cls(*args, **kwargs)
+    return lambda sample, num_frames, size, limit: dataset.read(sample, num_frames, size)
 
 
-def _answer(dataset: VideoDataset | None, request: dict) -> tuple[dict, list[bytes]]:
-    sample, size = Sample(**request["sample"]), tuple(request["size"])
+def _opencv(sample: Sample, num_frames: int, size: tuple[int, int], limit: float) -> Clip:
+    return decode_clip(sample.path, num_frames, size, sample.start, sample.stop, limit)
+
+
+def _tfio(sample: Sample, num_frames: int, size: tuple[int, int], limit: float) -> Clip:
+    from tfvid.data import tfio
+
+    return tfio.decode_clip(sample.path, num_frames, size, sample.start, sample.stop)
+
+
+DECODERS = {"opencv": _opencv, "tfio": _tfio}
+
+
+def _answer(read, request: dict) -> tuple[dict, list[np.ndarray]]:
     try:
-        if dataset is None:
-            limit = request["limit"]
-            clip = decode_clip(sample.path, request["num_frames"], size, sample.start, sample.stop, limit)
-        else:
-            clip = dataset.read(sample, request["num_frames"], size)
+        sample, size = Sample(**request["sample"]), tuple(request["size"])
+        clip = read(sample, request["num_frames"], size, request["limit"])
         frames = np.ascontiguousarray(clip.frames, np.uint8)
         boxes = np.ascontiguousarray(clip.boxes, np.float32)
         event = [int(frame) for frame in clip.event]
@@ -224,13 +250,13 @@ def _answer(dataset: VideoDataset | None, request: dict) -> tuple[dict, list[byt
 
 
 def main(argv: list[str]):
-    """The child: builds the dataset, then answers until its parent closes the socket or dies."""
+    """The child: builds what reads, then answers until its parent closes the socket or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its children
     cv2.setNumThreads(0)  # here, where it is nobody else's setting: cores are shared out by clip
     pipe = Connection(int(argv[0]))
     try:
         try:
-            dataset = _build(pipe.recv_bytes().decode())
+            read = _build(pipe.recv_bytes().decode())
         except Exception as error:
             pipe.send_bytes(f"{type(error).__name__}: {' '.join(str(error).split())}".encode())
             return
@@ -239,7 +265,7 @@ def main(argv: list[str]):
             request = json.loads(pipe.recv_bytes())
             # Should the parent be killed while this process hangs, nobody else is left to end it.
             signal.setitimer(signal.ITIMER_REAL, request["limit"] + 5 * GRACE)
-            reply, arrays = _answer(dataset, request)
+            reply, arrays = _answer(read, request)
             signal.setitimer(signal.ITIMER_REAL, 0)
             pipe.send_bytes(json.dumps(reply).encode())
             for array in arrays:
