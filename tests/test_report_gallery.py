@@ -87,17 +87,26 @@ def test_media_are_written_and_named(tmp_path):
     names = {name: getattr(record, name) for name in ("gif", "mp4", "webp", "reversed", "sheet", "reel")}
     assert names.pop("mp4") == ""
     assert all((tmp_path / name).stat().st_size > 100 for name in names.values())
-    assert len(set(names.values())) == 5 == len(list((tmp_path / "films").iterdir()))
+    written = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
+    assert set(names.values()) == written and len(written) == 5
     np.testing.assert_array_equal(clip, before)
 
 
 def test_clips_with_like_names_get_files_of_their_own(tmp_path):
     clip = np.zeros((4, 8, 8, 3), np.float32)
-    records = [
-        write_media(make(id), tmp_path, clip, np.zeros((4, 1, 1)), clip, formats=())
-        for id in ("a/b", "a b", "a-b", "é")
+    like = [
+        ("a/b", "m"),
+        ("a b", "m"),
+        ("a-b", "m"),
+        ("a", "b-m"),
+        ("a-reel", "m"),
+        ("a", "m"),
+        ("é", "m"),
+        ("..", ".."),
     ]
-    assert len({record.reel for record in records}) == 4
+    records = [write_media(make(*names), tmp_path, clip, np.zeros((4, 1, 1)), clip, formats=()) for names in like]
+    assert len({record.reel for record in records}) == len(like)
+    assert all((tmp_path / record.reel).resolve().is_relative_to(tmp_path.resolve()) for record in records)
 
 
 def test_note_names_the_true_class_only_where_it_differs():

@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,13 +59,19 @@ class VideoFiles(VideoDataset):
     splits = (VIDEOS,)
 
     def __init__(self, paths: list[str]):
-        stems = [Path(path).stem for path in paths]
-        # A file's name is its id, unless another folder has one of the same name.
-        ids = [stem if stems.count(stem) == 1 else path for stem, path in zip(stems, paths, strict=True)]
-        self._samples = [Sample(id, -1, path) for id, path in dict(zip(ids, paths, strict=True)).items()]
+        files = dict.fromkeys(Path(path).absolute() for path in paths)
+        self._samples = [Sample(_file_id(file), -1, str(file)) for file in files]
 
     def samples(self, split: str) -> list[Sample]:
         return list(self._samples)
+
+
+def _file_id(file: Path) -> str:
+    """The file's name, and what tells it from another file of that name or from what it held before."""
+    state = [str(file)]
+    if file.exists():
+        state += [str(file.stat().st_size), str(file.stat().st_mtime_ns)]
+    return f"{file.stem}-{hashlib.sha256(' '.join(state).encode()).hexdigest()[:8]}"
 
 
 def choose(dataset: VideoDataset, split: str, classes: list[str] | None, limit: int | None) -> list[Sample]:

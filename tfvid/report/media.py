@@ -13,7 +13,6 @@ from tfvid.report.sheet import draw_sheet, save_sheet
 from tfvid.results import Result
 
 FORMATS = ("gif", "mp4", "webp")
-FOLDER = "films"
 
 
 def check_formats(formats: tuple[str, ...]):
@@ -35,7 +34,7 @@ def write_media(
     fps: float = 5.0,
     colormap: str = "inferno",
 ) -> Result:
-    """Writes the files of `result` into ``<out>/films``.
+    """Writes the files of `result`: ``<out>/<kind>/<model>/<clip>.<suffix>``, kind = films, reversed, sheets, reels.
 
     Args:
       result: what is shown beside the pictures.
@@ -52,21 +51,21 @@ def write_media(
       `result` with the files' names in it.
     """
     out = Path(out)
-    name = f"{FOLDER}/{safe_name(f'{result.id}-{result.model}')}"
+    name = f"{safe_name(result.model)}/{safe_name(result.id)}"
     columns = film.panels(clip, heat, perturbed, perturbation=result.perturbation, colormap=colormap)
     texts = {"note": note(result), "event": result.event}
     caption = f"{result.target_name}  {result.original_score:.2f}"
-    names = {"sheet": f"{name}.png", "reel": f"{name}-reel.webp"}
+    names = {"sheet": f"sheets/{name}.png", "reel": f"reels/{name}.webp"}
     save_reel(out / names["reel"], columns)
     save_sheet(out / names["sheet"], draw_sheet(columns, result.mask, title=caption, **texts))
     if formats:
         frames = film.compose(columns, result.mask, caption=caption, **texts)
         for suffix in formats:
-            names[suffix] = f"{name}.{suffix}"
+            names[suffix] = f"films/{name}.{suffix}"
             film.save(out / names[suffix], frames, fps)
         if reversed_clip is not None:
             columns = film.panels(clip, heat, reversed_clip, perturbation="reverse", colormap=colormap)
-            names["reversed"] = f"{name}-reversed.{formats[-1]}"
+            names["reversed"] = f"reversed/{name}.{formats[-1]}"
             frames = film.compose(columns, result.mask, caption=caption, **texts)
             film.save(out / names["reversed"], frames, fps)
     return dataclasses.replace(result, **names)
