@@ -18,6 +18,11 @@ QUICK = {"temporal_mask": {"iterations": 4}}  # options that keep a method's tes
 METHODS, MODELS = list(EXPLAINERS), list(toy_models.BUILDS)
 
 
+@pytest.fixture(autouse=True)
+def fixed_seed():
+    keras.utils.set_random_seed(0)
+
+
 def build(name, model, **options):
     return explainer(name, model, **QUICK.get(name, {}), **options)
 
