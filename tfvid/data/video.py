@@ -146,6 +146,7 @@ def _open(path, time_limit: float) -> cv2.VideoCapture:
     capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, flat)
     if not capture.isOpened():
         raise VideoError(path, "no video stream that can be opened (not a video, audio only, or a broken header)")
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # the default of some releases only
     height, width = capture.get(cv2.CAP_PROP_FRAME_HEIGHT), capture.get(cv2.CAP_PROP_FRAME_WIDTH)
     if height * width > MAX_PIXELS:
         raise VideoError(path, f"frames of {height:.0f} x {width:.0f} pixels; at most {MAX_PIXELS} are decoded")
@@ -171,7 +172,7 @@ def _pick(capture, path, wanted, stop, size, deadline, time_limit) -> tuple[dict
 
 
 def _retrieve(capture, path, index: int, size: tuple[int, int]) -> np.ndarray:
-    """The grabbed frame, turned upright (OpenCV's default), uint8 (H, W, 3), RGB."""
+    """The grabbed frame, turned upright by its rotation mark, uint8 (H, W, 3), RGB."""
     try:
         ok, frame = capture.retrieve()
     except cv2.error:
