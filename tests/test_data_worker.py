@@ -228,6 +228,31 @@ def test_children_end_when_the_parent_is_killed(tmp_path):
     _wait_until_gone(pid)
 
 
+HANGING_SCRIPT = """
+import sys
+from threading import Thread
+from tfvid.data import worker
+from tfvid.data.pipeline import make_dataset
+
+worker.GRACE = 0.2
+dataset = make_dataset(sys.argv[1] + ":Misbehaving")
+pool = worker.DecodePool(dataset, 1, time_limit=1)
+good, sleep = dataset.samples("train")[:2]
+pool.read(good, 2, (8, 12))
+Thread(target=pool.read, args=(sleep, 2, (8, 12))).start()
+print(pool._children[0].process.pid, flush=True)
+"""
+
+
+def test_a_hung_child_ends_when_the_parent_was_killed(misbehaving, tmp_path):
+    command = [sys.executable, "-c", HANGING_SCRIPT, str(tmp_path / "my_data.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}) as p:
+        pid = int(p.stdout.readline())
+        time.sleep(0.2)  # let it begin to hang
+        p.kill()
+    _wait_until_gone(pid)
+
+
 class _Files(VideoDataset):
     class_names = ("a",)
 

@@ -97,7 +97,13 @@ class _Child:
         name = sample.path or sample.id
         if self.process is None or self.process.poll() is not None:
             self._start()
-        request = {"sample": dataclasses.asdict(sample), "num_frames": num_frames, "size": size, "limit": self.limit}
+        request = {
+            "sample": dataclasses.asdict(sample),
+            "num_frames": num_frames,
+            "size": size,
+            "limit": self.limit,
+            "alarm": self.limit + 5 * GRACE,
+        }
         try:
             self.pipe.send_bytes(json.dumps(request).encode())
             if not self.pipe.poll(self.limit + GRACE):
@@ -264,7 +270,7 @@ def main(argv: list[str]):
         while True:
             request = json.loads(pipe.recv_bytes())
             # Should the parent be killed while this process hangs, nobody else is left to end it.
-            signal.setitimer(signal.ITIMER_REAL, request["limit"] + 5 * GRACE)
+            signal.setitimer(signal.ITIMER_REAL, request["alarm"])
             reply, arrays = _answer(read, request)
             signal.setitimer(signal.ITIMER_REAL, 0)
             pipe.send_bytes(json.dumps(reply).encode())
