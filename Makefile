@@ -17,7 +17,7 @@ test: $(READY)
 
 # tensorflow-io's last release needs an old TensorFlow, so its tests have an environment of their own.
 test-io: .venv-io/.ready
-	.venv-io/bin/python -m pytest tests/io
+	LD_LIBRARY_PATH=$(CURDIR)/.venv-io/ffmpeg4 .venv-io/bin/python -m pytest tests/io
 
 lint: $(READY)
 	$(PY) -m ruff check . && $(PY) -m ruff format --check .
@@ -25,10 +25,10 @@ lint: $(READY)
 bench: $(READY)
 	$(PY) benchmarks/speed.py
 
-# The two small models that are committed under saved_models/.
-models: $(READY)
-	$(PY) scripts/train.py --config configs/shapes_i3d.yaml --overwrite
-	$(PY) scripts/train.py --config configs/shapes_conv_lstm.yaml --overwrite
+# The two small models that are committed under saved_models/: those of the demo.
+models: demo
+	rm -rf saved_models/shapes_*
+	cp -r runs/demo/saved_models/shapes_* saved_models/
 
 $(READY): setup.py pyproject.toml
 	@$(call make-venv,$(VENV))
@@ -37,7 +37,9 @@ $(READY): setup.py pyproject.toml
 
 .venv-io/.ready: setup.py pyproject.toml
 	@$(call make-venv,.venv-io)
-	.venv-io/bin/python -m pip install --quiet --disable-pip-version-check -e '.[io,test]'
+	.venv-io/bin/python -m pip install --quiet --disable-pip-version-check -e '.[io,test]' \
+	  'tensorflow==2.16.2' 'setuptools<81' 'moto[s3,server]>=5'
+	.venv-io/bin/python tests/io/ffmpeg4.py .venv-io/ffmpeg4
 	@touch $@
 
 # A fresh Debian has Python without venv: root gets it installed, others are told.

@@ -24,7 +24,8 @@ def model_with_random_weights(shared_batch_norm):
 def test_equals_keras_layers_one_by_one(shared_batch_norm):
     """New layers, each given the model's weights, called one after the other without a model around them."""
     model = model_with_random_weights(shared_batch_norm)
-    x = clips = np.random.default_rng(1).random((2, FRAMES, *SIZE, 3), np.float32)
+    clips = np.random.default_rng(1).random((2, FRAMES, *SIZE, 3), np.float32)
+    x = 2 * clips - 1
 
     def run(layer, name, x):
         layer.build(x.shape)
@@ -53,7 +54,7 @@ def test_first_block_equals_the_recurrence():
     h = c = np.zeros((2, SIZE[0] // 2, SIZE[1] // 2, FILTERS), np.float32)
     steps = []
     for t in range(FRAMES):
-        z = tf.nn.conv2d(clips[:, t], kernel, 2, "SAME") + tf.nn.conv2d(h, recurrent, 1, "SAME") + bias
+        z = tf.nn.conv2d(2 * clips[:, t] - 1, kernel, 2, "SAME") + tf.nn.conv2d(h, recurrent, 1, "SAME") + bias
         i, f, g, o = tf.split(z, 4, axis=-1)
         c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
         h = tf.sigmoid(o) * tf.tanh(c)

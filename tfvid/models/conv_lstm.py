@@ -64,7 +64,8 @@ def ConvLSTM(
 
     shared = batch_norm("") if shared_batch_norm else None
     clips = keras.Input((num_frames, *size, 3), name="clips")
-    x = clips
+    # Centred, as I3D's inputs are; the paper does not say.
+    x = layers.Rescaling(2.0, -1.0, name="to_signed", **options)(clips)
     for block in range(1, blocks + 1):
         x = layers.ConvLSTM2D(
             filters, kernel, strides=2, padding="same", return_sequences=True, name=f"conv_lstm_{block}", **options
