@@ -166,7 +166,7 @@ def test_videos_of_any_length_and_size_bad_ones_listed(models, tmp_path, capsys)
     ]
     assert all(np.isnan(r.true_score) and r.event == (-1, -1) and r.webp and not r.gif for r in results)
     printed = capsys.readouterr().out
-    assert "skipped: <b>bad-" in printed
+    assert f"skipped: {bad}: no video stream" in printed
     (reason,) = json.loads((out / "skipped.json").read_text(encoding="utf-8")).items()
     assert reason[0].startswith("<b>bad-") and "no video stream" in reason[1]
     page = (out / "index.html").read_text(encoding="utf-8")

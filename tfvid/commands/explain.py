@@ -37,8 +37,9 @@ def main(argv: list[str]) -> None:
             _explain(model, dataset, split, samples, arguments, config, skipped)
     finally:  # also after an error: what is done is shown
         page = finish(arguments.out, skipped=skipped, fps=arguments.fps)
+    paths = {sample.id: sample.path for sample in samples}
     for id, reason in skipped.items():
-        print(f"skipped: {id}: {reason}")
+        print(f"skipped: {paths[id] or id}: {reason}")
     if page is None:
         raise DataError(f"none of the {len(samples)} clips could be explained")
     print("\n".join(summary(arguments.out)))
