@@ -35,7 +35,8 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.16"],
         # No longer maintained: its native code loads beside TensorFlow 2.16 and 2.17 only.
-        "io": ["tensorflow-io==0.37.1", "tensorflow>=2.16,<2.18"],
+        # Those want NumPy 1, which pyarrow left behind without saying so to pip.
+        "io": ["tensorflow-io==0.37.1", "tensorflow>=2.16,<2.18", "pyarrow<20"],
         "test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.6"],
     },
     entry_points={

@@ -74,6 +74,24 @@ def test_as_a_dataset(tmp_path):
     assert np.abs(clip.frames.astype(int) - original.frames).mean() < 8
 
 
+def test_order_is_a_pure_function_of_seed_and_epoch(tmp_path):
+    """TensorFlow's global seed, which initial weights are drawn from, has no say in it."""
+    write_records(MovingShapes(train=40), "train", tmp_path, **TRAIN)
+
+    def order(seed, epoch, global_seed):
+        tf.random.set_seed(global_seed)
+        clips = load_dataset(
+            Records(tmp_path), "train", training=True, seed=seed, epoch=tf.Variable(epoch, dtype=tf.int64), **SHAPE
+        )
+        return [id for batch in clips for id in batch["id"].numpy().tolist()]
+
+    first = order(0, 0, global_seed=0)
+    assert sorted(first) == [b"train-%06d" % i for i in range(40)] != first
+    assert order(0, 0, global_seed=7) == first
+    assert order(0, 1, global_seed=0) != first
+    assert order(1, 0, global_seed=0) != first
+
+
 def test_grey_levels_survive(videos, tmp_path):
     write_records(videos, "train", tmp_path, **TRAIN, max_bad_share=0.2)
     records = Records(tmp_path)

@@ -197,18 +197,15 @@ class Records(VideoDataset):
 
         def one_pass(_):
             now = epoch.read_value()
-            order = tf.range(len(files))
-            if seed is not None:
-                seeds = tf.stack([tf.constant(seed, tf.int64), now])
-                order = tf.random.experimental.stateless_shuffle(order, seeds)
-            shards = [tf.gather(values, order) for values in (files, firsts, counts)]
-            shards = tf.data.Dataset.from_tensor_slices(tuple(shards))
+            columns = (tf.constant(files), tf.constant(firsts), tf.constant(counts))
             if seed is None:
-                records = shards.flat_map(one_shard)
+                records = tf.data.Dataset.from_tensor_slices(columns).flat_map(one_shard)
             else:
-                records = shards.interleave(one_shard, cycle_length=SHUFFLED_SHARDS)
-                mixed = tf.random.stateless_uniform([], seeds, None, None, tf.int64)
-                records = records.shuffle(SHUFFLED_CLIPS, mixed, reshuffle_each_iteration=False)
+                seeds = tf.stack([tf.constant(seed, tf.int64), now])
+                shards = tf.data.Dataset.from_tensor_slices(_shuffled(columns, seeds))
+                records = shards.interleave(one_shard, cycle_length=SHUFFLED_SHARDS).batch(SHUFFLED_CLIPS)
+                # Not `Dataset.shuffle`: with a seed that is known only now, it depends on TensorFlow's global one.
+                records = records.map(lambda *batch: _shuffled(batch, tf.random.fold_in(seeds, batch[1][0]))).unbatch()
             return records.map(lambda record, index: (record, index, now))
 
         def is_whole(record, index, epoch):
@@ -251,6 +248,12 @@ class Records(VideoDataset):
             "event": tf.cast(fields["event"], tf.int32),
             "boxes": fields["boxes"],
         }
+
+
+def _shuffled(columns: tuple, seed) -> tuple:
+    """Tensors of one length, their rows in one new order, a pure function of `seed` `(2,)`."""
+    order = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(columns[0])[0]), seed)
+    return tuple(tf.gather(column, order) for column in columns)
 
 
 def encode(sample: Sample, clip: Clip, quality: int) -> bytes:
