@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tfvid.commands import explain as explain_command
 from tfvid.commands.explain import VideoFiles, choose, main
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.shapes import MovingShapes
@@ -330,3 +331,13 @@ def test_temporal_iou_and_its_baselines_by_hand(mask, event, expected):
     values = overlaps(np.array(mask, np.float32), np.array(event))
     keys = ("temporal_iou", "temporal_iou_random", "temporal_iou_centred")
     np.testing.assert_allclose([values[key] for key in keys], expected)
+
+
+def test_without_a_model_the_two_that_come_with_tfvid(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    main(["--out", str(out), "--video", str(video(tmp_path / "any.mp4", 20)), "--films", "webp", "mask.iterations=1"])
+    assert [result.model for result in read_results(out)] == ["shapes_i3d", "shapes_conv_lstm"]
+
+    monkeypatch.setattr(explain_command, "__file__", str(tmp_path / "site-packages" / "tfvid" / "commands" / "x.py"))
+    with pytest.raises(ConfigError, match="name one with --model"):
+        main(["--video", "any.mp4"])

@@ -46,10 +46,9 @@ def main(argv: list[str]) -> None:
         explain.main(
             [*given, "--config", str(configs[MODELS[0]]), "--limit", str(arguments.clips), "--out", str(out), *stored]
         )
-    model, page = models[MODELS[0]], out / "index.html"
     print(
-        f"\nOpen {page} in a browser: what each model looked at, and when.\n"
-        f"Then explain a video of your own:  python scripts/explain.py --model {model} --video any.mp4\n"
+        f"\nOpen {out / 'index.html'} in a browser: what each model looked at, and when.\n"
+        "Then explain a video of your own:  python scripts/explain.py --video any.mp4\n"
         f"and see the training curves:       tensorboard --logdir {out}"
     )
 

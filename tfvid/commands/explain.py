@@ -23,6 +23,7 @@ def main(argv: list[str]) -> None:
     overrides = [argument for argument in argv if re.fullmatch(r"[a-z_]+(\.\w+)+=.*", argument, re.DOTALL)]
     arguments = _parser().parse_args([argument for argument in argv if argument not in overrides])
     config = _config(arguments, overrides)
+    arguments.model = arguments.model or shipped_models()
 
     from tfvid.data.pipeline import make_dataset  # TensorFlow takes seconds to load; a mistyped key should not
 
@@ -44,6 +45,19 @@ def main(argv: list[str]) -> None:
         raise DataError(f"none of the {len(samples)} clips could be explained")
     print("\n".join(summary(arguments.out)))
     print(f"records: {arguments.out / 'results.parquet'}\nopen in a browser: {page}")
+
+
+def shipped_models() -> list[Path]:
+    """The small trained models in a checkout's ``saved_models/``.
+
+    Raises:
+      ConfigError: there are none, as where only the package was installed.
+    """
+    folder = Path(__file__).resolve().parents[2] / "saved_models"
+    models = [folder / name for name in ("shapes_i3d", "shapes_conv_lstm") if (folder / name).is_dir()]
+    if not models:
+        raise ConfigError("no model given; name one with --model")
+    return models
 
 
 VIDEOS = "videos"  # the one split of files named one by one
@@ -249,10 +263,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--model",
-        required=True,
         action="append",
         type=Path,
-        help="runs/<name>, saved_models/<name> or a .keras file; twice to compare two",
+        help="runs/<name>, saved_models/<name> or a .keras file; twice to compare two (both that come with tfvid)",
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--video", nargs="+", metavar="FILE", help="video files of any length and size")
