@@ -13,7 +13,7 @@ import numpy as np
 
 from tfvid.errors import ConfigError, unknown
 from tfvid.files import replacing
-from tfvid.metrics.localization import centred_window, known_events, temporal_iou
+from tfvid.metrics.localization import centred_window, known_events, temporal_iou, windows
 from tfvid.metrics.masks import mask_length
 from tfvid.report.gallery import write_gallery
 from tfvid.report.media import FORMATS, check_formats, write_media
@@ -160,12 +160,12 @@ def overlaps(mask: np.ndarray, event: np.ndarray) -> dict[str, float]:
     mask, event = np.asarray(mask)[np.newaxis], np.asarray(event)[np.newaxis]
     if not known_events(event)[0]:
         return dict.fromkeys(("temporal_iou", "temporal_iou_random", "temporal_iou_centred"), float("nan"))
-    t, length = np.arange(mask.shape[1]), int(mask_length(mask)[0])
-    starts = np.arange(mask.shape[1] - length + 1)[:, np.newaxis]
-    windows = (t >= starts) & (t < starts + length)
+    num_frames, length = mask.shape[1], int(mask_length(mask)[0])
+    starts = np.arange(num_frames - length + 1)
+    anywhere = windows(starts, np.full_like(starts, length), num_frames)
     return {
         "temporal_iou": float(temporal_iou(mask, event)[0]),
-        "temporal_iou_random": float(temporal_iou(windows, np.repeat(event, len(windows), axis=0)).mean()),
+        "temporal_iou_random": float(temporal_iou(anywhere, np.repeat(event, len(anywhere), axis=0)).mean()),
         "temporal_iou_centred": float(temporal_iou(centred_window(mask), event)[0]),
     }
 

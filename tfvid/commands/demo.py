@@ -13,7 +13,7 @@ from tfvid.commands import evaluate, explain, prepare
 from tfvid.config import load
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-MODELS = ("shapes_i3d", "shapes_conv_lstm")
+MODELS = explain.SHIPPED
 
 
 def main(argv: list[str]) -> None:

@@ -47,6 +47,10 @@ def main(argv: list[str]) -> None:
     print(f"records: {arguments.out / 'results.parquet'}\nopen in a browser: {page}")
 
 
+# The models in a checkout's saved_models/, which the demo trains.
+SHIPPED = ("shapes_i3d", "shapes_conv_lstm")
+
+
 def shipped_models() -> list[Path]:
     """The small trained models in a checkout's ``saved_models/``.
 
@@ -54,7 +58,7 @@ def shipped_models() -> list[Path]:
       ConfigError: there are none, as where only the package was installed.
     """
     folder = Path(__file__).resolve().parents[2] / "saved_models"
-    models = [folder / name for name in ("shapes_i3d", "shapes_conv_lstm") if (folder / name).is_dir()]
+    models = [folder / name for name in SHIPPED if (folder / name).is_dir()]
     if not models:
         raise ConfigError("no model given; name one with --model")
     return models

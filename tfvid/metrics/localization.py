@@ -46,14 +46,14 @@ def random_window(mask, seed: int, threshold: float = 0.5) -> np.ndarray:
     lengths = np.sum(np.asarray(mask) > threshold, axis=1)
     num_frames = np.shape(mask)[1]
     start = np.random.default_rng(seed).integers(0, num_frames - lengths, endpoint=True)
-    return _windows(start, lengths, num_frames)
+    return windows(start, lengths, num_frames)
 
 
 def centred_window(mask, threshold: float = 0.5) -> np.ndarray:
     """One window as long as each mask, in the middle: the baseline for "events are in the middle". As `random_mask`."""
     lengths = np.sum(np.asarray(mask) > threshold, axis=1)
     num_frames = np.shape(mask)[1]
-    return _windows((num_frames - lengths) // 2, lengths, num_frames)
+    return windows((num_frames - lengths) // 2, lengths, num_frames)
 
 
 def pointing_hits(maps, boxes, margin: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +95,8 @@ def energy_in_boxes(maps, boxes) -> np.ndarray:
     return np.divide((energy * inside).sum(axis=(1, 2, 3)), total, out=np.zeros_like(total), where=total > 0)
 
 
-def _windows(start, lengths, num_frames):
+def windows(start, lengths, num_frames: int) -> np.ndarray:
+    """Binary masks of one window each: starts and lengths, int `(B,)`, to float32 `(B, T)`."""
     t = np.arange(num_frames)
     start, lengths = start[:, np.newaxis], lengths[:, np.newaxis]
     return ((t >= start) & (t < start + lengths)).astype(np.float32)
