@@ -101,14 +101,12 @@ class GradCAM(Explainer):
         self._compiled = Compiled(self._maps)
 
     def _explain(self, clips, target):
+        return GradCAMResult(**{name: x.numpy() for name, x in self._compiled(clips, target).items()})
+
+    def _maps(self, clips, target) -> dict[str, tf.Tensor]:
+        """The equation, and its maps at the clips' resolution; traced once."""
         if self._watched is None:
             self.layer, self._watched = find_layer(self.classifier.model, self.classifier.calls, self.layer)
-        predicted, target, score, native = self._compiled(clips, target)
-        maps = normalized(resized(native, clips.shape[1:4], self.time), self.normalize)
-        return GradCAMResult(*(x.numpy() for x in (target, predicted, score, maps, native)))
-
-    def _maps(self, clips, target):
-        """The equation; traced once."""
         features = []
         with tf.GradientTape(watch_accessed_variables=False) as tape:
 
@@ -132,7 +130,14 @@ class GradCAM(Explainer):
         w = tf.reduce_mean(_per_step(gradients, num_clips), axis=(2, 3), keepdims=True)
         if self.pool == "clip":
             w = tf.reduce_mean(w, axis=1, keepdims=True)
-        return predicted, target, score, tf.nn.relu(tf.reduce_sum(w * A, axis=-1))
+        native = tf.nn.relu(tf.reduce_sum(w * A, axis=-1))
+        return {
+            "target": target,
+            "predicted": predicted,
+            "score": score,
+            "attribution": normalized(resized(native, clips.shape[1:4], self.time), self.normalize),
+            "native": native,
+        }
 
     def _check_reachable(self, features):
         graph = tf.compat.v1.get_default_graph()
@@ -145,7 +150,7 @@ def resized(maps: tf.Tensor, shape: tuple, time: str = "nearest") -> tf.Tensor:
 
     Bilinear in space; in time "nearest" (each step repeated) or "linear".
     """
-    steps, rows, columns = maps.shape[1:]
+    steps, rows, columns = tf.unstack(tf.shape(maps)[1:])  # T' is not always known when this is traced
     num_frames, height, width = shape
     maps = tf.reshape(maps, (-1, rows, columns, 1))
     maps = tf.image.resize(maps, (height, width), "bilinear")

@@ -163,10 +163,12 @@ class TemporalMask(Explainer):
         return self._run(clips, target, labels=labels)
 
     def _explain(self, clips, target, labels):
-        return TemporalMaskResult(**{name: x.numpy() for name, x in self._compiled(clips, target, labels).items()})
+        iterations = tf.fill(target.shape, self.iterations)
+        learned = self._compiled(clips, target, labels, iterations)
+        return TemporalMaskResult(**{name: x.numpy() for name, x in learned.items()})
 
-    def _learn(self, clips, target, labels) -> dict[str, tf.Tensor]:
-        """The whole procedure for a chunk; traced once."""
+    def _learn(self, clips, target, labels, iterations) -> dict[str, tf.Tensor]:
+        """The whole procedure for a chunk, every clip with a number of steps of its own; traced once."""
         probabilities = self.classifier.probabilities(clips)
         predicted, target = chosen_class(probabilities, target)
         original_score = class_score(probabilities, target)
@@ -179,7 +181,7 @@ class TemporalMask(Explainer):
             return self._objective(clips, target, tf.sigmoid(r))
 
         initial_mask, full_drop = self._initial_mask(clips, original_score, score)
-        r, iterations = self._descend(objective, self._initial_logits(initial_mask))
+        r, taken = self._descend(objective, self._initial_logits(initial_mask), iterations)
         terms = objective(r)
         mask = tf.sigmoid(r)
         return {
@@ -190,7 +192,7 @@ class TemporalMask(Explainer):
             "length_term": terms.length,
             "variation_term": terms.variation,
             "score_term": terms.score,
-            "iterations": iterations,
+            "iterations": taken,
             "original_score": original_score,
             "freeze_score": score(freeze, mask),
             "reverse_score": score(reverse, mask),
@@ -234,14 +236,15 @@ class TemporalMask(Explainer):
             return tf.math.log(mask + 1e-6) - tf.math.log(1 - mask + 1e-6)
         return tf.where(mask > 0.5, self.init_logit, -self.init_logit)
 
-    def _descend(self, objective, r):
+    def _descend(self, objective, r, iterations):
         """Adam on r `(B, T)`, every clip for itself; returns r and the steps each clip took, `(B,)`."""
 
         def active(search):
-            return tf.ones_like(search.stale, tf.bool) if self.tolerance is None else search.stale < self.patience
+            has_steps = search.step <= iterations
+            return has_steps if self.tolerance is None else has_steps & (search.stale < self.patience)
 
         def goes_on(search):
-            return (search.step <= self.iterations) & tf.reduce_any(active(search))
+            return tf.reduce_any(active(search))
 
         def step(search):
             with tf.GradientTape(watch_accessed_variables=False) as tape:
