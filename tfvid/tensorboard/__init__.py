@@ -1,0 +1,1 @@
+"""Explanations in TensorBoard: `summary` writes them, `plugin` shows them in a tab of its own."""

@@ -1,0 +1,166 @@
+"""The TensorBoard plugin "Video explanations": serves what `summary` logged, and the page that shows it.
+
+Routes, all GET, below ``/data/plugin/tfvid/``:
+
+    tags                         JSON {run: {name: {"description": str, "clips": [clip id, ...]}}}
+    steps?run=&name=&clip=       JSON [{"step": int, "wall_time": float}, ...], ascending
+    sample?run=&name=&clip=&step=  a clip's blobs: their number, their lengths, then they themselves
+    index.js, ...                the page
+
+TensorBoard imports this module when it starts, and stops if that fails: nothing here needs more than TensorBoard.
+What is logged may come from anyone, so it never chooses a response's content type, and is only ever data to the page.
+"""
+
+import re
+import struct
+from pathlib import Path
+
+from tensorboard import errors, plugin_util
+from tensorboard.backend import http_util
+from tensorboard.data import provider
+from tensorboard.plugins import base_plugin
+from werkzeug import wrappers
+
+from tfvid.errors import unknown
+from tfvid.tensorboard import metadata
+
+PAGE = Path(__file__).parent / "static"
+PAGE_TYPES = {".js": "text/javascript", ".css": "text/css"}
+
+STEPS = 10  # kept of a clip where --samples_per_plugin does not say; TensorBoard's own default
+
+
+class UnreadableError(errors.PublicError):
+    """A clip that is logged, but is not what its format says."""
+
+    http_code = 422
+
+
+class VideoExplanations(base_plugin.TBPlugin):
+    """See the module; `context` is TensorBoard's."""
+
+    plugin_name = metadata.PLUGIN_NAME
+
+    def __init__(self, context):
+        self._data = context.data_provider
+        # 0 asks TensorBoard to keep every step, so every step it kept is wanted.
+        self._steps = (context.sampling_hints or {}).get(self.plugin_name, STEPS) or 2**31 - 1
+
+    def is_active(self):
+        return False  # TensorBoard itself finds out whether there is data
+
+    def frontend_metadata(self):
+        return base_plugin.FrontendMetadata(es_module_path="/index.js", tab_name="Video explanations")
+
+    def get_plugin_apps(self):
+        files = {f"/{file.name}": _page_file(file) for file in PAGE.glob("*") if file.suffix in PAGE_TYPES}
+        return {**files, "/tags": self._serve_tags, "/steps": self._serve_steps, "/sample": self._serve_sample}
+
+    @wrappers.Request.application
+    def _serve_tags(self, request):
+        tags = {}
+        for run, clips in self._clips(request).items():
+            names = tags.setdefault(run, {})
+            for clip, description in clips.items():
+                names.setdefault(clip.name, {"description": description, "clips": []})["clips"].append(clip.id)
+            for name in names.values():
+                name["clips"].sort(key=_natural)
+        return http_util.Respond(request, tags, "application/json")
+
+    @wrappers.Request.application
+    def _serve_steps(self, request):
+        steps = [{"step": datum.step, "wall_time": datum.wall_time} for datum in self._series(request)]
+        return http_util.Respond(request, steps, "application/json")
+
+    @wrappers.Request.application
+    def _serve_sample(self, request):
+        step = _parameter(request, "step")
+        if not re.fullmatch(r"-?\d{1,19}", step):
+            raise errors.InvalidArgumentError(_line(f"step: expected a whole number, got {step!r}"))
+        series = {datum.step: datum for datum in self._series(request)}
+        if int(step) not in series:
+            raise errors.NotFoundError(_line(unknown("step", step, series)))
+        context = plugin_util.context(request.environ)
+        blobs = [self._data.read_blob(context, blob_key=blob.blob_key) for blob in series[int(step)].values]
+        _check(blobs)
+        lengths = struct.pack(f"<{1 + len(blobs)}I", len(blobs), *map(len, blobs))
+        return http_util.Respond(request, lengths + b"".join(blobs), "application/octet-stream")
+
+    def _series(self, request) -> list[provider.BlobSequenceDatum]:
+        """The steps of the clip asked for, ascending."""
+        run = _parameter(request, "run")
+        clip = metadata.Clip(_parameter(request, "name"), _parameter(request, "clip"))
+        runs = self._clips(request)
+        if run not in runs:
+            raise errors.NotFoundError(_line(unknown("run", run, runs)))
+        names = {known.name for known in runs[run]}
+        if clip.name not in names:
+            raise errors.NotFoundError(_line(unknown("name", clip.name, sorted(names))))
+        if clip not in runs[run]:
+            valid = sorted((known.id for known in runs[run] if known.name == clip.name), key=_natural)
+            raise errors.NotFoundError(_line(unknown("clip", clip.id, valid)))
+        series = self._data.read_blob_sequences(
+            plugin_util.context(request.environ),
+            experiment_id=plugin_util.experiment_id(request.environ),
+            plugin_name=self.plugin_name,
+            downsample=self._steps,
+            run_tag_filter=provider.RunTagFilter([run], [clip.tag]),
+        )
+        return sorted(series.get(run, {}).get(clip.tag, ()), key=lambda datum: datum.step)
+
+    def _clips(self, request) -> dict[str, dict[metadata.Clip, str]]:
+        """The clips of each run and what their tags are described as; tags that others made are passed over."""
+        listed = self._data.list_blob_sequences(
+            plugin_util.context(request.environ),
+            experiment_id=plugin_util.experiment_id(request.environ),
+            plugin_name=self.plugin_name,
+        )
+        runs = {}
+        for run, tags in listed.items():
+            clips = {metadata.read(tag, series.plugin_content): series.description for tag, series in tags.items()}
+            clips.pop(None, None)
+            if clips:
+                runs[run] = clips
+        return runs
+
+
+def _page_file(file: Path):
+    """Serves one of the page's files."""
+
+    @wrappers.Request.application
+    def serve(request):
+        return http_util.Respond(request, file.read_bytes(), PAGE_TYPES[file.suffix])
+
+    return serve
+
+
+def _check(blobs: list[bytes]):
+    """Raises UnreadableError unless these are the blobs of a clip."""
+    fields = metadata.read_json(blobs[0]) if blobs else None
+    if fields is None:
+        raise UnreadableError("expected a clip that begins with a JSON object, got something else")
+    if fields.get("version") != metadata.VERSION:
+        raise UnreadableError(_line(f"expected a clip of version {metadata.VERSION}, got {fields.get('version')!r}"))
+    if metadata.count(fields) != len(blobs):
+        raise UnreadableError(f"expected {metadata.count(fields)} blobs as the clip's JSON says, got {len(blobs)}")
+
+
+def _parameter(request, name: str) -> str:
+    value = request.args.get(name)
+    if value is None:
+        got = ", ".join(request.args) or "none"
+        raise errors.InvalidArgumentError(_line(f"expected the parameter {name!r}, got {got}"))
+    return value
+
+
+def _line(text: str, longest: int = 2000) -> str:
+    """`text` as one line of bounded length."""
+    text = " ".join(text.split())
+    return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def _natural(text: str) -> tuple:
+    """Sorts "clip 9" before "clip 10"."""
+    parts = re.split(r"(\d+)", text)
+    numbers = [(len(digits.lstrip("0")), digits.lstrip("0")) for digits in parts[1::2]]
+    return parts[0], list(zip(numbers, parts[2::2], strict=True)), text
