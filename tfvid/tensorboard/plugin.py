@@ -81,10 +81,19 @@ class VideoExplanations(base_plugin.TBPlugin):
         if int(step) not in series:
             raise errors.NotFoundError(_line(unknown("step", step, series)))
         context = plugin_util.context(request.environ)
-        blobs = [self._data.read_blob(context, blob_key=blob.blob_key) for blob in series[int(step)].values]
+        blobs = [self._blob(context, reference.blob_key) for reference in series[int(step)].values]
         _check(blobs)
         lengths = struct.pack(f"<{1 + len(blobs)}I", len(blobs), *map(len, blobs))
         return http_util.Respond(request, lengths + b"".join(blobs), "application/octet-stream")
+
+    def _blob(self, context, key: str) -> bytes:
+        try:
+            blob = self._data.read_blob(context, blob_key=key)
+        except (TypeError, ValueError, LookupError) as error:  # a tensor of another rank, or that does not decode
+            raise UnreadableError(_line(f"expected a list of blobs, got a tensor that is not: {error}")) from error
+        if not isinstance(blob, bytes):
+            raise UnreadableError(f"expected blobs, got {type(blob).__name__}")
+        return blob
 
     def _series(self, request) -> list[provider.BlobSequenceDatum]:
         """The steps of the clip asked for, ascending."""

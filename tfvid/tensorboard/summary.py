@@ -20,6 +20,7 @@ from tfvid.explain.base import Explanation
 from tfvid.metrics.masks import mask_length
 from tfvid.perturb.temporal import freeze_matrix, reverse_matrix
 from tfvid.tensorboard import metadata
+from tfvid.tensorboard.film import draw_film
 
 MIXING = {"freeze": freeze_matrix, "reverse": reverse_matrix}
 LABELS = ("target", "predicted", "true")
@@ -78,9 +79,15 @@ def explanation(
       TfvidError: an argument that does not fit; nothing is written.
       ValueError: no step, as from `tf.summary.image`.
     """
+    if not tf.executing_eagerly():
+        raise TfvidError(
+            "tfvid.summary.explanation encodes pictures: expected a call outside tf.function, got one inside"
+        )
     if not tf.summary.should_record_summaries():
         return
     batch = _checked(clips, attribution, mask, scores, labels, ids, perturbation, perturbed, events)
+    averages = _averages(batch) if plain else {}
+    _check_tags(name, batch.ids, averages, plain)
     with tf.summary.experimental.summary_scope(name, "explanation") as (scoped, _):
         for index, id in enumerate(batch.ids):
             clip = metadata.Clip(scoped, id)
@@ -90,6 +97,10 @@ def explanation(
                 step=step,
                 metadata=metadata.create(clip, description),
             )
+    for key, value in averages.items():
+        tf.summary.scalar(f"{name}/{key}", value, step=step, description=description)
+    for index, id in enumerate(batch.ids if plain else ()):
+        tf.summary.image(f"{name}/{id}/film", _film(batch, index)[np.newaxis], step=step, description=description)
 
 
 @dataclass(frozen=True)
@@ -207,11 +218,22 @@ def _labels(labels: Mapping, count: int) -> dict[str, list]:
 
 
 def _ids(ids, count: int) -> list[str]:
-    ids = _strings("ids", range(count) if ids is None else ids, count)
-    ids = [str(id) for id in ids]
-    if len(set(ids)) < count or "" in ids:
-        raise TfvidError(f"ids: expected {count} different strings, none empty, got {ids}")
+    ids = _strings("ids", [str(index) for index in range(count)] if ids is None else ids, count)
+    if not all(isinstance(id, str) and id for id in ids) or len(set(ids)) < count:
+        raise TfvidError(f"ids: expected {count} different strings, none empty, got {ids!r}")
     return ids
+
+
+def _check_tags(name: str, ids: list[str], averages: dict, plain: bool):
+    """A tag holds one kind of data: the plugin's, numbers or images."""
+    taken = {*averages, *(f"{id}/film" for id in ids if plain)}.intersection(ids)
+    if taken:
+        raise TfvidError(f"ids: {taken.pop()!r} is the name of one of the plain summaries; rename it, or plain=False")
+    for text in (name, *ids):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise TfvidError(f"name, ids: expected text that is valid Unicode, got {text!r}") from error
 
 
 def _events(events, count: int, length: int) -> np.ndarray:
@@ -252,6 +274,22 @@ def _blobs(batch: Batch, index: int, method: str) -> list[bytes]:
     }
     frames = [_jpeg(frame) for frame in batch.clips[index]]
     return [json.dumps(header, allow_nan=False).encode(), *frames, *map(_png, maps), *map(_jpeg, perturbed)]
+
+
+def _averages(batch: Batch) -> dict[str, float]:
+    """The plain scalars: means over the clips where they are known."""
+    values = dict(batch.scores)
+    if batch.mask is not None:
+        values["mask_length"] = mask_length(batch.mask)
+    known = {name: value[np.isfinite(value)] for name, value in values.items()}
+    return {name: float(value.mean()) for name, value in known.items() if value.size}
+
+
+def _film(batch: Batch, index: int) -> np.ndarray:
+    """The plain image of a clip."""
+    parts = (batch.maps, batch.mask, batch.mixing, batch.perturbed)
+    parts = (part if part is None else part[index] for part in parts)
+    return draw_film(batch.clips[index], *parts, tuple(batch.events[index].tolist()))
 
 
 def _quantised(maps: np.ndarray) -> tuple[np.ndarray, dict]:
