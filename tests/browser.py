@@ -25,7 +25,10 @@ FLAGS = [
     "--hide-scrollbars",
     "--window-size=1400,1000",
 ]
-KEYS = {"right": "\ue014", "left": "\ue012", "tab": "\ue004", "enter": "\ue007", "space": " "}
+KEYS = {
+    **{"left": "\ue012", "up": "\ue013", "right": "\ue014", "down": "\ue015"},
+    **{"page_up": "\ue00e", "page_down": "\ue00f", "tab": "\ue004", "enter": "\ue007", "space": " "},
+}
 
 
 class Browser:
@@ -52,6 +55,10 @@ class Browser:
 
     def open(self, url: str):
         self._call("/url", {"url": url})
+
+    def enter(self, frame: str):
+        """Goes into the frame that the CSS selector names; `open` leaves it."""
+        self._call("/frame", {"id": self.script("return document.querySelector(arguments[0])", frame)})
 
     def script(self, body: str, *arguments):
         return self._call("/execute/sync", {"script": body, "args": list(arguments)})

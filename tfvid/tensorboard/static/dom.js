@@ -1,0 +1,26 @@
+// Elements made of text nodes and attributes only, so that a logged name or label can never become markup.
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else if (value !== false && value !== null && value !== undefined) {
+      element.setAttribute(name, value === true ? "" : value);
+    }
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+// Fills a <select>, keeping its choice where that is still on offer. Options are [value, text] pairs.
+export function fill(select, options) {
+  const before = select.value;
+  select.replaceChildren(...options.map(([value, text]) => el("option", { value }, text)));
+  if (options.some(([value]) => value === before)) select.value = before;
+}
+
+// Three digits and no more: 0.934, 12.3, 1 234.
+export function number(value) {
+  if (typeof value !== "number") return "–";
+  const digits = Math.abs(value) < 10 ? 3 : Math.abs(value) < 1000 ? 1 : 0;
+  return value.toFixed(digits).replace("-", "−");
+}

@@ -1,0 +1,169 @@
+// The plugin's page: TensorBoard imports this module into an empty frame and calls `render`.
+import { fetchSteps, fetchTags } from "./api.js";
+import { Controls } from "./controls.js";
+import { el } from "./dom.js";
+import { hint, listen } from "./keys.js";
+import { Panel } from "./panel.js";
+import { Player } from "./player.js";
+import { Series } from "./series.js";
+import { followTheme } from "./theme.js";
+import { recall, remember } from "./visit.js";
+
+const HOW = `result = tfvid.TemporalMask(model)(clips)
+with tf.summary.create_file_writer("logs").as_default():
+    tfvid.summary.explanation("freeze mask", clips, step=0, scores=result)`;
+
+class Page {
+  constructor() {
+    this.controls = new Controls({
+      chose: () => this.attempt(() => this.open()),
+      reload: () => this.attempt(() => this.reload()),
+      play: () => this.player.play(!this.player.playing),
+      frame: (frame) => this.player.step(frame - this.player.frame),
+      step: (index) => this.attempt(() => this.go(index)),
+      look: () => {
+        this.remember();
+        this.draw();
+      },
+    });
+    this.player = new Player(() => this.draw());
+    this.tags = {};
+    this.panels = []; // those on show, the chosen run's first
+    this.steps = [];
+    this.index = -1; // into steps
+    this.turn = 0; // counts what was asked for: an answer that comes late is left out
+    this.problem = el("p", { class: "problem", role: "alert", hidden: true });
+    this.empty = el("div", { class: "empty", hidden: true },
+      el("h2", {}, "No explanations in this log directory yet"),
+      el("p", {}, "Three lines of Python write one:"),
+      el("pre", {}, el("code", {}, HOW)),
+      el("button", { type: "button", click: () => this.attempt(() => this.reload()) }, "Look again"));
+    this.main = el("main", {});
+    this.content = el("div", {}, this.controls.element, hint(), this.main);
+    this.content.hidden = true;
+    this.element = el("div", { class: "page" }, this.problem, this.empty, this.content);
+    listen({
+      play: () => this.player.play(!this.player.playing),
+      frame: (by) => this.player.step(by),
+      step: (by) => this.attempt(() => this.go(this.index + by)),
+    });
+  }
+
+  // Does what was asked for; if it fails, says why above the page.
+  async attempt(action) {
+    this.main.setAttribute("aria-busy", "true");
+    this.problem.hidden = true;
+    try {
+      await action();
+    } catch (error) {
+      this.problem.textContent = error.message;
+      this.problem.hidden = false;
+    }
+    this.main.setAttribute("aria-busy", "false");
+  }
+
+  // Asks what there is, and shows the present choice, or the earlier visit's, anew.
+  async reload(wish) {
+    this.tags = await fetchTags();
+    const some = Object.values(this.tags).some((names) => Object.keys(names).length);
+    this.empty.hidden = some;
+    this.content.hidden = !some;
+    if (some) await this.open(wish);
+    else this.player.play(false);
+  }
+
+  async open(wish) {
+    const { controls } = this;
+    controls.offer(this.tags, wish);
+    const { run, name, clip, compare } = controls.chosen;
+    const turn = ++this.turn;
+    const runs = compare ? [run, compare] : [run];
+    const steps = await Promise.all(runs.map((each) => fetchSteps(each, name, clip)));
+    if (turn !== this.turn) return;
+    const step = this.index < this.steps.length - 1 ? this.steps[this.index].step : Infinity; // Infinity: the latest
+    if (steps.some((each) => !each.length)) throw new Error(`clip ${clip} of ${name}: no step of it can be read`);
+    this.steps = steps[0];
+    this.panels.forEach((panel) => panel.close());
+    this.panels = runs.map((each, place) => this.panelOf(new Series(each, name, clip, steps[place])));
+    this.main.replaceChildren(...this.panels.map((panel) => panel.element));
+    this.remember();
+    await this.go(step === Infinity ? this.steps.length - 1 : this.panels[0].series.nearest(step));
+  }
+
+  panelOf(series) {
+    const panel = new Panel({
+      seek: (frame) => this.player.step(this.clockOf(frame, panel) - this.player.frame),
+      choose: (index) => this.attempt(() => this.go(this.panels[0].series.nearest(series.steps[index].step))),
+    });
+    series.seen = (index, info) => panel.history.add(index, info);
+    panel.open(series);
+    return panel;
+  }
+
+  // Shows step `index` of the chosen run in every panel at once: of another run, its nearest step.
+  async go(index) {
+    this.index = Math.min(this.steps.length - 1, Math.max(0, index));
+    const { step } = this.steps[this.index];
+    const turn = ++this.turn;
+    this.tell();
+    const { panels } = this;
+    const wanted = panels.map((panel) => panel.series.nearest(step));
+    const samples = await Promise.allSettled(panels.map((panel, place) => panel.series.sample(wanted[place])));
+    if (turn !== this.turn) return;
+    panels.forEach((panel, place) => {
+      const { value, reason } = samples[place];
+      if (value) panel.show(wanted[place], value);
+      else panel.fail(reason);
+      panel.series.ahead(wanted[place]);
+    });
+    this.player.resize(Math.max(...panels.map((panel) => panel.length)));
+    this.draw();
+  }
+
+  // Films of other lengths pass the same time in fewer frames.
+  frameOf(panel) {
+    return Math.floor((this.player.frame * panel.length) / this.player.length);
+  }
+
+  clockOf(frame, panel) {
+    return Math.ceil((frame * this.player.length) / panel.length);
+  }
+
+  draw() {
+    const { look } = this.controls;
+    for (const panel of this.panels) panel.draw(this.frameOf(panel), look);
+    this.tell();
+  }
+
+  tell() {
+    const { playing, frame, length } = this.player;
+    const mask = this.panels[0]?.value.textContent ?? "";
+    if (this.steps.length) this.controls.tell({ playing, frame, length, index: this.index, steps: this.steps, mask });
+  }
+
+  remember() {
+    remember({ ...this.controls.chosen, ...this.controls.look });
+  }
+}
+
+function styled() {
+  const link = el("link", { rel: "stylesheet", href: new URL("page.css", import.meta.url) });
+  document.head.append(link);
+  return new Promise((done) => {
+    link.addEventListener("load", done);
+    link.addEventListener("error", done);
+  });
+}
+
+export async function render() {
+  document.documentElement.lang = "en";
+  document.title = "Video explanations";
+  followTheme();
+  await styled();
+  const page = new Page();
+  document.body.append(page.element);
+  const earlier = recall();
+  page.controls.look = earlier;
+  await page.attempt(() => page.reload(earlier));
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) page.player.play(page.steps.length > 0);
+}

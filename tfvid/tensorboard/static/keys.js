@@ -1,0 +1,36 @@
+// The keyboard: one table of what each key does, and the line that says so.
+import { el } from "./dom.js";
+
+const MOVES = {
+  ArrowLeft: (on) => on.frame(-1),
+  ArrowRight: (on) => on.frame(1),
+  ArrowUp: (on) => on.step(1),
+  ArrowDown: (on) => on.step(-1),
+  PageUp: (on) => on.step(1),
+  PageDown: (on) => on.step(-1),
+  " ": (on) => on.play(),
+};
+
+// What has keys of its own keeps them: a select, a slider other than the frame's, a button's space bar.
+function own(target, key) {
+  if (target.matches("select")) return true;
+  if (target.matches("button")) return key === " ";
+  return target.matches("input:not([name=frame])") && key !== " ";
+}
+
+export function listen(on) {
+  document.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey || own(event.target, event.key)) return;
+    const move = Object.hasOwn(MOVES, event.key) && MOVES[event.key];
+    if (!move) return;
+    event.preventDefault();
+    move(on);
+  });
+}
+
+export function hint() {
+  const key = (name) => el("kbd", {}, name);
+  return el("p", { class: "hint" },
+    key("Space"), " play or pause  ", key("←"), key("→"), " a frame  ", key("↑"), key("↓"),
+    " a training step (or ", key("PgUp"), key("PgDn"), ")  click or drag on the mask to go to a frame");
+}

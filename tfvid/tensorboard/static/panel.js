@@ -1,0 +1,145 @@
+// One run's view of the clip: its films side by side, the mask under them, the scores, the mask over training.
+import { COLORMAPS, SIGNED } from "./colormaps.js";
+import { el, number } from "./dom.js";
+import { History } from "./history.js";
+import { mapOf, overlaid, resized } from "./maps.js";
+import { scoresTable } from "./scores.js";
+import { Timeline, maskText, stateOf } from "./timeline.js";
+
+const LEAST = 180, MOST = 400; // pixels: sides between which a film is shown
+const SMALL = 128; // clips below this side are shown whole times larger, pixel by pixel
+
+// Width at which frames of `height` x `width` are shown where there is `room` for each film.
+function shownWidth([height, width], room) {
+  const side = Math.max(height, width);
+  if (side >= SMALL) return Math.min(Math.max(LEAST, Math.min(MOST, room)), (MOST * width) / height);
+  return width * Math.max(Math.ceil(LEAST / side), Math.floor(Math.min(MOST, room) / side));
+}
+
+class Film {
+  constructor(name) {
+    this.canvas = el("canvas", { role: "img", "aria-label": name, class: name });
+    this.name = el("span", {}, name);
+    this.note = el("span", { class: "note" });
+    this.element = el("figure", {}, this.canvas, el("figcaption", {}, this.name, this.note));
+  }
+
+  draw(image) {
+    const { canvas } = this;
+    if (canvas.width !== image.width) canvas.width = image.width;
+    if (canvas.height !== image.height) canvas.height = image.height;
+    canvas.getContext("2d").putImageData(image, 0, 0);
+  }
+}
+
+export class Panel {
+  // `seek` is called with a frame of this panel's clip, `choose` with the index of one of its steps.
+  constructor({ seek, choose }) {
+    this.sample = null;
+    this.title = el("h2");
+    this.facts = el("p", { class: "facts" });
+    this.clip = new Film("clip");
+    this.overlay = new Film("overlay");
+    this.perturbed = new Film("perturbed");
+    this.films = [this.clip, this.overlay, this.perturbed];
+    this.panes = el("div", { class: "panes" }, ...this.films.map((film) => film.element));
+    this.scores = el("div", { class: "numbers-of-clip" });
+    this.timeline = new Timeline(seek);
+    this.value = el("output", { class: "value" });
+    this.history = new History(choose);
+    this.problem = el("p", { class: "problem", role: "alert", hidden: true });
+    this.body = el("div", {},
+      this.facts,
+      el("div", { class: "films" }, this.panes, this.scores),
+      el("div", { class: "lane now" }, el("span", {}, "mask"), this.timeline.element, this.value),
+      this.history.element);
+    this.element = el("section", { class: "panel" }, this.title, this.problem, this.body);
+    new ResizeObserver(() => this.fit()).observe(this.panes);
+  }
+
+  get length() {
+    return this.sample ? this.sample.info.num_frames : 1;
+  }
+
+  open(series) {
+    this.close();
+    this.series = series;
+    this.title.textContent = series.run === "." ? "this run" : series.run;
+    this.element.setAttribute("aria-label", `run ${series.run}`);
+    this.history.open(series.steps);
+  }
+
+  close() {
+    if (this.series) this.series.closed = true;
+  }
+
+  show(index, sample) {
+    const { info } = sample;
+    this.sample = sample;
+    this.problem.hidden = true;
+    this.body.hidden = false;
+    this.facts.replaceChildren(...facts(info, this.series.steps[index].step));
+    this.scores.replaceChildren(scoresTable(info.scores));
+    this.scores.hidden = !Object.keys(info.scores).length;
+    this.timeline.show(info);
+    this.history.mark(index);
+    this.overlay.element.hidden = !sample.heat;
+    this.perturbed.element.hidden = !sample.perturbed;
+    this.perturbed.name.textContent = stateOf(info);
+    if (info.map) {
+      const { low, high, signed } = info.map;
+      this.overlay.note.textContent = `map ${number(signed ? low : 0)} to ${number(high)}`;
+    }
+    this.fit();
+  }
+
+  fail(error) {
+    this.sample = null;
+    this.body.hidden = true;
+    this.problem.hidden = false;
+    this.problem.textContent = error.message;
+  }
+
+  fit() {
+    if (!this.sample) return;
+    const { info } = this.sample;
+    const films = this.films.filter((film) => !film.element.hidden);
+    const room = (this.panes.clientWidth - 10 * (films.length - 1)) / films.length;
+    const width = shownWidth(info.size, room);
+    for (const { element, canvas } of films) {
+      element.style.width = `${width}px`;
+      canvas.style.imageRendering = Math.max(...info.size) < SMALL ? "pixelated" : "auto";
+    }
+  }
+
+  // Draws a frame. `look` is {colormap, opacity}.
+  draw(frame, { colormap, opacity }) {
+    if (!this.sample) return;
+    const { info, frames, heat, perturbed } = this.sample;
+    this.clip.draw(frames[frame]);
+    if (heat) {
+      const map = heat[mapOf(frame, info.num_frames, info.map.frames)];
+      const look = info.map.signed ? SIGNED : COLORMAPS[colormap];
+      this.overlay.draw(overlaid(frames[frame], resized(map, info.map.size, info.size), look, opacity));
+    }
+    if (perturbed) this.perturbed.draw(perturbed(frame));
+    this.timeline.mark(frame);
+    this.value.textContent = maskText(info, frame);
+    this.element.style.setProperty("--frame", frame);
+    this.element.style.setProperty("--length", info.num_frames);
+  }
+}
+
+// "step 40   target left   predicted left ✓   true left"
+function facts({ labels, method }, step) {
+  const fact = (name, value, ...more) => el("span", { class: "fact" }, `${name} `, el("b", {}, value), ...more);
+  const known = labels.true !== null && labels.predicted !== null;
+  const right = labels.predicted === labels.true;
+  const mark = known && el("span", { class: right ? "right" : "wrong" }, right ? " ✓ right" : " ✗ wrong");
+  return [
+    fact("step", String(step)),
+    ...["target", "predicted", "true"].filter((name) => labels[name] !== null).map((name) =>
+      fact(name, labels[name], name === "predicted" && known ? mark : "")),
+    fact("method", method),
+  ];
+}

@@ -1,0 +1,23 @@
+// The numbers of an explanation, each as a bar where it is a share of one.
+import { el, number } from "./dom.js";
+
+const MEANING = {
+  OS: ["original", "Original score: the probability of the target class for the clip as it is"],
+  FS: ["freeze", "Freeze score: the probability of the target class with the masked frames frozen"],
+  RS: ["reverse", "Reverse score: the probability of the target class with the masked frames played backwards"],
+  CS: ["true class", "Class score: the probability of the true class for the clip as it is"],
+};
+
+export const meaningOf = (name) => MEANING[name]?.[1] ?? name;
+
+export function scoresTable(scores) {
+  const rows = Object.entries(scores).map(([name, value]) => {
+    const share = value >= 0 && value <= 1 && value !== null;
+    const bar = el("div", { class: "bar", hidden: !share });
+    bar.style.setProperty("--share", share ? value : 0);
+    const head = el("th", { scope: "row" }, el("abbr", { title: meaningOf(name) }, name));
+    if (name in MEANING) head.append(" ", el("small", {}, MEANING[name][0]));
+    return el("tr", {}, head, el("td", {}, number(value)), el("td", { class: "share", "aria-hidden": "true" }, bar));
+  });
+  return el("table", { class: "scores", "aria-label": "Scores" }, el("tbody", {}, ...rows));
+}
