@@ -9,6 +9,7 @@ Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 3.1; after 
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -246,11 +247,19 @@ class TemporalMask(Explainer):
         def goes_on(search):
             return tf.reduce_any(active(search))
 
-        def step(search):
+        # A function of its own within the loop: inlined into it, the gradient of some of the 3-D max-pools would fall
+        # back from oneDNN to a kernel a hundred times slower (TensorFlow 2.21: the rewrite wants a pool before its
+        # gradient, and a loop's graph has no such order).
+        @partial(tf.function, autograph=False, experimental_attributes={"_noinline": True})
+        def loss_and_gradient(r):
             with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(search.r)
-                loss = objective(search.r).loss
-            first, second, move = adam(tape.gradient(loss, search.r), search.step, search.first, search.second)
+                tape.watch(r)
+                loss = objective(r).loss
+            return loss, tape.gradient(loss, r)
+
+        def step(search):
+            loss, gradient = loss_and_gradient(search.r)
+            first, second, move = adam(gradient, search.step, search.first, search.second)
             better = loss < search.best_loss
             clearly_better = loss < search.best_loss - (self.tolerance or 0.0)
             moved = active(search)
