@@ -4,12 +4,12 @@ import contextlib
 import json
 import math
 import random
-import resource
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from disk import full_disk
 from small_videos import write_video
 
 from tfvid import config as cfg
@@ -270,17 +270,6 @@ def test_a_folder_that_is_half_written_is_never_read(checkpoints):
     again = Checkpoints(checkpoints.folder, checkpoints.model, checkpoints.export, checkpoints.card)
     assert again.epochs() == [1]
     assert not (checkpoints.folder / ".epoch-0002").exists()
-
-
-@contextlib.contextmanager
-def full_disk(free: int):
-    """Files can grow to `free` bytes and no further: writes fail as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (free, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_disk_leaves_earlier_checkpoints(checkpoints):

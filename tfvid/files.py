@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +23,33 @@ def replacing(path):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path):
+    """Yields the path of a temporary folder, to be made; it takes the place of `path` at the end.
+
+    After an error the temporary folder is removed and `path` is as it was. What a killed process left is cleared
+    away by the next one that writes there.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, old = (path.with_name(f".{path.name}.{state}") for state in ("new", "old"))
+
+    def clear():
+        if old.exists() and not path.exists():  # stopped between the two moves below
+            os.replace(old, path)
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    clear()
+    try:
+        yield temporary
+        if path.exists():
+            os.replace(path, old)
+        os.replace(temporary, path)
+    finally:
+        clear()
 
 
 def safe_name(text: str) -> str:

@@ -6,8 +6,6 @@ saved_models/<name>/assets.extra/card.json         class names, clip size, ...
 saved_models/<name>/assets.extra/config.yaml       the run's configuration, for ``scripts/evaluate.py``
 """
 
-import os
-import shutil
 from pathlib import Path
 
 import keras
@@ -15,6 +13,7 @@ import tensorflow as tf
 
 from tfvid.config import RunConfig, to_yaml
 from tfvid.errors import TfvidError
+from tfvid.files import replacing_folder
 from tfvid.models.card import ModelCard
 
 
@@ -24,25 +23,16 @@ def write_saved_model(folder: Path, model: keras.Model, card: ModelCard, config:
     Raises:
       TfvidError: it could not be written (a full disk); an older one is as it was.
     """
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary, old = (folder.with_name(f".{folder.name}.{state}") for state in ("new", "old"))
-    for leftover in (temporary, old):
-        shutil.rmtree(leftover, ignore_errors=True)
     try:
-        model.export(temporary, format="tf_saved_model", verbose=False)
-        extra = temporary / "assets.extra"
-        extra.mkdir()
-        model.save(extra / "model.keras")
-        (extra / "card.json").write_text(card.to_json())
-        (extra / "config.yaml").write_text(to_yaml(config))
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(temporary, folder)
+        with replacing_folder(folder) as temporary:
+            model.export(temporary, format="tf_saved_model", verbose=False)
+            extra = temporary / "assets.extra"
+            extra.mkdir()
+            model.save(extra / "model.keras")
+            (extra / "card.json").write_text(card.to_json())
+            (extra / "config.yaml").write_text(to_yaml(config))
     except (OSError, tf.errors.OpError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         reason = " ".join(str(error).split())
         raise TfvidError(
             f"{folder}: cannot write the saved model ({reason}); start again, nothing is trained twice"
         ) from error
-    shutil.rmtree(old, ignore_errors=True)

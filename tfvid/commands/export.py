@@ -1,0 +1,61 @@
+"""``tfvid-export``: a trained model and its explanations as one SavedModel, for TensorFlow alone."""
+
+import argparse
+import re
+from pathlib import Path
+
+from tfvid import config as configuration
+
+
+def main(argv: list[str]) -> None:
+    """Parses `argv`, writes the SavedModel, and says how to run it."""
+    arguments = _parser().parse_args(argv)
+    overrides = [f"explain.{text}" for text in arguments.overrides]
+    options = configuration.from_dict(configuration.override({}, overrides), " ".join(overrides)).explain
+
+    from tfvid.export import save  # TensorFlow takes seconds to load; a mistyped key should not
+    from tfvid.models.loading import load_card, load_model
+
+    model = load_model(arguments.model)
+    card = load_card(arguments.model, model)
+    folder = save(
+        model,
+        arguments.out,
+        card=card,
+        mask=options.mask,
+        grad_cam=options.grad_cam,
+        overwrite=arguments.overwrite,
+    )
+    print("\n".join(next_steps(folder, card.name)))
+
+
+def next_steps(folder: Path, name: str) -> list[str]:
+    """What to type next, with TensorFlow, its command line and TensorFlow Serving."""
+    lines = [
+        f"exported: {folder}",
+        "in Python, with TensorFlow alone (clips float32 (B, T, H, W, C); -1 explains the predicted class):",
+        "    import tensorflow as tf",
+        f"    exported = tf.saved_model.load({str(folder)!r})",
+        '    maps = exported.signatures["grad_cam"](clips=clips, target=tf.constant([-1]))["attribution"]',
+        f"its signatures: saved_model_cli show --dir {folder} --all",
+    ]
+    if re.fullmatch(r"\d+", folder.name):
+        place = f"--model_name={folder.parent.name} --model_base_path={folder.parent}"
+        return [*lines, f"with TensorFlow Serving: tensorflow_model_server --rest_api_port=8501 {place}"]
+    return [*lines, f"for TensorFlow Serving, export to a folder named by its version: --out .../{name}/1"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tfvid-export", description="Export a video classifier with its explanations as one SavedModel."
+    )
+    parser.add_argument("--model", required=True, type=Path, help="runs/<name>, saved_models/<name> or a .keras file")
+    parser.add_argument("--out", required=True, type=Path, help="the folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="in the place of a SavedModel that is there")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="the explainers' options, e.g. mask.iterations=100 grad_cam.layer=Mixed_5c",
+    )
+    return parser

@@ -1,0 +1,14 @@
+"""SavedModels that explain themselves: written once, run by TensorFlow alone, with neither Keras nor tfvid.
+
+model ─ save ─► folder ─► tf.saved_model.load, TensorFlow Serving: signatures of tensors (`graph`)
+                     └──► load: objects called as the explainers are, with class names and settings
+
+    saved_model.pb, variables/   the signatures and the weights
+    assets/card.json             class names, clip size, ... (`tfvid.models.card`)
+    assets/explain.json          input range, preprocessing, the explainers' options, versions
+"""
+
+from tfvid.export.loading import Exported, load
+from tfvid.export.saving import save
+
+__all__ = ["Exported", "load", "save"]

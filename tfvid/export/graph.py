@@ -1,0 +1,193 @@
+"""The signatures of an exported model: the explainers' own functions of tensors, behind checks that run in the graph.
+
+Whoever calls a SavedModel has no Python of ours to check what they send, so the graph does, in one line each.
+"""
+
+import keras
+import tensorflow as tf
+
+from tfvid.errors import ModelError
+from tfvid.explain.grad_cam import GradCAM
+from tfvid.explain.temporal_mask import TemporalMask
+from tfvid.perturb.temporal import freeze, reverse
+
+# Clips may lie outside the range by this share of it: freezing and reversing mix frames in float32.
+SLACK = 1e-3
+# Decoding a JPEG of more pixels than this is refused, before it takes the memory; as `tfvid.data.video` does.
+MAX_PIXELS = 8192 * 8192
+
+RANGE_MESSAGE = "clips: expected values in [{}, {}], got {} to {}"
+
+
+def signatures(learn: TemporalMask, locate: GradCAM, shape: tuple, input_range: tuple[float, float]) -> dict:
+    """The functions that are exported, traced.
+
+    All take and return dictionaries of tensors, the batch first; see docs/export.md for names, dtypes and shapes.
+
+    Args:
+      learn: with its classifier prepared.
+      locate: with its classifier prepared.
+      shape: of a clip, (T, H, W, C).
+      input_range: lowest and highest pixel value.
+
+    Returns:
+      Concrete functions by name.
+
+    Raises:
+      ModelError: the model cannot be explained, or runs Python code while it predicts.
+    """
+    checks = Checks(shape, input_range, learn.classifier.num_classes)
+    clips = tf.TensorSpec((None, *shape), tf.float32, "clips")
+    target = tf.TensorSpec((None,), tf.int32, "target")
+    steps = tf.TensorSpec((None,), tf.int32, "steps")
+    mask = tf.TensorSpec((None, shape[0]), tf.float32, "mask")
+    frames = tf.TensorSpec((None, shape[0]), tf.string, "frames")
+
+    def classify(clips):
+        return {"probabilities": learn.classifier.probabilities(checks.clips(clips))}
+
+    def grad_cam(clips, target):
+        clips = checks.clips(clips)
+        return locate._maps(clips, checks.target(target, clips))
+
+    def temporal_mask(clips, target, steps):
+        clips = checks.clips(clips)
+        target = checks.target(target, clips)
+        learned = learn._learn(clips, target, tf.fill(tf.shape(target), -1), checks.steps(steps, clips))
+        del learned["true_score"]  # there are no labels; ``serving_default`` has the probability of any class
+        return learned
+
+    def perturbing(perturb):
+        def perturbed(clips, mask):
+            clips = checks.clips(clips)
+            return {"clips": perturb(clips, checks.mask(mask, clips))}
+
+        return perturbed
+
+    def classify_jpeg(frames):
+        return {"probabilities": learn.classifier.probabilities(decoded(frames, shape, input_range))}
+
+    functions = {
+        "serving_default": traced(classify, clips),
+        "grad_cam": traced(grad_cam, clips, target),
+        "temporal_mask": traced(temporal_mask, clips, target, steps),
+        "freeze": traced(perturbing(freeze), clips, mask),
+        "reverse": traced(perturbing(reverse), clips, mask),
+    }
+    if shape[-1] in (1, 3):  # what a JPEG can hold
+        functions["serving_jpeg"] = traced(classify_jpeg, frames)
+    return functions
+
+
+class Checks:
+    """What the signatures take, or an `InvalidArgumentError` of one line when the graph runs.
+
+    Each method returns its tensor, to be used only once it is known to be right.
+    """
+
+    def __init__(self, shape: tuple, input_range: tuple[float, float], num_classes: int):
+        self.shape, self.range, self.num_classes = shape, input_range, num_classes
+
+    def clips(self, clips):
+        # Signatures state their shapes, and TensorFlow runs them on others all the same. This says both shapes.
+        clips = tf.ensure_shape(clips, (None, *self.shape))
+        low, high = self.range
+        got = (tf.reduce_min(clips), tf.reduce_max(clips))
+        return _required(clips, in_range(clips, low, high), RANGE_MESSAGE, low, high, *got)
+
+    def target(self, target, clips):
+        target = _one_each(target, (None,), clips, "target")
+        bad = tf.boolean_mask(target, (target < -1) | (target >= self.num_classes))
+        message = "target: expected classes 0 to {}, or -1 for the predicted one, got {}"
+        return _required(target, tf.equal(tf.size(bad), 0), message, self.num_classes - 1, bad)
+
+    def steps(self, steps, clips):
+        steps = _one_each(steps, (None,), clips, "steps")
+        bad = tf.boolean_mask(steps, steps < 0)
+        return _required(steps, tf.equal(tf.size(bad), 0), "steps: expected 0 or more, got {}", bad)
+
+    def mask(self, mask, clips):
+        mask = _one_each(mask, (None, self.shape[0]), clips, "mask")
+        got = (tf.reduce_min(mask), tf.reduce_max(mask))
+        return _required(mask, in_range(mask, 0.0, 1.0), "mask: expected values in [0, 1], got {} to {}", *got)
+
+
+def in_range(values, low: float, high: float):
+    """Whether all `values` lie in [low, high], give or take `SLACK`; a NaN does not. A scalar bool tensor."""
+    slack = SLACK * (high - low)
+    return tf.reduce_all((values >= low - slack) & (values <= high + slack))
+
+
+def decoded(frames, shape: tuple, input_range: tuple[float, float]):
+    """JPEG files, strings `(B, T)`, as float32 clips `(B, T, H, W, C)` in `input_range`, as videos are read.
+
+    Resizing is `tfvid.read_clip`'s: the whole frame, area averages, rounded to 8 bits.
+    """
+    num_frames, height, width, channels = shape
+    low, high = input_range
+    frames = tf.ensure_shape(frames, (None, num_frames))
+
+    def decode(file):
+        file = _required(file, tf.io.is_jpeg(file), "frames: expected JPEG files, got one that is none")
+        size = tf.image.extract_jpeg_shape(file)
+        fits = tf.reduce_prod(tf.cast(size[:2], tf.int64)) <= MAX_PIXELS
+        file = _required(file, fits, "frames: expected at most {} pixels, got {}", MAX_PIXELS, size[:2])
+        image = tf.io.decode_jpeg(file, channels, dct_method="INTEGER_ACCURATE")  # bit for bit what OpenCV decodes
+        return tf.round(tf.image.resize(image, (height, width), "area"))
+
+    images = tf.map_fn(decode, tf.reshape(frames, (-1,)), fn_output_signature=tf.TensorSpec(shape[1:], tf.float32))
+    return low + (high - low) / 255 * tf.reshape(images, (-1, *shape))
+
+
+def _required(tensor, condition, message: str, *values):
+    """`tensor`, once `condition` holds; else an error of one line, `message` with the values in its braces."""
+    # tf.debugging's other assertions spread theirs over several lines.
+    check = tf.debugging.Assert(condition, [tf.strings.format(message, values)])
+    with tf.control_dependencies([check]):
+        return tf.identity(tensor)
+
+
+def _one_each(tensor, shape: tuple, clips, name: str):
+    tensor = tf.ensure_shape(tensor, shape)
+    num_clips, got = tf.shape(clips)[0], tf.shape(tensor)[0]
+    return _required(tensor, tf.equal(num_clips, got), name + ": expected one a clip, {}, got {}", num_clips, got)
+
+
+PYTHON_OPS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
+
+
+def traced(function, *inputs: tf.TensorSpec):
+    """A concrete function of `inputs`, with nothing in it that another process lacks."""
+    # Without autograph, as the explainers trace themselves.
+    concrete = tf.function(function, inputs, autograph=False).get_concrete_function()
+    definition = concrete.graph.as_graph_def()
+    nodes = [*definition.node, *(node for inner in definition.library.function for node in inner.node_def)]
+    for node in nodes:
+        if node.op in PYTHON_OPS:  # it would load elsewhere, and fail at the first call
+            raise ModelError(
+                f"the model runs Python code while it predicts ({node.name}), which no SavedModel can hold"
+            )
+    return concrete
+
+
+def noise(shape: tuple, input_range: tuple[float, float]) -> tf.Tensor:
+    """Two clips of random pixels, `(2, *shape)`: what a model is made known with where there are no real ones."""
+    seed = (0, 0)
+    return tf.random.stateless_uniform((2, *shape), seed, *map(float, input_range))
+
+
+def clip_shape(model: keras.Model, num_frames: int | None, size: tuple[int, int] | None) -> tuple:
+    """The shape of a clip, (T, H, W, C): the model's, and where it takes any, the one asked for.
+
+    Raises:
+      ModelError: neither says, or they contradict each other.
+    """
+    inputs = getattr(model, "inputs", None) or []
+    taken = tuple(inputs[0].shape[1:]) if inputs else (None, None, None, 3)
+    asked = (num_frames, *(size or (None, None)), None)
+    if len(taken) != 4 or any(None not in pair and pair[0] != pair[1] for pair in zip(taken, asked, strict=True)):
+        raise ModelError(f"the model takes clips {taken}, but its card says {asked[:3]} frames, height and width")
+    shape = tuple(own or other for own, other in zip(taken, asked, strict=True))
+    if None in shape:
+        raise ModelError(f"an exported model takes clips of one shape, this one's is {shape}: give a card that says it")
+    return shape

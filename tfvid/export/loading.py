@@ -1,0 +1,142 @@
+"""An exported model back in Python, called as the explainers are."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import tensorflow as tf
+
+from tfvid.errors import ModelError, TfvidError
+from tfvid.explain.base import Explainer, checked_clips
+from tfvid.explain.grad_cam import GradCAMResult
+from tfvid.explain.temporal_mask import TemporalMaskResult
+from tfvid.export.graph import RANGE_MESSAGE, in_range
+from tfvid.export.saving import CARD, FORMAT, SETTINGS
+from tfvid.models.card import read_card
+
+
+def load(path, *, batch_size: int = 4) -> "Exported":
+    """Loads what `tfvid.export.save` wrote.
+
+    Args:
+      path: the folder.
+      batch_size: clips sent to the model at a time; bounds memory, does not change results.
+
+    Raises:
+      ModelError: there is no exported model, it is damaged, or of another version of the format.
+      TfvidError: a batch size below 1.
+
+    Example:
+      >>> exported = tfvid.export.load("exported/shapes/1")
+      >>> exported.grad_cam(clips).attribution.shape
+      (2, 16, 64, 64)
+    """
+    if batch_size < 1:
+        raise TfvidError(f"batch_size must be 1 or more, got {batch_size}")
+    path = Path(path)
+    assets = path / "assets"
+    if not (path / "saved_model.pb").is_file():
+        raise ModelError(f"{path}: no exported model, a folder with a saved_model.pb")
+    if not (assets / SETTINGS).is_file():
+        raise ModelError(f"{path}: a SavedModel without explanations; tfvid.export.save and scripts/export.py add them")
+    try:
+        settings = json.loads((assets / SETTINGS).read_text(encoding="utf-8"))
+        if settings["format"] != FORMAT:
+            raise ModelError(f"{path}: format {settings['format']}, this version of tfvid reads {FORMAT}")
+        return Exported(tf.saved_model.load(str(path)), read_card(assets / CARD), settings, batch_size)
+    except ModelError:
+        raise
+    except Exception as error:  # TensorFlow, protobuf and json each raise their own on a damaged file.
+        raise ModelError(f"{path}: cannot load the exported model ({' '.join(str(error).split())[:300]})") from error
+
+
+class Exported:
+    """An exported model.
+
+    Attributes:
+      card: its `ModelCard`.
+      settings: the rest of what is known of it, see docs/export.md.
+      grad_cam: called as `tfvid.GradCAM` is, returns a `GradCAMResult`.
+      temporal_mask: called as `tfvid.TemporalMask` is, returns a `TemporalMaskResult`; its attribute `iterations`
+        is the number of steps, and can be set.
+      signatures: the TensorFlow functions, by name.
+    """
+
+    def __init__(self, saved, card, settings: dict, batch_size: int):
+        self._saved = saved  # the variables live as long as this does
+        self.card, self.settings, self.signatures = card, settings, saved.signatures
+        self._classifier = _Classifier(self)
+        self._batch_size = batch_size
+        self.grad_cam = _GradCAM(self._classifier, batch_size)
+        self.temporal_mask = _TemporalMask(self._classifier, batch_size)
+
+    def classify(self, clips) -> np.ndarray:
+        """Clips, float `(B, T, H, W, C)`, to class probabilities, float32 `(B, K)`.
+
+        Raises:
+          TfvidError: clips that do not fit the model, or outside its input range.
+        """
+        clips = checked_clips(clips, self._classifier.model)
+        self._classifier.prepare(clips)
+        starts = range(0, len(clips), self._batch_size)
+        return np.concatenate([self._classifier.probabilities(clips[i : i + self._batch_size]) for i in starts])
+
+
+class _Classifier:
+    """What `Explainer` needs to know of a model, from an exported one; see `tfvid.explain.base.Classifier`."""
+
+    def __init__(self, exported: Exported):
+        self.signatures = exported.signatures
+        self.num_classes = len(exported.card.class_names)
+        self.iterations = exported.settings["options"]["mask.iterations"]
+        self.range = exported.settings["clips"]["range"]
+        self.model = SimpleNamespace(inputs=[tf.TensorSpec(exported.settings["clips"]["shape"])])
+
+    def prepare(self, clips):
+        """There is nothing to learn; refuses clips that the graph would refuse."""
+        if not in_range(clips, *self.range):
+            got = (tf.reduce_min(clips).numpy(), tf.reduce_max(clips).numpy())
+            raise TfvidError(RANGE_MESSAGE.format(*self.range, *got))
+
+    def probabilities(self, clips) -> np.ndarray:
+        return self.run("serving_default", clips=clips)["probabilities"]
+
+    def run(self, signature: str, **tensors) -> dict[str, np.ndarray]:
+        return {name: output.numpy() for name, output in self.signatures[signature](**tensors).items()}
+
+
+class _Exported(Explainer):
+    """An explainer whose work an exported model does."""
+
+    def __init__(self, classifier: _Classifier, batch_size: int):
+        self.classifier = classifier  # in the place of the one that is made of a Keras model
+        self.batch_size = batch_size
+
+
+class _GradCAM(_Exported):
+    def _explain(self, clips, target):
+        return GradCAMResult(**self.classifier.run("grad_cam", clips=clips, target=target))
+
+
+class _TemporalMask(_Exported):
+    def __init__(self, classifier: _Classifier, batch_size: int):
+        super().__init__(classifier, batch_size)
+        self.iterations = classifier.iterations
+
+    def __call__(self, clips, target=None, labels=None) -> TemporalMaskResult:
+        """See `tfvid.TemporalMask`."""
+        return self._run(clips, target, labels=labels)
+
+    def _explain(self, clips, target, labels):
+        steps = tf.fill(target.shape, self.iterations)
+        learned = self.classifier.run("temporal_mask", clips=clips, target=target, steps=steps)
+        labels = labels.numpy()
+        true_score = np.full(labels.shape, np.nan, np.float32)
+        if (labels >= 0).any():
+            true_score = np.where(labels < 0, true_score, self._scores(clips, labels))
+        return TemporalMaskResult(**learned, true_score=true_score)
+
+    def _scores(self, clips, labels: np.ndarray) -> np.ndarray:
+        """The probability of each clip's label, float32 `(B,)`."""
+        return self.classifier.probabilities(clips)[np.arange(len(labels)), labels]
