@@ -44,6 +44,7 @@ export class Panel {
     this.films = [this.clip, this.overlay, this.perturbed];
     this.panes = el("div", { class: "panes" }, ...this.films.map((film) => film.element));
     this.scores = el("div", { class: "numbers-of-clip" });
+    this.lane = el("span");
     this.timeline = new Timeline(seek);
     this.value = el("output", { class: "value" });
     this.history = new History(choose);
@@ -51,7 +52,7 @@ export class Panel {
     this.body = el("div", {},
       this.facts,
       el("div", { class: "films" }, this.panes, this.scores),
-      el("div", { class: "lane now" }, el("span", {}, "mask"), this.timeline.element, this.value),
+      el("div", { class: "lane now" }, this.lane, this.timeline.element, this.value),
       this.history.element);
     this.element = el("section", { class: "panel" }, this.title, this.problem, this.body);
     new ResizeObserver(() => this.fit()).observe(this.panes);
@@ -80,7 +81,8 @@ export class Panel {
     this.body.hidden = false;
     this.facts.replaceChildren(...facts(info, this.series.steps[index].step));
     this.scores.replaceChildren(scoresTable(info.scores));
-    this.scores.hidden = !Object.keys(info.scores).length;
+    this.scores.hidden = Object.values(info.scores).every((value) => value === null);
+    this.lane.textContent = info.mask ? "mask" : "frames";
     this.timeline.show(info);
     this.history.mark(index);
     this.overlay.element.hidden = !sample.heat;
