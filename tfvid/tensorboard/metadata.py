@@ -12,6 +12,7 @@ TensorBoard itself.
 """
 
 import json
+import re
 from typing import NamedTuple
 
 from tensorboard.compat.proto import summary_pb2
@@ -28,7 +29,12 @@ class Clip(NamedTuple):
 
     @property
     def tag(self) -> str:
-        return f"{self.name}/{self.id}"
+        """``<name>/<id>``, in which quotes, backslashes and line breaks are written %22, %5C, %0A.
+
+        TensorBoard's data server lists tags with such characters but cannot read them: a blob's key is JSON, which it
+        parses as if no string in it had an escape.
+        """
+        return re.sub(r'[%"\\\x00-\x1f]', lambda match: f"%{ord(match[0]):02X}", f"{self.name}/{self.id}")
 
 
 def create(clip: Clip, description: str | None = None) -> summary_pb2.SummaryMetadata:

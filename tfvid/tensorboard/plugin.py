@@ -75,11 +75,11 @@ class VideoExplanations(base_plugin.TBPlugin):
     @wrappers.Request.application
     def _serve_sample(self, request):
         step = _parameter(request, "step")
-        if not re.fullmatch(r"-?\d{1,19}", step):
-            raise errors.InvalidArgumentError(_line(f"step: expected a whole number, got {step!r}"))
+        if not re.fullmatch("-?[0-9]{1,19}", step):
+            raise errors.InvalidArgumentError(_line(f"step: expected a whole number, got {_line(step, 200)!r}"))
         series = {datum.step: datum for datum in self._series(request)}
         if int(step) not in series:
-            raise errors.NotFoundError(_line(unknown("step", step, series)))
+            raise _not_found("step", step, series)
         context = plugin_util.context(request.environ)
         blobs = [self._blob(context, reference.blob_key) for reference in series[int(step)].values]
         _check(blobs)
@@ -101,13 +101,13 @@ class VideoExplanations(base_plugin.TBPlugin):
         clip = metadata.Clip(_parameter(request, "name"), _parameter(request, "clip"))
         runs = self._clips(request)
         if run not in runs:
-            raise errors.NotFoundError(_line(unknown("run", run, runs)))
+            raise _not_found("run", run, runs)
         names = {known.name for known in runs[run]}
         if clip.name not in names:
-            raise errors.NotFoundError(_line(unknown("name", clip.name, sorted(names))))
+            raise _not_found("name", clip.name, sorted(names))
         if clip not in runs[run]:
             valid = sorted((known.id for known in runs[run] if known.name == clip.name), key=_natural)
-            raise errors.NotFoundError(_line(unknown("clip", clip.id, valid)))
+            raise _not_found("clip", clip.id, valid)
         series = self._data.read_blob_sequences(
             plugin_util.context(request.environ),
             experiment_id=plugin_util.experiment_id(request.environ),
@@ -160,6 +160,10 @@ def _parameter(request, name: str) -> str:
         got = ", ".join(request.args) or "none"
         raise errors.InvalidArgumentError(_line(f"expected the parameter {name!r}, got {got}"))
     return value
+
+
+def _not_found(kind: str, value: str, valid) -> errors.NotFoundError:
+    return errors.NotFoundError(_line(unknown(kind, _line(value, 200), valid)))
 
 
 def _line(text: str, longest: int = 2000) -> str:

@@ -100,7 +100,8 @@ def explanation(
     for key, value in averages.items():
         tf.summary.scalar(f"{name}/{key}", value, step=step, description=description)
     for index, id in enumerate(batch.ids if plain else ()):
-        tf.summary.image(f"{name}/{id}/film", _film(batch, index)[np.newaxis], step=step, description=description)
+        tag = f"{metadata.Clip(name, id).tag}/film"
+        tf.summary.image(tag, _film(batch, index)[np.newaxis], step=step, description=description)
 
 
 @dataclass(frozen=True)
