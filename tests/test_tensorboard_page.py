@@ -317,7 +317,7 @@ def test_frozen_film_is_tfvids_freeze_of_the_clip_on_the_page(page):
     expected = freeze(clip[np.newaxis], mask_at(STEPS[-1])[:1])[0].numpy()
     assert np.abs(frozen - expected).max() <= 2
     assert np.abs(frozen - clip.astype(int)).max() > 50
-    assert page.texts("figcaption span:first-child") == ["clip", "overlay", "frozen"]
+    assert page.texts("figcaption > span:first-child") == ["clip", "overlay", "frozen"]
 
 
 @pytest.mark.parametrize(("colormap", "opacity"), [("inferno", 0.75), ("viridis", 1.0), ("turbo", 0.5), ("jet", 0.3)])
@@ -337,7 +337,7 @@ def test_signed_map_is_blue_below_zero_and_red_above(page):
     assert redness[maps > 2].min() > 20 and redness[maps < -2].max() < -20
     assert np.abs(redness[np.abs(maps) < 0.05]).max() < 20
     assert np.abs(page.pixels("perturbed").astype(int) - 128).max() <= 2  # the frames that were given
-    assert page.texts("figcaption span:first-child")[2] == "perturbed"
+    assert page.texts("figcaption > span:first-child")[2] == "perturbed"
 
 
 def test_colour_maps_are_those_of_opencv_and_matplotlib(page):

@@ -1,6 +1,7 @@
-// The colour maps as tables of 256 RGB colours: those of OpenCV that tfvid/report/overlay.py draws with, and matplotlib's
-// "coolwarm" for signed maps. `saturation` is how much of its own colour the clip keeps under the heat: under the
-// perceptually uniform maps (and turbo) it is grey, so that all colour is heat; jet over colour is the paper's look.
+// The colour maps as tables of 256 RGB colours: those of OpenCV that tfvid/report/overlay.py draws with, and
+// matplotlib's "coolwarm" for signed maps. `saturation` is how much of its own colour the clip keeps under the heat:
+// under the perceptually uniform maps (and turbo) it is grey, so that all colour is heat; jet over colour is the
+// paper's look.
 
 function table(hex) {
   return Uint8Array.from(hex.replace(/\s/g, "").match(/../g), (byte) => parseInt(byte, 16));

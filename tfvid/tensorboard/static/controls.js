@@ -1,6 +1,7 @@
 // The selects, sliders and buttons above the films. They hold the choices; what is done about them is in index.js.
 import { COLORMAPS } from "./colormaps.js";
 import { el, fill } from "./dom.js";
+import { hint } from "./keys.js";
 
 // "run 9" before "run 10"
 const natural = new Intl.Collator(undefined, { numeric: true }).compare;
@@ -22,22 +23,24 @@ export class Controls {
     this.frame = el("input", {
       type: "range", name: "frame", min: 1, input: () => on.frame(this.frame.valueAsNumber - 1),
     });
-    this.frameText = el("output");
+    this.frameText = el("span", { class: "told" });
     this.step = el("input", { type: "range", name: "step", min: 0, input: () => on.step(this.step.valueAsNumber) });
-    this.stepText = el("output");
+    this.stepText = el("span", { class: "told" });
     this.opacity = el("input", {
       type: "range", name: "opacity", min: 0, max: 1, step: 0.05, value: 0.75, input: () => on.look(),
     });
-    this.opacityText = el("output");
+    this.opacityText = el("span", { class: "told" });
     this.colormap = el("select", { name: "colormap", change: on.look });
     fill(this.colormap, Object.keys(COLORMAPS).map((name) => [name, name]));
 
-    this.element = el("form", { class: "tools", "aria-label": "What is shown", submit: (event) => event.preventDefault() },
+    this.element = el("form",
+      { class: "tools", "aria-label": "What is shown", submit: (event) => event.preventDefault() },
       el("div", { class: "line" },
         labelled("Run", this.run),
         labelled("Compare with", this.compare),
         labelled("Name", this.name),
         labelled("Clip", this.clip),
+        hint(),
         el("button", { type: "button", class: "reload", click: on.reload, title: "Look for new data" }, "Reload")),
       this.about,
       el("div", { class: "line" },
@@ -61,7 +64,7 @@ export class Controls {
     const { clips = [], description = "" } = names[this.name.value] ?? {};
     choose(this.clip, clips);
     const { run, name, clip } = this.chosen;
-    const others = runs.filter((other) => other !== run && tags[other][name]?.clips.includes(clip));
+    const others = runs.filter((other) => other !== run && tags[other][name]?.clips?.includes(clip));
     choose(this.compare, others, [["", others.length ? "no other" : "no other has this clip"]]);
     this.compare.disabled = !others.length;
     this.about.textContent = description;
@@ -84,7 +87,6 @@ export class Controls {
   // Lets the sliders tell where things stand. `mask` is the mask's value in words.
   tell({ playing, frame, length, index, steps, mask }) {
     this.play.textContent = playing ? "Pause" : "Play";
-    this.play.setAttribute("aria-pressed", playing);
     this.frame.max = length;
     this.frame.value = frame + 1;
     this.frameText.textContent = `${frame + 1} of ${length}`;

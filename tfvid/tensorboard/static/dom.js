@@ -18,9 +18,10 @@ export function fill(select, options) {
   if (options.some(([value]) => value === before)) select.value = before;
 }
 
-// Three digits and no more: 0.934, 12.3, 1 234.
+// As many digits as say something: 0.934, 12.3, 1234, 0.00012.
 export function number(value) {
   if (typeof value !== "number") return "–";
-  const digits = Math.abs(value) < 10 ? 3 : Math.abs(value) < 1000 ? 1 : 0;
-  return value.toFixed(digits).replace("-", "−");
+  const size = Math.abs(value);
+  const text = size > 0 && size < 0.01 ? value.toPrecision(2) : value.toFixed(size < 10 ? 3 : size < 1000 ? 1 : 0);
+  return text.replace("-", "−");
 }

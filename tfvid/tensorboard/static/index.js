@@ -2,7 +2,7 @@
 import { fetchSteps, fetchTags } from "./api.js";
 import { Controls } from "./controls.js";
 import { el } from "./dom.js";
-import { hint, listen } from "./keys.js";
+import { listen } from "./keys.js";
 import { Panel } from "./panel.js";
 import { Player } from "./player.js";
 import { Series } from "./series.js";
@@ -39,7 +39,7 @@ class Page {
       el("pre", {}, el("code", {}, HOW)),
       el("button", { type: "button", click: () => this.attempt(() => this.reload()) }, "Look again"));
     this.main = el("main", {});
-    this.content = el("div", {}, this.controls.element, hint(), this.main);
+    this.content = el("div", {}, this.controls.element, this.main);
     this.content.hidden = true;
     this.element = el("div", { class: "page" }, this.problem, this.empty, this.content);
     listen({
@@ -78,16 +78,27 @@ class Page {
     const { run, name, clip, compare } = controls.chosen;
     const turn = ++this.turn;
     const runs = compare ? [run, compare] : [run];
-    const steps = await Promise.all(runs.map((each) => fetchSteps(each, name, clip)));
+    const before = this.index < this.steps.length - 1 ? this.steps[this.index].step : null; // null: the latest
+    let steps;
+    try {
+      steps = await Promise.all(runs.map((each) => fetchSteps(each, name, clip)));
+      if (steps.some((each) => !each.length)) throw new Error(`clip ${clip} of ${name}: no step of it can be read`);
+    } catch (error) {
+      if (turn === this.turn) this.show([], []);
+      throw error;
+    }
     if (turn !== this.turn) return;
-    const step = this.index < this.steps.length - 1 ? this.steps[this.index].step : Infinity; // Infinity: the latest
-    if (steps.some((each) => !each.length)) throw new Error(`clip ${clip} of ${name}: no step of it can be read`);
-    this.steps = steps[0];
-    this.panels.forEach((panel) => panel.close());
-    this.panels = runs.map((each, place) => this.panelOf(new Series(each, name, clip, steps[place])));
-    this.main.replaceChildren(...this.panels.map((panel) => panel.element));
+    const panels = runs.map((each, place) => this.panelOf(new Series(each, name, clip, steps[place])));
+    this.show(panels, steps[0]);
     this.remember();
-    await this.go(step === Infinity ? this.steps.length - 1 : this.panels[0].series.nearest(step));
+    await this.go(before === null ? this.steps.length - 1 : panels[0].series.nearest(before));
+  }
+
+  show(panels, steps) {
+    this.panels.forEach((panel) => panel.close());
+    this.panels = panels;
+    this.steps = steps;
+    this.main.replaceChildren(...panels.map((panel) => panel.element));
   }
 
   panelOf(series) {
@@ -102,6 +113,7 @@ class Page {
 
   // Shows step `index` of the chosen run in every panel at once: of another run, its nearest step.
   async go(index) {
+    if (!this.steps.length) return;
     this.index = Math.min(this.steps.length - 1, Math.max(0, index));
     const { step } = this.steps[this.index];
     const turn = ++this.turn;

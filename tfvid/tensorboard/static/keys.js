@@ -29,8 +29,7 @@ export function listen(on) {
 }
 
 export function hint() {
-  const key = (name) => el("kbd", {}, name);
+  const entry = (text, ...keys) => el("span", {}, ...keys.map((key) => el("kbd", {}, key)), ` ${text}`);
   return el("p", { class: "hint" },
-    key("Space"), " play or pause  ", key("←"), key("→"), " a frame  ", key("↑"), key("↓"),
-    " a training step (or ", key("PgUp"), key("PgDn"), ")  click or drag on the mask to go to a frame");
+    entry("play", "Space"), entry("frame", "←", "→"), entry("training step", "↑", "↓", "PgUp", "PgDn"));
 }

@@ -40,13 +40,17 @@ export class Panel {
     this.facts = el("p", { class: "facts" });
     this.clip = new Film("clip");
     this.overlay = new Film("overlay");
+    this.lowest = el("span");
+    this.highest = el("span");
+    this.ramp = el("canvas", { class: "ramp", width: 256, height: 1, "aria-hidden": "true" });
+    this.overlay.note.append(this.lowest, this.ramp, this.highest);
     this.perturbed = new Film("perturbed");
     this.films = [this.clip, this.overlay, this.perturbed];
     this.panes = el("div", { class: "panes" }, ...this.films.map((film) => film.element));
     this.scores = el("div", { class: "numbers-of-clip" });
     this.lane = el("span");
     this.timeline = new Timeline(seek);
-    this.value = el("output", { class: "value" });
+    this.value = el("span", { class: "value" });
     this.history = new History(choose);
     this.problem = el("p", { class: "problem", role: "alert", hidden: true });
     this.body = el("div", {},
@@ -90,7 +94,9 @@ export class Panel {
     this.perturbed.name.textContent = stateOf(info);
     if (info.map) {
       const { low, high, signed } = info.map;
-      this.overlay.note.textContent = `map ${number(signed ? low : 0)} to ${number(high)}`;
+      const most = Math.max(Math.abs(low), Math.abs(high));
+      this.lowest.textContent = signed ? number(-most) : "0";
+      this.highest.textContent = number(signed ? most : high);
     }
     this.fit();
   }
@@ -122,6 +128,7 @@ export class Panel {
     if (heat) {
       const map = heat[mapOf(frame, info.num_frames, info.map.frames)];
       const look = info.map.signed ? SIGNED : COLORMAPS[colormap];
+      drawRamp(this.ramp, look);
       this.overlay.draw(overlaid(frames[frame], resized(map, info.map.size, info.size), look, opacity));
     }
     if (perturbed) this.perturbed.draw(perturbed(frame));
@@ -130,6 +137,13 @@ export class Panel {
     this.element.style.setProperty("--frame", frame);
     this.element.style.setProperty("--length", info.num_frames);
   }
+}
+
+// A colour map from its lowest value to its highest.
+function drawRamp(canvas, { table }) {
+  const image = new ImageData(256, 1);
+  for (let level = 0; level < 256; level++) image.data.set([...table.slice(3 * level, 3 * level + 3), 255], 4 * level);
+  canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
 // "step 40   target left   predicted left ✓   true left"

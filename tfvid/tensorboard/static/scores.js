@@ -8,7 +8,7 @@ const MEANING = {
   CS: ["true class", "Class score: the probability of the true class for the clip as it is"],
 };
 
-export const meaningOf = (name) => MEANING[name]?.[1] ?? name;
+export const meaningOf = (name) => (Object.hasOwn(MEANING, name) ? MEANING[name][1] : name);
 
 export function scoresTable(scores) {
   const rows = Object.entries(scores).map(([name, value]) => {
@@ -16,7 +16,7 @@ export function scoresTable(scores) {
     const bar = el("div", { class: "bar", hidden: !share });
     bar.style.setProperty("--share", share ? value : 0);
     const head = el("th", { scope: "row" }, el("abbr", { title: meaningOf(name) }, name));
-    if (name in MEANING) head.append(" ", el("small", {}, MEANING[name][0]));
+    if (Object.hasOwn(MEANING, name)) head.append(" ", el("small", {}, MEANING[name][0]));
     return el("tr", {}, head, el("td", {}, number(value)), el("td", { class: "share", "aria-hidden": "true" }, bar));
   });
   return el("table", { class: "scores", "aria-label": "Scores" }, el("tbody", {}, ...rows));

@@ -3,7 +3,8 @@
 // kept one from the top down to it. Hatching marks the perturbed ones for those who see no colour.
 import { el } from "./dom.js";
 
-const NARROW = 26; // pixels: cells below it have no room for their value
+const NARROW = 24; // pixels: cells below it have no room for their value
+const short = (value) => value?.toFixed(2).replace(/^0/, "") ?? "–"; // .93
 
 // What a perturbed frame is called.
 export const stateOf = ({ perturbation }) => ({ freeze: "frozen", reverse: "reversed" })[perturbation] ?? "perturbed";
@@ -49,7 +50,7 @@ export class Timeline {
   show(info) {
     this.length = info.num_frames;
     this.cells.replaceChildren(...Array.from({ length: this.length }, (_, frame) => cell(info, frame)));
-    this.values.replaceChildren(...(info.mask ?? []).map((value) => el("span", {}, value?.toFixed(2) ?? "–")));
+    this.values.replaceChildren(...(info.mask ?? []).map((value) => el("span", {}, short(value))));
     this.cells.setAttribute("aria-label", summary(info));
     this.event.hidden = !info.event;
     if (info.event) {
