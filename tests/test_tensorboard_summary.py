@@ -15,7 +15,7 @@ from tfvid.data.video import read_clip
 from tfvid.errors import TfvidError
 from tfvid.explain import explainer
 from tfvid.perturb.temporal import freeze, mix, reverse
-from tfvid.tensorboard import metadata, summary
+from tfvid.tensorboard import arguments, metadata, summary
 from tfvid.tensorboard.film import draw_film
 
 RNG = np.random.default_rng(0)
@@ -141,7 +141,7 @@ def test_the_mixing_in_the_json_is_the_perturbation(values, perturb):
     mask = np.array([values], np.float32)
     length = mask.shape[1]
     clip = np.random.default_rng(1).random((1, length, 2, 2, 3), np.float32)
-    rows = summary._sparse(summary.MIXING[perturb.__name__](mask).numpy()[0])
+    rows = summary._sparse(arguments.MIXING[perturb.__name__](mask).numpy()[0])
     matrix = np.zeros((1, length, length), np.float32)
     for frame, row in enumerate(rows):
         assert all(weight >= summary.SMALLEST_WEIGHT / 2 for _, weight in row)
