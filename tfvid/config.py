@@ -161,15 +161,23 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class ExplainConfig:
-    """What ``scripts/explain.py`` passes to each explainer, as its keyword arguments.
+    """How clips are explained: by ``scripts/explain.py``, and while a model trains.
 
     Attributes:
       mask: options of `tfvid.TemporalMask`, e.g. the paper's weights of length and variation.
       grad_cam: options of `tfvid.GradCAM`.
+      log_every: epochs between the explanations that training logs, see docs/callbacks.md; 0 for none.
+      log_clips: clips of the validation split explained each time, the first ones of all classes in turn.
     """
 
     mask: dict[str, Any] = field(default_factory=dict)
     grad_cam: dict[str, Any] = field(default_factory=dict)
+    log_every: int = 0
+    log_clips: int = 4
+
+    def __post_init__(self):
+        _require(self.log_every >= 0, "explain.log_every", "0 or more", self.log_every)
+        _require(self.log_clips >= 1, "explain.log_clips", "1 or more", self.log_clips)
 
 
 @dataclass(frozen=True)

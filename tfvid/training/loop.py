@@ -20,6 +20,7 @@ from tfvid.models.build import build_model, load_initial_weights
 from tfvid.models.card import ModelCard
 from tfvid.training.callbacks import Epochs, Logs, StopOnNaN
 from tfvid.training.checkpoints import Checkpoints, History, best_epoch
+from tfvid.training.explain import explanation_logger
 from tfvid.training.export import write_saved_model
 from tfvid.training.optimizer import add_weight_decay, make_optimizer
 from tfvid.training.precision import policy
@@ -73,7 +74,10 @@ def train(
     begun = f"goes on after epoch {len(history)}" if history else "starts"
     print(f"{config.name} {begun}: {config.train.epochs} epochs, {model.count_params():,} parameters, {precision}")
 
-    skipped = _fit(config, checkpoints, history, run.folder / "logs", verbose)
+    callbacks = []
+    if config.explain.log_every:
+        callbacks = [explanation_logger(config, dataset, checkpoints.card, run.folder / "logs")]
+    skipped = _fit(config, checkpoints, history, run.folder / "logs", verbose, callbacks)
     results = _finish(config, dataset, checkpoints, history, run)
     metrics = results | {"precision": precision, "skipped": skipped, "history": history}
     run.finish(metrics)
@@ -98,14 +102,14 @@ def _compiled_model(config: RunConfig, dataset: VideoDataset, precision: str) ->
 
 
 def _fit(
-    config: RunConfig, checkpoints: Checkpoints, history: History, logs: Path, verbose: str | int
+    config: RunConfig, checkpoints: Checkpoints, history: History, logs: Path, verbose: str | int, callbacks: list
 ) -> dict[str, dict[str, str]]:
     """Trains the epochs that are left; extends `history`. Returns the clips that could not be read."""
     data_epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
     skips = {"train": SkipLog(), "validation": SkipLog()}
     training = load_dataset(config.data, config.train.split, training=True, epoch=data_epoch, skipped=skips["train"])
     validation = load_dataset(config.data, config.train.validation_split, skipped=skips["validation"])
-    callbacks = [StopOnNaN(), Logs(logs), Epochs(config.train, data_epoch, checkpoints, history)]
+    callbacks = [StopOnNaN(), Logs(logs), *callbacks, Epochs(config.train, data_epoch, checkpoints, history)]
     with contextlib.ExitStack() as stack:
         for log in skips.values():
             stack.enter_context(log.plain_errors())

@@ -1,0 +1,55 @@
+"""Explanations of a few validation clips while a model trains, as a run's configuration asks for them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tfvid.callbacks import ExplanationLogger
+from tfvid.config import RunConfig
+from tfvid.data.base import VideoDataset
+from tfvid.data.choose import choose
+from tfvid.data.records import Records
+from tfvid.data.worker import DecodePool
+from tfvid.errors import DataError, VideoError
+from tfvid.models.card import ModelCard
+
+
+def explanation_logger(config: RunConfig, dataset: VideoDataset, card: ModelCard, logs: Path) -> ExplanationLogger:
+    """A callback that explains ``explain.log_clips`` clips every ``explain.log_every`` epochs, and logs to `logs`.
+
+    Raises:
+      DataError: none of the clips can be read.
+    """
+    samples, clips = first_clips(config, dataset)
+    return ExplanationLogger(
+        {"temporal_mask": config.explain.mask, "grad_cam": {"layer": card.layer} | config.explain.grad_cam},
+        np.stack([clip.frames for clip in clips]).astype(np.float32) / 255,
+        logs,
+        every=config.explain.log_every,
+        labels=[sample.label for sample in samples],
+        class_names=card.class_names,
+        ids=[sample.id for sample in samples],
+        events=np.stack([clip.event for clip in clips]),
+    )
+
+
+def first_clips(config: RunConfig, dataset: VideoDataset) -> tuple[list, list]:
+    """The first samples of the validation split, all classes in turn, and their clips; less those that are bad.
+
+    Raises:
+      DataError: all are.
+    """
+    samples, clips = [], []
+    with DecodePool(dataset, 1, config.data.time_limit) as pool:
+        read = dataset.read if isinstance(dataset, Records) else pool.read
+        for sample in choose(dataset, config.train.validation_split, None, config.explain.log_clips):
+            try:
+                clip = read(sample, config.data.num_frames, config.data.size)
+            except VideoError as error:  # it is listed among the skipped when validation comes to it
+                reason = error
+                continue
+            samples.append(sample)
+            clips.append(clip)
+    if not samples:
+        raise DataError(f"explain.log_clips: none of the clips to explain can be read; the last one: {reason}")
+    return samples, clips
