@@ -10,8 +10,8 @@ async function get(route, query = {}) {
     throw new Error("TensorBoard does not answer. Is it still running?");
   }
   if (!answer.ok) {
-    const line = (await answer.text()).trim().split("\n")[0].slice(0, 400);
-    throw new Error(line || `${route}: HTTP ${answer.status}`);
+    const said = answer.headers.get("Content-Type")?.startsWith("text/plain") && (await answer.text()).trim();
+    throw new Error(said ? said.slice(0, 400) : `TensorBoard failed to answer (HTTP ${answer.status}); try Reload`);
   }
   return answer;
 }
