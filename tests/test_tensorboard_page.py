@@ -292,9 +292,9 @@ def test_step_slider_shows_how_mask_and_scores_changed(page):
         page.set("step", index)
         page.browser.until(f"document.querySelector('.fact').textContent === 'step {step}'")
         np.testing.assert_allclose(page.values, mask_at(step)[0], atol=0.006)
-        assert page.texts(".scores td:nth-child(2)") == ["0.900", f"{0.9 - step / 50:.3f}", "0.500", "–"]
+        assert page.texts(".scores dd") == ["0.900", f"{0.9 - step / 50:.3f}", "0.500", "–"]
         assert page.text("[aria-current] .step") == str(step)
-    assert page.texts(".scores th") == ["OS original", "FS freeze", "RS reverse", "CS true class"]
+    assert page.texts(".scores dt") == ["OS original", "FS freeze", "RS reverse", "CS true class"]
     assert "Freeze score" in page.browser.script("return document.querySelectorAll('.scores abbr')[1].title")
 
 
@@ -410,9 +410,9 @@ def test_choices_outlive_a_reload(tab):
 
 def test_markup_is_shown_as_text(tab):
     tab.choose(name="markup", clip=EVIL)
-    for selector in (".facts b", ".scores th", ".about", "[name=clip] option:checked"):
+    for selector in (".facts b", ".scores dt", ".about", "[name=clip] option:checked"):
         assert EVIL in tab.texts(selector), selector
-    assert tab.texts(".facts b").count(EVIL) == 4  # target, predicted, true, method
+    assert tab.texts(".facts b").count(EVIL) == 2  # the class, the method
     assert tab.browser.script("return document.querySelectorAll('img').length") == 0
     assert tab.browser.script("return parent.document.title") == "TensorBoard"
 

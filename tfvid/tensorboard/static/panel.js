@@ -3,7 +3,7 @@ import { COLORMAPS, SIGNED } from "./colormaps.js";
 import { el, number } from "./dom.js";
 import { History } from "./history.js";
 import { mapOf, overlaid, resized } from "./maps.js";
-import { scoresTable } from "./scores.js";
+import { scoresList } from "./scores.js";
 import { Timeline, maskText, stateOf } from "./timeline.js";
 
 const LEAST = 180, MOST = 400; // pixels: sides between which a film is shown
@@ -47,7 +47,7 @@ export class Panel {
     this.perturbed = new Film("perturbed");
     this.films = [this.clip, this.overlay, this.perturbed];
     this.panes = el("div", { class: "panes" }, ...this.films.map((film) => film.element));
-    this.scores = el("div", { class: "numbers-of-clip" });
+    this.scores = el("div");
     this.lane = el("span");
     this.timeline = new Timeline(seek);
     this.value = el("span", { class: "value" });
@@ -84,7 +84,7 @@ export class Panel {
     this.problem.hidden = true;
     this.body.hidden = false;
     this.facts.replaceChildren(...facts(info, this.series.steps[index].step));
-    this.scores.replaceChildren(scoresTable(info.scores));
+    this.scores.replaceChildren(scoresList(info.scores));
     this.scores.hidden = Object.values(info.scores).every((value) => value === null);
     this.lane.textContent = info.mask ? "mask" : "frames";
     this.timeline.show(info);
@@ -146,16 +146,17 @@ function drawRamp(canvas, { table }) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-// "step 40   target left   predicted left ✓   true left"
+// "step 40   target = predicted left ✗ wrong   true right": roles of the same class share its name.
 function facts({ labels, method }, step) {
-  const fact = (name, value, ...more) => el("span", { class: "fact" }, `${name} `, el("b", {}, value), ...more);
-  const known = labels.true !== null && labels.predicted !== null;
+  const fact = (name, value, mark = null) => el("span", { class: "fact" }, `${name} `, el("b", {}, value), mark);
+  const roles = ["target", "predicted", "true"].filter((role) => labels[role] !== null);
+  const classes = Map.groupBy(roles, (role) => labels[role]);
   const right = labels.predicted === labels.true;
-  const mark = known && el("span", { class: right ? "right" : "wrong" }, right ? " ✓ right" : " ✗ wrong");
+  const judged = el("span", { class: right ? "right" : "wrong" }, right ? " ✓ right" : " ✗ wrong");
   return [
     fact("step", String(step)),
-    ...["target", "predicted", "true"].filter((name) => labels[name] !== null).map((name) =>
-      fact(name, labels[name], name === "predicted" && known ? mark : "")),
+    ...[...classes].map(([name, of]) =>
+      fact(of.join(" = "), name, of.includes("predicted") && roles.includes("true") ? judged : null)),
     fact("method", method),
   ];
 }

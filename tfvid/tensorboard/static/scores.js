@@ -10,14 +10,14 @@ const MEANING = {
 
 export const meaningOf = (name) => (Object.hasOwn(MEANING, name) ? MEANING[name][1] : name);
 
-export function scoresTable(scores) {
-  const rows = Object.entries(scores).map(([name, value]) => {
+export function scoresList(scores) {
+  const entries = Object.entries(scores).map(([name, value]) => {
     const share = value >= 0 && value <= 1 && value !== null;
     const bar = el("div", { class: "bar", hidden: !share });
     bar.style.setProperty("--share", share ? value : 0);
-    const head = el("th", { scope: "row" }, el("abbr", { title: meaningOf(name) }, name));
-    if (Object.hasOwn(MEANING, name)) head.append(" ", el("small", {}, MEANING[name][0]));
-    return el("tr", {}, head, el("td", {}, number(value)), el("td", { class: "share", "aria-hidden": "true" }, bar));
+    const term = el("dt", {}, el("abbr", { title: meaningOf(name) }, name));
+    if (Object.hasOwn(MEANING, name)) term.append(" ", el("small", {}, MEANING[name][0]));
+    return el("div", {}, term, el("dd", {}, number(value)), bar);
   });
-  return el("table", { class: "scores", "aria-label": "Scores" }, el("tbody", {}, ...rows));
+  return el("dl", { class: "scores" }, ...entries);
 }
