@@ -17,7 +17,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["tfvid", "tfvid.*"]),
-    package_data={"tfvid.report": ["static/*"]},
+    package_data={"tfvid.report": ["static/*"], "tfvid.tensorboard": ["static/*"]},
     install_requires=[
         "tensorflow>=2.16",
         "keras>=3.8",
@@ -41,8 +41,10 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            f"tfvid-{name} = tfvid.commands:run_{name}" for name in ("prepare", "train", "evaluate", "explain")
-        ]
+            f"tfvid-{name} = tfvid.commands:run_{name}"
+            for name in ("prepare", "train", "evaluate", "explain", "export")
+        ],
+        "tensorboard_plugins": ["tfvid = tfvid.tensorboard.plugin:VideoExplanations"],
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

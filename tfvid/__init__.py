@@ -20,16 +20,17 @@ _HOME = {
     "freeze": "tfvid.perturb.temporal",
     "reverse": "tfvid.perturb.temporal",
 }
-_MODULES = ("data", "errors", "explain", "metrics", "models", "perturb", "report", "results")
+_MODULES = ("callbacks", "data", "errors", "explain", "export", "metrics", "models", "perturb", "report", "results")
+_HOME_OF_MODULE = {name: f"tfvid.{name}" for name in _MODULES} | {"summary": "tfvid.tensorboard.summary"}
 
-__all__ = [*_HOME, *_MODULES]
+__all__ = [*_HOME, *_HOME_OF_MODULE]
 
 
 def __getattr__(name):
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
-    if name in _MODULES:
-        return import_module(f"tfvid.{name}")
+    if name in _HOME_OF_MODULE:
+        return import_module(_HOME_OF_MODULE[name])
     raise AttributeError(f"module 'tfvid' has no attribute {name!r}")
 
 
