@@ -75,6 +75,10 @@ class Explainer(ABC):
         """
         return self._run(clips, target)
 
+    def prepare(self, clips: tf.Tensor):
+        """Learns what it has to know of the model, once, from real clips, float32 `(B, T, H, W, C)`."""
+        self.classifier.prepare(clips)
+
     @abstractmethod
     def _explain(self, clips: tf.Tensor, target: tf.Tensor, *per_clip: tf.Tensor) -> Explanation:
         """Explains one chunk: float32 clips, int32 targets `(B,)`, -1 for the predicted class."""
@@ -82,7 +86,7 @@ class Explainer(ABC):
     def _run(self, clips, target, **labels):
         """Checks, explains chunk by chunk, joins. `labels`: more class indices, one a clip, by argument name."""
         clips = checked_clips(clips, self.classifier.model)
-        self.classifier.prepare(clips)
+        self.prepare(clips)
         num_clips, num_classes = len(clips), self.classifier.num_classes
         classes = [_class_indices(target, num_clips, num_classes, "target", lowest=0)]
         classes += [_class_indices(value, num_clips, num_classes, name, lowest=-1) for name, value in labels.items()]
@@ -159,6 +163,18 @@ class Classifier:
         """Clips float32 `(B, T, H, W, C)` to class probabilities float32 `(B, K)`."""
         outputs = self._outputs(clips)
         return outputs if self.output == "probabilities" else tf.nn.softmax(outputs)
+
+    def run(self, clips, layer: keras.Layer) -> tuple[tf.Tensor, tf.Tensor]:
+        """What `layer`, one that runs once, is given and returns while the model runs on `clips`."""
+        seen, call = [], layer.call
+
+        def watching(inputs, *args, **kwargs):
+            seen.append((inputs, call(inputs, *args, **kwargs)))
+            return seen[-1][1]
+
+        with replaced(layer, "call", watching):
+            self._outputs(clips)
+        return seen[0]
 
     def _outputs(self, clips):
         return tf.cast(self.model(clips, training=False), tf.float32)

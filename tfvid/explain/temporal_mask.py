@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from tfvid.errors import TfvidError
 from tfvid.explain.base import Compiled, Explainer, Explanation, check_choice, chosen_class, class_score
+from tfvid.explain.stem import Mixtures, Stem, find_stem
 from tfvid.perturb import PERTURBATIONS
 from tfvid.perturb.temporal import freeze, reverse
 
@@ -145,6 +146,7 @@ class TemporalMask(Explainer):
         self.tolerance = tolerance
         self.patience = patience
         self.keep = keep
+        self._stem: Stem | None = None  # from `prepare` on
         self._compiled = Compiled(self._learn)
 
     def __call__(self, clips, target=None, labels=None) -> TemporalMaskResult:
@@ -163,6 +165,13 @@ class TemporalMask(Explainer):
         """
         return self._run(clips, target, labels=labels)
 
+    def prepare(self, clips):
+        if clips.shape[1] == 1:
+            raise TfvidError("a mask over time needs clips of 2 frames or more, got clips of a single frame")
+        if self.classifier.num_classes is None:
+            self.classifier.prepare(clips)
+            self._stem = find_stem(self.classifier, clips)
+
     def _explain(self, clips, target, labels):
         iterations = tf.fill(target.shape, self.iterations)
         learned = self._compiled(clips, target, labels, iterations)
@@ -175,11 +184,13 @@ class TemporalMask(Explainer):
         original_score = class_score(probabilities, target)
         true_score = tf.where(labels < 0, np.nan, class_score(probabilities, tf.maximum(labels, 0)))
 
+        scores = Mixtures(self.classifier, self._stem, clips)
+
         def score(perturb, mask):
-            return class_score(self.classifier.probabilities(perturb(clips, mask)), target)
+            return class_score(scores(perturb, mask), target)
 
         def objective(r):
-            return self._objective(clips, target, tf.sigmoid(r))
+            return self._objective(scores, target, tf.sigmoid(r))
 
         initial_mask, full_drop = self._initial_mask(clips, original_score, score)
         r, taken = self._descend(objective, self._initial_logits(initial_mask), iterations)
@@ -202,14 +213,12 @@ class TemporalMask(Explainer):
             "full_drop": full_drop,
         }
 
-    def _objective(self, clips, target, mask) -> "Terms":
+    def _objective(self, scores, target, mask) -> "Terms":
         """Eq. 1 and its three terms, each `(B,)`."""
-        perturbed = self.perturb(clips, mask)
-        scores = self.classifier.logits if self.score == "logit" else self.classifier.probabilities
         return Terms(
             length=self.length_weight * tf.reduce_sum(tf.abs(mask), axis=-1),
             variation=self.variation_weight * total_variation(mask, self.variation, self.variation_power),
-            score=class_score(scores(perturbed), target),
+            score=class_score(scores(self.perturb, mask, self.score), target),
         )
 
     def _initial_mask(self, clips, original_score, score):

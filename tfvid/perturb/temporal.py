@@ -128,6 +128,10 @@ def reverse_matrix(mask, threshold: float = 0.1):
     return (1 - share) * tf.eye(num_frames) + share * tf.one_hot(partner, num_frames)
 
 
+# The matrix that a perturbation mixes frames by, as a function of the mask.
+MATRICES = {freeze: freeze_matrix, reverse: reverse_matrix}
+
+
 def _checked(clips, mask):
     """The two as tensors, or one line that says why they do not fit each other."""
     clips, mask = tf.convert_to_tensor(clips), tf.cast(mask, tf.float32)

@@ -1,0 +1,52 @@
+"""A ConvLSTM2D layer in fewer, larger convolutions, with the layer's own weights.
+
+Keras runs eight small convolutions a time step: for each of the four gates one on the frame and one on the state. What
+the frames add to the gates does not depend on the state, so it is one convolution over all frames at once; what the
+state adds is one convolution a step. Outputs and gradients equal the layer's (tested to 1e-5).
+"""
+
+import tensorflow as tf
+from keras import layers
+
+
+def is_plain(layer: layers.ConvLSTM2D) -> bool:
+    """Whether `recurrence` says all that the layer does in inference."""
+    cell = layer.cell
+    return (
+        cell.data_format == "channels_last"
+        and tuple(cell.dilation_rate) == (1, 1)
+        and not (layer.stateful or layer.go_backwards or layer.return_state)
+    )
+
+
+def input_gates(layer: layers.ConvLSTM2D, inputs: tf.Tensor) -> tf.Tensor:
+    """What the inputs `(B, T, H, W, C)` add to the gates, bias included: `(B, T, H', W', 4 F)`."""
+    cell, dtype = layer.cell, inputs.dtype
+    frames = tf.reshape(inputs, (-1, *inputs.shape[2:]))
+    gates = tf.nn.conv2d(frames, tf.cast(cell.kernel, dtype), cell.strides, cell.padding.upper())
+    if cell.use_bias:
+        gates += tf.cast(cell.bias, dtype)
+    return tf.reshape(gates, (-1, inputs.shape[1], *gates.shape[1:]))
+
+
+def recurrence(layer: layers.ConvLSTM2D, gates: tf.Tensor) -> tf.Tensor:
+    """Runs the states through time; T is known when this is traced.
+
+    Args:
+      layer: a plain layer, see `is_plain`.
+      gates: `(B, T, H', W', 4 F)`, from `input_gates`.
+
+    Returns:
+      `(B, T, H', W', F)`, or the last step `(B, H', W', F)` for a layer without ``return_sequences``.
+    """
+    cell = layer.cell
+    kernel = tf.cast(cell.recurrent_kernel, gates.dtype)
+    outputs, carry = [], None
+    for gate in tf.unstack(gates, axis=1):
+        if outputs:
+            gate += tf.nn.conv2d(outputs[-1], kernel, 1, "SAME")
+        i, f, c, o = tf.split(gate, 4, axis=-1)
+        candidate = cell.recurrent_activation(i) * cell.activation(c)
+        carry = candidate if carry is None else cell.recurrent_activation(f) * carry + candidate
+        outputs.append(cell.recurrent_activation(o) * cell.activation(carry))
+    return tf.stack(outputs, axis=1) if layer.return_sequences else outputs[-1]
