@@ -7,9 +7,10 @@ import numpy as np
 
 from tfvid.errors import TfvidError, unknown
 from tfvid.explain.base import Explanation
-from tfvid.perturb.temporal import freeze_matrix, reverse_matrix
+from tfvid.perturb.temporal import MATRICES
 
-MIXING = {"freeze": freeze_matrix, "reverse": reverse_matrix}  # perturbations that follow from a clip and its mask
+# Perturbations that follow from a clip and its mask, by name.
+MIXING = {perturb.__name__: matrix for perturb, matrix in MATRICES.items()}
 LABELS = ("target", "predicted", "true")
 
 # What results of explainers call their scores.
