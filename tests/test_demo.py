@@ -16,7 +16,7 @@ from tfvid.results import read_results
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = [
     *("data.options.train=14", "data.options.validation=14", "data.size=[32,32]", "data.batch_size=7"),
-    *("train.epochs=1", "explain.mask.iterations=2"),
+    *("train.epochs=1", "explain.mask.iterations=2", "explain.log_iterations=2"),
 ]
 
 

@@ -10,9 +10,10 @@ from tfvid import config as cfg
 from tfvid.commands import prepare
 from tfvid.data.pipeline import make_dataset
 from tfvid.errors import ConfigError, DataError, TfvidError
+from tfvid.models.card import ModelCard
 from tfvid.training import train
 from tfvid.training.callbacks import Epochs
-from tfvid.training.explain import first_clips
+from tfvid.training.explain import explanation_logger, first_clips
 
 CLASSES = ["Something appearing", "Something disappearing", "Something colliding with something"]
 DATA = {
@@ -121,6 +122,14 @@ def test_clips_are_the_first_of_all_classes_in_turn():
     assert all(clip.frames.shape == (4, 8, 8, 3) for clip in clips)
 
 
+@pytest.mark.parametrize(("steps", "expected"), [(None, 7), (3, 3), (0, 0)])
+def test_fewer_steps_while_training(tmp_path, steps, expected):
+    config = tiny(log_iterations=steps, mask={"iterations": 7, "batch_size": 2})
+    dataset = make_dataset(config.data)
+    logger = explanation_logger(config, dataset, ModelCard("tiny", dataset.class_names, 4, (8, 8)), tmp_path)
+    assert logger._wanted["temporal_mask"] == {"name": "temporal_mask", "iterations": expected, "batch_size": 2}
+
+
 def test_clips_from_shards_are_those_of_the_videos(tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text(cfg.to_yaml(tiny()))
@@ -157,6 +166,7 @@ def test_clips_that_cannot_be_read(tmp_path):
     [
         ({"log_every": -1}, "explain.log_every must be 0 or more, got -1"),
         ({"log_clips": 0}, "explain.log_clips must be 1 or more, got 0"),
+        ({"log_iterations": -1}, "explain.log_iterations must be 0 or more, got -1"),
     ],
 )
 def test_settings(settings, message):

@@ -168,16 +168,20 @@ class ExplainConfig:
       grad_cam: options of `tfvid.GradCAM`.
       log_every: epochs between the explanations that training logs, see docs/callbacks.md; 0 for none.
       log_clips: clips of the validation split explained each time, the first ones of all classes in turn.
+      log_iterations: steps of the masks that training logs; None for as many as `mask` says.
     """
 
     mask: dict[str, Any] = field(default_factory=dict)
     grad_cam: dict[str, Any] = field(default_factory=dict)
     log_every: int = 0
     log_clips: int = 4
+    log_iterations: int | None = None
 
     def __post_init__(self):
         _require(self.log_every >= 0, "explain.log_every", "0 or more", self.log_every)
         _require(self.log_clips >= 1, "explain.log_clips", "1 or more", self.log_clips)
+        steps = self.log_iterations
+        _require(steps is None or steps >= 0, "explain.log_iterations", "0 or more", steps)
 
 
 @dataclass(frozen=True)

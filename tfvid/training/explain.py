@@ -21,8 +21,10 @@ def explanation_logger(config: RunConfig, dataset: VideoDataset, card: ModelCard
       DataError: none of the clips can be read.
     """
     samples, clips = first_clips(config, dataset)
+    steps = config.explain.log_iterations
+    mask = config.explain.mask | ({} if steps is None else {"iterations": steps})
     return ExplanationLogger(
-        {"temporal_mask": config.explain.mask, "grad_cam": {"layer": card.layer} | config.explain.grad_cam},
+        {"temporal_mask": mask, "grad_cam": {"layer": card.layer} | config.explain.grad_cam},
         np.stack([clip.frames for clip in clips]).astype(np.float32) / 255,
         logs,
         every=config.explain.log_every,
