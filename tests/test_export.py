@@ -60,9 +60,21 @@ def pair(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    """One model and where it is."""
+    """One model, and where it was exported to."""
     model = toy_models.build("functional")
     return model, export.save(model, tmp_path_factory.mktemp("exported") / "toy" / "1", card=CARD, mask=MASK)
+
+
+@pytest.fixture(scope="module")
+def plain(toy):
+    """The exported toy as TensorFlow loads it."""
+    return tf.saved_model.load(toy[1])
+
+
+@pytest.fixture(scope="module")
+def loaded(toy):
+    """The exported toy as tfvid loads it."""
+    return export.load(toy[1])
 
 
 def fingerprint(model):
@@ -110,30 +122,27 @@ def test_options_and_range_travel(tmp_path):
         exported.classify(np.linspace(0, 2, signed.size, dtype=np.float32).reshape(signed.shape))
 
 
-def test_each_clip_takes_its_own_steps(toy):
-    model, folder = toy
-    run = tf.saved_model.load(folder).signatures["temporal_mask"]
-    together = run(clips=clips(), target=[-1, -1, -1], steps=[0, 2, 5])
+def test_each_clip_takes_its_own_steps(toy, plain, loaded, monkeypatch):
+    model, _ = toy
+    together = plain.signatures["temporal_mask"](clips=clips(), target=[-1, -1, -1], steps=[0, 2, 5])
     np.testing.assert_array_equal(together["iterations"], [0, 2, 5])
     explain = TemporalMask(model)
     for clip, explain.iterations in enumerate((0, 2, 5)):
         alone = explain(clips()[clip : clip + 1])
         np.testing.assert_allclose(together["mask"][clip], alone.mask[0], atol=1e-5)
-    exported = export.load(folder)
-    exported.temporal_mask.iterations = 2
-    np.testing.assert_allclose(exported.temporal_mask(clips()).mask[1], together["mask"][1], atol=1e-5)
+    monkeypatch.setattr(loaded.temporal_mask, "iterations", 2)
+    np.testing.assert_allclose(loaded.temporal_mask(clips()).mask[1], together["mask"][1], atol=1e-5)
 
 
-def test_metadata_can_be_read_in_three_ways(toy):
+def test_metadata_can_be_read_in_three_ways(toy, plain, loaded):
     _, folder = toy
-    exported, plain = export.load(folder), tf.saved_model.load(folder)
     said = {name: text.numpy() for name, text in plain.signatures["metadata"]().items()}
     files = {name: (folder / "assets" / f"{name}.json").read_bytes() for name in ("card", "explain")}
     assert said == files == {asset_name(a): Path(asset_name(a, full=True)).read_bytes() for a in plain.assets}
     assert json.loads(said["card"])["class_names"] == ["a", "b", "c"]
-    assert json.loads(said["explain"]) == exported.settings
-    assert exported.settings["clips"] == {"dtype": "float32", "shape": [None, 6, 8, 8, 3], "range": [0.0, 1.0]}
-    assert exported.card == dataclasses.replace(CARD, layer="conv")
+    assert json.loads(said["explain"]) == loaded.settings
+    assert loaded.settings["clips"] == {"dtype": "float32", "shape": [None, 6, 8, 8, 3], "range": [0.0, 1.0]}
+    assert loaded.card == dataclasses.replace(CARD, layer="conv")
 
 
 def asset_name(asset, full=False):
@@ -244,16 +253,16 @@ def jpeg(frame, quality=95):
 
 
 @pytest.mark.parametrize("size", [(8, 8), (48, 64), (4, 4)])
-def test_jpeg_frames_are_read_as_videos_are(toy, size):
+def test_jpeg_frames_are_read_as_videos_are(toy, plain, size):
     """Decoded and resized as `tfvid.read_clip` does, up to one grey level in the rounding."""
-    model, folder = toy
+    model, _ = toy
     frames = np.stack([cv2.resize(frame, size[::-1]) for frame in as_bytes(clips(1))[0]])
     files = [jpeg(frame) for frame in frames]
     decoded = [cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)[..., ::-1] for file in files]
     read = np.stack([cv2.resize(frame, (8, 8), interpolation=cv2.INTER_AREA) for frame in decoded])
     got = export.graph.decoded(tf.constant([files]), (6, 8, 8, 3), (0.0, 255.0))[0]
     np.testing.assert_allclose(got, read, atol=1)
-    probabilities = tf.saved_model.load(folder).signatures["serving_jpeg"](frames=tf.constant([files]))["probabilities"]
+    probabilities = plain.signatures["serving_jpeg"](frames=tf.constant([files]))["probabilities"]
     np.testing.assert_allclose(probabilities, tf.nn.softmax(model(got[tf.newaxis] / 255)), atol=1e-5)
 
 
@@ -270,10 +279,10 @@ def test_jpeg_frames_are_read_as_videos_are(toy, size):
         ),
     ],
 )
-def test_bad_jpeg(toy, file, message):
+def test_bad_jpeg(plain, file, message):
     frames = [jpeg(frame) for frame in as_bytes(clips(1))[0]]
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        tf.saved_model.load(toy[1]).signatures["serving_jpeg"](frames=tf.constant([[*frames[:-1], file]]))
+        plain.signatures["serving_jpeg"](frames=tf.constant([[*frames[:-1], file]]))
 
 
 def test_frames_of_one_channel(tmp_path):
@@ -301,6 +310,8 @@ REFUSED = {
         r"steps: expected 0 or more, got \[-4\]",
     ),
     "too few steps": ("temporal_mask", {"target": CLASSES, "steps": [1]}, "steps: expected one a clip, 3, got 1"),
+    "no clips": ("grad_cam", {"clips": clips(0), "target": []}, "clips: expected 1 or more, got none"),
+    "no files": ("serving_jpeg", {"frames": np.empty((0, 6), bytes)}, "frames: expected those of 1 clip or more"),
     "a frame too few": (
         "serving_default",
         {"clips": clips()[:, 1:]},
@@ -325,9 +336,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_the_graph_refuses(toy, case):
+def test_the_graph_refuses(plain, case):
     name, inputs, message = REFUSED[case]
-    function = tf.saved_model.load(toy[1]).signatures[name]
+    function = plain.signatures[name]
     specs = function.structured_input_signature[1]
     given = {"clips": clips()} | inputs
     tensors = {
@@ -338,9 +349,9 @@ def test_the_graph_refuses(toy, case):
         function(**tensors)
 
 
-def test_rounding_does_not_leave_the_range(toy):
+def test_rounding_does_not_leave_the_range(plain):
     """What one signature returns, another takes."""
-    functions = tf.saved_model.load(toy[1]).signatures
+    functions = plain.signatures
     white = tf.ones((1, 6, 8, 8, 3))
     frozen = functions["freeze"](clips=white, mask=tf.fill((1, 6), 0.3))["clips"]
     assert functions["serving_default"](clips=frozen)["probabilities"].shape == (1, 3)
@@ -364,9 +375,9 @@ def test_rounding_does_not_leave_the_range(toy):
         (lambda e: e.grad_cam(clips() * np.nan), "clip 0 has NaN or infinite pixels"),
     ],
 )
-def test_a_loaded_model_refuses(toy, call, message):
+def test_a_loaded_model_refuses(loaded, call, message):
     with pytest.raises(TfvidError, match=message) as caught:
-        call(export.load(toy[1]))
+        call(loaded)
     assert "\n" not in str(caught.value)
 
 

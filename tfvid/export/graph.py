@@ -91,6 +91,7 @@ class Checks:
     def clips(self, clips):
         # Signatures state their shapes, and TensorFlow runs them on others all the same. This says both shapes.
         clips = tf.ensure_shape(clips, (None, *self.shape))
+        clips = _required(clips, tf.shape(clips)[0] > 0, "clips: expected 1 or more, got none")
         low, high = self.range
         got = (tf.reduce_min(clips), tf.reduce_max(clips))
         return _required(clips, in_range(clips, low, high), RANGE_MESSAGE, low, high, *got)
@@ -126,6 +127,7 @@ def decoded(frames, shape: tuple, input_range: tuple[float, float]):
     num_frames, height, width, channels = shape
     low, high = input_range
     frames = tf.ensure_shape(frames, (None, num_frames))
+    frames = _required(frames, tf.shape(frames)[0] > 0, "frames: expected those of 1 clip or more, got none")
 
     def decode(file):
         file = _required(file, tf.io.is_jpeg(file), "frames: expected JPEG files, got one that is none")

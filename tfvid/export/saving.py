@@ -78,7 +78,7 @@ def save(
     shape = clip_shape(model, card.num_frames, card.size)
     clips = checked_clips(noise(shape, input_range), model)
     for explainer in (learn, locate):
-        explainer.classifier.prepare(clips)
+        explainer.prepare(clips)
     if len(card.class_names) != learn.classifier.num_classes:
         raise ModelError(f"{len(card.class_names)} class names for a model of {learn.classifier.num_classes} classes")
 
