@@ -7,14 +7,17 @@ import subprocess
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from board import ROOT, started
 from tensorboard.compat.proto import summary_pb2
+from werkzeug.test import Client
 
 from tfvid.tensorboard import metadata, summary
+from tfvid.tensorboard.plugin import VideoExplanations
 
 CLIP = np.random.default_rng(0).random((1, 3, 8, 8, 3), np.float32)
 MARKUP = '<img src=x onerror="alert(1)"> & 100 % \\ "quotes"/../é\n'
@@ -269,3 +272,19 @@ def test_the_plugin_needs_nothing_but_tensorboard():
     code = f"import sys; {blocked}; from tfvid.tensorboard import plugin; print(plugin.VideoExplanations.plugin_name)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "tfvid", done.stderr
+
+
+def test_a_tag_listed_before_its_first_value_is_waited_for():
+    """As TensorBoard's Python reader does while it reads a new log: the tag is there, asking for its values raises."""
+    outcomes = [KeyError("tag"), KeyError("tag"), {}]
+
+    class Reader:
+        def list_blob_sequences(self, *args, **kwargs):
+            outcome = outcomes.pop(0)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+    plugin = VideoExplanations(SimpleNamespace(data_provider=Reader(), sampling_hints=None))
+    answer = Client(plugin.get_plugin_apps()["/tags"]).get("/data/plugin/tfvid/tags")
+    assert (answer.status_code, answer.get_json(), outcomes) == (200, {}, [])

@@ -13,6 +13,7 @@ What is logged may come from anyone, so it never chooses a response's content ty
 
 import re
 import struct
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -123,10 +124,9 @@ class VideoExplanations(base_plugin.TBPlugin):
 
     def _clips(self, request) -> dict[str, dict[metadata.Clip, str]]:
         """The clips of each run and what their tags are described as; tags that others made are passed over."""
-        listed = self._data.list_blob_sequences(
-            plugin_util.context(request.environ),
-            experiment_id=plugin_util.experiment_id(request.environ),
-            plugin_name=self.plugin_name,
+        context, experiment = plugin_util.context(request.environ), plugin_util.experiment_id(request.environ)
+        listed = _settled(
+            lambda: self._data.list_blob_sequences(context, experiment_id=experiment, plugin_name=self.plugin_name)
         )
         runs = {}
         for run, tags in listed.items():
@@ -135,6 +135,16 @@ class VideoExplanations(base_plugin.TBPlugin):
             if clips:
                 runs[run] = clips
         return runs
+
+
+def _settled(ask, attempts: int = 50):
+    """What `ask` returns: TensorBoard's Python reader lists a tag a moment before it has its first value."""
+    for _ in range(attempts - 1):
+        try:
+            return ask()
+        except KeyError:
+            time.sleep(0.02)
+    return ask()
 
 
 def _page_file(file: Path):
