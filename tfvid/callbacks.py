@@ -167,7 +167,7 @@ class ExplanationLogger(keras.callbacks.Callback):
         for name, wanted in self._wanted.items():
             try:
                 built[name] = wanted if isinstance(wanted, Explainer) else explainer(model=self.model, **wanted)
-                built[name].classifier.prepare(clips)
+                built[name].prepare(clips)
             except Exception as error:  # Keras and a user's own model or explainer raise their own
                 raise TfvidError(f"explainer {name!r} cannot be used: {_one_line(error)}") from error
             self._check_classes(built[name].classifier.num_classes)

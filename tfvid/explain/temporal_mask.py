@@ -146,7 +146,8 @@ class TemporalMask(Explainer):
         self.tolerance = tolerance
         self.patience = patience
         self.keep = keep
-        self._stem: Stem | None = None  # from `prepare` on
+        self._stem: Stem | None = None
+        self._is_prepared = False
         self._compiled = Compiled(self._learn)
 
     def __call__(self, clips, target=None, labels=None) -> TemporalMaskResult:
@@ -168,9 +169,9 @@ class TemporalMask(Explainer):
     def prepare(self, clips):
         if clips.shape[1] == 1:
             raise TfvidError("a mask over time needs clips of 2 frames or more, got clips of a single frame")
-        if self.classifier.num_classes is None:
-            self.classifier.prepare(clips)
-            self._stem = find_stem(self.classifier, clips)
+        super().prepare(clips)
+        if not self._is_prepared:
+            self._stem, self._is_prepared = find_stem(self.classifier, clips), True
 
     def _explain(self, clips, target, labels):
         iterations = tf.fill(target.shape, self.iterations)
