@@ -127,6 +127,15 @@ def test_saved_and_reloaded_model_gives_the_same(method, model_name, tmp_path):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_a_model_that_was_never_built(method):
+    """It is built for any number of clips, not for the one or two it happens to see first."""
+    body = [layers.Conv3D(4, 3, padding="same"), layers.Flatten(), layers.Dense(3)]
+    explain = build(method, keras.Sequential(body))
+    assert len(explain(toy_models.clips(1))) == 1
+    assert len(explain(toy_models.clips(3))) == 3
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_clips_that_do_not_fit(method):
     explain, clips = build(method, toy_models.build("functional")), toy_models.clips(3)
     broken = clips.copy()

@@ -160,8 +160,6 @@ class ExplanationLogger(keras.callbacks.Callback):
 
     def _build(self) -> dict[str, Explainer]:
         """The explainers, on the model in training. All that can be wrong with them or the clips is found here."""
-        if not self.model.built:  # as one of any batch size, which its first batch need not make of it
-            self.model.build((None, *self.clips.shape[1:]))
         clips = checked_clips(self.clips, self.model)
         built = {}
         for name, wanted in self._wanted.items():

@@ -134,7 +134,9 @@ class Classifier:
         """Learns what the model returns, once; `clips` are real ones, float32."""
         if self.num_classes is not None:
             return
-        if not self.model.built:
+        if not self.model.built and isinstance(self.model, keras.Sequential):  # a call would fix its batch size
+            self.model.build((None, *clips.shape[1:]))
+        elif not self.model.built:
             self.model(clips[:1], training=False)
         self.calls, scores = trace_calls(self.model, tuple(clips.shape[1:]))
         if not tf.is_tensor(scores) or scores.shape.rank != 2 or scores.shape[1] is None:
