@@ -1,7 +1,6 @@
 """TensorBoard's tab in a real Chromium: what it shows, plays and steps through, and that it draws what Python draws."""
 
 import base64
-import json
 
 import board
 import browser as chromium
@@ -10,6 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard_picture import take_picture
 
 from tfvid.explain.grad_cam import resized
 from tfvid.perturb.temporal import freeze
@@ -91,13 +91,8 @@ NAMES = {"freeze", "signed", "markup", "wrong"}  # of run a
 
 
 def logged(tensorboard) -> dict[str, set[str]]:
-    """The names of each run that TensorBoard has read so far.
-
-    It knows of a tag a moment before it has its first value; asked between the two, it trips over itself.
-    """
-    status, _, body = tensorboard.get("tags")
-    assert status in (200, 500), body
-    return {run: set(names) for run, names in json.loads(body if status == 200 else "{}").items()}
+    """The names of each run that TensorBoard has read so far."""
+    return {run: set(names) for run, names in tensorboard.json("tags").items()}
 
 
 class Page:
@@ -463,3 +458,23 @@ def test_nothing_sticks_out(page, width):
         assert shown >= 180 and shown % SIZE[1] == 0  # whole times larger
     finally:
         page.browser.devtools("Emulation.clearDeviceMetricsOverride")
+
+
+def test_the_picture_shows_both_runs(page):
+    """As `tensorboard_picture.py` takes the README's: under the controls two panels, each with a film in it."""
+    picture = take_picture(page.browser, page.url, run="run a", compare="run b", step=1)
+    image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape == (900, 1400, 3)
+    assert page.texts(".panel h2") == ["run a", "run b"]
+    corners = page.browser.script(
+        "const outer = window.frameElement.getBoundingClientRect();"
+        "return [...document.querySelectorAll('canvas.clip')].map((canvas) => {"
+        "  const box = canvas.getBoundingClientRect();"
+        "  return [outer.y + box.y, outer.y + box.bottom, outer.x + box.x, outer.x + box.right].map(Math.round); })"
+    )
+    assert len(corners) == 2
+    for top, bottom, left, right in corners:
+        film = image[top:bottom, left:right]
+        assert film.shape[0] > 100 and film.std(axis=(0, 1)).min() > 10  # there is a picture in it
+    page.browser.devtools("Emulation.clearDeviceMetricsOverride")
+    page.open_alone()
