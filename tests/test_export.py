@@ -453,6 +453,7 @@ def no_maps():
             "unknown option 'mask.iteration'; did you mean 'mask.iterations'",
         ),
         (toy_models.functional, {"mask": {"perturbation": freeze}}, "must be plain values"),
+        (toy_models.functional, {"mask": {"method": "search"}}, "learns masks by 'gradient' only, got 'search'"),
         (toy_models.functional, {"input_range": (1, 0)}, "input_range: expected the lowest and the highest"),
     ],
 )

@@ -74,11 +74,23 @@ class Conv3DStem(Stem):
     def output(self, features, matrix):
         layer = self.layer
         weights = tap_matrix(matrix, layer.kernel_size[0], layer.strides[0], layer.padding)  # (B, T', K T)
-        mixed = tf.matmul(tf.cast(weights, features.dtype), features)
+        mixed = mixtures_of_rows(weights, features)
         mixed = tf.reshape(mixed, (-1, weights.shape[1], *self._size))
         if layer.use_bias:
             mixed += tf.cast(layer.bias, mixed.dtype)
         return layer.activation(mixed)
+
+
+def mixtures_of_rows(weights, rows):
+    """Weights `(B, T, S)` times rows `(B, S, N)`: `(B, T, N)`, in the dtype of the rows.
+
+    Rows of one clip, `(1, S, N)`, are those of all mixtures: one product then, which reads them once.
+    """
+    weights = tf.cast(weights, rows.dtype)
+    if rows.shape[0] != 1:
+        return tf.matmul(weights, rows)
+    mixed = tf.matmul(tf.reshape(weights, (-1, weights.shape[2])), rows[0])
+    return tf.reshape(mixed, (-1, weights.shape[1], mixed.shape[1]))
 
 
 def tap_matrix(matrix, taps: int, stride: int, padding: str):
@@ -113,7 +125,9 @@ class ConvLSTMStem(Stem):
         return input_gates(self.layer, inputs)
 
     def output(self, features, matrix):
-        return recurrence(self.layer, mix(features, matrix))
+        shape = features.shape[1:]
+        rows = tf.reshape(features, (-1, shape[0], shape[1:].num_elements()))
+        return recurrence(self.layer, tf.reshape(mixtures_of_rows(matrix, rows), (-1, *shape)))
 
 
 class Mixtures:
@@ -130,9 +144,19 @@ class Mixtures:
         self.features = stem and stem.features(classifier.run(clips, stem.layer)[0])
 
     def __call__(self, perturb, mask: tf.Tensor, score: str = "probability") -> tf.Tensor:
-        """The class scores `(B, K)`, "probability" or "logit", of the clips perturbed with `mask` `(B, T)`."""
+        """The class scores, "probability" or "logit", of the clips perturbed with a mask each.
+
+        Args:
+          perturb: (clips, mask) to clips.
+          mask: `(B, T)`; for a single clip, `(1, T, H, W, C)`, any number of masks.
+          score: "probability" or "logit".
+
+        Returns:
+          float32 `(B, K)`.
+        """
         scores = self.classifier.logits if score == "logit" else self.classifier.probabilities
-        perturbed = perturb(self.clips, mask)  # not computed where nothing but the stem wants it
+        clips = self.clips if self.clips.shape[0] != 1 else tf.repeat(self.clips, tf.shape(mask)[0], axis=0)
+        perturbed = perturb(clips, mask)  # not computed where nothing but the stem wants it
         if self.stem is None or perturb not in MATRICES:
             return scores(perturbed)
         with self.stem.standing_in(self.features, MATRICES[perturb](mask)):

@@ -4,7 +4,8 @@ Over masks m = sigmoid(r), one value a frame, 1 = perturbed (frozen, say), minim
 
     length_weight * sum_t |m[t]|  +  variation_weight * TV(m)  +  score_c(perturb(x, m))        (their Eq. 1)
 
-by Adam on r: short, smooth in time, and hurting the score of class c most.
+by Adam on r: short, smooth in time, and hurting the score of class c most. Or first find the best contiguous window, by
+forward passes alone (`tfvid.explain.windows`), and descend from there.
 Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 3.1; after Fong & Vedaldi, ICCV 2017.
 """
 
@@ -18,8 +19,11 @@ import tensorflow as tf
 from tfvid.errors import TfvidError
 from tfvid.explain.base import Compiled, Explainer, Explanation, check_choice, chosen_class, class_score
 from tfvid.explain.stem import Mixtures, Stem, find_stem
+from tfvid.explain.windows import distinct, lowest, window_masks
 from tfvid.perturb import PERTURBATIONS
-from tfvid.perturb.temporal import freeze, reverse
+from tfvid.perturb.temporal import MATRICES, freeze, reverse
+
+WINDOWS_AT_ONCE = 8  # of one clip; bounds the memory of a search
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class TemporalMaskResult(Explanation):
       initial_mask: float32 `(B, T)`, where the search began.
       full_drop: float32 `(B,)`, **D**, how far perturbing the whole clip lowers the score. Where it is <= 0 the
         perturbation does not hurt this class at all, "central" started from the full window, and the mask says little.
+      window_loss: float32 `(B,)`, the lowest loss of all contiguous binary masks, the empty one among them; NaN where
+        they were not searched. `loss` less this is the gap to that optimum, below zero where the mask is better.
+      forward_passes: int32 `(B,)`, runs of the model that this clip took, those of the search included.
+      backward_passes: int32 `(B,)`, gradients at the mask that it took.
     """
 
     mask: np.ndarray
@@ -57,6 +65,9 @@ class TemporalMaskResult(Explanation):
     true_score: np.ndarray
     initial_mask: np.ndarray
     full_drop: np.ndarray
+    window_loss: np.ndarray
+    forward_passes: np.ndarray
+    backward_passes: np.ndarray
 
 
 class TemporalMask(Explainer):
@@ -73,6 +84,10 @@ class TemporalMask(Explainer):
     Args:
       model: a Keras model, see `Explainer`.
       perturbation: "freeze", "reverse", a user's ``"my_file.py:name"``, or a function (clips, mask) -> clips.
+      method: "gradient", as published; "search", the best contiguous binary mask, found for certain and without
+        gradients; "search+gradient" descends from that one, and ends no higher. From there a few dozen steps do:
+        ``method="search+gradient", iterations=40, learning_rate=0.3, init_logit=3.0, keep="best"``. A search wants
+        the probability for a `score`.
       length_weight: lambda 1, the price of one perturbed frame.
       variation_weight: lambda 2, the price of a change along the mask.
       variation: "published", as the authors' code, which counts inner differences twice, or "paper"; see
@@ -84,7 +99,7 @@ class TemporalMask(Explainer):
       init: "central", the smallest centred window that keeps `central_share` of the drop D that perturbing the whole
         clip brings; "full", the whole clip; "random", uniform mask values, the same draw for every clip.
       central_share: in (0, 1].
-      init_logit: r is this inside the window of init and minus this outside.
+      init_logit: r is this inside the window begun with and minus this outside.
       seed: for init="random".
       tolerance: None takes all `iterations`, as published. Otherwise a clip is done after `patience` steps in a row of
         which none lowered its best loss by more than this.
@@ -104,6 +119,7 @@ class TemporalMask(Explainer):
         model,
         perturbation="freeze",
         *,
+        method: str = "gradient",
         length_weight: float = 0.01,
         variation_weight: float = 0.02,
         variation: str = "published",
@@ -122,6 +138,7 @@ class TemporalMask(Explainer):
         batch_size: int = 4,
     ):
         super().__init__(model, output=output, batch_size=batch_size)
+        check_choice("method", method, ("gradient", "search", "search+gradient"))
         check_choice("variation", variation, VARIATIONS)
         check_choice("score", score, ("probability", "logit"))
         check_choice("init", init, ("central", "full", "random"))
@@ -131,6 +148,9 @@ class TemporalMask(Explainer):
                 "expected variation_power >= 1, iterations >= 0, learning_rate > 0 and central_share in (0, 1], got "
                 f"{variation_power}, {iterations}, {learning_rate}, {central_share}"
             )
+        if method != "gradient" and score != "probability":
+            raise TfvidError(f"method {method!r} wants score='probability', whose lowest value is known; got {score!r}")
+        self.method = method
         self.perturb = perturbation if callable(perturbation) else PERTURBATIONS.find(perturbation)
         self.length_weight = length_weight
         self.variation_weight = variation_weight
@@ -149,6 +169,8 @@ class TemporalMask(Explainer):
         self._stem: Stem | None = None
         self._is_prepared = False
         self._compiled = Compiled(self._learn)
+        self._compiled_original = Compiled(self._original)
+        self._compiled_windows = Compiled(self._windows)
 
     def __call__(self, clips, target=None, labels=None) -> TemporalMaskResult:
         """Learns a mask for each clip.
@@ -174,12 +196,51 @@ class TemporalMask(Explainer):
             self._stem, self._is_prepared = find_stem(self.classifier, clips), True
 
     def _explain(self, clips, target, labels):
-        iterations = tf.fill(target.shape, self.iterations)
-        learned = self._compiled(clips, target, labels, iterations)
+        searched = () if self.method == "gradient" else self._search(clips, target)
+        iterations = tf.fill(target.shape, 0 if self.method == "search" else self.iterations)
+        learned = self._compiled(clips, target, labels, iterations, *searched)
         return TemporalMaskResult(**{name: x.numpy() for name, x in learned.items()})
 
-    def _learn(self, clips, target, labels, iterations) -> dict[str, tf.Tensor]:
-        """The whole procedure for a chunk, every clip with a number of steps of its own; traced once."""
+    def _search(self, clips, target):
+        """The best contiguous binary mask of each clip `(B, T)`, its loss, and how many were tried, both `(B,)`."""
+        masks = window_masks(clips.shape[1])
+        costs = (self._length(masks) + self._variation(masks)).numpy()
+        if self.perturb in MATRICES:
+            rows = distinct(masks, costs, MATRICES[self.perturb])
+            masks, costs = masks[rows], costs[rows]
+        target, original_scores = self._compiled_original(clips, target)
+        found = []
+        for i in range(len(clips)):
+            clip, chosen = clips[i : i + 1], target[i : i + 1]
+            row, loss, tried = lowest(
+                costs,
+                lambda rows: self._compiled_windows(clip, chosen, tf.constant(masks[rows])).numpy(),  # noqa: B023
+                min(WINDOWS_AT_ONCE, len(masks)),
+            )
+            unperturbed = float(original_scores[i])  # the loss of the empty mask
+            found.append((masks[row], loss, tried) if loss < unperturbed else (0 * masks[row], unperturbed, tried))
+        windows, losses, tried = zip(*found, strict=True)
+        return tf.stack(windows), tf.constant(losses, tf.float32), tf.constant(tried, tf.int32)
+
+    def _original(self, clips, target):
+        """The class explained and its score for the clips as they are, both `(B,)`."""
+        probabilities = self.classifier.probabilities(clips)
+        _, target = chosen_class(probabilities, target)
+        return target, class_score(probabilities, target)
+
+    def _windows(self, clip, target, masks):
+        """The score of one clip `(1, T, H, W, C)` under many masks `(W, T)`: `(W,)`."""
+        clip = tf.ensure_shape(clip, (1, *clip.shape[1:]))
+        scores = Mixtures(self.classifier, self._stem, clip)(self.perturb, masks)
+        return tf.gather(scores, target[0], axis=1)
+
+    def _learn(
+        self, clips, target, labels, iterations, window=None, window_loss=None, windows_tried=None
+    ) -> dict[str, tf.Tensor]:
+        """The whole procedure for a chunk, every clip with a number of steps of its own; traced once.
+
+        `window` `(B, T)`, its loss and the number of windows tried, both `(B,)`, come from a search if there was one.
+        """
         probabilities = self.classifier.probabilities(clips)
         predicted, target = chosen_class(probabilities, target)
         original_score = class_score(probabilities, target)
@@ -193,8 +254,15 @@ class TemporalMask(Explainer):
         def objective(r):
             return self._objective(scores, target, tf.sigmoid(r))
 
-        initial_mask, full_drop = self._initial_mask(clips, original_score, score)
+        if window is None:
+            initial_mask, full_drop, passes = self._initial_mask(clips, original_score, score)
+            window_loss = tf.fill(tf.shape(target), np.nan)
+        else:
+            initial_mask, full_drop = window, original_score - score(self.perturb, tf.ones_like(window))
+            passes = windows_tried + 3  # its own original score, the full drop, and the comparison below
         r, taken = self._descend(objective, self._initial_logits(initial_mask), iterations)
+        if window is not None:  # the window itself, where soft masks near it are no better
+            r = tf.where((window_loss < objective(r).loss)[:, tf.newaxis], saturated(window), r)
         terms = objective(r)
         mask = tf.sigmoid(r)
         return {
@@ -212,38 +280,47 @@ class TemporalMask(Explainer):
             "true_score": true_score,
             "initial_mask": initial_mask,
             "full_drop": full_drop,
+            "window_loss": window_loss,
+            # Besides: the clip as it is, the objective in the end (twice to tell which mask is best), FS and RS.
+            "forward_passes": taken + passes + (5 if self.keep == "best" else 4),
+            "backward_passes": taken,
         }
 
     def _objective(self, scores, target, mask) -> "Terms":
         """Eq. 1 and its three terms, each `(B,)`."""
-        return Terms(
-            length=self.length_weight * tf.reduce_sum(tf.abs(mask), axis=-1),
-            variation=self.variation_weight * total_variation(mask, self.variation, self.variation_power),
-            score=class_score(scores(self.perturb, mask, self.score), target),
-        )
+        score = class_score(scores(self.perturb, mask, self.score), target)
+        return Terms(self._length(mask), self._variation(mask), score)
+
+    def _length(self, mask):
+        return self.length_weight * tf.reduce_sum(tf.abs(mask), axis=-1)
+
+    def _variation(self, mask):
+        return self.variation_weight * total_variation(mask, self.variation, self.variation_power)
 
     def _initial_mask(self, clips, original_score, score):
-        """The binary window (or random mask) to start from, `(B, T)`, and the full drop D, `(B,)`."""
+        """The binary window (or random mask) to start from, `(B, T)`, the full drop D, `(B,)`, and the passes taken."""
         num_clips, num_frames = tf.shape(clips)[0], clips.shape[1]
 
         def drop(window):
             return original_score - score(self.perturb, tf.tile(window[tf.newaxis], (num_clips, 1)))
 
         if self.init == "central":
-            windows = tf.constant(centred_windows(num_frames))
+            windows = centred_windows(num_frames)
             drops = tf.map_fn(drop, windows)  # (windows, B); a window at a time bounds memory
             full_drop = drops[0]
             keeps = (drops >= self.central_share * full_drop) & (full_drop > 0)
             order = tf.range(windows.shape[0])[:, tf.newaxis]
             smallest = tf.reduce_max(tf.where(keeps, order, 0), axis=0)
-            return tf.gather(windows, smallest), full_drop
+            return tf.gather(windows, smallest), full_drop, len(windows)
 
         full = tf.ones(num_frames)
         mask = full if self.init == "full" else tf.random.stateless_uniform((num_frames,), (self.seed, 0))
-        return tf.tile(mask[tf.newaxis], (num_clips, 1)), drop(full)
+        return tf.tile(mask[tf.newaxis], (num_clips, 1)), drop(full), 1
 
     def _initial_logits(self, mask):
-        if self.init == "random":
+        if self.method == "search":
+            return saturated(mask)
+        if self.method == "gradient" and self.init == "random":
             return tf.math.log(mask + 1e-6) - tf.math.log(1 - mask + 1e-6)
         return tf.where(mask > 0.5, self.init_logit, -self.init_logit)
 
@@ -294,6 +371,11 @@ class TemporalMask(Explainer):
             return search.r, search.taken
         last_is_best = objective(search.r).loss < search.best_loss
         return tf.where(last_is_best[:, tf.newaxis], search.r, search.best_r), search.taken
+
+
+def saturated(mask):
+    """The logits r whose sigmoid in float32 is this binary mask, exactly."""
+    return tf.where(mask > 0.5, 200.0, -200.0)
 
 
 class Terms(NamedTuple):

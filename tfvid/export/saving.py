@@ -74,6 +74,9 @@ def save(
     options = explainer_options(mask or {}, grad_cam)
     learn, locate = TemporalMask(model, **mask or {}), GradCAM(model, **grad_cam)
 
+    if learn.method != "gradient":
+        raise TfvidError(f"mask.method: an exported model learns masks by 'gradient' only, got {learn.method!r}")
+
     card = card or card_from_shapes(model, path.name)
     shape = clip_shape(model, card.num_frames, card.size)
     clips = checked_clips(noise(shape, input_range), model)
