@@ -48,8 +48,8 @@ def main(argv: list[str]) -> None:
         )
     print(
         f"\nOpen {out / 'index.html'} in a browser: what each model looked at, and when.\n"
-        "Then explain a video of your own:  python scripts/explain.py --video any.mp4\n"
-        f"and see the training curves:       tensorboard --logdir {out}"
+        "Then explain a video of your own:                         python scripts/explain.py --video any.mp4\n"
+        f"and see when in training they came to look at the event:  tensorboard --logdir {out}"
     )
 
 
