@@ -50,9 +50,14 @@ def column(logger, name, **equal):
 
 def summaries(folder):
     """(tag, step) of all that was written."""
+    return [(value.tag, step) for value, step in values(folder)]
+
+
+def values(folder):
+    """All that was written, each with its step."""
     files = sorted((folder / "explain").iterdir())
     events = [event for file in files for event in EventFileLoader(str(file)).Load()]
-    return [(value.tag, event.step) for event in events for value in event.summary.value]
+    return [(value, event.step) for event in events for value in event.summary.value]
 
 
 # What it writes -------------------------------------------------------------------------------------------------
@@ -128,6 +133,15 @@ def test_every_moment_is_in_the_summaries(logged):
     written = summaries(logged[0])
     for tag in ("mask/a", "mask/b", "mask/c", "grad_cam/a", "grad_cam/b", "grad_cam/c", "mask/OS", "mask/mask_length"):
         assert [step for name, step in written if name == tag] == [0, 1, 2]
+
+
+def test_a_mask_is_shown_with_the_maps_of_the_other_explainer(logged):
+    """When and where in one film; of the two, the maps' own entry has no mask."""
+    written = {value.tag: tf.make_ndarray(value.tensor) for value, step in values(logged[0]) if step == 2}
+    mask, grad_cam = (json.loads(written[f"{name}/a"][0]) for name in ("mask", "grad_cam"))
+    assert (mask["method"], grad_cam["method"]) == ("mask, grad_cam", "grad_cam")
+    assert mask["mask"] is not None and grad_cam["mask"] is None
+    assert mask["map"] == grad_cam["map"] is not None
 
 
 def test_each_explainer_is_traced_once(logged):

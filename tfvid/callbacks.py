@@ -179,29 +179,38 @@ class ExplanationLogger(keras.callbacks.Callback):
 
     def _explain(self, now: int):
         """Explains the clips with every explainer, logs the results, and writes the table."""
-        rows = []
+        results, rows = {}, []
         for name in list(self._explainers):
-            try:
-                with undisturbed(self.model):
-                    result = self._result(self._explainers[name])
-                    rows += explanation_rows(result, name, self.ids, self.labels, self._class_name, self.events)
-                    self._log(name, result, now)
-            except Exception as error:  # as in `_build`
-                del self._explainers[name]
-                _warn(
-                    f"explainer {name!r} failed at {self.unit} {now} and is switched off; training goes on "
-                    f"({_one_line(error)})"
-                )
+            with self._switched_off_on_error(name, now):
+                results[name] = self._result(self._explainers[name])
+                rows += explanation_rows(results[name], name, self.ids, self.labels, self._class_name, self.events)
+        for name in results:
+            with self._switched_off_on_error(name, now):
+                self._log(name, results, now)
         self._table.replace(now, rows)
         with self._writing():
             self._table.save()
+
+    @contextmanager
+    def _switched_off_on_error(self, name: str, now: int):
+        """Runs beside the training without a trace in it; an explainer that fails is not used again."""
+        try:
+            with undisturbed(self.model):
+                yield
+        except Exception as error:  # as in `_build`
+            del self._explainers[name]
+            _warn(
+                f"explainer {name!r} failed at {self.unit} {now} and is switched off; training goes on "
+                f"({_one_line(error)})"
+            )
 
     def _result(self, explain: Explainer) -> Explanation:
         takes_labels = "labels" in inspect.signature(explain.__call__).parameters
         labels = {"labels": self.labels} if takes_labels and self.labels is not None else {}
         return explain(self.clips, target=self.labels if self.target == "true" else None, **labels)
 
-    def _log(self, name: str, result: Explanation, now: int):
+    def _log(self, name: str, results: dict[str, Explanation], now: int):
+        result, (maps, shown_maps) = results[name], _maps(name, results)
         perturbation, perturbed = self._perturbed(self._explainers[name], result)
         roles = {"target": result.target, "predicted": result.predicted, "true": self.labels}
         labels = {
@@ -216,8 +225,9 @@ class ExplanationLogger(keras.callbacks.Callback):
                 summary.explanation(
                     name,
                     self.clips,
-                    attribution=getattr(result, "native", getattr(result, "attribution", None)),
+                    attribution=shown_maps,
                     scores=result,
+                    method=name if maps in (None, name) else f"{name}, {maps}",
                     labels=labels,
                     ids=self.ids,
                     perturbation=perturbation,
@@ -250,6 +260,20 @@ class ExplanationLogger(keras.callbacks.Callback):
             if not self._warned_of_disk:
                 self._warned_of_disk = True
                 _warn(f"{self.log_dir}: cannot write explanations; training goes on ({_one_line(error)})")
+
+
+def _maps(name: str, results: dict[str, Explanation]):
+    """The maps shown with an explainer's result, and whose they are: its own, or the first ones of the same classes.
+
+    So when and where are seen in one film. (None, None) where there are none.
+    """
+    for other in [name, *results]:
+        maps = getattr(results[other], "native", getattr(results[other], "attribution", None))
+        if maps is not None and (
+            other == name or (np.array_equal(results[other].target, results[name].target) and np.isfinite(maps).all())
+        ):
+            return other, maps
+    return None, None
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -10,8 +10,11 @@ const MEANING = {
 
 export const meaningOf = (name) => (Object.hasOwn(MEANING, name) ? MEANING[name][1] : name);
 
+// Where none of the four is known, as for a method without a mask, they are not listed.
 export function scoresList(scores) {
-  const entries = Object.entries(scores).map(([name, value]) => {
+  const masked = Object.keys(MEANING).some((name) => (scores[name] ?? null) !== null);
+  const listed = Object.entries(scores).filter(([name]) => masked || !Object.hasOwn(MEANING, name));
+  const entries = listed.map(([name, value]) => {
     const share = value >= 0 && value <= 1 && value !== null;
     const bar = el("div", { class: "bar", hidden: !share });
     bar.style.setProperty("--share", share ? value : 0);
