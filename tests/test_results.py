@@ -118,7 +118,7 @@ def test_a_write_that_fails_leaves_no_part(tmp_path, monkeypatch):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tfvid.results.pq.write_table", full)
+    monkeypatch.setattr("tfvid.store.pq.write_table", full)
     with pytest.raises(OSError, match="No space"):
         store.append([make("b")])
     assert [file.name.split("-")[1] for file in store.parts.iterdir()] == ["000001"]

@@ -3,26 +3,23 @@
     <folder>/results.parquet       every record, once `ResultStore.merge` has run
     <folder>/results.parts/*.parquet  records appended since
 
-Each part is a whole file or none, so a run that was killed goes on where it stopped. The columns are described in
-docs/results.md; any Parquet reader can read them.
+A run that was killed goes on where it stopped, see `tfvid.store`. The columns are described in docs/results.md; any
+Parquet reader can read them.
 """
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tfvid.errors import ConfigError, DataError
-from tfvid.files import replacing
+from tfvid.store import VERSION, RowStore
 
-VERSION = "1"
+NAME = "results"
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,7 @@ def _column(item: dataclasses.Field) -> list[pa.Field]:
 
 SCHEMA = pa.schema(
     [column for item in dataclasses.fields(Result) for column in _column(item)],
-    metadata={"tfvid.version": VERSION},
+    metadata={VERSION: "1"},
 )
 
 
@@ -146,11 +143,10 @@ def read_results(folder) -> list[Result]:
     Raises:
       DataError: there is no store, or one of its files cannot be read or is of another version.
     """
-    store = ResultStore(folder)
-    files = store.files()
-    if not files:
-        raise DataError(f"{folder}: no results here (no results.parquet)")
-    return from_table(_merged(files))
+    rows = RowStore(folder, NAME, SCHEMA)
+    if not rows.files():
+        raise DataError(f"{folder}: no results here (no {rows.merged.name})")
+    return from_table(rows.read())
 
 
 @dataclass
@@ -162,30 +158,34 @@ class ResultStore:
     """
 
     folder: Path
-    _keys: set[tuple[str, str]] = field(init=False, repr=False)
+    _rows: RowStore = field(init=False, repr=False)
+    _done: dict[str, set[str]] = field(init=False, repr=False)
     _settings: dict[str, str] = field(init=False, repr=False)
 
     def __post_init__(self):
         self.folder = Path(self.folder)
-        rows = [row for file in self.files() for row in _read(file, ["id", "model", "settings"]).to_pylist()]
-        self._keys = {(row["model"], row["id"]) for row in rows}
-        self._settings = {row["model"]: row["settings"] for row in rows}
+        self._rows = RowStore(self.folder, NAME, SCHEMA)
+        self._done, self._settings = {}, {}
+        for table in self._rows.batches(["id", "model", "settings"]):
+            for row in table.to_pylist():
+                self._done.setdefault(row["model"], set()).add(row["id"])
+                self._settings[row["model"]] = row["settings"]
 
     @property
     def merged(self) -> Path:
-        return self.folder / "results.parquet"
+        return self._rows.merged
 
     @property
     def parts(self) -> Path:
-        return self.folder / "results.parts"
+        return self._rows.parts
 
     def files(self) -> list[Path]:
         """The files that hold the records, oldest first."""
-        return [file for file in [self.merged] if file.exists()] + sorted(self.parts.glob("part-*.parquet"))
+        return self._rows.files()
 
     def done(self, model: str) -> set[str]:
         """Ids of the clips that `model` has a record for."""
-        return {id for name, id in self._keys if name == model}
+        return set(self._done.get(model, ()))
 
     def check(self, model: str, settings: dict):
         """Makes sure that `model`'s records here were made with `settings`, so that they may stand together.
@@ -195,12 +195,7 @@ class ResultStore:
         """
         if model not in self._settings:
             return
-        old, new = json.loads(self._settings[model]), json.loads(json.dumps(settings))
-        changed = [
-            f"{key} was {old.get(key, 'not set')}, is {new.get(key, 'not set')}"
-            for key in sorted(old | new)
-            if old.get(key) != new.get(key)
-        ]
+        changed = differences(json.loads(self._settings[model]), json.loads(json.dumps(settings)))
         if changed:
             raise ConfigError(
                 f"{self.folder}: holds results of {model!r} made differently ({'; '.join(changed)}); "
@@ -211,41 +206,20 @@ class ResultStore:
         """Writes `results` as one part: after this returns they survive a kill."""
         if not results:
             return
-        last = max((int(file.stem.split("-")[1]) for file in self.parts.glob("part-*.parquet")), default=0)
-        # With the process in the name: two runs in one folder do not overwrite each other's parts.
-        with replacing(self.parts / f"part-{last + 1:06d}-{os.getpid()}.parquet") as temporary:
-            pq.write_table(to_table(results), temporary)
-        self._keys |= {(result.model, result.id) for result in results}
-        self._settings |= {result.model: result.settings for result in results}
+        self._rows.append(to_table(results))
+        for result in results:
+            self._done.setdefault(result.model, set()).add(result.id)
+            self._settings[result.model] = result.settings
 
     def merge(self):
         """Makes ``results.parquet`` of everything there is and removes the parts."""
-        parts = sorted(self.parts.glob("part-*.parquet"))
-        if not parts:
-            return
-        table = _merged(self.files())
-        with replacing(self.merged) as temporary:
-            pq.write_table(table, temporary)
-        # A kill before this loop is through leaves records twice; `_merged` keeps one of each.
-        for part in parts:
-            part.unlink()
-        with suppress(OSError):  # another run has just written a part
-            self.parts.rmdir()
+        self._rows.merge()
 
 
-def _read(file: Path, columns: list[str] | None = None) -> pa.Table:
-    try:
-        version = (pq.read_schema(file).metadata or {}).get(b"tfvid.version", b"none").decode()
-        if version != VERSION:
-            raise DataError(f"{file}: expected results of version {VERSION}, got version {version}")
-        return pq.read_table(file, columns=columns, partitioning=None)
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise DataError(f"{file}: cannot read these results ({' '.join(str(error).split())[:200]})") from error
-
-
-def _merged(files: list[Path]) -> pa.Table:
-    """The records of all files in order, the last of each (model, id)."""
-    table = pa.concat_tables([_read(file) for file in files])
-    keys = zip(table["model"].to_pylist(), table["id"].to_pylist(), strict=True)
-    last = {key: row for row, key in enumerate(keys)}
-    return table.take(pa.array(sorted(last.values())))
+def differences(old: dict, new: dict) -> list[str]:
+    """What differs between two flat mappings of settings, a phrase each."""
+    return [
+        f"{key} was {old.get(key, 'not set')}, is {new.get(key, 'not set')}"
+        for key in sorted(old | new)
+        if old.get(key) != new.get(key)
+    ]

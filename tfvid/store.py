@@ -1,0 +1,121 @@
+"""Rows in Parquet that survive a kill at any moment, and are read without holding them all.
+
+    <folder>/<name>.parquet          every row, once `RowStore.merge` has run
+    <folder>/<name>.parts/*.parquet  rows appended since
+
+Each part is a whole file or none. A row is known by its model and its clip; of two with one key the later counts.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tfvid.errors import DataError
+from tfvid.files import replacing
+
+VERSION = b"tfvid.version"
+KEY = ["model", "id"]
+ROWS_AT_ONCE = 256  # a row with its map takes up to some 100 KB
+
+
+class RowStore:
+    """One table in a folder.
+
+    Args:
+      folder: made by the first `append`.
+      name: of the file, without its suffix.
+      schema: with the columns ``model`` and ``id``, both strings, and ``tfvid.version`` in its metadata.
+    """
+
+    def __init__(self, folder, name: str, schema: pa.Schema):
+        self.folder, self.name, self.schema = Path(folder), name, schema
+        self.merged, self.parts = self.folder / f"{name}.parquet", self.folder / f"{name}.parts"
+
+    def files(self) -> list[Path]:
+        """The files that hold the rows, oldest first."""
+        return [file for file in [self.merged] if file.exists()] + sorted(self.parts.glob("part-*.parquet"))
+
+    def append(self, rows: pa.Table):
+        """Writes `rows` as one part: after this returns they survive a kill."""
+        last = max((int(file.stem.split("-")[1]) for file in self.parts.glob("part-*.parquet")), default=0)
+        # With the process in the name: two runs in one folder do not overwrite each other's parts.
+        with replacing(self.parts / f"part-{last + 1:06d}-{os.getpid()}.parquet") as temporary:
+            pq.write_table(rows, temporary)
+
+    def batches(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """The rows in the order written, some at a time, the last of each key; `columns` of them, or all.
+
+        Raises:
+          DataError: a file cannot be read or is of another version.
+        """
+        files = self.files()
+        for file, kept in zip(files, self._last(files), strict=True):
+            start = 0
+            with self._opened(file) as source:
+                for batch in source.iter_batches(ROWS_AT_ONCE, columns=columns):
+                    chosen = kept[start : start + batch.num_rows]
+                    start += batch.num_rows
+                    if chosen.any():
+                        yield pa.Table.from_batches([batch]).filter(pa.array(chosen))
+
+    def read(self, columns: list[str] | None = None) -> pa.Table:
+        """All rows at once; see `batches`."""
+        schema = self.schema if columns is None else pa.schema([self.schema.field(name) for name in columns])
+        return pa.concat_tables([schema.empty_table(), *self.batches(columns)])
+
+    def merge(self):
+        """Makes one file of everything there is and removes the parts."""
+        parts = sorted(self.parts.glob("part-*.parquet"))
+        if not parts:
+            return
+        with replacing(self.merged) as temporary, pq.ParquetWriter(temporary, self.schema) as writer:
+            for table in _gathered(self.batches()):
+                writer.write_table(table.cast(self.schema))
+        # A kill before this loop is through leaves rows twice; `_last` keeps one of each.
+        for part in parts:
+            part.unlink()
+        with suppress(OSError):  # another run has just written a part
+            self.parts.rmdir()
+
+    def _last(self, files: list[Path]) -> list[np.ndarray]:
+        """For each file, which of its rows have no later one of the same key: bool, one a row."""
+        seen, kept = set(), []
+        for file in reversed(files):
+            with self._opened(file) as source:
+                keys = [tuple(row.values()) for row in source.read(columns=KEY).select(KEY).to_pylist()]
+            rows = np.zeros(len(keys), bool)
+            for row in reversed(range(len(keys))):
+                rows[row] = keys[row] not in seen
+                seen.add(keys[row])
+            kept.append(rows)
+        return kept[::-1]
+
+    @contextmanager
+    def _opened(self, file: Path):
+        expected = self.schema.metadata[VERSION].decode()
+        try:
+            with pq.ParquetFile(file) as source:
+                version = (source.schema_arrow.metadata or {}).get(VERSION, b"none").decode()
+                if version != expected:
+                    raise DataError(f"{file}: expected {self.name} of version {expected}, got version {version}")
+                yield source
+        except (OSError, pa.ArrowException, KeyError) as error:
+            raise DataError(f"{file}: cannot read these {self.name} ({' '.join(str(error).split())[:200]})") from error
+
+
+def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Small tables put together, so that a merged file is not made of groups of a few rows."""
+    waiting, rows = [], 0
+    for table in tables:
+        waiting.append(table)
+        rows += table.num_rows
+        if rows >= ROWS_AT_ONCE:
+            yield pa.concat_tables(waiting)
+            waiting, rows = [], 0
+    if waiting:
+        yield pa.concat_tables(waiting)
