@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfvid.errors import TfvidError
-from tfvid.metrics.blobs import blob_statistics
+from tfvid.errors import ConfigError, TfvidError
+from tfvid.metrics.blobs import DETECTOR, VARIANTS, blob_statistics
 
 
 def frame(*discs, size=(100, 120)):
@@ -66,6 +66,50 @@ def test_nothing_to_see():
     np.testing.assert_array_equal(np.isnan(statistics.size), [True, True, False])
     np.testing.assert_array_equal(np.isnan(statistics.centre_distance), [True, True, False])
     assert all(values.dtype == np.float32 for values in statistics)
+
+
+def test_settings_decide_what_counts():
+    """A faint disc, a small one, a long bar, and a large disc."""
+    shapes = frame((112, 60, 45, 1), (30, 190, 16, 0.41), (70, 200, 3, 1), size=(224, 224))
+    shapes[150:154, 10:210] = 1
+    counts = {
+        name: int(blob_statistics(clip(shapes), detector).count[0])
+        for name, detector in {
+            **VARIANTS,
+            "no bars": {"min_inertia": 0.1},
+            "no large ones": {"max_area": 5000},
+            "no faint ones": {"min_threshold": 150},
+            "one and all": {"min_distance": 500},
+        }.items()
+    }
+    assert counts == {
+        "as reported": 3,  # all but the small disc, whose border encloses less than 25 pixels
+        "OpenCV's filters": 1,  # neither the bar nor the large disc, 6400 pixels
+        "lower thresholds": 3,
+        "higher thresholds": 2,  # the faint disc, 105 of 255, is seen at one threshold only
+        "fine thresholds": 3,
+        "small blobs too": 4,
+        "large blobs only": 3,
+        "no bars": 2,
+        "no large ones": 2,
+        "no faint ones": 2,
+        "one and all": 1,
+    }
+    assert blob_statistics(clip(shapes), DETECTOR).count == 3
+
+
+@pytest.mark.parametrize(
+    ("detector", "message"),
+    [
+        ({"minarea": 3}, "unknown setting of the blob detector 'minarea'; did you mean 'min_area'"),
+        ({"threshold_step": 0}, r"does not take \{'threshold_step': 0\} \(thresholdStep>0\)"),
+        ({"min_area": "large"}, "min_area of the blob detector must be a number, got 'large'"),
+        ({"min_threshold": None}, "min_threshold of the blob detector must be a number, got None"),
+    ],
+)
+def test_bad_settings(detector, message):
+    with pytest.raises(ConfigError, match=message):
+        blob_statistics(clip(frame()), detector)
 
 
 @given(

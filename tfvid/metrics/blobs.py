@@ -1,16 +1,45 @@
 """How many spots a heatmap has, how large they are, and how far from the middle of the frame: the paper's measures.
 
 Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 4.3: OpenCV's `SimpleBlobDetector` on each frame of a
-map at the clip's own resolution. Neither the paper nor its published code says with which parameters. Those of
-`_detector` are OpenCV's own, but for the ones that would drop just what is to be counted; see there.
+map at the clip's own resolution. Neither the paper nor its published code says with which parameters. `DETECTOR` has
+OpenCV's own, but for the ones that would drop just what is to be counted; `VARIANTS` has others, to see what a
+conclusion owes to that choice.
 """
 
+from collections.abc import Mapping
+from numbers import Real
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from tfvid.errors import TfvidError
+from tfvid.errors import ConfigError, TfvidError, unknown
+
+DETECTOR: dict[str, float | None] = {
+    "min_threshold": 50,  # of 255, the maximum of a clip's map
+    "max_threshold": 220,
+    "threshold_step": 10,
+    "min_repeatability": 2,  # thresholds at which a blob is seen
+    "min_distance": 10,  # pixels; closer ones are one blob
+    "min_area": 25,  # pixels
+    "max_area": None,  # by OpenCV's default, above 5000 pixels is no blob
+    # Hot regions have any shape; OpenCV's defaults drop long ones and those that are not convex.
+    "min_circularity": None,
+    "min_convexity": None,
+    "min_inertia": None,
+}
+"""Settings of the detector; None is no limit. A blob is bright regions at several thresholds in one place."""
+
+VARIANTS: dict[str, dict[str, float | None]] = {
+    "as reported": {},
+    "OpenCV's filters": {"max_area": 5000, "min_convexity": 0.95, "min_inertia": 0.1},
+    "lower thresholds": {"min_threshold": 25},
+    "higher thresholds": {"min_threshold": 100},
+    "fine thresholds": {"threshold_step": 5},
+    "small blobs too": {"min_area": 9},
+    "large blobs only": {"min_area": 100},
+}
+"""Changes to `DETECTOR`, by name, to repeat a comparison with."""
 
 
 class BlobStatistics(NamedTuple):
@@ -28,7 +57,7 @@ class BlobStatistics(NamedTuple):
     centre_distance: np.ndarray
 
 
-def blob_statistics(maps) -> BlobStatistics:
+def blob_statistics(maps, detector: Mapping[str, float | None] | None = None) -> BlobStatistics:
     """Counts and measures the blobs of heatmaps.
 
     Each map is scaled by its clip's maximum, so that frames stay comparable with one another; what is below zero
@@ -36,21 +65,23 @@ def blob_statistics(maps) -> BlobStatistics:
 
     Args:
       maps: float `(B, T, H, W)`, at the clip's resolution (a result's ``attribution``, not its ``native``).
+      detector: settings other than those of `DETECTOR`, e.g. one of `VARIANTS`.
 
     Returns:
       `BlobStatistics`.
 
     Raises:
       TfvidError: not of that shape, or NaN or infinite values.
+      ConfigError: a setting that does not exist, or a value OpenCV does not take.
     """
     maps = np.asarray(maps, np.float32)
     if maps.ndim != 4 or not np.isfinite(maps).all():
         what = f"shape {maps.shape}" if maps.ndim != 4 else "NaN or infinite values"
         raise TfvidError(f"expected finite maps of shape (B, T, H, W), got {what}")
-    detector, statistics = _detector(), []
+    found_by, statistics = _detector(detector or {}), []
     middle = (np.array(maps.shape[:1:-1], np.float32) - 1) / 2  # (x, y) of the frame, in OpenCV's pixel coordinates
     for clip in _eight_bit(maps):
-        found = [detector.detect(frame) for frame in clip]
+        found = [found_by.detect(frame) for frame in clip]
         blobs = [(*blob.pt, blob.size) for frame in found for blob in frame]
         if not blobs:
             statistics.append((0.0, np.nan, np.nan))
@@ -69,20 +100,40 @@ def _eight_bit(maps: np.ndarray) -> np.ndarray:
     return np.rint(255 * shares).astype(np.uint8)
 
 
-def _detector() -> cv2.SimpleBlobDetector:
-    """Bright regions found at two thresholds or more, in steps of 10 from 50 to 220 of 255, as by default.
-
-    A region counts if it is bright at its centroid, so one that is bent around it (an L, a ring) does not.
-    """
+def _detector(changes: Mapping[str, float | None]) -> cv2.SimpleBlobDetector:
+    """Finds bright regions; one counts if it is bright at its centroid, so one bent around it (an L, a ring) does not."""
+    for name, value in changes.items():
+        if name not in DETECTOR:
+            raise ConfigError(unknown("setting of the blob detector", name, DETECTOR))
+        if not isinstance(value, Real) and (value is not None or DETECTOR[name] is not None):
+            raise ConfigError(f"{name} of the blob detector must be a number, got {value!r}")
+    settings = DETECTOR | changes
     parameters = cv2.SimpleBlobDetector_Params()
-    parameters.filterByColor = True
+    parameters.filterByColor = parameters.filterByArea = True
     parameters.blobColor = 255  # the default looks for dark blobs
-    parameters.minThreshold, parameters.maxThreshold, parameters.thresholdStep = 50, 220, 10
-    parameters.minRepeatability = 2
-    parameters.minDistBetweenBlobs = 10  # pixels; closer ones are one blob
-    parameters.filterByArea = True
-    parameters.minArea, parameters.maxArea = 25, np.finfo(np.float32).max  # by default above 5000 pixels is no blob
-    # Hot regions have any shape; the defaults drop long ones and those that are not convex.
-    parameters.filterByCircularity = parameters.filterByConvexity = parameters.filterByInertia = False
+    parameters.maxArea = np.finfo(np.float32).max
+    parameters.filterByCircularity = settings["min_circularity"] is not None
+    parameters.filterByConvexity = settings["min_convexity"] is not None
+    parameters.filterByInertia = settings["min_inertia"] is not None
     parameters.collectContours = False
-    return cv2.SimpleBlobDetector_create(parameters)
+    for name, value in settings.items():
+        if value is not None:
+            setattr(parameters, _IN_OPENCV[name], value)
+    try:
+        return cv2.SimpleBlobDetector_create(parameters)
+    except cv2.error as error:
+        raise ConfigError(f"OpenCV's blob detector does not take {dict(changes)} ({error.err})") from error
+
+
+_IN_OPENCV = {
+    "min_threshold": "minThreshold",
+    "max_threshold": "maxThreshold",
+    "threshold_step": "thresholdStep",
+    "min_repeatability": "minRepeatability",
+    "min_distance": "minDistBetweenBlobs",
+    "min_area": "minArea",
+    "max_area": "maxArea",
+    "min_circularity": "minCircularity",
+    "min_convexity": "minConvexity",
+    "min_inertia": "minInertiaRatio",
+}
