@@ -10,7 +10,6 @@ time of a whole `TemporalMask` call less that of one without iterations, over th
 
 import argparse
 import os
-import platform
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +20,8 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras  # noqa: E402
-import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from machine import describe_machine  # noqa: E402
 
 import tfvid  # noqa: E402
 from tfvid.errors import command  # noqa: E402
@@ -129,23 +128,6 @@ def fastest_seconds(work, times: int) -> float:
         work()
         seconds.append(time.perf_counter() - start)
     return min(seconds)
-
-
-def describe_machine() -> str:
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    fields = dict(line.split(":", 1) for line in info.replace("\t", "").splitlines() if ":" in line)
-    flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in fields.get("flags", "").split()]
-    devices = tf.config.list_physical_devices("GPU")
-    return "\n".join(
-        [
-            f"machine     {fields.get('model name', platform.processor()).strip()}, {os.cpu_count()} cores",
-            f"instructions {' '.join(flags) or 'not known'}",
-            f"devices     {', '.join(device.name for device in devices) or 'CPU only'}",
-            f"load        {os.getloadavg()[0]:.1f} (others on this machine slow it down)",
-            f"versions    tfvid {tfvid.__version__}, TensorFlow {tf.__version__}, Keras {keras.__version__}, "
-            f"NumPy {np.__version__}, Python {platform.python_version()}",
-        ]
-    )
 
 
 if __name__ == "__main__":
