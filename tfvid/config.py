@@ -204,12 +204,105 @@ class RunConfig:
         _require(bool(re.fullmatch(r"\w[\w.-]*", self.name)), "name", "letters, digits, '_', '-' and '.'", self.name)
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Reads a run's configuration.
+@dataclass(frozen=True)
+class GroupConfig:
+    """Models compared as one, e.g. several seeds of one architecture.
+
+    Attributes:
+      name: of the group, in tables and figures.
+      paths: of its models: ``runs/<name>``, ``saved_models/<name>`` or ``.keras`` files.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+
+    def __post_init__(self):
+        _require(bool(self.name), "models: name", "some text", self.name)
+        _require(len(self.paths) >= 1, f"models: paths of {self.name!r}", "one model or more", self.paths)
+
+
+@dataclass(frozen=True)
+class ClassesConfig:
+    """Which classes are explained and compared. The paper took those on which its models perform alike.
+
+    Attributes:
+      names: these; () for all that follow the rule below.
+      max_f1_gap: the groups' F1 of the class lie within this of one another.
+      min_f1: each group's F1 of the class is at least this.
+    """
+
+    names: tuple[str, ...] = ()
+    max_f1_gap: float = 1.0
+    min_f1: float = 0.0
+
+    def __post_init__(self):
+        _require(0 <= self.max_f1_gap <= 1, "classes.max_f1_gap", "in [0, 1]", self.max_f1_gap)
+        _require(0 <= self.min_f1 <= 1, "classes.min_f1", "in [0, 1]", self.min_f1)
+        by_rule = self.max_f1_gap < 1 or self.min_f1 > 0
+        _require(not (self.names and by_rule), "classes", "a list of names or a rule, not both", self.names)
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A comparison of models: ``scripts/compare.py``.
+
+    Attributes:
+      name: of the study; its folder is ``runs/<name>`` unless another is given.
+      title: of its page.
+      models: the groups, two or more; the first two are those of the findings, the 3-D network first.
+      data: the clips, the same for all models.
+      split: of the dataset.
+      classes: which of its classes are explained.
+      clips_per_class: at most so many clips of each class are explained; None for all. F1 is always of the whole split.
+      target: the class explained, each clip's "predicted" or "true" one.
+      mask: options of `tfvid.TemporalMask`.
+      grad_cam: options of `tfvid.GradCAM`.
+      smallest_drop: clips of which freezing or reversing lowers the score by no more than this have no drop ratio.
+      film_clips: so many clips of each class get films, by the first model of each group; None for all.
+      films: their formats.
+      method_clips: so many clips are used to compare ways of finding a mask; 0 leaves that out.
+      seed: of what is drawn at random.
+    """
+
+    name: str = "study"
+    title: str = "What two models look at, and when"
+    models: tuple[GroupConfig, ...] = ()
+    data: DataConfig = field(default_factory=DataConfig)
+    split: str = "validation"
+    classes: ClassesConfig = field(default_factory=ClassesConfig)
+    clips_per_class: int | None = None
+    target: Literal["predicted", "true"] = "predicted"
+    mask: dict[str, Any] = field(default_factory=dict)
+    grad_cam: dict[str, Any] = field(default_factory=dict)
+    smallest_drop: float = 0.001
+    film_clips: int | None = None
+    films: tuple[Literal["gif", "mp4", "webp"], ...] = ("webp",)
+    method_clips: int = 0
+    seed: int = 0
+
+    def __post_init__(self):
+        _require(bool(re.fullmatch(r"\w[\w.-]*", self.name)), "name", "letters, digits, '_', '-' and '.'", self.name)
+        _require(len(self.models) >= 2, "models", "two groups or more, each a name and paths", self.models)
+        names = [group.name for group in self.models]
+        _require(len(set(names)) == len(names), "models", "groups of different names", names)
+        _require(
+            self.clips_per_class is None or self.clips_per_class >= 1,
+            "clips_per_class",
+            "1 or more",
+            self.clips_per_class,
+        )
+        _require(self.film_clips is None or self.film_clips >= 0, "film_clips", "0 or more", self.film_clips)
+        _require(self.method_clips >= 0, "method_clips", "0 or more", self.method_clips)
+        _require(self.smallest_drop >= 0, "smallest_drop", "0 or more", self.smallest_drop)
+
+
+def load(path: str | Path, overrides: Sequence[str] = (), kind: type = RunConfig):
+    """Reads a configuration.
 
     Args:
       path: a YAML file; a run's own ``config.yaml`` too.
       overrides: ``"train.epochs=3"``: a dotted key and a YAML value, stronger than the file.
+      kind: `RunConfig` or `StudyConfig`, which is returned.
 
     Raises:
       ConfigError: one line that names the file (or the override) and the key; for an unknown key the
@@ -225,7 +318,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         values = {}
     if isinstance(values, dict):
         values = override({"name": path.stem} | values, overrides)
-    return from_dict(values, " ".join([str(path), *overrides]))
+    return from_dict(values, " ".join([str(path), *overrides]), kind)
 
 
 def override(values: dict, overrides: Sequence[str]) -> dict:
@@ -241,15 +334,15 @@ def override(values: dict, overrides: Sequence[str]) -> dict:
     return values
 
 
-def from_dict(values: dict, source: str = "configuration") -> RunConfig:
-    """Builds a `RunConfig` from nested dicts; `source` is what error messages name."""
+def from_dict(values: dict, source: str = "configuration", kind: type = RunConfig):
+    """Builds a `RunConfig`, or another `kind`, from nested dicts; `source` is what error messages name."""
     try:
-        return _build(RunConfig, values, "")
+        return _build(kind, values, "")
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from error
 
 
-def to_yaml(config: RunConfig) -> str:
+def to_yaml(config: RunConfig | StudyConfig) -> str:
     """The resolved configuration, every value spelt out; `load` reads it back to an equal one."""
     return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True)
 
@@ -311,6 +404,9 @@ def _convert(hint, value, key: str):
             choices = [str(choice).lower() if isinstance(choice, bool) else choice for choice in arguments]
             raise ConfigError(f"{key}: {unknown('value', value, choices)}")
         return value
+    if origin is tuple and arguments[-1] is Ellipsis:
+        _require(isinstance(value, (list, tuple)), key, "a list", value)
+        return tuple(_convert(arguments[0], item, f"{key}[{place}]") for place, item in enumerate(value))
     if origin is tuple:
         valid = isinstance(value, (list, tuple)) and len(value) == len(arguments)
         _require(valid, key, f"a list of {len(arguments)} values", value)

@@ -5,7 +5,7 @@ ones (Mänttäri et al., ACCV 2020, section 5, play clips backwards; table 1).
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -36,31 +36,40 @@ class Predictions:
 def predict(
     model: keras.Model, clips: tf.data.Dataset, playbacks: Sequence[str] = ("forward",), seed: int = 0
 ) -> Predictions:
-    """Runs `model` over `clips`, which are decoded once for all playbacks.
+    """Runs `model` over `clips`, which are decoded once for all playbacks; holds every answer, see `stream`.
 
     Args:
       clips: a dataset from `tfvid.load_dataset`: batches with ``clip`` `(B, T, H, W, 3)`, ``label``, ``id``.
       playbacks: names in `PLAYBACKS`.
       seed: of the shuffled order, which also depends on the clip's id and not on its place in a batch.
     """
-    shape = (None, *clips.element_spec["clip"].shape[1:])  # one trace, also for a smaller last batch
-    forward = tf.function(lambda frames: model(frames, training=False), [tf.TensorSpec(shape, tf.float32)])
-    ids, labels, logits = [], [], {playback: [] for playback in playbacks}
-    for batch in clips:
-        names = [name.decode() for name in batch["id"].numpy()]
-        ids += names
-        labels.append(batch["label"].numpy())
-        num_frames = batch["clip"].shape[1]
-        for playback in playbacks:
-            order = np.stack([frame_order(playback, num_frames, name, seed) for name in names])
-            played = tf.gather(batch["clip"], order, axis=1, batch_dims=1)
-            logits[playback].append(forward(played).numpy())
-    empty = np.zeros((0, model.output_shape[-1]), np.float32)
-    return Predictions(
-        ids,
-        np.concatenate([np.zeros(0, np.int32), *labels]),
-        {playback: np.concatenate([empty, *parts]) for playback, parts in logits.items()},
+    empty = Predictions(
+        [], np.zeros(0, np.int32), {name: np.zeros((0, model.output_shape[-1]), np.float32) for name in playbacks}
     )
+    parts = [empty, *stream(model, clips, playbacks, seed)]
+    return Predictions(
+        [id for part in parts for id in part.ids],
+        np.concatenate([part.labels for part in parts]),
+        {playback: np.concatenate([part.logits[playback] for part in parts]) for playback in playbacks},
+    )
+
+
+def stream(
+    model: keras.Model, clips: Iterable[Mapping], playbacks: Sequence[str] = ("forward",), seed: int = 0
+) -> Iterator[Predictions]:
+    """The answers batch by batch; `clips` are any batches, of tensors or arrays. See `predict`."""
+    forward = None
+    for batch in clips:
+        frames = tf.convert_to_tensor(batch["clip"], tf.float32)
+        if forward is None:  # one trace, also for a smaller last batch
+            signature = tf.TensorSpec((None, *frames.shape[1:]), tf.float32)
+            forward = tf.function(lambda frames: model(frames, training=False), [signature])
+        ids = [id.decode() for id in np.asarray(batch["id"]).tolist()]
+        logits = {}
+        for playback in playbacks:
+            order = np.stack([frame_order(playback, frames.shape[1], id, seed) for id in ids])
+            logits[playback] = forward(tf.gather(frames, order, axis=1, batch_dims=1)).numpy()
+        yield Predictions(ids, np.asarray(batch["label"]), logits)
 
 
 def frame_order(playback: str, num_frames: int, clip_id: str, seed: int = 0) -> np.ndarray:

@@ -38,6 +38,8 @@ def explain_clips(
     formats: tuple[str, ...] = FORMATS,
     fps: float = 5.0,
     colormap: str = "inferno",
+    shown: Callable[[str], bool] = lambda id: True,
+    measure: Callable[[list[Result], np.ndarray, Mapping], None] = lambda records, maps, batch: None,
     progress: Callable[[int], None] = lambda clips: None,
 ) -> dict[str, str]:
     """Explains clips with one model and writes films, contact sheets and records into `out`.
@@ -60,6 +62,9 @@ def explain_clips(
       formats: of the films, some of "gif", "mp4", "webp".
       fps: frames a second of the films.
       colormap: of the heatmaps, see `tfvid.report.overlay.overlay`.
+      shown: whether a clip, by id, gets films and pictures; the others get a record only.
+      measure: called with records before they are stored, their maps float32 `(B, T, H, W)`, and their part of the
+        batch. A run that is killed between this and the storing calls it again with the same clips.
       progress: called with the number of clips just done.
 
     Returns:
@@ -137,8 +142,11 @@ def explain_clips(
                 fps=fps,
                 colormap=colormap,
             )
+            if shown(record.id)
+            else record
             for i, record in enumerate(records)
         ]
+        measure(records, maps.attribution, {key: value[rows] for key, value in batch.items()})
         store.append(records)  # last: a clip with a record has its files
         progress(len(records))
     return skipped

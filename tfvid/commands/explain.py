@@ -1,10 +1,8 @@
 """``tfvid-explain``: which frames models need in clips, and where they look; as films, numbers and a page."""
 
 import argparse
-import copy
 import hashlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
@@ -13,8 +11,9 @@ from tfvid import config as configuration
 from tfvid.config import RunConfig
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.choose import choose
-from tfvid.errors import ConfigError, DataError, ModelError
+from tfvid.errors import ConfigError, DataError
 from tfvid.explanation import TARGETS, explain_clips, explainer_options, finish, summary
+from tfvid.models.loaded import load_models
 from tfvid.report.media import FORMATS
 from tfvid.report.overlay import COLORMAPS
 
@@ -32,7 +31,7 @@ def main(argv: list[str]) -> None:
     split = VIDEOS if arguments.video else arguments.split
     samples = choose(dataset, split, arguments.classes, arguments.limit)
     explainer_options(config.explain.mask, config.explain.grad_cam)  # mistyped ones are refused before the work
-    models = _load(arguments.model, config)
+    models = load_models(arguments.model, config.data.num_frames, config.data.size)
     skipped: dict[str, str] = {}
     try:
         for model in models:
@@ -94,72 +93,39 @@ def _file_id(file: Path) -> str:
     return f"{file.stem}-{hashlib.sha256(' '.join(state).encode()).hexdigest()[:8]}"
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A model with what it needs to know."""
-
-    name: str
-    path: Path
-    model: object
-    card: object
-    num_frames: int
-    size: tuple[int, int]
-
-
-def _load(paths: list[Path], config: RunConfig) -> list[Loaded]:
-    from tfvid.models.loading import load_card, load_model
-
-    loaded = []
-    for path in paths:
-        model = load_model(path)
-        card = load_card(path, model)
-        num_frames, size = card.num_frames or config.data.num_frames, card.size or config.data.size
-        loaded.append(Loaded(card.name, path, model, card, num_frames, tuple(size)))
-    names = [model.name for model in loaded]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"two models are called {name!r}, see the card.json beside each; give one another name")
-    return loaded
-
-
-def _explain(
-    model: Loaded, dataset, split: str, samples: list[Sample], arguments, config: RunConfig, skipped: dict[str, str]
-):
+def _explain(model, dataset, split: str, samples: list[Sample], arguments, config: RunConfig, skipped: dict[str, str]):
     """Explains, with one model, the samples that have no record yet."""
-    from tfvid.data.pipeline import load_dataset
+    from tfvid.data.remaining import remaining_batches
     from tfvid.data.skipped import SkipLog
     from tfvid.results import ResultStore
 
-    to_model, class_names = _labels(model, dataset, samples)
+    wanted = {sample.label for sample in samples if sample.label >= 0}
+    to_model, class_names = model.labels(dataset.class_names, wanted)
     done = ResultStore(arguments.out).done(model.name)
-    missing = [sample for sample in samples if sample.id not in done]
-    # Only what is missing is decoded. The dataset stays what it is otherwise: decode processes rebuild it by name.
-    remaining = copy.copy(dataset)
-    remaining.samples = lambda _: missing
     mask, grad_cam = dict(config.explain.mask), dict(config.explain.grad_cam)
     grad_cam.setdefault("layer", model.card.layer)
-    bar = tqdm(total=len(samples), initial=len(samples) - len(missing), desc=model.name, unit="clip")
+    bar = tqdm(total=len(samples), initial=sum(sample.id in done for sample in samples), desc=model.name, unit="clip")
     log = SkipLog()
     try:
         with bar, log.plain_errors():
-            batches = ()
-            if missing:
+            batches = remaining_batches(
+                dataset,
+                split,
+                samples,
+                done,
+                to_model,
+                num_frames=model.num_frames,
+                size=model.size,
                 # Records are written batch by batch: small ones lose less to a kill, and take no longer on a CPU.
-                batches = load_dataset(
-                    remaining,
-                    split,
-                    num_frames=model.num_frames,
-                    size=model.size,
-                    batch_size=mask.get("batch_size", 4),
-                    workers=config.data.workers,
-                    time_limit=config.data.time_limit,
-                    # The allowed share is of the whole run, not of what a second start finds missing.
-                    max_bad_share=min(1.0, _allowed(arguments, config) * len(samples) / len(missing)),
-                    skipped=log,
-                )
+                batch_size=mask.get("batch_size", 4),
+                workers=config.data.workers,
+                time_limit=config.data.time_limit,
+                max_bad_share=_allowed(arguments, config),
+                skipped=log,
+            )
             skipped |= explain_clips(
                 model.model,
-                _relabelled(batches, to_model, {sample.id for sample in missing}),
+                batches,
                 arguments.out,
                 name=model.name,
                 class_names=class_names,
@@ -182,43 +148,11 @@ def _allowed(arguments, config: RunConfig) -> float:
     return 1.0 if arguments.video else config.data.max_bad_share
 
 
-def _source(arguments, config: RunConfig, split: str, model: Loaded) -> str:
+def _source(arguments, config: RunConfig, split: str, model) -> str:
     """Where the clips come from and how they were sampled, so that records of other clips are told apart."""
     data = config.data
     place = "files" if arguments.video else f"{data.records or data.dataset} {data.root or ''} {data.options or ''}"
     return " ".join(f"{place} {split} {model.num_frames}x{model.size[0]}x{model.size[1]}".split())
-
-
-def _labels(model: Loaded, dataset, samples: list[Sample]) -> tuple[dict[int, int], tuple[str, ...]]:
-    """The model's label by the dataset's, and the names of the model's classes.
-
-    Raises:
-      ModelError: the model does not know a class that is to be explained.
-    """
-    known, names = model.card.class_names, dataset.class_names
-    wanted = sorted({sample.label for sample in samples if sample.label >= 0})
-    if all(names[label] in known for label in wanted):
-        return {label: known.index(names[label]) for label in wanted}, known
-    if not model.card.dataset and len(known) == len(names):  # no card came with it: its classes have no names
-        return {label: label for label in wanted}, tuple(names)
-    lacking = next(names[label] for label in wanted if names[label] not in known)
-    raise ModelError(f"{model.path}: the model knows no class {lacking!r}; choose with --classes")
-
-
-def _relabelled(batches, to_model: dict[int, int], wanted: set[str]):
-    """The batches with the model's labels, without the clips not asked for (shards are read from the start)."""
-    left = set(wanted)
-    for batch in batches:
-        batch = {key: value.numpy() for key, value in batch.items()}
-        ids = [id.decode() for id in batch["id"]]
-        rows = [row for row, id in enumerate(ids) if id in wanted]
-        if rows:
-            batch = {key: value[rows] for key, value in batch.items()}
-            batch["label"][:] = [to_model.get(label, -1) for label in batch["label"].tolist()]
-            yield batch
-        left -= set(ids)
-        if not left:
-            return
 
 
 def _config(arguments, overrides: list[str]) -> RunConfig:
