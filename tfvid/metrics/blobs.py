@@ -101,7 +101,7 @@ def _eight_bit(maps: np.ndarray) -> np.ndarray:
 
 
 def _detector(changes: Mapping[str, float | None]) -> cv2.SimpleBlobDetector:
-    """Finds bright regions; one counts if it is bright at its centroid, so one bent around it (an L, a ring) does not."""
+    """Finds bright regions; one counts if it is bright at its centroid, so one bent around it (a ring) does not."""
     for name, value in changes.items():
         if name not in DETECTOR:
             raise ConfigError(unknown("setting of the blob detector", name, DETECTOR))
