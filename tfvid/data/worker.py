@@ -7,7 +7,8 @@ answer in time or dies is ended and replaced, and its clip is a `VideoError`. Th
 and do not import TensorFlow, unless tensorflow-io is to decode.
 
 Parent and child talk over a socket pair. First the parent says what reads; then requests (a sample, as JSON)
-and replies (JSON, then the bytes of frames and boxes) take turns. The child ends when its parent is gone.
+and replies (JSON) take turns. Frames and boxes lie in a file in memory that both have open: sent through the
+socket they took as long as decoding a short MPEG-4 clip does. The child ends when its parent is gone.
 """
 
 import ast
@@ -20,7 +21,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import weakref
+from io import FileIO
 from multiprocessing.connection import Connection
 
 import cv2
@@ -112,8 +115,8 @@ class _Child:
             reply = json.loads(self.pipe.recv_bytes())
             if "error" in reply:
                 raise VideoError(name, reply["error"])
-            frames = np.frombuffer(self.pipe.recv_bytes(), np.uint8).reshape(reply["frames"])
-            boxes = np.frombuffer(self.pipe.recv_bytes(), np.float32).reshape(reply["boxes"])
+            frames, boxes = np.empty(reply["frames"], np.uint8), np.empty(reply["boxes"], np.float32)
+            _transfer(os.preadv, self.memory, [frames, boxes])
         except (EOFError, OSError):
             raise self._death(name) from None
         return Clip(frames, np.array(reply["event"], np.int32), boxes, reply["decoded"], reply["damaged"])
@@ -127,14 +130,13 @@ class _Child:
         if self.closed:
             raise _ended()
         ours, theirs = socket.socketpair()
+        self.memory = _memory()
         with theirs:
-            for end in (ours, theirs):  # a clip's frames in few turns; the kernel may grant less
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
             # -P and this PYTHONPATH: the child finds exactly the modules that this process finds.
             path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tfvid.data.worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, "-P", "-m", "tfvid.data.worker", str(theirs.fileno()), str(self.memory.fileno())],
+                pass_fds=[theirs.fileno(), self.memory.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # a library that prints must not write into the command's output
                 env=os.environ | {"PYTHONPATH": path},
@@ -161,6 +163,25 @@ class _Child:
         if self.closed:
             return _ended()
         return VideoError(name, f"its decode process died: {_exit(self.process.returncode)}")
+
+
+def _memory() -> FileIO:
+    """A file without a name, in memory where the system has that; it is gone with its last reference."""
+    if hasattr(os, "memfd_create"):
+        return FileIO(os.memfd_create("tfvid-clip"), "r+")
+    return tempfile.TemporaryFile(buffering=0)
+
+
+def _transfer(move, file, arrays: list[np.ndarray]):
+    """Moves arrays, one behind the other, from or to a file; `move` is `os.preadv` or `os.pwritev`."""
+    place = 0
+    for array in arrays:
+        left = memoryview(array.reshape(-1).view(np.uint8))
+        while left:
+            moved = move(file.fileno(), [left], place)
+            if not moved:
+                raise EOFError
+            left, place = left[moved:], place + moved
 
 
 def _end_all(children: list[_Child]):
@@ -259,7 +280,7 @@ def main(argv: list[str]):
     """The child: builds what reads, then answers until its parent closes the socket or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its children
     cv2.setNumThreads(0)  # here, where it is nobody else's setting: cores are shared out by clip
-    pipe = Connection(int(argv[0]))
+    pipe, memory = Connection(int(argv[0])), FileIO(int(argv[1]), "r+")
     try:
         try:
             read = _build(pipe.recv_bytes().decode())
@@ -273,9 +294,8 @@ def main(argv: list[str]):
             signal.setitimer(signal.ITIMER_REAL, request["alarm"])
             reply, arrays = _answer(read, request)
             signal.setitimer(signal.ITIMER_REAL, 0)
+            _transfer(os.pwritev, memory, arrays)
             pipe.send_bytes(json.dumps(reply).encode())
-            for array in arrays:
-                pipe.send_bytes(array.tobytes())
     except (EOFError, OSError):
         return
 
