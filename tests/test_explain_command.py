@@ -131,7 +131,7 @@ def test_the_true_class_can_be_explained_and_the_mask_can_reverse(models, clips,
     assert [r.target for r in results] == clips["label"].tolist()
     assert [r.score_term for r in results] == pytest.approx([r.reverse_score for r in results], abs=1e-6)
     assert all(r.webp and not r.reversed for r in results)
-    assert "<figcaption>reversed</figcaption>" in finish(tmp_path).read_text(encoding="utf-8")
+    assert '"Grad-CAM","reversed"' in finish(tmp_path).read_text(encoding="utf-8")
     with pytest.raises(ConfigError, match="needs labels, but clip validation-000000 has none"):
         unlabelled = {"clip": clips["clip"], "id": clips["id"]}
         explain_clips(model, [unlabelled], tmp_path / "b", name="m", class_names=CLASSES, target="true")

@@ -100,7 +100,7 @@ def test_markup_in_names_stays_text(fresh):
     assert fresh.script("return cards[2].element.querySelector('.id').innerText") == EVIL
     listed = fresh.script("return document.querySelector('.top li').innerText")
     assert listed in ("", f"{EVIL}: {EVIL}")  # folded away
-    options = fresh.script("return [...form.elements['data-label'].options].map((o) => o.value)")
+    options = fresh.script("return [...form.elements['label'].options].map((o) => o.value)")
     assert EVIL in options
 
 
@@ -163,12 +163,12 @@ def test_every_control_is_reached_by_tab_and_named(fresh):
     ("choices", "expected"),
     [
         ({"search": "RIGHT sec"}, ["right"]),
-        ({"data-label": "left"}, ["left"]),
-        ({"data-label": EVIL}, [EVIL]),
-        ({"data-model-0": "right"}, ["left", EVIL]),
-        ({"data-model-0": "wrong"}, ["right"]),
-        ({"data-model-1": "wrong", "search": "first"}, ["left"]),
-        ({"data-model-0": "right", "data-label": "right"}, []),
+        ({"label": "left"}, ["left"]),
+        ({"label": EVIL}, [EVIL]),
+        ({"outcome-0": "right"}, ["left", EVIL]),
+        ({"outcome-0": "wrong"}, ["right"]),
+        ({"outcome-1": "wrong", "search": "first"}, ["left"]),
+        ({"outcome-0": "right", "label": "right"}, []),
     ],
 )
 def test_search_and_filters(fresh, choices, expected):
@@ -235,6 +235,7 @@ def test_without_scripts_the_animated_films_show(browser, page):
         browser.devtools("Emulation.setScriptExecutionDisabled", value=False)
         assert browser.script("return document.documentElement.className") == "no-js"
         assert browser.script("return document.querySelectorAll('noscript img, .film > img').length") == 6
-        assert browser.script("return getComputedStyle(document.querySelector('.panes')).display") == "none"
+        assert browser.script("return document.querySelectorAll('.panes, canvas').length") == 0
+        assert browser.script("return getComputedStyle(document.querySelector('form')).display") == "none"
     finally:
         browser.devtools("Emulation.setScriptExecutionDisabled", value=False)

@@ -1,119 +1,383 @@
 "use strict";
 
-// One clock moves every card that plays and can be seen. All films of a card keep in step.
+// `run` comes before this script: groups, models, measures, and each clip with a row for each model.
+
+const form = document.querySelector(".tools");
+const main = document.querySelector("main");
 const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-const cards = [...document.querySelectorAll(".card")].map((element) => ({
-  element,
-  button: element.querySelector(".play"),
-  films: [...element.querySelectorAll(".film")].map((film) => ({
-    canvases: [...film.querySelectorAll("canvas")],
-    slider: film.querySelector("input"),
-    mask: film.dataset.mask.split(" ").map(Number),
-    columns: Number(film.dataset.columns), // frames in a row of the reel
-    reel: null, // loaded when the card comes near
-  })),
-  playing: false,
-  visible: false,
-  wanted: false,
-  frame: 0, // of the longest film; shorter ones pass as much time in fewer frames
-}));
-const longest = (card) => Math.max(...card.films.map((film) => film.mask.length));
+
+/** An element with attributes, holding elements and texts. Texts stay text, whatever is in them. */
+function make(tag, attributes, ...content) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...content);
+  return element;
+}
+
+/** As many decimals as a value of its size needs. */
+function short(value) {
+  const digits = Number.isInteger(value) || Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  return value.toFixed(digits).replace("-", "−");
+}
+
+// Cards. The heading is always there, the films only while the card is near what can be seen.
+
+const cards = run.clips.map((clip, index) => {
+  const button = make("button", { type: "button", class: "play", "aria-label": `Play or pause ${clip.heading}` }, "Play");
+  const ranked = make("p", { class: "ranked" });
+  const body = make("div", { class: "models" });
+  const heading = make("div", {}, make("h2", {}, clip.heading), make("p", { class: "id" }, clip.id));
+  const element = make("article", { class: "card", "data-index": index },
+    make("header", {}, heading, ranked, button), body);
+  const words = [clip.heading, clip.label ?? "", clip.id, ...clip.rows.map((row) => row.predicted)];
+  return {
+    clip, element, button, ranked, body,
+    text: words.join(" ").toLowerCase(),
+    length: Math.max(...clip.rows.map((row) => row.mask.length)),
+    films: [], // of the models to be seen, while the card is near
+    playing: !still,
+    visible: false,
+    wanted: false, // its films were asked for
+    held: false, // stands still because a frame is pointed at
+    frame: still ? clip.still : 0, // of the longest film; shorter ones pass as much time in fewer frames
+  };
+});
+
+function fill(card) {
+  if (card.wanted) return;
+  card.wanted = true;
+  const shown = card.clip.rows.filter((row) => isShown(row.model));
+  card.films = shown.map((row) => makeFilm(card, row));
+  card.body.replaceChildren(...shown.map((row, index) => makeModel(card, row, card.films[index])));
+  show(card, card.frame);
+  card.films.forEach((film) => film.row.reel && load(card, film));
+}
+
+function empty(card) {
+  card.wanted = false;
+  card.films = [];
+  card.body.replaceChildren();
+}
+
+async function load(card, film) {
+  const reel = new Image();
+  reel.src = film.row.reel.file;
+  try {
+    await reel.decode();
+    film.reel = reel;
+    film.panes.classList.add("loaded");
+    draw(film, frameOf(card, film));
+  } catch {
+    film.panes.classList.add("missing");
+  }
+}
+
+// One model's part of a card
+
+function makeModel(card, row, film) {
+  const model = run.models[row.model];
+  const outcome = row.correct === null ? "" : row.correct ? "right" : "wrong";
+  const mark = make("span", outcome ? { class: outcome, role: "img", "aria-label": outcome } : {},
+    { right: "✓ ", wrong: "✗ " }[outcome] ?? "");
+  const explained = row.target === row.predicted ? "" : ` · explained: ${row.target}`;
+  const section = make("section", { class: `model g${model.group}` },
+    make("h3", {}, mark, make("b", {}, model.name), `: ${row.predicted}${explained}`),
+    film.element,
+    make("div", { class: "numbers" }, makeScores(row), makeMeasures(row)));
+  if (row.doubt) {
+    section.append(make("p", { class: "doubt" },
+      "Even the whole clip perturbed does not lower this score: the mask says little."));
+  }
+  const links = Object.entries(row.files).map(([name, file]) => make("a", { href: file }, name));
+  if (links.length) section.append(make("p", { class: "files" }, ...links));
+  return section;
+}
+
+function makeFilm(card, row) {
+  const name = run.models[row.model].name;
+  const panes = make("div", { class: "panes" });
+  const canvases = row.reel ? row.panes.map((pane) => {
+    const [width, height] = row.reel.size;
+    const canvas = make("canvas", { width, height });
+    panes.append(make("figure", {}, make("figcaption", {}, pane), canvas));
+    return canvas;
+  }) : [];
+  const slider = make("input",
+    { type: "range", min: 1, max: row.mask.length, value: 1, "aria-label": `Frame, ${name}` });
+  const now = make("p", { class: "now", "aria-hidden": "true" });
+  const strip = make("div", { class: "lane" });
+  strip.innerHTML = stripOf(row.mask);
+  const timeline = make("div", { class: "timeline", style: `--length:${row.mask.length}` }, strip);
+  if (card.clip.event) timeline.append(makeEvent(card.clip.event, row.mask.length));
+  timeline.append(slider);
+  const masked = row.mask.flatMap((value, frame) => (value > 0.5 ? [frame + 1] : []));
+  const said = masked.length ? `frames ${masked.join(", ")} of ${row.mask.length} ${row.panes[2]}` : "no frame masked";
+  const element = make("div", { class: "film", role: "group", "aria-label": `${name}: ${said}` }, panes, timeline, now);
+  const film = { row, element, panes, canvases, slider, now, mask: row.mask, reel: null };
+  slider.addEventListener("input", () => {
+    play(card, false);
+    seek(card, film, slider.value - 1);
+  });
+  timeline.addEventListener("pointermove", (event) => {
+    if (event.pointerType !== "mouse" || event.buttons) return; // a finger drags the slider itself
+    const box = timeline.getBoundingClientRect();
+    const frame = Math.floor(((event.clientX - box.left) / box.width) * row.mask.length);
+    card.held = true;
+    seek(card, film, Math.min(Math.max(frame, 0), row.mask.length - 1));
+  });
+  timeline.addEventListener("pointerleave", () => { card.held = false; });
+  return film;
+}
+
+/** The mask as SVG, as `overlay.mask_strip` draws it: a cell a frame, its level the value. Made of numbers only. */
+function stripOf(mask) {
+  const cells = mask.map((value, frame) => {
+    const frozen = value > 0.5;
+    const part = (y, height, strong) => height <= 0 ? "" :
+      `<rect class="${frozen ? "frozen" : "kept"}${strong ? "" : " pale"}" x="${frame + 0.03}" y="${y}" width=".94" height="${height}"/>`;
+    return part(0, 1 - value, !frozen) + part(1 - value, value, frozen);
+  });
+  return `<svg class="strip" viewBox="0 0 ${mask.length} 1" preserveAspectRatio="none" aria-hidden="true">${cells.join("")}</svg>`;
+}
+
+function makeEvent([start, stop], length) {
+  const place = `margin-left:${(100 * start) / length}%;width:${(100 * (stop - start)) / length}%`;
+  return make("div", { class: "event", title: "the event", style: place });
+}
+
+const SCORES = {
+  OS: "original: the clip as it is", FS: "frozen: the masked frames stand still",
+  RS: "reversed: the masked frames run backwards", CS: "true class, on the clip as it is",
+};
+
+function makeScores(row) {
+  const rows = Object.entries(row.scores).map(([name, value]) => make("tr", { title: SCORES[name] },
+    make("th", { scope: "row" }, name),
+    make("td", { class: "track" }, make("div", { class: `bar ${name}`, style: `width:${100 * value}%` })),
+    make("td", {}, value.toFixed(2))));
+  return make("table", { class: "scores", "aria-label": "Scores" }, ...rows);
+}
+
+function makeMeasures(row) {
+  const list = make("dl", { class: "measures" });
+  for (const { key, title, unit, listed } of run.measures) {
+    if (!listed) continue;
+    const value = row.values[key];
+    const number = make("dd", {}, value === undefined ? "–" : short(value));
+    const beside = key === "mask_length" ? `of ${row.mask.length}` : unit;
+    if (value !== undefined && beside) number.append(" ", make("small", {}, beside));
+    if (key === "temporal_iou" && value !== undefined) {
+      const others = Object.entries(row.baselines).map(([name, other]) => `${name} ${other.toFixed(2)}`);
+      number.append(" ", make("small", {}, others.join(", ")));
+    }
+    const state = key === main.dataset.sorted ? "sorted" : "";
+    list.append(make("div", { "data-measure": key, class: state }, make("dt", {}, title), number));
+  }
+  return list;
+}
+
+// Showing frames. All films of a card keep in step.
+
+const frameOf = (card, film) => Math.floor((card.frame * film.mask.length) / card.length);
+
+function seek(card, film, frame) {
+  show(card, Math.ceil((frame * card.length) / film.mask.length));
+}
 
 function show(card, frameOfLongest) {
   card.frame = frameOfLongest;
   for (const film of card.films) {
-    const frame = Math.floor((card.frame * film.mask.length) / longest(card));
+    const frame = frameOf(card, film);
     if (film.reel) draw(film, frame);
     film.slider.value = frame + 1;
     const value = film.mask[frame];
     const state = value > 0.5 ? "frozen" : "kept";
     film.slider.setAttribute("aria-valuetext",
       `frame ${frame + 1} of ${film.mask.length}, ${state}, mask ${value.toFixed(2)}`);
+    film.now.textContent = `frame ${frame + 1} of ${film.mask.length} · ${state} · mask ${value.toFixed(2)}`;
   }
 }
 
 function draw(film, frame) {
-  const row = Math.floor(frame / film.columns);
+  const row = Math.floor(frame / film.row.reel.columns);
   film.canvases.forEach((canvas, pane) => {
     const { width, height } = canvas;
-    const column = (frame % film.columns) * film.canvases.length + pane;
+    const column = (frame % film.row.reel.columns) * film.canvases.length + pane;
     canvas.getContext("2d").drawImage(film.reel, column * width, row * height, width, height, 0, 0, width, height);
   });
 }
 
-async function load(card) {
-  card.wanted = true;
-  await Promise.all([...card.element.querySelectorAll(".film")].map(async (film, index) => {
-    const reel = new Image();
-    reel.src = film.dataset.reel;
-    try {
-      await reel.decode();
-      card.films[index].reel = reel;
-    } catch {
-      film.querySelector(".panes").classList.add("missing");
-    }
-  }));
-  show(card, card.frame);
-}
-
-function play(card, playing) {
-  card.playing = playing;
-  card.button.textContent = playing ? "Pause" : "Play";
-  card.button.setAttribute("aria-pressed", playing);
-  const all = cards.some((other) => other.playing);
-  playAll.textContent = all ? "Pause all" : "Play all";
-  playAll.setAttribute("aria-pressed", all);
-}
-
-const playAll = document.getElementById("play-all");
-playAll.addEventListener("click", () => {
-  const playing = !cards.some((card) => card.playing);
-  cards.forEach((card) => play(card, playing));
-});
-
-const seen = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    const card = cards[entry.target.dataset.index];
-    card.visible = entry.isIntersecting;
-    if (card.visible && !card.wanted) load(card);
-  }
-}, { rootMargin: "300px" });
-
-cards.forEach((card, index) => {
-  card.element.dataset.index = index;
-  seen.observe(card.element);
-  card.button.addEventListener("click", () => play(card, !card.playing));
-  for (const film of card.films) {
-    film.slider.addEventListener("input", () => {
-      play(card, false);
-      show(card, Math.ceil(((film.slider.value - 1) * longest(card)) / film.mask.length));
-    });
-  }
-  show(card, still ? Number(card.element.dataset.still) : 0);
-  play(card, !still);
-});
+// One clock moves every card that plays and can be seen.
 
 setInterval(() => {
   for (const card of cards) {
-    if (card.playing && card.visible) show(card, (card.frame + 1) % longest(card));
+    if (card.playing && card.visible && !card.held) show(card, (card.frame + 1) % card.length);
   }
-}, 1000 / Number(document.querySelector("main").dataset.fps));
+}, 1000 / run.fps);
 
-const form = document.querySelector(".tools");
+const playAll = document.getElementById("play-all");
+
+function play(card, playing) {
+  card.playing = playing;
+  labelPlay(card);
+  labelPlayAll();
+}
+
+function labelPlay(card) {
+  card.button.textContent = card.playing ? "Pause" : "Play";
+  card.button.setAttribute("aria-pressed", card.playing);
+}
+
+function labelPlayAll() {
+  const any = cards.some((card) => card.playing);
+  playAll.textContent = any ? "Pause all" : "Play all";
+  playAll.setAttribute("aria-pressed", any);
+}
+
+playAll.addEventListener("click", () => {
+  const playing = !cards.some((card) => card.playing);
+  for (const card of cards) {
+    card.playing = playing;
+    labelPlay(card);
+  }
+  labelPlayAll();
+});
+
+// Choosing and sorting
+
 form.addEventListener("submit", (event) => event.preventDefault());
-form.addEventListener("input", filter);
+form.addEventListener("input", (event) => {
+  if (event.target.name === "show") showModels();
+  else if (["sort", "of", "order"].includes(event.target.name)) sort();
+  else filter();
+});
 
 function filter() {
   const words = form.elements.search.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const wanted = [...form.querySelectorAll("select")].filter((choice) => choice.value !== "");
+  const label = form.elements.label?.value;
+  const outcomes = run.groups.map((_, group) => form.elements[`outcome-${group}`]?.value);
   let count = 0;
-  for (const { element } of cards) {
-    const fits = words.every((word) => element.dataset.text.includes(word))
-      && wanted.every((choice) => element.getAttribute(choice.name) === choice.value);
+  for (const { clip, element, text } of cards) {
+    const fits = words.every((word) => text.includes(word))
+      && (!label || clip.label === label)
+      && outcomes.every((outcome, group) => !outcome || outcomeOf(clip, group) === outcome);
     element.hidden = !fits;
     count += fits;
   }
   document.getElementById("count").textContent = `${count} of ${cards.length} clips`;
   document.getElementById("none").hidden = count > 0;
 }
+
+const rowsOf = (clip, group) => clip.rows.filter((row) => run.models[row.model].group === group);
+
+/** "right", "wrong", or "mixed" where the group's models disagree; "" where it is not known. */
+function outcomeOf(clip, group) {
+  const known = rowsOf(clip, group).map((row) => row.correct).filter((correct) => correct !== null);
+  if (!known.length) return "";
+  if (known.every(Boolean)) return "right";
+  return known.some(Boolean) ? "mixed" : "wrong";
+}
+
+/** A clip's measure: the mean over the group's models, undefined where none has it. */
+function measureOf(clip, group, key) {
+  const values = rowsOf(clip, group).map((row) => row.values[key]).filter((value) => value !== undefined);
+  return values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : undefined;
+}
+
+function sort() {
+  const measure = run.measures.find(({ key }) => key === form.elements.sort.value);
+  const order = Number(form.elements.order.value);
+  const of = form.elements.of?.value ?? "0";
+  let sorted = [...cards];
+  if (measure) {
+    const rank = new Map(cards.map((card) => [card, rankOf(card, measure, of)]));
+    const known = (card) => rank.get(card) !== undefined;
+    sorted.sort((a, b) => (known(b) - known(a)) || (known(a) ? order * (rank.get(a) - rank.get(b)) : 0));
+  } else {
+    cards.forEach((card) => { card.ranked.textContent = ""; });
+  }
+  main.append(...sorted.map((card) => card.element), unprinted);
+  main.dataset.sorted = measure?.key ?? "";
+  document.querySelectorAll("[data-measure]").forEach((item) => {
+    item.classList.toggle("sorted", item.dataset.measure === measure?.key);
+  });
+}
+
+/** What `card` is sorted by; also written into its heading. */
+function rankOf(card, measure, of) {
+  const values = run.groups.map((_, group) => measureOf(card.clip, group, measure.key));
+  const said = values.map((value, group) => `${run.groups[group]} ${value === undefined ? "–" : short(value)}`);
+  card.ranked.textContent = `${measure.title}: ${said.join(" · ")}`;
+  if (of !== "difference") return values[Number(of)];
+  if (values.length === 2) {
+    const [first, second] = values;
+    return first === undefined || second === undefined ? undefined : first - second;
+  }
+  const known = values.filter((value) => value !== undefined);
+  return known.length > 1 ? Math.max(...known) - Math.min(...known) : undefined;
+}
+
+document.querySelectorAll("[data-sort]").forEach((button) => {
+  button.addEventListener("click", () => {
+    form.elements.sort.value = button.dataset.sort;
+    sort();
+    form.scrollIntoView();
+    form.elements.sort.focus({ preventScroll: true });
+  });
+});
+
+// Which models' films are seen
+
+function isShown(model) {
+  const boxes = form.querySelectorAll("[name=show]");
+  return boxes.length === 0 || boxes[model].checked;
+}
+
+function showModels() {
+  const boxes = [...form.querySelectorAll("[name=show]")];
+  main.classList.toggle("single", boxes.length === 0 || boxes.filter((box) => box.checked).length < 2);
+  for (const card of cards.filter((card) => card.wanted)) {
+    empty(card);
+    fill(card);
+  }
+}
+
+// Cards near the window are filled, those far from it emptied again: memory does not grow with the clips.
+
+function watch(margin, changed) {
+  const observer = new IntersectionObserver((entries) => {
+    for (const entry of entries) changed(cards[entry.target.dataset.index], entry.isIntersecting);
+  }, { rootMargin: margin });
+  cards.forEach((card) => observer.observe(card.element));
+}
+
+// Printed are the clips chosen, as far as that is a readable number of pages.
+
+const MOST_PRINTED = 24;
+const unprinted = document.getElementById("unprinted"); // says how many are not
+
+addEventListener("beforeprint", () => {
+  const chosen = [...main.querySelectorAll(".card:not([hidden])")].map((element) => cards[element.dataset.index]);
+  chosen.slice(0, MOST_PRINTED).forEach(fill);
+  chosen.forEach((card, place) => card.element.classList.toggle("unprinted", place >= MOST_PRINTED));
+  unprinted.hidden = chosen.length <= MOST_PRINTED;
+  unprinted.textContent = `Printed: the first ${MOST_PRINTED} of ${chosen.length} clips. Choose fewer to print others.`;
+});
+
+main.append(...cards.map((card) => card.element), unprinted);
+form.hidden = main.hidden = cards.length === 0;
+for (const card of cards) {
+  card.button.addEventListener("click", () => play(card, !card.playing));
+  labelPlay(card);
+}
+labelPlayAll();
 filter();
+showModels();
+cards.slice(0, 2).forEach(fill); // at once, so that nothing jumps
+watch("300px", (card, near) => {
+  card.visible = near;
+  if (near) fill(card);
+});
+watch("4000px", (card, near) => {
+  if (!near) empty(card);
+});

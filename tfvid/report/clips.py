@@ -1,0 +1,247 @@
+"""The clips of a page: what its script draws them from, the controls to choose among them, and a plain list.
+
+The script makes a clip's films only when the reader comes near them, so that a page of many hundreds stays quick.
+Without JavaScript the list shows the animated films.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+
+from tfvid.report.film import titles
+from tfvid.report.overlay import display_size
+from tfvid.report.page import as_script, number
+from tfvid.report.reel import grid
+from tfvid.results import Result
+
+SHOWN_AT_FIRST = 3  # films a clip; of more models, the first of each group
+
+
+@dataclass(frozen=True)
+class Group:
+    """Models that stand together, e.g. the same network trained three times.
+
+    Attributes:
+      name: of the group.
+      models: as in the results.
+    """
+
+    name: str
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that each clip has for each model, to show and to sort by.
+
+    Attributes:
+      key: names it.
+      title: for people.
+      unit: "" for none.
+      listed: whether it stands in the list of measures beside the scores; else it is only sorted by.
+    """
+
+    key: str
+    title: str
+    unit: str = ""
+    listed: bool = True
+
+
+OWN_MEASURES = (
+    Measure("mask_length", "mask length", "frames"),
+    Measure("temporal_iou", "temporal IoU"),
+    Measure("original_score", "OS", listed=False),
+    Measure("freeze_drop", "drop OS − FS", listed=False),
+    Measure("reverse_drop", "drop OS − RS", listed=False),
+)
+
+
+def own_measures(result: Result) -> dict[str, float]:
+    """What a record itself says of each of `OWN_MEASURES`."""
+    return {
+        "mask_length": result.mask_length,
+        "temporal_iou": result.temporal_iou,
+        "original_score": result.original_score,
+        "freeze_drop": result.original_score - result.freeze_score,
+        "reverse_drop": result.original_score - result.reverse_score,
+    }
+
+
+def clips_section(
+    results: Iterable[Result],
+    groups: Sequence[Group],
+    *,
+    fps: float,
+    measures: Sequence[Measure] = OWN_MEASURES,
+    values: Mapping[str, Mapping[str, Mapping[str, float | None]]] | None = None,
+) -> dict[str, str]:
+    """The parts of the page's template that show clips.
+
+    Args:
+      results: of the models in `groups`; others are passed over. Their maps are not needed.
+      groups: at least one.
+      fps: frames a second.
+      measures: what can be sorted by; those that no clip has a value of are left out.
+      values: numbers by model, clip and measure, beside those of `own_measures`.
+
+    Returns:
+      ``data`` (JavaScript), ``tools``, ``plain``, ``layout`` (HTML).
+    """
+    models = [model for group in groups for model in group.models]
+    clips: dict[str, list[tuple[int, Result]]] = {}
+    for result in results:
+        if result.model in models:
+            clips.setdefault(result.id, []).append((models.index(result.model), result))
+    clips = {clip: sorted(rows, key=lambda row: row[0]) for clip, rows in clips.items()}
+    data = [_clip(clip, rows, values or {}) for clip, rows in clips.items()]
+    known = {key for clip in data for row in clip["rows"] for key in row["values"]}
+    measures = [measure for measure in measures if measure.key in known]
+    page = {
+        "fps": float(fps),
+        "models": [{"name": model, "group": index} for index, group in enumerate(groups) for model in group.models],
+        "groups": [group.name for group in groups],
+        "measures": [vars(measure) for measure in measures],
+        "clips": data,
+    }
+    return {
+        "data": as_script(page),
+        "tools": _tools(data, groups, measures),
+        "plain": "\n".join(_plain(clip, rows) for clip, rows in zip(data, clips.values(), strict=True)),
+        "layout": "single" if len(models) == 1 else "",  # the films of several models stand side by side
+    }
+
+
+# What the script draws
+
+
+def _clip(clip: str, rows: list[tuple[int, Result]], values) -> dict:
+    first = rows[0][1]
+    file = Path(first.path).name  # the name only: pages are shared, folders are nobody's business
+    longest = max((row for _, row in rows), key=lambda row: len(row.mask))
+    return {
+        "id": clip if not file or Path(file).stem == clip else f"{clip} · {file}",
+        "heading": first.label_name if first.label >= 0 else file or clip,
+        "label": first.label_name if first.label >= 0 else None,
+        "still": _middle(longest.mask),
+        "event": list(first.event) if first.event[0] >= 0 else None,
+        "rows": [_row(model, row, values.get(row.model, {}).get(clip, {})) for model, row in rows],
+    }
+
+
+def _middle(mask: np.ndarray) -> int:
+    """The frame to show while nothing moves: the middle one of those masked."""
+    masked = np.flatnonzero(mask > 0.5)
+    return int(masked[len(masked) // 2]) if len(masked) else len(mask) // 2
+
+
+def _row(model: int, row: Result, values: Mapping[str, float | None]) -> dict:
+    height, width = display_size(row.size)
+    scores = {"OS": row.original_score, "FS": row.freeze_score, "RS": row.reverse_score, "CS": row.true_score}
+    data = {
+        "model": model,
+        "predicted": row.predicted_name,
+        "target": row.target_name,
+        "correct": row.correct,
+        "scores": _finite(scores),
+        "values": _finite(own_measures(row) | dict(values)),
+        "baselines": _finite({"random": row.temporal_iou_random, "centred": row.temporal_iou_centred}),
+        "mask": [_level(float(value)) for value in np.clip(row.mask, 0, 1)],
+        "panes": titles(row.perturbation),
+        "doubt": not row.full_drop > 0,
+        "files": _files(row),
+    }
+    if row.reel:
+        data["reel"] = {"file": quote(row.reel), "columns": grid(len(row.mask), height)[0], "size": [width, height]}
+    return data
+
+
+def _level(value: float) -> float:
+    """Rounded, but never from one side of 0.5, where a frame counts as masked, to the other."""
+    return max(round(value, 3), 0.501) if value > 0.5 else round(value, 3)
+
+
+def _finite(numbers: Mapping[str, float | None]) -> dict[str, float]:
+    """Those that are known, rounded to what a page shows."""
+    return {key: round(float(value), 4) for key, value in numbers.items() if value is not None and math.isfinite(value)}
+
+
+def _files(row: Result) -> dict[str, str]:
+    names = {
+        "GIF": row.gif,
+        "MP4": row.mp4,
+        "WebP": row.webp,
+        "reversed film": row.reversed,
+        "contact sheet": row.sheet,
+    }
+    return {name: quote(file) for name, file in names.items() if file}
+
+
+# Choosing clips
+
+
+def _tools(clips: list[dict], groups: Sequence[Group], measures: list[Measure]) -> str:
+    labels = sorted({clip["label"] for clip in clips if clip["label"] is not None})
+    tools = ['<label>Search <input type="search" name="search" placeholder="class or clip"></label>']
+    if labels:
+        tools.append(_select("Class", "label", [("", "all"), *((label, label) for label in labels)]))
+        for index, group in enumerate(groups):
+            mixed = [("mixed", "models disagree")] if len(group.models) > 1 else []
+            outcomes = [("", "all"), ("right", "right"), ("wrong", "wrong"), *mixed]
+            tools.append(_select(group.name, f"outcome-{index}", outcomes))
+    if measures:
+        tools.append(_select("Sort by", "sort", [("", "as listed"), *((m.key, m.title) for m in measures)]))
+        if len(groups) > 1:
+            names = [(str(index), group.name) for index, group in enumerate(groups)]
+            two = f"{groups[0].name} − {groups[1].name}" if len(groups) == 2 else "largest difference"
+            tools.append(_select("of", "of", [("difference", two), *names]))
+        tools.append(_select("Order", "order", [("-1", "largest first"), ("1", "smallest first")]))
+    models = [(model, group) for group in groups for model in group.models]
+    if len(models) > 1:
+        tools.append(_models(models))
+    return "\n".join(tools)
+
+
+def _select(label: str, name: str, choices: list[tuple[str, str]]) -> str:
+    options = "".join(f'<option value="{escape(value)}">{escape(text)}</option>' for value, text in choices)
+    return f'<label>{escape(label)} <select name="{name}">{options}</select></label>'
+
+
+def _models(models: list[tuple[str, Group]]) -> str:
+    """A box to tick for each model whose films are to be seen."""
+    few = len(models) <= SHOWN_AT_FIRST
+    boxes = []
+    groups = list(dict.fromkeys(group for _, group in models))
+    for index, (model, group) in enumerate(models):
+        checked = " checked" if few or model == group.models[0] else ""
+        box = f'<input type="checkbox" name="show" value="{index}"{checked}>'
+        boxes.append(f'<label class="g{groups.index(group)}">{box} {escape(model)}</label>')
+    return f"<fieldset><legend>Films of</legend>{''.join(boxes)}</fieldset>"
+
+
+# Without JavaScript
+
+
+def _plain(clip: dict, rows: list[tuple[int, Result]]) -> str:
+    sections = "".join(_plain_row(data, row) for data, (_, row) in zip(clip["rows"], rows, strict=True))
+    return (
+        f'<article class="card"><h2>{escape(clip["heading"])}</h2><p class="id">{escape(clip["id"])}</p>'
+        f'<div class="models">{sections}</div></article>'
+    )
+
+
+def _plain_row(data: dict, row: Result) -> str:
+    outcome = {True: "✓ ", False: "✗ ", None: ""}[row.correct]
+    frozen = ", ".join(str(frame + 1) for frame in np.flatnonzero(row.mask > 0.5)) or "none"
+    said = f"{data['panes'][2]}: {frozen} of {len(row.mask)}"
+    scores = " · ".join(f"{name} {number(value, 2)}" for name, value in data["scores"].items())
+    animated = row.webp or row.gif
+    film = f'<img src="{quote(animated)}" alt="" loading="lazy">' if animated else ""
+    return (
+        f'<section class="model"><h3>{outcome}<b>{escape(row.model)}</b>: {escape(row.predicted_name)}</h3>'
+        f'<div class="film">{film}</div><p class="id">{scores} · frames {escape(said)}</p></section>'
+    )
