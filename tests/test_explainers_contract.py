@@ -15,7 +15,14 @@ from tfvid.explain.base import Classifier, Explainer
 from tfvid.explain.layers import named_layers
 
 QUICK = {"temporal_mask": {"iterations": 4}}  # options that keep a method's test short
-COUNTS = {"target", "predicted", "iterations", "forward_passes", "backward_passes"}  # whole numbers in results
+COUNTS = {
+    "target",
+    "predicted",
+    "iterations",
+    "forward_passes",
+    "backward_passes",
+    "window",
+}  # whole numbers in results
 NOT_KNOWN = {"true_score", "window_loss"}  # NaN where nothing was asked that tells
 METHODS, MODELS = list(EXPLAINERS), list(toy_models.BUILDS)
 
@@ -72,7 +79,7 @@ def test_contract(method, model_name):
         assert isinstance(value, np.ndarray) and len(value) == 3, name
         assert value.dtype == (np.int32 if name in COUNTS else np.float32), name
         assert name in NOT_KNOWN or np.isfinite(value).all(), name
-    for name, shape in {"attribution": (3, 6, 8, 8), "mask": (3, 6)}.items():
+    for name, shape in {"attribution": (3, 6, 8, 8), "mask": (3, 6), "window": (3, 2)}.items():
         assert getattr(result, name, np.empty(shape)).shape == shape
 
     scores = model(clips, training=False).numpy()

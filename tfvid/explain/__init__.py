@@ -10,6 +10,7 @@ EXPLAINERS = Registry(
     {
         "temporal_mask": "tfvid.explain.temporal_mask:TemporalMask",
         "grad_cam": "tfvid.explain.grad_cam:GradCAM",
+        "crop_search": "tfvid.explain.crop_search:CropSearch",
     },
 )
 
