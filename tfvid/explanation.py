@@ -80,7 +80,7 @@ def explain_clips(
     check_formats(formats)
     if target not in TARGETS:
         raise ConfigError(unknown("target", target, TARGETS))
-    settings = {"weights": _digest(model), "target": target, "source": source}
+    settings = {"weights": weights_digest(model), "target": target, "source": source}
     settings |= explainer_options(mask or {}, grad_cam or {})
     store = ResultStore(out)
     store.check(name, settings)
@@ -257,7 +257,7 @@ def explainer_options(mask: Mapping, grad_cam: Mapping) -> dict:
     return options
 
 
-def _digest(model) -> str:
+def weights_digest(model) -> str:
     """Tells one set of weights from another."""
     digest = hashlib.sha256()
     for weight in model.get_weights():

@@ -1,0 +1,121 @@
+"""A study as one Markdown page with its figures, made from ``report.json`` alone: docs/study.md is one."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from tfvid.errors import DataError
+from tfvid.files import replacing
+from tfvid.study.findings import summary
+
+VERDICTS = {True: "Yes.", False: "No.", None: "Undecided."}
+MANY_ROWS = 12  # longer tables are folded
+
+
+def write_document(folder, path, command: str) -> Path:
+    """Writes the page of the study in `folder` to `path`; its figures go into ``images/`` beside it.
+
+    Args:
+      folder: of a finished study.
+      path: of the Markdown file.
+      command: the configuration's path, for the line that says how the page was made.
+
+    Returns:
+      `path`.
+
+    Raises:
+      DataError: there is no report in `folder`.
+    """
+    folder, path = Path(folder), Path(path)
+    try:
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder}: no report of a study here ({error})") from error
+    figures = _figures(folder, path)
+    with replacing(path) as temporary:
+        temporary.write_text(_document(report, figures, path, command), encoding="utf-8")
+    return path
+
+
+def _figures(folder: Path, path: Path) -> list[tuple[str, str]]:
+    """Copies the study's figures; their names relative to `path`, and what they show."""
+    copied = []
+    for file in sorted((folder / "figures").glob("*.png")):
+        place = path.parent / "images" / f"{path.stem}_{file.name}"
+        with replacing(place) as temporary:
+            shutil.copyfile(file, temporary)
+        copied.append((f"images/{place.name}", file.stem.replace("_", " ")))
+    return copied
+
+
+def _document(report: dict, figures: list[tuple[str, str]], path: Path, command: str) -> str:
+    dataset, manifest = report["dataset"], report["manifest"]
+    models = [
+        f"* **{_plain(group['name'])}**: {', '.join(f'`{model}`' for model in group['models'])}"
+        for group in report["groups"]
+    ]
+    findings = [
+        f"{place}. {_plain(finding['question'])} **{VERDICTS[finding['holds']]}** {_plain(finding['answer'])}"
+        for place, finding in enumerate(report["findings"], 1)
+    ]
+    parts = [
+        f"# {_plain(report['title'])}",
+        f"{dataset['clips']} clips of {dataset['name']} ({dataset['split']}) explained with each model. Made by\n"
+        f"`python scripts/compare.py --config {command} --document {os.fspath(path)}`; do not edit.",
+        "\n".join(models),
+        f"## What was found\n\n{summary(report['findings'])}.\n\n" + "\n".join(findings),
+        *(f"![{text}]({name})" for name, text in figures),
+        *(_table(table) for table in report["tables"]),
+        "## Notes\n\n" + "\n".join(f"* {_plain(note)}" for note in report["notes"]),
+        "## Made of\n\n" + _made_of(manifest),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(table: dict) -> str:
+    columns = table["columns"]
+    titles = [_plain(column["title"]) + (f" [{column['unit']}]" if column["unit"] else "") for column in columns]
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(columns)]
+    for row in table["rows"]:
+        lines.append("| " + " | ".join(_cell(row[column["key"]], column["digits"]) for column in columns) + " |")
+    text = "\n".join(lines)
+    if len(table["rows"]) > MANY_ROWS:
+        text = f"<details><summary>{len(table['rows'])} rows</summary>\n\n{text}\n\n</details>"
+    return f"## {_plain(table['title'])}\n\n{_plain(table['caption'])}\n\n{text}"
+
+
+def _cell(value, digits: int) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return _plain(value)
+    if not isinstance(value, Mapping):
+        if 0 < value < 0.5 * 10**-digits:
+            return f"< {10**-digits:.{digits}f}"
+        return f"{value:.{digits}f}".replace("-", "−")
+    text = f"{value['mean']:.{digits}f}"
+    text += f" ± {value['std']:.{digits}f}" if value["std"] is not None else ""
+    text += f" [{value['low']:.{digits}f}, {value['high']:.{digits}f}]" if value["low"] is not None else ""
+    return f"{text}, n {value['n']}".replace("-", "−")
+
+
+def _made_of(manifest: dict) -> str:
+    lines = [
+        f"* {_plain(model['name'])}: weights `{model['weights']}`"
+        for models in manifest["models"].values()
+        for model in models
+    ]
+    lines.append(f"* clips: fingerprint `{manifest['dataset']['fingerprint']}`")
+    lines.append("* " + ", ".join(f"{name} {version}" for name, version in manifest["packages"].items()))
+    return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """`text` with nothing in it that Markdown or HTML would take for markup."""
+    for character in "\\`*_[]<>|":
+        text = text.replace(
+            character, f"\\{character}" if character not in "<>" else {"<": "&lt;", ">": "&gt;"}[character]
+        )
+    return " ".join(text.split())

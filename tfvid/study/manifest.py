@@ -1,0 +1,118 @@
+"""What a study was made of: models, clips, settings and packages. Kept beside its results, which may not be mixed."""
+
+import dataclasses
+import hashlib
+import json
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from tfvid import __version__
+from tfvid.config import StudyConfig
+from tfvid.data.base import Sample, VideoDataset
+from tfvid.errors import ConfigError, DataError
+from tfvid.files import replacing
+from tfvid.results import differences
+
+NAME = "manifest.json"
+VERSION = 1
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "opencv-python-headless", "pyarrow", "pillow", "matplotlib")
+# What a record of a clip depends on. Which clips are explained may change: records of others stay as they are.
+DECISIVE = ("split", "target", "mask", "grad_cam", "smallest_drop", "seed")
+DECISIVE_DATA = ("dataset", "root", "records", "options", "num_frames", "size")
+
+
+def describe(config: StudyConfig, groups: dict[str, list[dict]], dataset: VideoDataset, samples: list[Sample]) -> dict:
+    """The manifest of a study.
+
+    Args:
+      config: of the study.
+      groups: by name, for each of its models ``name``, ``path`` and ``weights``, a digest.
+      dataset: whose clips are used.
+      samples: all clips of the split.
+    """
+    return {
+        "version": VERSION,
+        "models": groups,
+        "dataset": {
+            "name": config.data.dataset,
+            "split": config.split,
+            "clips": len(samples),
+            "fingerprint": fingerprint(dataset.class_names, samples),
+        },
+        "config": dataclasses.asdict(config),
+        "packages": {"tfvid": __version__, "python": platform.python_version()} | _versions(),
+        "machine": platform.platform(),
+    }
+
+
+def fingerprint(class_names: Sequence[str], samples: list[Sample]) -> str:
+    """Tells one set of clips from another: by ids, labels, frame ranges, and names and sizes of the files.
+
+    Pixels are not read: that would take as long as the study.
+    """
+    digest = hashlib.sha256(json.dumps(list(class_names)).encode())
+    for sample in samples:
+        file = Path(sample.path)
+        size = file.stat().st_size if sample.path and file.is_file() else 0
+        digest.update(json.dumps([sample.id, sample.label, file.name, size, sample.start, sample.stop]).encode())
+    return digest.hexdigest()[:16]
+
+
+def keep(folder, manifest: dict):
+    """Writes the manifest into `folder`, unless what is there was made of something else.
+
+    Raises:
+      ConfigError: it was; the message names what differs.
+      DataError: the manifest there cannot be read.
+    """
+    file = Path(folder) / NAME
+    manifest = json.loads(json.dumps(manifest))
+    if file.exists():
+        changed = differences(_decisive(_read(file)), _decisive(manifest))
+        if changed:
+            raise ConfigError(
+                f"{file}: this study was begun differently ({'; '.join(changed)}); "
+                "choose another folder with --out, or remove this one"
+            )
+    with replacing(file) as temporary:
+        temporary.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read(file: Path) -> dict:
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        if manifest["version"] != VERSION:
+            raise DataError(f"{file}: expected a manifest of version {VERSION}, got {manifest['version']}")
+        _decisive(manifest)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{file}: cannot read this manifest ({error})") from error
+    return manifest
+
+
+def _decisive(manifest: dict) -> dict:
+    config, data = manifest["config"], manifest["config"]["data"]
+    weights = {
+        f"weights of {group}/{model['name']}": model["weights"]
+        for group, models in manifest["models"].items()
+        for model in models
+    }
+    return (
+        weights
+        | {"dataset's fingerprint": manifest["dataset"]["fingerprint"]}
+        | {key: config[key] for key in DECISIVE}
+        | {f"data.{key}": data[key] for key in DECISIVE_DATA}
+    )
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # tensorflow-cpu and its like go by other names
+            continue
+    return versions

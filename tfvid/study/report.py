@@ -1,0 +1,177 @@
+"""What a study says: ``report.json``, a CSV file a table, and the page. Made anew from what is stored, each time."""
+
+import csv
+import itertools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tfvid.config import StudyConfig
+from tfvid.errors import DataError
+from tfvid.files import replacing
+from tfvid.report.study_page import write_study_page
+from tfvid.study import tables
+from tfvid.study.differences import Difference, differences
+from tfvid.study.findings import findings
+from tfvid.study.measures import MEASURES, Measured
+from tfvid.study.predictions import Answers
+
+VERSION = 1
+OF_CLIPS = (*MEASURES, "temporal_iou")
+
+
+def write_report(
+    out,
+    config: StudyConfig,
+    answers: Answers,
+    measured: Measured,
+    *,
+    chosen: Sequence[int],
+    reverse_labels: dict[int, int] | None,
+    manifest: dict,
+    skipped: Mapping[str, str],
+    fps: float,
+) -> dict:
+    """Writes everything a study says into `out`.
+
+    Args:
+      out: the study's folder.
+      config: of the study.
+      answers: of all models to the split.
+      measured: the clips explained.
+      chosen: labels of the classes compared.
+      reverse_labels: the label of a clip played backwards, by label; None where it is not known.
+      manifest: of the study.
+      skipped: why clips could not be read, by id.
+      fps: frames a second of the films.
+
+    Returns:
+      The report, as in ``report.json``; docs/study.md describes it.
+    """
+    out = Path(out)
+    pairs = list(itertools.combinations(answers.groups, 2))
+    tested = {pair: differences(measured, *pair, MEASURES, config.seed) for pair in pairs}
+    report = {
+        "version": VERSION,
+        "title": config.title,
+        "dataset": {"name": config.data.dataset, "split": config.split, "clips": len(measured.ids)},
+        "groups": [{"name": name, "models": models} for name, models in answers.groups.items()],
+        "findings": findings(measured, tested[pairs[0]], *pairs[0], config.seed),
+        "tables": _tables(config, answers, measured, tested, chosen, reverse_labels),
+        "histograms": [],
+        "notes": _notes(config, answers, measured, skipped, pairs[0]),
+        "clips": _clips(measured),
+        "manifest": manifest,
+    }
+    for table in report["tables"]:
+        _write_csv(out / table["csv"], table)
+    try:
+        text = json.dumps(report, ensure_ascii=False, allow_nan=False, indent=1)
+    except ValueError as error:
+        raise DataError(f"{out}: a number of the report is not finite ({error})") from error
+    with replacing(out / "report.json") as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    write_study_page(out, report, fps=fps)
+    return report
+
+
+def _tables(
+    config: StudyConfig,
+    answers: Answers,
+    measured: Measured,
+    tested: dict[tuple[str, str], dict[str, Difference]],
+    chosen: Sequence[int],
+    reverse_labels: dict[int, int] | None,
+) -> list[dict]:
+    dataset, first_pair = config.data.dataset, next(iter(tested))
+    made = [
+        tables.scores_table(answers, dataset, reverse_labels),
+        tables.classes_table(answers, chosen, _rule(config)),
+        tables.measures_table(
+            "table_3",
+            "Table 3: where the models look",
+            "Blobs of the Grad-CAM maps: how many a frame, how large, how far from the middle of the frame. Mean ± "
+            "standard deviation over the clips. A clip without a blob has neither size nor distance.",
+            measured,
+            MEASURES[:3],
+            answers,
+            dataset,
+        ),
+        tables.measures_table(
+            "table_4",
+            "Table 4: which frames the models need",
+            f"Mask length: frames masked. Drop ratio: (OS − FS) / (OS − RS), without clips where either drop is "
+            f"{config.smallest_drop:g} or less. Drop difference: RS − FS. Mean ± standard deviation over the clips.",
+            measured,
+            MEASURES[3:],
+            answers,
+            dataset,
+        ),
+        tables.tests_table(tested),
+        tables.class_differences_table(measured, answers, *first_pair),
+        tables.detectors_table(measured, *first_pair),
+        tables.filters_table(measured, *first_pair),
+        tables.events_table(measured),
+    ]
+    return [table for table in made if table is not None]
+
+
+def _rule(config: StudyConfig) -> str:
+    rule = config.classes
+    if rule.names:
+        return "as listed in the configuration"
+    if rule.max_f1_gap == 1 and rule.min_f1 == 0:
+        return "all classes"
+    return f"classes with F1 of {rule.min_f1:g} or more in each group and at most {rule.max_f1_gap:g} apart"
+
+
+def _notes(
+    config: StudyConfig, answers: Answers, measured: Measured, skipped: Mapping[str, str], pair: tuple[str, str]
+) -> list[str]:
+    several = [name for name, models in answers.groups.items() if len(models) > 1]
+    notes = [
+        f"F1 is of all {len(answers.labels)} clips of the split; masks and maps are of {len(measured.ids)} clips.",
+        f"Each clip's {config.target} class is explained.",
+        "Standard deviations are over clips (N in the denominator); intervals are 95 % BCa bootstrap intervals.",
+        f"The findings compare {pair[0]}, in the place of the paper's 3-D network, with {pair[1]}, in that of its "
+        "C-LSTM. One holds, or does not, where the paired permutation test says so at 5 % (Holm's correction over the "
+        "six measures); clips are what is sampled, so it is about these models, not about all of their kind.",
+    ]
+    if several:
+        notes.append(
+            f"{' and '.join(several)}: several models each. A clip's value is the mean over those that have one, so "
+            "that pairs stay pairs of clips; each model's own means are listed too."
+        )
+    if skipped:
+        notes.append(f"{len(skipped)} clips could not be read and are left out: {', '.join(sorted(skipped)[:5])}, ...")
+    return notes
+
+
+def _clips(measured: Measured) -> dict[str, dict[str, dict[str, float | None]]]:
+    return {
+        model: {id: {name: _rounded(columns[name][row]) for name in OF_CLIPS} for row, id in enumerate(measured.ids)}
+        for model, columns in measured.columns.items()
+    }
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _write_csv(path: Path, table: dict):
+    """A sample takes a column for each of its numbers: ``<key>``, ``<key> std``, ``<key> low``, ..."""
+    keys = [column["key"] for column in table["columns"]]
+    samples = [key for key in keys if any(isinstance(row[key], dict) for row in table["rows"])]
+    parts = ("std", "low", "high", "n")
+    header = [name for key in keys for name in [key, *(f"{key} {part}" for part in parts if key in samples)]]
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, header, lineterminator="\n")
+        writer.writeheader()
+        for row in table["rows"]:
+            cells = {}
+            for key, value in row.items():
+                cells[key] = value["mean"] if isinstance(value, dict) else value
+                if isinstance(value, dict):
+                    cells |= {f"{key} {part}": value[part] for part in parts}
+            writer.writerow(cells)
