@@ -152,3 +152,11 @@ def test_the_docs_list_every_column():
     table = text[text.index("## The columns") :]
     cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     assert [name for cell in cells for name in re.findall(r"`(\w+)`", cell)] == SCHEMA.names
+
+
+def test_records_without_their_maps(tmp_path):
+    records = [make("a"), make("b", "c_lstm")]
+    ResultStore(tmp_path).append(records)
+    for record, back in zip(records, read_results(tmp_path, maps=False), strict=True):
+        assert back.map.shape == (0, 0, 0)
+        same(dataclasses.replace(back, map=record.map), record)

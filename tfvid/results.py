@@ -126,19 +126,23 @@ def to_table(results: Iterable[Result]) -> pa.Table:
 
 
 def from_table(table: pa.Table) -> list[Result]:
-    """The records of `to_table`'s table, masks and maps as float32 arrays."""
+    """The records of `to_table`'s table, masks and maps as float32 arrays; maps `(0, 0, 0)` of one without maps."""
     results = []
     for row in table.to_pylist():
-        shape = row.pop("map_shape")
-        row["map"] = np.asarray(row["map"], np.float32).reshape(shape)
+        shape = row.pop("map_shape", (0, 0, 0))
+        row["map"] = np.asarray(row.get("map", ()), np.float32).reshape(shape)
         row["mask"] = np.asarray(row["mask"], np.float32)
         row["size"], row["event"] = tuple(row["size"]), tuple(row["event"])
         results.append(Result(**row))
     return results
 
 
-def read_results(folder) -> list[Result]:
+def read_results(folder, *, maps: bool = True) -> list[Result]:
     """Every record of the store in `folder`, in the order written, one a clip and model.
+
+    Args:
+      folder: of the store.
+      maps: without them, the larger part of a record is not read, and each `map` is `(0, 0, 0)`.
 
     Raises:
       DataError: there is no store, or one of its files cannot be read or is of another version.
@@ -146,7 +150,8 @@ def read_results(folder) -> list[Result]:
     rows = RowStore(folder, NAME, SCHEMA)
     if not rows.files():
         raise DataError(f"{folder}: no results here (no {rows.merged.name})")
-    return from_table(rows.read())
+    columns = None if maps else [name for name in SCHEMA.names if name not in ("map", "map_shape")]
+    return [result for table in rows.batches(columns) for result in from_table(table)]
 
 
 @dataclass

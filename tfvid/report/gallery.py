@@ -35,7 +35,7 @@ def write_gallery(
     Raises:
       DataError: there are no results in `folder`, or they cannot be read.
     """
-    results = read_results(folder)
+    results = read_results(folder, maps=False)
     groups = [Group(model, (model,)) for model in dict.fromkeys(result.model for result in results)]
     return write_page(
         folder,

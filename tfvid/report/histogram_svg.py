@@ -34,6 +34,7 @@ def histogram_svg(histogram: dict, order: list[str], means: dict[str, float | No
         if name in groups and mean is not None and edges[0] <= mean <= edges[-1]:
             kind, x = f"g{order.index(name)}", plot.x(mean)
             parts.append(f'<path class="mean {kind}" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
+    parts.append(f'<path class="axis" d="M{LEFT} {plot.y(0):.1f}H{WIDTH - RIGHT}"/>')  # over the bars of no height
     parts += [_bin(plot, edges, index, groups, histogram["unit"]) for index in range(len(edges) - 1)]
     label = escape(f"Histogram of {histogram['title']}, {' and '.join(groups) or 'no clips'}", quote=True)
     return (
@@ -84,6 +85,6 @@ class _Plot:
 
 
 def _ticks(low: float, high: float, count: int) -> list[float]:
-    within = MaxNLocator(count).tick_values(low, high)
+    within = MaxNLocator(count, integer=high - low >= count).tick_values(low, high)
     slack = (high - low) * 1e-6
     return [0.0 if abs(value) < slack else float(value) for value in within if low - slack <= value <= high + slack]

@@ -1,6 +1,6 @@
 """The page of a study: what was found, the histograms, the tables, and every clip with its films.
 
-It is made of the study's ``report.json`` and of the records beside it; see docs/study_page.md.
+It is made of the study's ``report.json`` and of the records beside it.
 """
 
 import json
@@ -26,8 +26,12 @@ MEASURES = {
     "blob_size": ("blob size", "px", "Diameter of those areas."),
     "centre_distance": ("centre distance", "px", "From those areas to the middle of the frame."),
     "mask_length": ("mask length", "frames", "Frames the temporal mask takes away: how many the model needs."),
-    "drop_ratio": ("drop ratio", "", "(OS − FS) / (OS − RS): how much worse freezing is than reversing."),
-    "drop_difference": ("drop difference", "", "RS − FS: what the model gets from frames in the wrong order."),
+    "drop_ratio": ("drop ratio", "", "(OS − FS) / (OS − RS): how much more freezing costs than reversing."),
+    "drop_difference": (
+        "drop difference",
+        "",
+        "RS − FS: what frames in reverse tell the model that frozen ones do not.",
+    ),
 }
 
 
@@ -48,23 +52,27 @@ def write_study_page(folder, report: dict, *, fps: float = 5.0) -> Path:
     if report.get("version") != VERSION:
         raise DataError(f"{folder}: expected a report of version {VERSION}, got {report.get('version')!r}")
     groups = [Group(group["name"], tuple(group["models"])) for group in report["groups"]]
-    results = read_results(folder) if ResultStore(folder).files() else []
+    results = read_results(folder, maps=False) if ResultStore(folder).files() else []
     parts = {
         "Findings": _findings(report["findings"]),
         "Histograms": _histograms(report, groups),
         "Tables": "".join(_table(table) for table in report["tables"]),
-        "Notes": _notes(report["notes"]),
-        "Clips": "",
-        "Record": _manifest(report["manifest"]),
+        "Notes": _notes(report["notes"]) + _manifest(report["manifest"]),
     }
+    parts = {title: body for title, body in parts.items() if body}
     return write_page(
         folder,
         title=report["title"],
-        lead=_lead(report["dataset"], groups),
-        top="".join(_section(title, body) for title, body in parts.items() if body),
+        lead=_lead(report["dataset"], groups) + _contents([*parts, *(["Clips"] if results else [])]),
+        top="".join(_section(title, body) for title, body in parts.items()),
         clips=clips_section(results, groups, fps=fps, measures=_measures(report), values=report["clips"]),
         sources=list(SOURCES),
     )
+
+
+def _contents(titles: list[str]) -> str:
+    links = "".join(f'<a href="#{title.lower()}">{title}</a>' for title in titles)
+    return f'<nav aria-label="On this page">{links}</nav>'
 
 
 def _section(title: str, body: str) -> str:
@@ -113,23 +121,30 @@ def _histograms(report: dict, groups: list[Group]) -> str:
         measure = histogram["measure"]
         means = {group.name: _mean(report["clips"], group, measure) for group in groups}
         figures.append(_figure(histogram, groups, means))
-    return f'<div class="histograms">{"".join(figures)}</div>' if figures else ""
+    if not figures:
+        return ""
+    return (
+        "<p>Of each clip's mean over a group's models. Areas are shares of a group's clips; dotted lines are means.</p>"
+        f'<div class="histograms">{"".join(figures)}</div>'
+    )
 
 
 def _figure(histogram: dict, groups: list[Group], means: dict[str, float | None]) -> str:
     names = [group.name for group in groups]
     unit = f" <small>{escape(histogram['unit'])}</small>" if histogram["unit"] else ""
     about = MEASURES.get(histogram["measure"], ("", "", ""))[2]
-    key = []
+    legend = []
     for index, name in enumerate(names):
         if name in histogram["groups"]:
-            left_out = histogram["left_out"].get(name, 0)
-            counted = f"n {histogram['n'][name]}" + (f", {left_out} left out" if left_out else "")
+            counted = f"n {histogram['n'][name]}"
+            for key, words in (("left_out", "left out"), ("beyond", "further right")):
+                if histogram.get(key, {}).get(name):
+                    counted += f", {histogram[key][name]} {words}"
             mean = "" if means[name] is None else f" mean {number(means[name], 2)},"
-            key.append(f'<li class="g{index}"><b>{escape(name)}</b>{mean} {counted}</li>')
+            legend.append(f'<li class="g{index}"><b>{escape(name)}</b>{mean} {counted}</li>')
     return (
         f"<figure><figcaption><h3>{escape(histogram['title'])}{unit}</h3><p>{escape(about)}</p></figcaption>"
-        f'{histogram_svg(histogram, names, means)}<ul class="groups">{"".join(key)}</ul>'
+        f'{histogram_svg(histogram, names, means)}<ul class="groups">{"".join(legend)}</ul>'
         f'<button type="button" data-sort="{escape(histogram["measure"])}">Sort clips by this</button></figure>'
     )
 

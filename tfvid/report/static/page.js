@@ -17,7 +17,8 @@ function make(tag, attributes, ...content) {
 /** As many decimals as a value of its size needs. */
 function short(value) {
   const digits = Number.isInteger(value) || Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
-  return value.toFixed(digits).replace("-", "−");
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
 }
 
 // Cards. The heading is always there, the films only while the card is near what can be seen.
