@@ -15,6 +15,6 @@ def _runner(name: str):
     return run
 
 
-run_prepare, run_train, run_evaluate, run_explain, run_export = map(
-    _runner, ("prepare", "train", "evaluate", "explain", "export")
+run_prepare, run_train, run_evaluate, run_explain, run_compare, run_export = map(
+    _runner, ("prepare", "train", "evaluate", "explain", "compare", "export")
 )

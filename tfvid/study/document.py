@@ -9,6 +9,7 @@ from pathlib import Path
 from tfvid.errors import DataError
 from tfvid.files import replacing
 from tfvid.study.findings import summary
+from tfvid.study.tables import ALL
 
 VERDICTS = {True: "Yes.", False: "No.", None: "Undecided."}
 MANY_ROWS = 12  # longer tables are folded
@@ -75,15 +76,26 @@ def _document(report: dict, figures: list[tuple[str, str]], path: Path, command:
 
 
 def _table(table: dict) -> str:
-    columns = table["columns"]
-    titles = [_plain(column["title"]) + (f" [{column['unit']}]" if column["unit"] else "") for column in columns]
+    """The table; what is class by class, and what is long, is folded."""
+    head, rest = table["rows"], []
+    if any(row.get("class") == ALL for row in head):
+        head, rest = ([row for row in table["rows"] if (row["class"] == ALL) is whole] for whole in (True, False))
+    elif len(head) > MANY_ROWS:
+        head, rest = [], head
+    parts = [f"## {_plain(table['title'])}", _plain(table["caption"])]
+    if head:
+        parts.append(_rows(table["columns"], head))
+    if rest:
+        parts.append(f"<details><summary>{len(rest)} rows</summary>\n\n{_rows(table['columns'], rest)}\n\n</details>")
+    return "\n\n".join(parts)
+
+
+def _rows(columns: list[dict], rows: list[dict]) -> str:
+    titles = [_plain(column["title"]) + (f" ({column['unit']})" if column["unit"] else "") for column in columns]
     lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(columns)]
-    for row in table["rows"]:
+    for row in rows:
         lines.append("| " + " | ".join(_cell(row[column["key"]], column["digits"]) for column in columns) + " |")
-    text = "\n".join(lines)
-    if len(table["rows"]) > MANY_ROWS:
-        text = f"<details><summary>{len(table['rows'])} rows</summary>\n\n{text}\n\n</details>"
-    return f"## {_plain(table['title'])}\n\n{_plain(table['caption'])}\n\n{text}"
+    return "\n".join(lines)
 
 
 def _cell(value, digits: int) -> str:
@@ -112,10 +124,9 @@ def _made_of(manifest: dict) -> str:
     return "\n".join(lines)
 
 
+MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_[]|"} | {"<": "&lt;", ">": "&gt;"})
+
+
 def _plain(text: str) -> str:
     """`text` with nothing in it that Markdown or HTML would take for markup."""
-    for character in "\\`*_[]<>|":
-        text = text.replace(
-            character, f"\\{character}" if character not in "<>" else {"<": "&lt;", ">": "&gt;"}[character]
-        )
-    return " ".join(text.split())
+    return " ".join(text.translate(MARKUP).split())

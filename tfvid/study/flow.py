@@ -1,6 +1,7 @@
 """The flow of a study. Each step keeps what it has done clip by clip, and a second start does only what is missing."""
 
 import dataclasses
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,12 +13,14 @@ from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.choose import choose
 from tfvid.errors import ConfigError, ModelError, unknown
 from tfvid.explanation import explain_clips, explainer_options, weights_digest
+from tfvid.files import replacing
 from tfvid.models.loaded import Loaded, load_models
 from tfvid.results import ResultStore
 from tfvid.study import manifest, measures, predictions
 from tfvid.study.report import write_report
 
 FPS = 5.0
+METHODS = "methods.json"
 
 
 def compare(models: Mapping[str, object], dataset, out, **options) -> dict:
@@ -29,7 +32,7 @@ def compare(models: Mapping[str, object], dataset, out, **options) -> dict:
       models: by name of the group, the path of a model or a list of them (seeds of one architecture); two groups or
         more.
       dataset: a name in `tfvid.data.DATASETS`, or a `DataConfig`, or a dict of its fields.
-      out: the study's folder, see docs/study.md.
+      out: the study's folder, see docs/comparing.md.
       **options: further fields of `tfvid.config.StudyConfig`: split, classes, clips_per_class, mask, ...
 
     Returns:
@@ -94,6 +97,7 @@ def run(config: StudyConfig, out) -> dict:
         measures.read(out, groups, [sample.id for sample in explained]),
         chosen=[to_model[dataset.class_names.index(name)] for name in chosen],
         reverse_labels=_reverse_labels(dataset, to_model),
+        methods=_methods(models, groups, dataset, chosen, to_model, config, out),
         manifest=made_of,
         skipped=skipped,
         fps=FPS,
@@ -285,3 +289,32 @@ def _explain(
     ResultStore(out).merge()
     store.merge()
     return log.reasons | skipped
+
+
+def _methods(models: list[Loaded], groups, dataset, chosen, to_model, config: StudyConfig, out: Path) -> dict:
+    """Ways to find a mask side by side, by the first model of each group: rows by model, kept model by model."""
+    if not config.method_clips:
+        return {}
+    from tfvid.data.skipped import SkipLog
+    from tfvid.study.methods import method_table
+
+    samples = choose(dataset, config.split, chosen, config.method_clips)
+    file, asked = out / METHODS, [sample.id for sample in samples]
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    kept = kept["rows"] if kept.get("clips") == asked else {}
+    for model in models:
+        if model.name in kept or model.name not in {names[0] for names in groups.values()}:
+            continue
+        log = SkipLog()
+        with _bar("methods", model, samples, set()) as bar, log.plain_errors():
+            batches = _batches(model, dataset, samples, set(), to_model, config, config.mask.get("batch_size", 4), log)
+            kept[model.name] = method_table(model.model, _counted(batches, bar), config.mask, seed=config.seed)
+        with replacing(file) as temporary:
+            temporary.write_text(json.dumps({"clips": asked, "rows": kept}, indent=1) + "\n", encoding="utf-8")
+    return kept
+
+
+def _counted(batches, bar: tqdm):
+    for batch in batches:
+        yield batch
+        bar.update(len(batch["id"]))

@@ -13,7 +13,7 @@ from tfvid.config import StudyConfig
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.errors import ConfigError, DataError
 from tfvid.files import replacing
-from tfvid.results import differences
+from tfvid.results import ResultStore, differences
 
 NAME = "manifest.json"
 VERSION = 1
@@ -64,7 +64,7 @@ def keep(folder, manifest: dict):
     """Writes the manifest into `folder`, unless what is there was made of something else.
 
     Raises:
-      ConfigError: it was; the message names what differs.
+      ConfigError: it was, and the message names what differs; or there are results without a manifest.
       DataError: the manifest there cannot be read.
     """
     file = Path(folder) / NAME
@@ -76,6 +76,8 @@ def keep(folder, manifest: dict):
                 f"{file}: this study was begun differently ({'; '.join(changed)}); "
                 "choose another folder with --out, or remove this one"
             )
+    elif ResultStore(folder).files():
+        raise ConfigError(f"{folder}: holds results that are not of a study; choose another folder with --out")
     with replacing(file) as temporary:
         temporary.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

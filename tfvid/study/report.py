@@ -7,9 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from tfvid.config import StudyConfig
 from tfvid.errors import DataError
 from tfvid.files import replacing
+from tfvid.report.histograms import draw_histograms, histogram
 from tfvid.report.study_page import write_study_page
 from tfvid.study import tables
 from tfvid.study.differences import Difference, differences
@@ -29,6 +32,7 @@ def write_report(
     *,
     chosen: Sequence[int],
     reverse_labels: dict[int, int] | None,
+    methods: Mapping[str, list[dict]],
     manifest: dict,
     skipped: Mapping[str, str],
     fps: float,
@@ -42,12 +46,13 @@ def write_report(
       measured: the clips explained.
       chosen: labels of the classes compared.
       reverse_labels: the label of a clip played backwards, by label; None where it is not known.
+      methods: rows of `tfvid.study.methods.method_table` by model; {} for none.
       manifest: of the study.
       skipped: why clips could not be read, by id.
       fps: frames a second of the films.
 
     Returns:
-      The report, as in ``report.json``; docs/study.md describes it.
+      The report, as in ``report.json``; docs/comparing.md describes it.
     """
     out = Path(out)
     pairs = list(itertools.combinations(answers.groups, 2))
@@ -58,8 +63,16 @@ def write_report(
         "dataset": {"name": config.data.dataset, "split": config.split, "clips": len(measured.ids)},
         "groups": [{"name": name, "models": models} for name, models in answers.groups.items()],
         "findings": findings(measured, tested[pairs[0]], *pairs[0], config.seed),
-        "tables": _tables(config, answers, measured, tested, chosen, reverse_labels),
-        "histograms": [],
+        "tables": _tables(config, answers, measured, tested, chosen, reverse_labels, methods),
+        "histograms": [
+            histogram(
+                name,
+                *tables.ABOUT[name][:2],
+                {group: measured.values(group, name) for group in answers.groups},
+                whole=name == "mask_length",
+            )
+            for name in MEASURES
+        ],
         "notes": _notes(config, answers, measured, skipped, pairs[0]),
         "clips": _clips(measured),
         "manifest": manifest,
@@ -72,6 +85,7 @@ def write_report(
         raise DataError(f"{out}: a number of the report is not finite ({error})") from error
     with replacing(out / "report.json") as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+    draw_histograms(report["histograms"], out / "figures" / "histograms.png", _means(measured))
     write_study_page(out, report, fps=fps)
     return report
 
@@ -83,6 +97,7 @@ def _tables(
     tested: dict[tuple[str, str], dict[str, Difference]],
     chosen: Sequence[int],
     reverse_labels: dict[int, int] | None,
+    methods: Mapping[str, list[dict]],
 ) -> list[dict]:
     dataset, first_pair = config.data.dataset, next(iter(tested))
     made = [
@@ -113,6 +128,7 @@ def _tables(
         tables.detectors_table(measured, *first_pair),
         tables.filters_table(measured, *first_pair),
         tables.events_table(measured),
+        tables.methods_table(methods),
     ]
     return [table for table in made if table is not None]
 
@@ -144,8 +160,12 @@ def _notes(
             "that pairs stay pairs of clips; each model's own means are listed too."
         )
     if skipped:
-        notes.append(f"{len(skipped)} clips could not be read and are left out: {', '.join(sorted(skipped)[:5])}, ...")
+        notes.append(f"{len(skipped)} clips could not be read and are left out: {_some(sorted(skipped))}.")
     return notes
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _clips(measured: Measured) -> dict[str, dict[str, dict[str, float | None]]]:
@@ -153,6 +173,16 @@ def _clips(measured: Measured) -> dict[str, dict[str, dict[str, float | None]]]:
         model: {id: {name: _rounded(columns[name][row]) for name in OF_CLIPS} for row, id in enumerate(measured.ids)}
         for model, columns in measured.columns.items()
     }
+
+
+def _means(measured: Measured) -> dict[str, dict[str, float]]:
+    """The groups' means by measure, of the values there are."""
+    means = {}
+    for name in MEASURES:
+        values = {group: measured.values(group, name) for group in measured.groups}
+        known = {group: column[np.isfinite(column)] for group, column in values.items()}
+        means[name] = {group: float(column.mean()) for group, column in known.items() if len(column)}
+    return means
 
 
 def _rounded(value: float) -> float | None:

@@ -6,7 +6,7 @@ and ``rows``, dicts by column key. A cell is text, a finite number, None, or a s
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -81,7 +81,7 @@ def scores_table(answers: Answers, dataset: str, reverse_labels: dict[int, int] 
         named = zip(models, scores, strict=True) if len(models) > 1 else [(group, scores[0])]
         rows += [{"model": name, "clips": len(answers.labels)} | score for name, score in named]
         paper = published(dataset, group)
-        rows += [{"model": f"{group}, published"} | {name: paper.get(name) for name in SCORES}] if paper else []
+        rows += [{"model": f"{group}, published"} | paper] if paper else []
     known = [name for name in SCORES if any(row.get(name) is not None for row in rows)]
     return table(
         "table_1",
@@ -343,5 +343,36 @@ def events_table(measured: Measured) -> dict | None:
         "the share of frames whose highest point lies in a box of an object, grown by 15 pixels at a height of 224. "
         "Energy: the share of the map in the boxes.",
         [("model", "model"), *((what, EVENTS[what]) for what in known)],
+        rows,
+    )
+
+
+# Ways to find a mask
+
+
+def methods_table(methods: Mapping[str, list[dict]]) -> dict | None:
+    """Rows of `tfvid.study.methods.method_table` by model; None for none."""
+    rows = [{"model": model} | row for model, of_model in methods.items() for row in of_model]
+    if not rows:
+        return None
+    columns = [
+        ("model", "model"),
+        ("method", "method"),
+        ("clips", "clips", "", 0),
+        ("loss", "Eq. 1 loss"),
+        ("mask_length", "mask length", "frames", 1),
+        ("forward_passes", "forward passes", "", 0),
+        ("backward_passes", "backward passes", "", 0),
+        ("seconds", "time", "s a clip", 2),
+    ]
+    if any(row["temporal_iou"] for row in rows):
+        columns.append(("temporal_iou", "temporal IoU"))
+    return table(
+        "methods",
+        "Ways to find a mask",
+        "The paper's gradient descent, the search over all windows, both in turn, Satkin & Hebert's crop search taken "
+        "as a freeze mask, and a random window of the gradient's length. Loss, length and IoU: mean ± standard "
+        "deviation over the clips.",
+        columns,
         rows,
     )
