@@ -93,16 +93,6 @@ def test_area_resize(tmp_path):
     assert abs(frames.astype(int) - 127).max() <= 2
 
 
-@pytest.mark.parametrize("size", [(240, 426), (256, 340), (120, 160), (448, 448), (224, 300), (224, 224), (100, 500)])
-@pytest.mark.parametrize("target", [(224, 224), (112, 112)])
-def test_resize_gives_the_pixels_of_opencv(size, target):
-    frame = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    expected = cv2.resize(frame, target[::-1], interpolation=cv2.INTER_AREA)
-    resized = video.resize(frame, target)
-    assert resized.dtype == np.uint8
-    np.testing.assert_array_equal(resized, expected)
-
-
 def test_rotation_mark_is_followed(tmp_path):
     path = tmp_path / "a.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 25, (64, 32))

@@ -20,6 +20,7 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 import cv2  # noqa: E402  (it reads the level when it is imported)
 
 from tfvid.data.base import Clip  # noqa: E402
+from tfvid.data.resize import resize  # noqa: E402
 from tfvid.data.sampling import even_indices  # noqa: E402
 from tfvid.errors import TfvidError, VideoError  # noqa: E402
 
@@ -188,17 +189,3 @@ def _retrieve(capture, path, index: int, out: np.ndarray) -> np.ndarray:
     if not ok:
         raise VideoError(path, f"frame {index} cannot be converted")
     return cv2.cvtColor(resize(frame, out.shape[:2]), cv2.COLOR_BGR2RGB, dst=out)
-
-
-def resize(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """``cv2.resize`` with ``INTER_AREA``, to `size` = (H, W), uint8.
-
-    Where OpenCV has no faster way of its own (shrinking by other than whole factors), it goes through float32: the
-    same pixels, as it sums in float32 anyway, in two thirds of the time.
-    """
-    (height, width), (from_height, from_width) = size, frame.shape[:2]
-    shrinks = from_height >= height and from_width >= width
-    if shrinks and (from_height % height or from_width % width):
-        resized = cv2.resize(frame.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
-        return cv2.convertScaleAbs(resized)
-    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
