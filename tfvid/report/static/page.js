@@ -380,5 +380,5 @@ watch("300px", (card, near) => {
   if (near) fill(card);
 });
 watch("4000px", (card, near) => {
-  if (!near) empty(card);
+  if (!near && !matchMedia("print").matches) empty(card); // on paper every card stays
 });
