@@ -26,6 +26,7 @@ from tfvid.errors import ConfigError, DataError, ModelError, TfvidError
 from tfvid.evaluation import Predictions
 from tfvid.explain.temporal_mask import TemporalMask
 from tfvid.metrics.blobs import VARIANTS, blob_statistics
+from tfvid.metrics.statistics import comparison
 from tfvid.models.card import ModelCard
 from tfvid.models.conv_lstm import ConvLSTM
 from tfvid.models.i3d import I3D
@@ -33,7 +34,7 @@ from tfvid.results import read_results
 from tfvid.study import manifest, predictions, tables
 from tfvid.study.differences import differences, filtered_ratio
 from tfvid.study.document import write_document
-from tfvid.study.findings import findings, summary, verdict
+from tfvid.study.findings import findings, verdict
 from tfvid.study.measures import COLUMNS, MEASURES, Measured, mean_over
 from tfvid.study.measures import measure as measure_clips
 from tfvid.study.measures import read as read_measures
@@ -430,11 +431,14 @@ def test_findings_say_yes_no_or_that_nothing_can_be_said():
     rng = np.random.default_rng(0)
     low, high = rng.normal(0, 1, 30), rng.normal(4, 1, 30)
     given = measured({"A": ["a"], "B": ["b"]}, a=low, b=high)
-    found = findings(given, differences(given, "A", "B", MEASURES), "A", "B")
-    assert [finding["holds"] for finding in found] == [True, True, False, True, False, False, False]
+    tested = differences(given, "A", "B", MEASURES)
+    variants = {"blob_size": [tested["blob_size"].result, comparison(low[:2], low[1:3])]}
+    found = findings(given, tested, variants, "A", "B")
+    assert [finding["holds"] for finding in found] == [True, False, True, False, True, False, False, False, False]
     assert found[0]["question"] == "Are the masks of A shorter than those of B?"
     assert "over 30 clips; p = 0.012, Hedges' g −" in found[0]["answer"]
-    assert summary(found) == "3 hold, 4 do not, 0 undecided"
+    assert found[1]["answer"] == "Fewer: yes; larger: no; more central: yes."
+    assert found[3]["answer"].endswith("1 of 2 settings of the blob detector say the same (before Holm's correction).")
 
 
 @pytest.mark.parametrize(
@@ -531,3 +535,10 @@ def test_measures_of_clips_that_a_model_lacks_are_left_out(study):
     assert read_measures(study, groups, [*ids, "unreadable"]).ids == ids
     with pytest.raises(DataError, match="none of the 1 clips was explained with every model"):
         read_measures(study, groups, ["unreadable"])
+
+
+def test_the_docs_list_every_column_and_table(study):
+    text = (ROOT / "docs" / "comparing.md").read_text(encoding="utf-8")
+    report = json.loads((study / "report.json").read_text(encoding="utf-8"))
+    names = [*(name for name in COLUMNS if "(" not in name), *(table["id"] for table in report["tables"])]
+    assert [name for name in names if f"`{name}`" not in text] == []

@@ -14,11 +14,11 @@ def main(argv: list[str]) -> None:
 
     from tfvid.study import run
     from tfvid.study.document import write_document
+    from tfvid.study.findings import WORDS
 
     report = run(config, out)
     for finding in report["findings"]:
-        verdict = {True: "yes", False: "no", None: "undecided"}[finding["holds"]]
-        print(f"{finding['question']} {verdict}\n  {finding['answer']}")
+        print(f"{finding['question']} {WORDS[finding['holds']]}\n  {finding['answer']}")
     if arguments.document:
         print(f"document: {write_document(out, arguments.document, arguments.config)}")
     print(f"tables: {out / 'tables'}\nopen in a browser: {out / 'index.html'}")

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tfvid.metrics.blobs import VARIANTS
 from tfvid.metrics.masks import drop_ratio
 from tfvid.metrics.statistics import Comparison, comparison, holm
-from tfvid.study.measures import Measured, mean_over
+from tfvid.study.measures import BLOBS, Measured, mean_over, with_detector
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,29 @@ def model_directions(measured: Measured, first: str, second: str, measure: str) 
             values, others = common(measured.values(a, measure), measured.values(b, measure))
             signs += [float(np.sign(np.mean(values - others)))] if len(values) else []
     return signs
+
+
+def by_detector(measured: Measured, first: str, second: str, seed: int = 0) -> dict[tuple[str, str], Comparison]:
+    """The blob measures compared under each setting of the detector in `VARIANTS`: by (detector, measure)."""
+    return {
+        (detector, measure): comparison(
+            *common(*(measured.values(group, with_detector(measure, detector)) for group in (first, second))), seed=seed
+        )
+        for detector in VARIANTS
+        for measure in BLOBS
+    }
+
+
+def by_filter(
+    measured: Measured, first: str, second: str, filters: Sequence[float], seed: int = 0
+) -> dict[float, Comparison]:
+    """The drop ratio compared under each of `filters`, see `filtered_ratio`."""
+    return {
+        smallest: comparison(
+            *common(*(filtered_ratio(measured, group, smallest) for group in (first, second))), seed=seed
+        )
+        for smallest in filters
+    }
 
 
 def filtered_ratio(measured: Measured, group: str, smallest_drop: float) -> np.ndarray:

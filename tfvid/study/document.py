@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tfvid.errors import DataError
 from tfvid.files import replacing
-from tfvid.study.findings import summary
 from tfvid.study.tables import ALL
 
 VERDICTS = {True: "Yes.", False: "No.", None: "Undecided."}
@@ -66,7 +65,7 @@ def _document(report: dict, figures: list[tuple[str, str]], path: Path, command:
         f"{dataset['clips']} clips of {dataset['name']} ({dataset['split']}) explained with each model. Made by\n"
         f"`python scripts/compare.py --config {command} --document {os.fspath(path)}`; do not edit.",
         "\n".join(models),
-        f"## What was found\n\n{summary(report['findings'])}.\n\n" + "\n".join(findings),
+        "## What was found\n\n" + "\n".join(findings),
         *(f"![{text}]({name})" for name, text in figures),
         *(_table(table) for table in report["tables"]),
         "## Notes\n\n" + "\n".join(f"* {_plain(note)}" for note in report["notes"]),

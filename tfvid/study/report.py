@@ -15,12 +15,13 @@ from tfvid.files import replacing
 from tfvid.report.histograms import draw_histograms, histogram
 from tfvid.report.study_page import write_study_page
 from tfvid.study import tables
-from tfvid.study.differences import Difference, differences
+from tfvid.study.differences import by_detector, by_filter, differences
 from tfvid.study.findings import findings
-from tfvid.study.measures import MEASURES, Measured
+from tfvid.study.measures import BLOBS, MEASURES, Measured
 from tfvid.study.predictions import Answers
 
 VERSION = 1
+SMALLEST_DROPS = (0.0, 0.001, 0.01, 0.05, 0.1)
 OF_CLIPS = (*MEASURES, "temporal_iou")
 
 
@@ -57,13 +58,24 @@ def write_report(
     out = Path(out)
     pairs = list(itertools.combinations(answers.groups, 2))
     tested = {pair: differences(measured, *pair, MEASURES, config.seed) for pair in pairs}
+    detectors = by_detector(measured, *pairs[0], config.seed)
+    filters = by_filter(measured, *pairs[0], sorted({config.smallest_drop, *SMALLEST_DROPS}), config.seed)
+    variants = {name: [result for (_, measure), result in detectors.items() if measure == name] for name in BLOBS}
+    variants["drop_ratio"] = [filters[key] for key in sorted(filters, key=lambda key: key != config.smallest_drop)]
     report = {
         "version": VERSION,
         "title": config.title,
         "dataset": {"name": config.data.dataset, "split": config.split, "clips": len(measured.ids)},
         "groups": [{"name": name, "models": models} for name, models in answers.groups.items()],
-        "findings": findings(measured, tested[pairs[0]], *pairs[0], config.seed),
-        "tables": _tables(config, answers, measured, tested, chosen, reverse_labels, methods),
+        "findings": findings(measured, tested[pairs[0]], variants, *pairs[0], config.seed),
+        "tables": [
+            *_paper_tables(config, answers, measured, chosen, reverse_labels),
+            tables.tests_table(tested),
+            tables.class_differences_table(measured, answers, *pairs[0]),
+            tables.detectors_table(detectors, *pairs[0]),
+            tables.filters_table(measured, filters, *pairs[0]),
+            *(table for table in (tables.events_table(measured), tables.methods_table(methods)) if table is not None),
+        ],
         "histograms": [
             histogram(
                 name,
@@ -90,17 +102,15 @@ def write_report(
     return report
 
 
-def _tables(
+def _paper_tables(
     config: StudyConfig,
     answers: Answers,
     measured: Measured,
-    tested: dict[tuple[str, str], dict[str, Difference]],
     chosen: Sequence[int],
     reverse_labels: dict[int, int] | None,
-    methods: Mapping[str, list[dict]],
 ) -> list[dict]:
-    dataset, first_pair = config.data.dataset, next(iter(tested))
-    made = [
+    dataset = config.data.dataset
+    return [
         tables.scores_table(answers, dataset, reverse_labels),
         tables.classes_table(answers, chosen, _rule(config)),
         tables.measures_table(
@@ -109,7 +119,7 @@ def _tables(
             "Blobs of the Grad-CAM maps: how many a frame, how large, how far from the middle of the frame. Mean ± "
             "standard deviation over the clips. A clip without a blob has neither size nor distance.",
             measured,
-            MEASURES[:3],
+            BLOBS,
             answers,
             dataset,
         ),
@@ -123,14 +133,7 @@ def _tables(
             answers,
             dataset,
         ),
-        tables.tests_table(tested),
-        tables.class_differences_table(measured, answers, *first_pair),
-        tables.detectors_table(measured, *first_pair),
-        tables.filters_table(measured, *first_pair),
-        tables.events_table(measured),
-        tables.methods_table(methods),
     ]
-    return [table for table in made if table is not None]
 
 
 def _rule(config: StudyConfig) -> str:

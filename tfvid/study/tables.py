@@ -5,15 +5,13 @@ and ``rows``, dicts by column key. A cell is text, a finite number, None, or a s
 ``high`` (the 95 % bootstrap interval of the mean), and ``n``.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tfvid.metrics.blobs import VARIANTS
-from tfvid.metrics.statistics import comparison, describe
+from tfvid.metrics.statistics import Comparison, describe
 from tfvid.study.differences import Difference, common, filtered_ratio
-from tfvid.study.measures import BLOBS, MEASURES, Measured, with_detector
+from tfvid.study.measures import MEASURES, Measured
 from tfvid.study.predictions import Answers
 from tfvid.study.published import published
 
@@ -27,7 +25,6 @@ ABOUT = {
     "drop_difference": ("drop difference", "", 2),
 }
 ALL = "all classes"
-SMALLEST_DROPS = (0.0, 0.001, 0.01, 0.05, 0.1)
 
 
 def table(id: str, title: str, caption: str, columns: list[tuple], rows: list[dict]) -> dict:
@@ -222,7 +219,7 @@ def tests_table(tested: dict[tuple[str, str], dict[str, Difference]]) -> dict:
     )
 
 
-def _difference(result) -> dict | None:
+def _difference(result: Comparison) -> dict | None:
     if result.difference is None:
         return None
     return {"mean": result.difference, "std": None, "low": result.low, "high": result.high, "n": result.first.n}
@@ -248,13 +245,12 @@ def class_differences_table(measured: Measured, answers: Answers, first: str, se
     )
 
 
-def detectors_table(measured: Measured, first: str, second: str) -> dict:
-    """The blob measures under other settings of the detector."""
-    rows = []
-    for detector, name in itertools.product(VARIANTS, BLOBS):
-        column = with_detector(name, detector)
-        result = comparison(*common(measured.values(first, column), measured.values(second, column)))
-        rows.append(_sensitivity({"setting": detector, "measure": ABOUT[name][0]}, result))
+def detectors_table(compared: Mapping[tuple[str, str], Comparison], first: str, second: str) -> dict:
+    """The blob measures under other settings of the detector, from `differences.by_detector`."""
+    rows = [
+        _sensitivity({"setting": detector, "measure": ABOUT[measure][0]}, result)
+        for (detector, measure), result in compared.items()
+    ]
     return table(
         "detectors",
         "What the blob measures owe to the detector",
@@ -264,14 +260,14 @@ def detectors_table(measured: Measured, first: str, second: str) -> dict:
     )
 
 
-def filters_table(measured: Measured, first: str, second: str) -> dict:
-    """The drop ratio under other filters."""
+def filters_table(measured: Measured, compared: Mapping[float, Comparison], first: str, second: str) -> dict:
+    """The drop ratio under other filters, from `differences.by_filter`."""
     rows = []
-    for smallest in SMALLEST_DROPS:
-        ratios = [filtered_ratio(measured, group, smallest) for group in (first, second)]
+    for smallest, result in compared.items():
+        ratios = (filtered_ratio(measured, group, smallest) for group in (first, second))
         left_out = [int((~np.isfinite(ratio)).sum()) for ratio in ratios]
         row = {"filter": smallest, "left_first": left_out[0], "left_second": left_out[1]}
-        rows.append(_sensitivity(row, comparison(*common(*ratios))))
+        rows.append(_sensitivity(row, result))
     columns = _sensitivity_columns(("filter", "drops larger than", "", 3), None, first, second)
     left = [
         ("left_first", f"{first}: clips left out", "", 0),
@@ -287,7 +283,7 @@ def filters_table(measured: Measured, first: str, second: str) -> dict:
     )
 
 
-def _sensitivity(row: dict, result) -> dict:
+def _sensitivity(row: dict, result: Comparison) -> dict:
     return row | {
         "first": result.first.mean,
         "first_median": result.first.median,
