@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tfvid.errors import DataError
 from tfvid.files import replacing
 from tfvid.report.film import Panel
 
@@ -38,3 +39,30 @@ def save_reel(path, panels: tuple[Panel, ...]) -> Path:
     with replacing(path) as temporary:
         reel.save(temporary, format="WEBP", quality=80, method=3)
     return Path(path)
+
+
+def read_reel(path, length: int, size: tuple[int, int]) -> np.ndarray:
+    """The frames that `save_reel` wrote, as WebP keeps them.
+
+    Args:
+      path: the file.
+      length: frames, T.
+      size: (H, W) of a panel's frames.
+
+    Returns:
+      uint8 `(panels, T, H, W, 3)`.
+
+    Raises:
+      DataError: the file cannot be read, or is no reel of such frames.
+    """
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot read this reel ({error})") from error
+    (height, width), (columns, rows) = size, grid(length, size[0])
+    if len(pixels) != rows * height or pixels.shape[1] % (columns * width):
+        found = f"{pixels.shape[1]}x{len(pixels)} pixels"
+        raise DataError(f"{path}: expected a reel of {length} frames of {width}x{height} pixels, got {found}")
+    cells = pixels.reshape(rows, height, columns, -1, width, 3)
+    return cells.transpose(3, 0, 2, 1, 4, 5).reshape(-1, rows * columns, height, width, 3)[:, :length]

@@ -1,8 +1,10 @@
 """The contact sheet: a clip, its heatmap and its frozen copy, frame by frame, as one figure for a paper.
 
-Rows are what a film shows side by side; columns are frames; the mask's strip runs under them.
+Rows are what a film shows side by side; columns are frames; the mask's strip runs under the rows it belongs to.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,21 @@ MARGIN, GAP, LINE, STRIP = 28, 6, 30, 36
 DPI = 220  # sixteen frames then span the width of a page
 
 
+@dataclass(frozen=True)
+class Block:
+    """Rows of a sheet that belong together.
+
+    Attributes:
+      rows: what to show under one another.
+      mask: `(T,)` in [0, 1], a strip under the rows; None for none.
+      note: a line over the rows; "" for none.
+    """
+
+    rows: tuple[Panel, ...]
+    mask: np.ndarray | None = None
+    note: str = ""
+
+
 def draw_sheet(
     rows: tuple[Panel, ...],
     mask: np.ndarray,
@@ -28,32 +45,47 @@ def draw_sheet(
     columns: int = 16,
     theme: Theme = LIGHT,
 ) -> Image.Image:
-    """Draws the sheet.
+    """Draws the sheet of one explained clip, one `Block`; see `draw_blocks`."""
+    block = Block(rows, mask)
+    return draw_blocks([block], title=title, note=note, event=event, columns=columns, theme=theme)
+
+
+def draw_blocks(
+    blocks: Sequence[Block],
+    *,
+    title: str = "",
+    note: str = "",
+    event: tuple[int, int] = (-1, -1),
+    columns: int = 16,
+    theme: Theme = LIGHT,
+) -> Image.Image:
+    """Draws a sheet of several blocks of rows.
 
     Args:
-      rows: what to show under one another, all of one size and length T.
-      mask: `(T,)` in [0, 1].
+      blocks: all rows of one size and length T.
       title: first line, e.g. the class explained and its score.
       note: second line, smaller.
       event: [start, stop) of the known event in frames; (-1, -1) where it is not known.
-      columns: frames shown at most, spread evenly over the clip; the strip always has all T.
+      columns: frames shown at most, spread evenly over the clip; a strip always has all T.
       theme: colours.
 
     Returns:
       An RGB image.
     """
-    length, height, width = rows[0].frames.shape[:3]
+    length, height, width = blocks[0].rows[0].frames.shape[:3]
     shown = np.unique(np.round(np.linspace(0, length - 1, min(columns, length))).astype(int))
     scale = CELL / max(height, width)
     cell = (round(height * scale), round(width * scale))
     under = ["mask", "event"] if event[0] >= 0 else ["mask"]
-    left = MARGIN + round(max(font(18).getlength(text) for text in [row.title for row in rows] + under)) + 3 * GAP
+    titles = [row.title for block in blocks for row in block.rows]
+    left = MARGIN + round(max(font(18).getlength(text) for text in titles + under)) + 3 * GAP
     inner = len(shown) * (cell[1] + GAP) - GAP
     heading = (LINE if title else 0) + (LINE if note else 0) + (GAP if title or note else 0)
     top = MARGIN + heading + LINE
-    strip_top = top + len(rows) * (cell[0] + GAP) + GAP
     strip_height = STRIP + (STRIP // 2 if event[0] >= 0 else 0)
-    sheet = Image.new("RGB", (left + inner + MARGIN, strip_top + strip_height + MARGIN), theme.background)
+    heights = [_height(block, cell[0], strip_height) for block in blocks]
+    between = 3 * GAP * (len(blocks) - 1)
+    sheet = Image.new("RGB", (left + inner + MARGIN, top + sum(heights) + between + MARGIN), theme.background)
     draw = ImageDraw.Draw(sheet)
 
     y = MARGIN
@@ -64,17 +96,30 @@ def draw_sheet(
     for column, frame in enumerate(shown):
         centre = left + column * (cell[1] + GAP) + cell[1] / 2
         draw.text((centre, top - GAP), str(frame + 1), theme.quiet, font(16), anchor="ms")
-    for index, row in enumerate(rows):
-        y = top + index * (cell[0] + GAP)
-        draw.text((left - 2 * GAP, y + cell[0] / 2), row.title, theme.ink, font(18), anchor="rm")
-        for column, frame in enumerate(resize(row.frames[shown], cell)):
-            sheet.paste(Image.fromarray(frame), (left + column * (cell[1] + GAP), y))
-    for text, y, ink in zip(under, (STRIP / 2, strip_height - 6), (theme.ink, theme.event), strict=False):
-        draw.text((left - 2 * GAP, strip_top + y), text, ink, font(18), anchor="rm")
-    # One gap wider than the frames, since every cell ends with one: cells then stand under their frames.
-    strip = mask_strip(mask, (strip_height, inner + GAP), theme, event=event, gap=GAP)
-    sheet.paste(strip, (left, strip_top))
+    for block, tall in zip(blocks, heights, strict=True):
+        y = top
+        if block.note:
+            draw.text((left, y + LINE / 2), fit(block.note, font(18), inner), theme.quiet, font(18), anchor="lm")
+            y += LINE
+        for row in block.rows:
+            draw.text((left - 2 * GAP, y + cell[0] / 2), row.title, theme.ink, font(18), anchor="rm")
+            for column, frame in enumerate(resize(row.frames[shown], cell)):
+                sheet.paste(Image.fromarray(frame), (left + column * (cell[1] + GAP), y))
+            y += cell[0] + GAP
+        if block.mask is not None:
+            y += GAP
+            for text, down, ink in zip(under, (STRIP / 2, strip_height - 6), (theme.ink, theme.event), strict=False):
+                draw.text((left - 2 * GAP, y + down), text, ink, font(18), anchor="rm")
+            # One gap wider than the frames, since every cell ends with one: cells then stand under their frames.
+            strip = mask_strip(block.mask, (strip_height, inner + GAP), theme, event=event, gap=GAP)
+            sheet.paste(strip, (left, y))
+        top += tall + 3 * GAP
     return sheet
+
+
+def _height(block: Block, row: int, strip: int) -> int:
+    under = 0 if block.mask is None else GAP + strip
+    return (LINE if block.note else 0) + len(block.rows) * (row + GAP) + under
 
 
 def save_sheet(path, sheet: Image.Image) -> Path:
