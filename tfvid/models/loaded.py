@@ -44,7 +44,7 @@ class Loaded:
         if not self.card.dataset and len(known) == len(class_names):  # no card came with it: its classes have no names
             return {label: label for label in wanted}, tuple(class_names)
         lacking = next(class_names[label] for label in wanted if class_names[label] not in known)
-        raise ModelError(f"{self.path}: the model knows no class {lacking!r}; choose with --classes")
+        raise ModelError(f"{self.path}: the model knows no class {lacking!r}; leave its clips out")
 
 
 def load_models(paths: Iterable[str | Path], num_frames: int, size: tuple[int, int]) -> list[Loaded]:
