@@ -43,7 +43,7 @@ def sample_clips(folder: Path, most: int) -> Iterator[tuple[str, list[Path]]]:
 def written_clips(folder: Path, source: Path, count: int) -> Iterator[tuple[str, list[Path]]]:
     """(what they are, `count` files) for each codec, encoded by PyAV into `folder`.
 
-    The pictures are those of the longest video in `source`, or else drawn shapes.
+    The pictures are those of a video in `source`, or else drawn shapes.
     """
     pictures = _pictures(source)
     for codec, (suffix, *_, length, (height, width), _) in ORIGINALS.items():
@@ -59,8 +59,8 @@ def _pictures(source: Path) -> list[np.ndarray]:
     """uint8 (H, W, 3), RGB."""
     videos = sorted(source.rglob("*.mkv")) + sorted(source.rglob("*.mp4"))
     if not videos:
-        shapes = MovingShapes(train=8)
-        return [frame for sample in shapes.samples("train") for frame in shapes.read(sample, 48, (240, 426)).frames]
+        shapes = MovingShapes(train=1)
+        return list(shapes.read(shapes.samples("train")[0], 48, (240, 426)).frames)
     capture, pictures = cv2.VideoCapture(str(videos[0])), []
     while (read := capture.read())[0]:
         pictures.append(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
