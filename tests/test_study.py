@@ -183,6 +183,9 @@ def test_films_are_made_of_the_first_clips_by_each_group_s_first_model(study):
     filmed = [(r.model, r.label) for r in read_results(study) if r.webp]
     assert sorted(filmed) == [(model, label) for model in ("c_lstm", "i3d") for label in range(3)]
     assert all((r.reel != "") == (r.webp != "") for r in read_results(study))
+    right = [r.id for r in read_results(study) if r.webp and r.correct]  # by both: a figure
+    figures = {f"clip_{id}.png" for id in right if right.count(id) == 2} | {"histograms.png"}
+    assert {file.name for file in (study / "figures").iterdir()} == figures
 
 
 def test_the_manifest_says_what_the_study_was_made_of(study, models):

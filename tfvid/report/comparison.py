@@ -16,7 +16,7 @@ from tfvid.report.media import note
 from tfvid.report.overlay import display_size
 from tfvid.report.reel import read_reel
 from tfvid.report.sheet import Block, draw_blocks, save_sheet
-from tfvid.results import Result, read_results
+from tfvid.results import Result, ResultStore, read_results
 
 
 def draw_comparison(folder, results: Sequence[Result]) -> Image.Image:
@@ -59,13 +59,13 @@ def write_comparisons(folder, models: Sequence[str], count: int = 3) -> list[Pat
       count: clips at most.
 
     Returns:
-      The files, fewer than `count` where there are not as many such classes.
+      The files, fewer than `count` where there are not as many such classes; none where there are no results.
 
     Raises:
-      DataError: no results in `folder`, or a reel that cannot be read.
+      DataError: results or a reel that cannot be read.
     """
     by_clip: dict[str, dict[str, Result]] = {}
-    for result in read_results(folder, maps=False):
+    for result in read_results(folder, maps=False) if ResultStore(folder).files() else []:
         if result.model in models and result.reel and result.correct:
             by_clip.setdefault(result.id, {})[result.model] = result
     first_of: dict[int, list[Result]] = {}
@@ -73,7 +73,9 @@ def write_comparisons(folder, models: Sequence[str], count: int = 3) -> list[Pat
         if len(of_clip) == len(models):
             results = [of_clip[model] for model in models]
             first_of.setdefault(results[0].label, results)
-    drawn = list(first_of.values())[:count]
+    figures, drawn = Path(folder) / "figures", list(first_of.values())[:count]
+    for stale in figures.glob("clip_*.png"):  # of other classes, or another model, before
+        stale.unlink()
     return [
         save_sheet(Path(folder) / "figures" / f"clip_{safe_name(results[0].id)}.png", draw_comparison(folder, results))
         for results in drawn

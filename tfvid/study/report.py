@@ -12,6 +12,7 @@ import numpy as np
 from tfvid.config import StudyConfig
 from tfvid.errors import DataError
 from tfvid.files import replacing
+from tfvid.report.comparison import write_comparisons
 from tfvid.report.histograms import draw_histograms, histogram
 from tfvid.report.study_page import write_study_page
 from tfvid.study import tables
@@ -98,6 +99,7 @@ def write_report(
     with replacing(out / "report.json") as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     draw_histograms(report["histograms"], out / "figures" / "histograms.png", _means(measured))
+    write_comparisons(out, [models[0] for models in answers.groups.values()])
     write_study_page(out, report, fps=fps)
     return report
 
