@@ -13,7 +13,7 @@ from tfvid.config import RunConfig, TrainConfig, from_dict, load, to_yaml
 from tfvid.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+CONFIGS = sorted(file for file in (ROOT / "configs").glob("*.yaml") if not file.stem.startswith("study_"))
 
 
 @pytest.fixture

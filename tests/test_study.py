@@ -550,3 +550,22 @@ def test_the_docs_list_every_column_and_table(study):
     report = json.loads((study / "report.json").read_text(encoding="utf-8"))
     names = [*(name for name in COLUMNS if "(" not in name), *(table["id"] for table in report["tables"])]
     assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_three_groups_are_compared_in_pairs(tmp_path):
+    rng = np.random.default_rng(1)
+    groups = {"A": ["a", "a2"], "B": ["b"], "C": ["c"]}
+    given = measured(groups, **{name: rng.random(6) for name in ("a", "a2", "b", "c")})
+    both = answers().columns
+    known = Answers(groups, ("left", "right"), {"a": both["a"], "a2": both["b"], "b": both["b"], "c": both["a"]})
+    paths = [{"name": name, "paths": ["x"] * len(own)} for name, own in groups.items()]
+    config = from_dict({"models": paths}, "x", StudyConfig)
+    made = manifest.describe(config, dict.fromkeys(groups, []), Some(), [])
+    report = write_report(
+        tmp_path, config, known, given, chosen=[0], reverse_labels=None, methods={}, manifest=made, skipped={}, fps=5.0
+    )
+    pairs = [row["pair"] for row in by_id(report, "tests")["rows"]]
+    assert pairs == [pair for pair in ("A − B", "A − C", "B − C") for _ in MEASURES]
+    scores = {row["model"]: row["f1"] for row in by_id(report, "table_1")["rows"]}
+    assert list(scores) == ["A", "a", "a2", "B", "C"]
+    assert scores["A"]["mean"] == pytest.approx((1 + 1 / 3) / 2) and scores["A"]["n"] == 2
