@@ -13,16 +13,21 @@ import numpy as np
 from scipy.sparse import csr_array
 
 
-def resize(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8 (H, W, 3) to `size` = (H, W), as ``cv2.resize`` with ``INTER_AREA``."""
-    (height, width), (from_height, from_width) = size, frame.shape[:2]
+MOST_VALUES = 1 << 26  # in a frame; as float32 more would take over 256 MB
+
+
+def resize_into(out: np.ndarray, frame: np.ndarray) -> None:
+    """Fills `out`, uint8 (H, W, 3), with `frame`, uint8 (H, W, 3), as ``cv2.resize`` with ``INTER_AREA`` resizes it."""
+    (height, width), (from_height, from_width) = out.shape[:2], frame.shape[:2]
     shrinks = from_height >= height and from_width >= width
-    if not shrinks or from_height % height == from_width % width == 0:  # OpenCV has fast ways of its own for these
-        return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
+    whole = from_height % height == from_width % width == 0  # OpenCV has fast ways of its own for these
+    if not shrinks or whole or frame.size > MOST_VALUES:
+        cv2.resize(frame, (width, height), dst=out, interpolation=cv2.INTER_AREA)
+        return
     columns = cv2.transpose(frame).astype(np.float32).reshape(from_width, -1)
     columns = (_weights(from_width, width) @ columns).reshape(width, from_height, 3)
     rows = _weights(from_height, height) @ cv2.transpose(columns).reshape(from_height, -1)
-    return cv2.convertScaleAbs(rows).reshape(height, width, 3)
+    cv2.convertScaleAbs(rows, dst=out.reshape(height, -1))
 
 
 @lru_cache(maxsize=64)

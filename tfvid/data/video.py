@@ -20,7 +20,7 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 import cv2  # noqa: E402  (it reads the level when it is imported)
 
 from tfvid.data.base import Clip  # noqa: E402
-from tfvid.data.resize import resize  # noqa: E402
+from tfvid.data.resize import resize_into  # noqa: E402
 from tfvid.data.sampling import even_indices  # noqa: E402
 from tfvid.errors import TfvidError, VideoError  # noqa: E402
 
@@ -168,7 +168,8 @@ def _pick(capture, path, wanted, stop, size, deadline, time_limit) -> tuple[dict
         if not capture.grab():
             break
         if count in wanted:
-            frames[count] = _retrieve(capture, path, count, out=block[len(frames)])
+            frames[count] = block[len(frames)]
+            resize_into(frames[count], _retrieve(capture, path, count))
         count += 1
     return frames, count
 
@@ -180,12 +181,12 @@ def _as_clip(frames: dict[int, np.ndarray], wanted: np.ndarray) -> np.ndarray:
     return np.stack([frames[i] for i in wanted])
 
 
-def _retrieve(capture, path, index: int, out: np.ndarray) -> np.ndarray:
-    """The grabbed frame, turned upright by its rotation mark, into `out`, uint8 (H, W, 3), RGB."""
+def _retrieve(capture, path, index: int) -> np.ndarray:
+    """The grabbed frame, turned upright by its rotation mark, uint8 (H, W, 3), RGB."""
     try:
         ok, frame = capture.retrieve()
     except cv2.error:
         ok = False
     if not ok:
         raise VideoError(path, f"frame {index} cannot be converted")
-    return cv2.cvtColor(resize(frame, out.shape[:2]), cv2.COLOR_BGR2RGB, dst=out)
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
