@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from scipy.sparse import csr_array
 
-
 MOST_VALUES = 1 << 26  # in a frame; as float32 more would take over 256 MB
 
 
