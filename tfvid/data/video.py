@@ -1,6 +1,6 @@
 """From a video file to the frames of a clip, with OpenCV.
 
-How it decodes, and why (measured: docs/data.md):
+How it decodes, and why (measured: docs/performance.md):
 
 * Frames are grabbed one after another and only the wanted ones are retrieved: seeking is up to ten times slower.
 * One FFmpeg thread a file. With more, damaged H.264 decodes differently every time. Work is spread over clips.
