@@ -12,8 +12,9 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 demo: $(READY)
 	$(PY) scripts/demo.py
 
+# Two processes: most of a test is TensorFlow tracing a graph, on one core. A file's tests stay together.
 test: $(READY)
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadfile
 
 # tensorflow-io's last release needs an old TensorFlow, so its tests have an environment of their own.
 test-io: .venv-io/.ready

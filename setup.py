@@ -24,7 +24,7 @@ setup(
         "numpy>=1.26",
         # The same cv2 as opencv-python without its window code, which needs libGL from the system.
         "opencv-python-headless>=4.10",
-        "scipy>=1.11",
+        "scipy>=1.15",
         "tensorboard>=2.16",
         "pyarrow>=15",
         "pyyaml>=6",
@@ -37,12 +37,14 @@ setup(
         # No longer maintained: its native code loads beside TensorFlow 2.16 and 2.17 only.
         # Those want NumPy 1, which pyarrow left behind without saying so to pip.
         "io": ["tensorflow-io==0.37.1", "tensorflow>=2.16,<2.18", "pyarrow<20"],
-        "test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.6"],
+        # What `benchmarks/decode.py` is compared with.
+        "bench": ["av>=12", "decord>=0.6"],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6"],
     },
     entry_points={
         "console_scripts": [
             f"tfvid-{name} = tfvid.commands:run_{name}"
-            for name in ("prepare", "train", "evaluate", "explain", "export")
+            for name in ("prepare", "train", "evaluate", "explain", "compare", "export")
         ],
         "tensorboard_plugins": ["tfvid = tfvid.tensorboard.plugin:VideoExplanations"],
     },

@@ -12,7 +12,7 @@ from keras import layers
 from tfvid.data.sampling import even_indices
 from tfvid.errors import TfvidError
 from tfvid.explain.crop_search import CropSearch, crop_windows
-from tfvid.explain.temporal_mask import total_variation
+from tfvid.explain.objective import total_variation
 from tfvid.perturb.temporal import freeze, reverse
 
 

@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 
 from tfvid.errors import TfvidError
-from tfvid.explain.temporal_mask import TemporalMask, adam, centred_windows, total_variation
+from tfvid.explain.descent import adam
+from tfvid.explain.objective import total_variation
+from tfvid.explain.temporal_mask import TemporalMask, centred_windows
 from tfvid.models.conv_lstm import ConvLSTM
 from tfvid.perturb.temporal import freeze, reverse
 

@@ -20,7 +20,7 @@ _HOME = {
     "freeze": "tfvid.perturb.temporal",
     "reverse": "tfvid.perturb.temporal",
 }
-_MODULES = ("callbacks", "data", "errors", "explain", "export", "metrics", "models", "perturb", "report", "results")
+_MODULES = ("callbacks", "data", "errors", "explain", "export", "metrics", "models", "perturb", "report", "results", "study")
 _HOME_OF_MODULE = {name: f"tfvid.{name}" for name in _MODULES} | {"summary": "tfvid.tensorboard.summary"}
 
 __all__ = [*_HOME, *_HOME_OF_MODULE]

@@ -5,6 +5,8 @@
 """
 
 from abc import ABC, abstractmethod
+from contextlib import ExitStack
+from copy import copy
 from dataclasses import dataclass, fields
 from functools import partial
 
@@ -13,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.errors import ModelError, TfvidError, unknown
-from tfvid.explain.layers import LayerCall, replaced, trace_calls
+from tfvid.explain.layers import LayerCall, computing_in, replaced, trace_calls
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ class Classifier:
         self.calls: list[LayerCall] = []
         self.num_classes: int | None = None
         self._activation: keras.Layer | None = None  # the last layer, where it ends in a softmax or sigmoid
+        self._precision: str | None = None
 
     def prepare(self, clips: tf.Tensor):
         """Learns what the model returns, once; `clips` are real ones, float32."""
@@ -166,6 +169,15 @@ class Classifier:
         outputs = self._outputs(clips)
         return outputs if self.output == "probabilities" else tf.nn.softmax(outputs)
 
+    def computing_in(self, precision: str) -> "Classifier":
+        """This classifier, prepared, with a model that computes in "bfloat16" or "float16" where it did in float32.
+
+        The weights stay as they are, and so does the layer that makes the scores.
+        """
+        other = copy(self)
+        other._precision = f"mixed_{precision}"
+        return other
+
     def run(self, clips, layer: keras.Layer) -> tuple[tf.Tensor, tf.Tensor]:
         """What `layer`, one that runs once, is given and returns while the model runs on `clips`."""
         seen, call = [], layer.call
@@ -179,7 +191,11 @@ class Classifier:
         return seen[0]
 
     def _outputs(self, clips):
-        return tf.cast(self.model(clips, training=False), tf.float32)
+        with ExitStack() as stack:
+            if self._precision:
+                last = [call.layer for call in self.calls if call.is_output]
+                stack.enter_context(computing_in(self.model, self._precision, last))
+            return tf.cast(self.model(clips, training=False), tf.float32)
 
 
 class Compiled:

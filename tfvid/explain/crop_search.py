@@ -15,6 +15,7 @@ from tfvid.data.sampling import even_indices
 from tfvid.errors import TfvidError
 from tfvid.explain.base import Compiled, Explainer, Explanation, chosen_class, class_score
 from tfvid.explain.objective import Objective
+from tfvid.explain.stem import Mixtures
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,6 @@ class CropSearch(Explainer):
     ):
         super().__init__(model, output=output, batch_size=batch_size)
         self.objective = Objective(
-            self.classifier,
             perturbation,
             length_weight=length_weight,
             variation_weight=variation_weight,
@@ -114,7 +114,7 @@ class CropSearch(Explainer):
         window = tf.gather(tf.constant(windows, tf.int32), best)
         t = tf.range(num_frames)
         mask = tf.cast((t >= window[:, :1]) & (t < window[:, 1:]), tf.float32)
-        terms = self.objective(clips, mask, target)
+        terms = self.objective(Mixtures(self.classifier, None, clips), mask, target)
         return {
             "target": target,
             "predicted": predicted,

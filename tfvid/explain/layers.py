@@ -53,6 +53,32 @@ def replaced(layer: keras.Layer, attribute: str, value):
 
 
 @contextmanager
+def computing_in(model: keras.Model, policy: str, but: list[keras.Layer]):
+    """While `model` is called in here, its float32 layers compute under a dtype policy like "mixed_bfloat16".
+
+    Their weights are cast when they are used, as Keras does for a model built with that policy.
+
+    Args:
+      model: a built model.
+      policy: the policy's name.
+      but: layers that stay as they are.
+    """
+    changed = [
+        layer
+        for _, layer in named_layers(model)
+        if layer.dtype_policy.name == "float32" and not any(layer is other for other in but)
+    ]
+    before = [layer.dtype_policy for layer in changed]
+    try:
+        for layer in changed:
+            layer.dtype_policy = policy
+        yield
+    finally:
+        for layer, own in zip(changed, before, strict=True):
+            layer.dtype_policy = own
+
+
+@contextmanager
 def watched(layer: keras.Layer, see):
     """Calls ``see(output)`` each time `layer` runs."""
     call = layer.call

@@ -1,54 +1,110 @@
-"""Eq. 1, what a mask costs, for masks that come from elsewhere than `TemporalMask`.
+"""Eq. 1, what a mask over time costs: its length, its changes, and the score that is left.
 
-Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 3.1. Every way to find a mask can so be held against
-the objective that the paper's descends on.
+    length_weight * sum_t |m[t]|  +  variation_weight * TV(m)  +  score_c(perturb(x, m))
+
+Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 3.1. `TemporalMask` descends on it; every other way
+to find a mask can be held against it.
 """
+
+from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfvid.explain.base import Classifier, check_choice, class_score
-from tfvid.explain.temporal_mask import VARIATIONS, Terms, total_variation
+from tfvid.errors import TfvidError
+from tfvid.explain.base import check_choice, class_score
+from tfvid.explain.stem import Mixtures
 from tfvid.perturb import PERTURBATIONS
 
 
+class Terms(NamedTuple):
+    """The three terms of Eq. 1, each `(B,)`."""
+
+    length: tf.Tensor
+    variation: tf.Tensor
+    score: tf.Tensor
+
+    @property
+    def loss(self):
+        return self.length + self.variation + self.score
+
+
 class Objective:
-    """A function of clips, masks and classes; the options are those of `TemporalMask`, with its defaults.
+    """A function of masks, and of what a model makes of clips perturbed with them.
 
     Args:
-      classifier: prepared before the first call.
-      perturbation: what a mask does to a frame.
-      length_weight: the price of one perturbed frame.
-      variation_weight: the price of a change along the mask.
-      variation: "published" or "paper".
-      variation_power: >= 1.
+      perturbation: what a mask does to a clip: "freeze", "reverse", a user's ``"my_file.py:name"``, or a function
+        (clips, mask) -> clips.
+      length_weight: lambda 1, the price of one perturbed frame.
+      variation_weight: lambda 2, the price of a change along the mask.
+      variation: "published" or "paper", see `total_variation`.
+      variation_power: beta, >= 1.
+      score: what is driven down: "probability", as in the paper, or "logit".
+
+    Attributes:
+      perturb: the perturbation, a function (clips, mask) -> clips.
+
+    Raises:
+      TfvidError: a choice that does not exist, or a power below 1.
     """
 
     def __init__(
         self,
-        classifier: Classifier,
         perturbation="freeze",
         *,
         length_weight: float = 0.01,
         variation_weight: float = 0.02,
         variation: str = "published",
         variation_power: float = 3.0,
+        score: str = "probability",
     ):
         check_choice("variation", variation, VARIATIONS)
-        self.classifier = classifier
+        check_choice("score", score, ("probability", "logit"))
+        if variation_power < 1:
+            raise TfvidError(f"expected variation_power >= 1, got {variation_power}")
         self.perturb = perturbation if callable(perturbation) else PERTURBATIONS.find(perturbation)
         self.length_weight = length_weight
         self.variation_weight = variation_weight
         self.variation = variation
         self.variation_power = variation_power
+        self.score = score
 
-    def __call__(self, clips: tf.Tensor, mask: tf.Tensor, target: tf.Tensor) -> Terms:
+    def __call__(self, mixtures: Mixtures, mask: tf.Tensor, target: tf.Tensor) -> Terms:
         """The three terms, each float32 `(B,)`.
 
         Args:
-          clips: float32 `(B, T, H, W, C)`, T >= 2.
-          mask: float32 `(B, T)` in [0, 1], 1 = perturbed.
+          mixtures: of the clips.
+          mask: float32 `(B, T)` in [0, 1], 1 = perturbed, T >= 2.
           target: int32 `(B,)`, the class explained.
         """
-        score = class_score(self.classifier.probabilities(self.perturb(clips, mask)), target)
-        length = self.length_weight * tf.reduce_sum(mask, axis=-1)
-        return Terms(length, self.variation_weight * total_variation(mask, self.variation, self.variation_power), score)
+        score = class_score(mixtures(self.perturb, mask, self.score), target)
+        return Terms(self.length(mask), self.changes(mask), score)
+
+    def length(self, mask):
+        """The first term: `(B, T)` to `(B,)`."""
+        return self.length_weight * tf.reduce_sum(tf.abs(mask), axis=-1)
+
+    def changes(self, mask):
+        """The second term: `(B, T)` to `(B,)`."""
+        return self.variation_weight * total_variation(mask, self.variation, self.variation_power)
+
+
+VARIATIONS = ("published", "paper")
+
+
+def total_variation(mask, variation: str = "published", power: float = 3.0):
+    """How much a mask changes along time.
+
+    With ``d[t] = |m[t+1] - m[t]|^power``, "paper" is ``sum d`` (section 3.1); "published" is what the authors' code
+    computes, ``2 sum d - d[0] - d[-1]``: it visits the inner frames and adds the differences to both neighbours.
+
+    Args:
+      mask: `(B, T)`, T >= 2.
+      variation: "published" or "paper".
+      power: beta, >= 1.
+
+    Returns:
+      `(B,)`.
+    """
+    d = tf.abs(mask[:, 1:] - mask[:, :-1]) ** power
+    total = tf.reduce_sum(d, axis=-1)
+    return total if variation == "paper" else 2 * total - d[:, 0] - d[:, -1]

@@ -137,11 +137,12 @@ class Mixtures:
       classifier: a `Classifier`, prepared.
       stem: its model's, from `find_stem`; None perturbs the clips themselves.
       clips: float32 `(B, T, H, W, C)`.
+      features: those of the clips, from `stem_features`, where they are at hand.
     """
 
-    def __init__(self, classifier, stem: Stem | None, clips: tf.Tensor):
+    def __init__(self, classifier, stem: Stem | None, clips: tf.Tensor, features: tf.Tensor | None = None):
         self.classifier, self.stem, self.clips = classifier, stem, clips
-        self.features = stem and stem.features(classifier.run(clips, stem.layer)[0])
+        self.features = stem_features(classifier, stem, clips) if stem and features is None else features
 
     def __call__(self, perturb, mask: tf.Tensor, score: str = "probability") -> tf.Tensor:
         """The class scores, "probability" or "logit", of the clips perturbed with a mask each.
@@ -161,6 +162,11 @@ class Mixtures:
             return scores(perturbed)
         with self.stem.standing_in(self.features, MATRICES[perturb](mask)):
             return scores(perturbed)
+
+
+def stem_features(classifier, stem: Stem, clips: tf.Tensor) -> tf.Tensor:
+    """What a stem computes once for clips float32 `(B, T, H, W, C)`."""
+    return stem.features(classifier.run(clips, stem.layer)[0])
 
 
 def find_stem(classifier, clips: tf.Tensor) -> Stem | None:

@@ -4,26 +4,24 @@ Over masks m = sigmoid(r), one value a frame, 1 = perturbed (frozen, say), minim
 
     length_weight * sum_t |m[t]|  +  variation_weight * TV(m)  +  score_c(perturb(x, m))        (their Eq. 1)
 
-by Adam on r: short, smooth in time, and hurting the score of class c most. Or first find the best contiguous window, by
-forward passes alone (`tfvid.explain.windows`), and descend from there.
+by Adam on r: short, smooth in time, and hurting the score of class c most. Or by a search for the best contiguous
+window, and a shorter descent from there (`tfvid.explain.mask_search`).
 Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 3.1; after Fong & Vedaldi, ICCV 2017.
 """
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfvid.errors import TfvidError
-from tfvid.explain.base import Compiled, Explainer, Explanation, check_choice, chosen_class, class_score
-from tfvid.explain.stem import Mixtures, Stem, find_stem
-from tfvid.explain.windows import distinct, lowest, window_masks
-from tfvid.perturb import PERTURBATIONS
+from tfvid.explain.base import Classifier, Compiled, Explainer, Explanation, check_choice, chosen_class, class_score
+from tfvid.explain.descent import descend
+from tfvid.explain.mask_search import ClipObjective, best_window, descended
+from tfvid.explain.objective import Objective, Terms
+from tfvid.explain.stem import Mixtures, Stem, find_stem, stem_features
 from tfvid.perturb.temporal import MATRICES, freeze, reverse
-
-WINDOWS_AT_ONCE = 8  # of one clip; bounds the memory of a search
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class TemporalMaskResult(Explanation):
       length_term: float32 `(B,)`, the weighted mask length.
       variation_term: float32 `(B,)`, the weighted total variation.
       score_term: float32 `(B,)`, the score of the perturbed clip.
-      iterations: int32 `(B,)`, Adam steps taken.
+      iterations: int32 `(B,)`, steps taken, a gradient each.
       original_score: float32 `(B,)`, **OS**, for the clip as it is.
       freeze_score: float32 `(B,)`, **FS**, for the clip frozen with `mask` as learned (soft, not rounded).
       reverse_score: float32 `(B,)`, **RS**, for the clip reversed with the same mask, soft too: runs are frames with
@@ -47,8 +45,9 @@ class TemporalMaskResult(Explanation):
       initial_mask: float32 `(B, T)`, where the search began.
       full_drop: float32 `(B,)`, **D**, how far perturbing the whole clip lowers the score. Where it is <= 0 the
         perturbation does not hurt this class at all, "central" started from the full window, and the mask says little.
-      window_loss: float32 `(B,)`, the lowest loss of all contiguous binary masks, the empty one among them; NaN where
-        they were not searched. `loss` less this is the gap to that optimum, below zero where the mask is better.
+      window_loss: float32 `(B,)`, of "search" the lowest loss of all contiguous binary masks, the empty one among
+        them, for certain; of "search+gradient" that of the best window with soft edges its coarse search came by; NaN
+        of "gradient". `loss` less this is the gap to that window, below zero where the mask is better.
       forward_passes: int32 `(B,)`, runs of the model that this clip took, those of the search included.
       backward_passes: int32 `(B,)`, gradients at the mask that it took.
     """
@@ -84,18 +83,18 @@ class TemporalMask(Explainer):
     Args:
       model: a Keras model, see `Explainer`.
       perturbation: "freeze", "reverse", a user's ``"my_file.py:name"``, or a function (clips, mask) -> clips.
-      method: "gradient", as published; "search", the best contiguous binary mask, found for certain and without
-        gradients; "search+gradient" descends from that one, and ends no higher. From there a few dozen steps do:
-        ``method="search+gradient", iterations=40, learning_rate=0.3, init_logit=3.0, keep="best"``. A search wants
-        the probability for a `score`.
+      method: "gradient", as published; "search+gradient", a coarse search for a window and a descent from there by
+        L-BFGS-B, which is as good or better on most clips and takes a fraction of the time; "search", the best
+        contiguous binary mask, found for certain and without gradients. The latter wants the probability for a `score`.
       length_weight: lambda 1, the price of one perturbed frame.
       variation_weight: lambda 2, the price of a change along the mask.
       variation: "published", as the authors' code, which counts inner differences twice, or "paper"; see
         `total_variation`.
       variation_power: beta, >= 1.
       score: what is driven down: "probability", as in the paper, or "logit".
-      learning_rate: Adam's.
-      iterations: Adam steps.
+      learning_rate: Adam's, for "gradient".
+      iterations: Adam steps, 300 unless given; for "search+gradient" the most gradients on a mask, 20 (and 8 on
+        each other window tried).
       init: "central", the smallest centred window that keeps `central_share` of the drop D that perturbing the whole
         clip brings; "full", the whole clip; "random", uniform mask values, the same draw for every clip.
       central_share: in (0, 1].
@@ -105,6 +104,9 @@ class TemporalMask(Explainer):
         which none lowered its best loss by more than this.
       patience: see `tolerance`.
       keep: "last", the mask after the last step, as published, or "best", the one of the lowest loss on the way.
+        `init` to `keep` are those of "gradient".
+      precision: what the search for a mask computes in: None, as the model does, or "bfloat16" or "float16". The class
+        explained and every score of the result are always computed as the model does.
       output: see `Explainer`.
       batch_size: see `Explainer`.
 
@@ -126,7 +128,7 @@ class TemporalMask(Explainer):
         variation_power: float = 3.0,
         score: str = "probability",
         learning_rate: float = 0.2,
-        iterations: int = 300,
+        iterations: int | None = None,
         init: str = "central",
         central_share: float = 0.9,
         init_logit: float = 5.0,
@@ -134,29 +136,33 @@ class TemporalMask(Explainer):
         tolerance: float | None = None,
         patience: int = 20,
         keep: str = "last",
+        precision: str | None = None,
         output: str = "auto",
         batch_size: int = 4,
     ):
         super().__init__(model, output=output, batch_size=batch_size)
         check_choice("method", method, ("gradient", "search", "search+gradient"))
-        check_choice("variation", variation, VARIATIONS)
-        check_choice("score", score, ("probability", "logit"))
         check_choice("init", init, ("central", "full", "random"))
         check_choice("keep", keep, ("last", "best"))
-        if variation_power < 1 or iterations < 0 or learning_rate <= 0 or not 0 < central_share <= 1:
+        check_choice("precision", precision, (None, "bfloat16", "float16"))
+        iterations = {"gradient": 300, "search": 0, "search+gradient": 20}[method] if iterations is None else iterations
+        if iterations < 0 or learning_rate <= 0 or not 0 < central_share <= 1:
             raise TfvidError(
-                "expected variation_power >= 1, iterations >= 0, learning_rate > 0 and central_share in (0, 1], got "
-                f"{variation_power}, {iterations}, {learning_rate}, {central_share}"
+                "expected iterations >= 0, learning_rate > 0 and central_share in (0, 1], got "
+                f"{iterations}, {learning_rate}, {central_share}"
             )
-        if method != "gradient" and score != "probability":
-            raise TfvidError(f"method {method!r} wants score='probability', whose lowest value is known; got {score!r}")
+        if method == "search" and score != "probability":
+            raise TfvidError(f"method 'search' wants score='probability', whose lowest value is known; got {score!r}")
+        self.objective = Objective(
+            perturbation,
+            length_weight=length_weight,
+            variation_weight=variation_weight,
+            variation=variation,
+            variation_power=variation_power,
+            score=score,
+        )
+        self.perturb = self.objective.perturb
         self.method = method
-        self.perturb = perturbation if callable(perturbation) else PERTURBATIONS.find(perturbation)
-        self.length_weight = length_weight
-        self.variation_weight = variation_weight
-        self.variation = variation
-        self.variation_power = variation_power
-        self.score = score
         self.learning_rate = learning_rate
         self.iterations = iterations
         self.init = init
@@ -166,11 +172,15 @@ class TemporalMask(Explainer):
         self.tolerance = tolerance
         self.patience = patience
         self.keep = keep
+        self.precision = precision
+        self._searcher: Classifier | None = None  # the model in the precision of the search, and its stem
         self._stem: Stem | None = None
-        self._is_prepared = False
         self._compiled = Compiled(self._learn)
         self._compiled_original = Compiled(self._original)
-        self._compiled_windows = Compiled(self._windows)
+        self._compiled_features = Compiled(self._features)
+        self._compiled_scores = Compiled(self._scores)
+        self._compiled_gradient = Compiled(self._gradient)
+        self._compiled_told = Compiled(self._tell)
 
     def __call__(self, clips, target=None, labels=None) -> TemporalMaskResult:
         """Learns a mask for each clip.
@@ -192,35 +202,58 @@ class TemporalMask(Explainer):
         if clips.shape[1] == 1:
             raise TfvidError("a mask over time needs clips of 2 frames or more, got clips of a single frame")
         super().prepare(clips)
-        if not self._is_prepared:
-            self._stem, self._is_prepared = find_stem(self.classifier, clips), True
+        if self._searcher is None:
+            searcher = self.classifier if self.precision is None else self.classifier.computing_in(self.precision)
+            self._stem, self._searcher = find_stem(searcher, clips), searcher
 
     def _explain(self, clips, target, labels):
-        searched = () if self.method == "gradient" else self._search(clips, target)
-        iterations = tf.fill(target.shape, 0 if self.method == "search" else self.iterations)
-        learned = self._compiled(clips, target, labels, iterations, *searched)
-        return TemporalMaskResult(**{name: x.numpy() for name, x in learned.items()})
+        if self.method == "gradient":
+            result = self._compiled(clips, target, labels, tf.fill(target.shape, self.iterations))
+        else:
+            result = self._searched(clips, target, labels)
+        return TemporalMaskResult(**{name: np.asarray(x) for name, x in result.items()})
 
-    def _search(self, clips, target):
-        """The best contiguous binary mask of each clip `(B, T)`, its loss, and how many were tried, both `(B,)`."""
-        masks = window_masks(clips.shape[1])
-        costs = (self._length(masks) + self._variation(masks)).numpy()
-        if self.perturb in MATRICES:
-            rows = distinct(masks, costs, MATRICES[self.perturb])
-            masks, costs = masks[rows], costs[rows]
-        target, original_scores = self._compiled_original(clips, target)
-        found = []
-        for i in range(len(clips)):
-            clip, chosen = clips[i : i + 1], target[i : i + 1]
-            row, loss, tried = lowest(
-                costs,
-                lambda rows: self._compiled_windows(clip, chosen, tf.constant(masks[rows])).numpy(),  # noqa: B023
-                min(WINDOWS_AT_ONCE, len(masks)),
-            )
-            unperturbed = float(original_scores[i])  # the loss of the empty mask
-            found.append((masks[row], loss, tried) if loss < unperturbed else (0 * masks[row], unperturbed, tried))
-        windows, losses, tried = zip(*found, strict=True)
-        return tf.stack(windows), tf.constant(losses, tf.float32), tf.constant(tried, tf.int32)
+    # By search, clip by clip.
+
+    def _searched(self, clips, target, labels) -> dict:
+        classes, original_scores = self._compiled_original(clips, target)
+        objectives = [
+            self._clip_objective(clips[i : i + 1], classes[i : i + 1], float(original_scores[i]))
+            for i in range(len(clips))
+        ]
+        search = best_window if self.method == "search" else partial(descended, evaluations=self.iterations)
+        found = [search(objective) for objective in objectives]
+        mask, window, window_loss, forward, backward = map(np.array, zip(*found, strict=True))
+        full = np.ones((1, clips.shape[1]), np.float32)
+        full_drop = original_scores - np.concatenate([objective.scores(full) for objective in objectives])
+        told = self._compiled_told(clips, target, labels, tf.constant(mask))
+        return told | {
+            "iterations": backward.astype(np.int32),
+            "initial_mask": window,
+            "full_drop": full_drop,
+            "window_loss": window_loss.astype(np.float32),
+            # Besides: the clip as it is, twice; the full drop; the objective in the end and RS (and FS).
+            "forward_passes": (forward + backward + 3 + self._told_passes).astype(np.int32),
+            "backward_passes": backward.astype(np.int32),
+        }
+
+    def _clip_objective(self, clip, target, unperturbed: float) -> ClipObjective:
+        features = () if self._stem is None else (self._compiled_features(clip),)
+        matrix = MATRICES.get(self.perturb)
+
+        def costs(masks):
+            return (self.objective.length(masks) + self.objective.changes(masks)).numpy()
+
+        def scores(masks):
+            return self._compiled_scores(clip, target, tf.constant(masks), *features).numpy()
+
+        def loss_and_gradient(mask):
+            loss, gradient = self._compiled_gradient(clip, target, tf.constant(mask[np.newaxis]), *features)
+            return float(loss[0]), gradient[0].numpy()
+
+        return ClipObjective(
+            clip.shape[1], costs, scores, loss_and_gradient, matrix and (lambda m: matrix(m).numpy()), unperturbed
+        )
 
     def _original(self, clips, target):
         """The class explained and its score for the clips as they are, both `(B,)`."""
@@ -228,43 +261,75 @@ class TemporalMask(Explainer):
         _, target = chosen_class(probabilities, target)
         return target, class_score(probabilities, target)
 
-    def _windows(self, clip, target, masks):
+    def _tell(self, clips, target, labels, mask):
+        stem = self._stem if self._searcher is self.classifier else None
+        mixtures = Mixtures(self.classifier, stem, clips)
+        return self._told(self.classifier.probabilities(clips), mixtures, target, labels, mask)
+
+    def _features(self, clip):
+        return stem_features(self._searcher, self._stem, clip)
+
+    def _scores(self, clip, target, masks, *features):
         """The score of one clip `(1, T, H, W, C)` under many masks `(W, T)`: `(W,)`."""
+        return self._many(clip, target, masks, features).score
+
+    def _gradient(self, clip, target, masks, *features):
+        """The losses of one clip under masks `(W, T)`, and their gradients at the masks."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(masks)
+            loss = self._many(clip, target, masks, features).loss
+        return loss, tape.gradient(loss, masks)
+
+    def _many(self, clip, target, masks, features) -> Terms:
         clip = tf.ensure_shape(clip, (1, *clip.shape[1:]))
-        scores = Mixtures(self.classifier, self._stem, clip)(self.perturb, masks)
-        return tf.gather(scores, target[0], axis=1)
+        features = [tf.ensure_shape(x, (1, *x.shape[1:])) for x in features]
+        mixtures = Mixtures(self._searcher, self._stem, clip, *features)
+        return self.objective(mixtures, masks, tf.repeat(target, tf.shape(masks)[0]))
 
-    def _learn(
-        self, clips, target, labels, iterations, window=None, window_loss=None, windows_tried=None
-    ) -> dict[str, tf.Tensor]:
-        """The whole procedure for a chunk, every clip with a number of steps of its own; traced once.
+    # By gradient, all clips at once.
 
-        `window` `(B, T)`, its loss and the number of windows tried, both `(B,)`, come from a search if there was one.
-        """
+    def _learn(self, clips, target, labels, iterations) -> dict[str, tf.Tensor]:
+        """The whole procedure for a chunk, every clip with a number of steps of its own; traced once."""
         probabilities = self.classifier.probabilities(clips)
+        _, chosen = chosen_class(probabilities, target)
+        mixtures = Mixtures(self._searcher, self._stem, clips)
+
+        def score(mask):
+            return class_score(mixtures(self.perturb, mask), chosen)
+
+        def loss(r):
+            return self.objective(mixtures, tf.sigmoid(r), chosen).loss
+
+        initial_mask, full_drop, passes = self._initial_mask(clips, class_score(probabilities, chosen), score)
+        r, taken = descend(
+            loss,
+            self._initial_logits(initial_mask),
+            iterations,
+            learning_rate=self.learning_rate,
+            tolerance=self.tolerance,
+            patience=self.patience,
+            keep=self.keep,
+        )
+        if self._searcher is not self.classifier:
+            mixtures = Mixtures(self.classifier, None, clips)
+        told = self._told(probabilities, mixtures, target, labels, tf.sigmoid(r))
+        return told | {
+            "iterations": taken,
+            "initial_mask": initial_mask,
+            "full_drop": full_drop,
+            "window_loss": tf.fill(tf.shape(target), np.nan),
+            # Besides: the clip as it is, the objective in the end, and RS (and FS).
+            "forward_passes": taken + passes + (self.keep == "best") + 1 + self._told_passes,
+            "backward_passes": taken,
+        }
+
+    def _told(self, probabilities, mixtures: Mixtures, target, labels, mask) -> dict[str, tf.Tensor]:
+        """What the model, in its own precision, says of clips and of their masks `(B, T)`."""
         predicted, target = chosen_class(probabilities, target)
-        original_score = class_score(probabilities, target)
-        true_score = tf.where(labels < 0, np.nan, class_score(probabilities, tf.maximum(labels, 0)))
-
-        scores = Mixtures(self.classifier, self._stem, clips)
-
-        def score(perturb, mask):
-            return class_score(scores(perturb, mask), target)
-
-        def objective(r):
-            return self._objective(scores, target, tf.sigmoid(r))
-
-        if window is None:
-            initial_mask, full_drop, passes = self._initial_mask(clips, original_score, score)
-            window_loss = tf.fill(tf.shape(target), np.nan)
-        else:
-            initial_mask, full_drop = window, original_score - score(self.perturb, tf.ones_like(window))
-            passes = windows_tried + 3  # its own original score, the full drop, and the comparison below
-        r, taken = self._descend(objective, self._initial_logits(initial_mask), iterations)
-        if window is not None:  # the window itself, where soft masks near it are no better
-            r = tf.where((window_loss < objective(r).loss)[:, tf.newaxis], saturated(window), r)
-        terms = objective(r)
-        mask = tf.sigmoid(r)
+        terms = self.objective(mixtures, mask, target)
+        frozen = terms.score
+        if self._told_passes > 2:
+            frozen = class_score(mixtures(freeze, mask), target)
         return {
             "target": target,
             "predicted": predicted,
@@ -273,36 +338,23 @@ class TemporalMask(Explainer):
             "length_term": terms.length,
             "variation_term": terms.variation,
             "score_term": terms.score,
-            "iterations": taken,
-            "original_score": original_score,
-            "freeze_score": score(freeze, mask),
-            "reverse_score": score(reverse, mask),
-            "true_score": true_score,
-            "initial_mask": initial_mask,
-            "full_drop": full_drop,
-            "window_loss": window_loss,
-            # Besides: the clip as it is, the objective in the end (twice to tell which mask is best), FS and RS.
-            "forward_passes": taken + passes + (5 if self.keep == "best" else 4),
-            "backward_passes": taken,
+            "original_score": class_score(probabilities, target),
+            "freeze_score": frozen,
+            "reverse_score": class_score(mixtures(reverse, mask), target),
+            "true_score": tf.where(labels < 0, np.nan, class_score(probabilities, tf.maximum(labels, 0))),
         }
 
-    def _objective(self, scores, target, mask) -> "Terms":
-        """Eq. 1 and its three terms, each `(B,)`."""
-        score = class_score(scores(self.perturb, mask, self.score), target)
-        return Terms(self._length(mask), self._variation(mask), score)
-
-    def _length(self, mask):
-        return self.length_weight * tf.reduce_sum(tf.abs(mask), axis=-1)
-
-    def _variation(self, mask):
-        return self.variation_weight * total_variation(mask, self.variation, self.variation_power)
+    @property
+    def _told_passes(self) -> int:
+        """Runs of the model on perturbed clips that `_told` takes: FS is the objective's score where that freezes."""
+        return 2 if self.perturb is freeze and self.objective.score == "probability" else 3
 
     def _initial_mask(self, clips, original_score, score):
         """The binary window (or random mask) to start from, `(B, T)`, the full drop D, `(B,)`, and the passes taken."""
         num_clips, num_frames = tf.shape(clips)[0], clips.shape[1]
 
         def drop(window):
-            return original_score - score(self.perturb, tf.tile(window[tf.newaxis], (num_clips, 1)))
+            return original_score - score(tf.tile(window[tf.newaxis], (num_clips, 1)))
 
         if self.init == "central":
             windows = centred_windows(num_frames)
@@ -318,131 +370,9 @@ class TemporalMask(Explainer):
         return tf.tile(mask[tf.newaxis], (num_clips, 1)), drop(full), 1
 
     def _initial_logits(self, mask):
-        if self.method == "search":
-            return saturated(mask)
-        if self.method == "gradient" and self.init == "random":
+        if self.init == "random":
             return tf.math.log(mask + 1e-6) - tf.math.log(1 - mask + 1e-6)
         return tf.where(mask > 0.5, self.init_logit, -self.init_logit)
-
-    def _descend(self, objective, r, iterations):
-        """Adam on r `(B, T)`, every clip for itself; returns r and the steps each clip took, `(B,)`."""
-
-        def active(search):
-            has_steps = search.step <= iterations
-            return has_steps if self.tolerance is None else has_steps & (search.stale < self.patience)
-
-        def goes_on(search):
-            return tf.reduce_any(active(search))
-
-        # A function of its own within the loop: inlined into it, the gradient of some of the 3-D max-pools would fall
-        # back from oneDNN to a kernel a hundred times slower (TensorFlow 2.21: the rewrite wants a pool before its
-        # gradient, and a loop's graph has no such order).
-        @partial(tf.function, autograph=False, experimental_attributes={"_noinline": True})
-        def loss_and_gradient(r):
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(r)
-                loss = objective(r).loss
-            return loss, tape.gradient(loss, r)
-
-        def step(search):
-            loss, gradient = loss_and_gradient(search.r)
-            first, second, move = adam(gradient, search.step, search.first, search.second)
-            better = loss < search.best_loss
-            clearly_better = loss < search.best_loss - (self.tolerance or 0.0)
-            moved = active(search)
-            return [
-                Search(
-                    step=search.step + 1,
-                    r=tf.where(moved[:, tf.newaxis], search.r - self.learning_rate * move, search.r),
-                    first=first,
-                    second=second,
-                    best_r=tf.where(better[:, tf.newaxis], search.r, search.best_r),
-                    best_loss=tf.minimum(loss, search.best_loss),
-                    stale=tf.where(clearly_better, 0, search.stale + 1),
-                    taken=search.taken + tf.cast(moved, tf.int32),
-                )
-            ]
-
-        zeros = tf.zeros_like(r)
-        none = tf.zeros_like(r[:, 0], tf.int32)
-        start = Search(tf.constant(1), r, zeros, zeros, r, tf.fill(tf.shape(none), np.inf), none, none)
-        search = tf.while_loop(goes_on, step, [start])[0]
-        if self.keep == "last":
-            return search.r, search.taken
-        last_is_best = objective(search.r).loss < search.best_loss
-        return tf.where(last_is_best[:, tf.newaxis], search.r, search.best_r), search.taken
-
-
-def saturated(mask):
-    """The logits r whose sigmoid in float32 is this binary mask, exactly."""
-    return tf.where(mask > 0.5, 200.0, -200.0)
-
-
-class Terms(NamedTuple):
-    """The three terms of Eq. 1, each `(B,)`."""
-
-    length: tf.Tensor
-    variation: tf.Tensor
-    score: tf.Tensor
-
-    @property
-    def loss(self):
-        return self.length + self.variation + self.score
-
-
-class Search(NamedTuple):
-    """Where the search stands: the step (from 1), and for each clip its own r, Adam moments, best and patience."""
-
-    step: tf.Tensor  # ()
-    r: tf.Tensor  # (B, T)
-    first: tf.Tensor  # (B, T)
-    second: tf.Tensor  # (B, T)
-    best_r: tf.Tensor  # (B, T)
-    best_loss: tf.Tensor  # (B,)
-    stale: tf.Tensor  # (B,), steps since the loss was last clearly better
-    taken: tf.Tensor  # (B,)
-
-
-def adam(g, t, m, v, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8):
-    """One step of Adam, Kingma & Ba, ICLR 2015, Algorithm 1.
-
-    Args:
-      g: the gradient.
-      t: the step, from 1.
-      m: the first moment before the step, the shape of `g`.
-      v: the second moment before the step, the shape of `g`.
-
-    Returns:
-      Both moments after the step, and the direction to go *against*, times the learning rate.
-    """
-    t = tf.cast(t, g.dtype)
-    m = beta1 * m + (1 - beta1) * g
-    v = beta2 * v + (1 - beta2) * g**2
-    m_hat = m / (1 - beta1**t)
-    v_hat = v / (1 - beta2**t)
-    return m, v, m_hat / (tf.sqrt(v_hat) + epsilon)
-
-
-VARIATIONS = ("published", "paper")
-
-
-def total_variation(mask, variation: str = "published", power: float = 3.0):
-    """How much a mask changes along time.
-
-    With ``d[t] = |m[t+1] - m[t]|^power``, "paper" is ``sum d`` (section 3.1); "published" is what the authors' code
-    computes, ``2 sum d - d[0] - d[-1]``: it visits the inner frames and adds the differences to both neighbours.
-
-    Args:
-      mask: `(B, T)`, T >= 2.
-      variation: "published" or "paper".
-      power: beta, >= 1.
-
-    Returns:
-      `(B,)`.
-    """
-    d = tf.abs(mask[:, 1:] - mask[:, :-1]) ** power
-    total = tf.reduce_sum(d, axis=-1)
-    return total if variation == "paper" else 2 * total - d[:, 0] - d[:, -1]
 
 
 def centred_windows(num_frames: int) -> np.ndarray:

@@ -1,9 +1,13 @@
-"""The best contiguous mask, found by forward passes alone.
+"""The best contiguous mask, found by forward passes alone: for certain, or soon.
 
-A binary mask of one window of frames is one of T (T + 1) / 2, few enough to try. What it costs in length and variation
-(Eq. 1) is known before it is tried, and the score of the perturbed clip, a probability, is never below zero: that cost
-is a lower bound of its loss. Windows are tried in the order of their bounds. Once a bound is no better than the best
-loss so far, that loss is the lowest of all contiguous binary masks, for certain.
+For certain, `lowest`: a binary mask of one window of frames is one of T (T + 1) / 2, few enough to try. What it costs
+in length and variation (Eq. 1) is known before it is tried, and the score of the perturbed clip, a probability, is
+never below zero: that cost is a lower bound of its loss. Windows are tried in the order of their bounds. Once a bound
+is no better than the best loss so far, that loss is the lowest of all contiguous binary masks, for certain.
+
+Soon, `coarse_to_fine`: a window's loss changes little when it moves by a frame, so a coarse grid of windows tells where
+to look, and from the best of them one climbs down. Its windows have soft edges, which cost a quarter of a sharp one's
+variation (power 3): where a descent ends, too.
 """
 
 from collections.abc import Callable
@@ -63,3 +67,57 @@ def lowest(bounds: np.ndarray, scores: Callable[[np.ndarray], np.ndarray], chunk
         if losses.min() < best:
             best_row, best = int(rows[losses.argmin()]), float(losses.min())
     return best_row, best, tried
+
+
+def soft_window(start: int, stop: int, num_frames: int) -> np.ndarray:
+    """1 on [start, stop), one half on the frame before and the one behind: float32 `(T,)`."""
+    mask = np.zeros(num_frames, np.float32)
+    mask[max(start - 1, 0) : stop + 1] = 0.5
+    mask[start:stop] = 1
+    return mask
+
+
+def coarse_to_fine(
+    num_frames: int, losses: Callable[[np.ndarray], np.ndarray], starts: int = 2
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """The best windows with soft edges that a coarse grid and a climb down from its best ones find.
+
+    Args:
+      num_frames: T.
+      losses: masks float32 `(W, T)` to their losses `(W,)`.
+      starts: how many windows of the grid to climb down from.
+
+    Returns:
+      The windows climbed to, `(N, T)`, N <= `starts`, best first; their losses; how many masks were tried.
+    """
+    known: dict[tuple[int, int], float] = {}
+
+    def learn(windows):
+        new = [window for window in dict.fromkeys(windows) if window not in known]
+        if new:
+            masks = np.stack([soft_window(*window, num_frames) for window in new])
+            known.update(zip(new, losses(masks).tolist(), strict=True))
+
+    def climb(window, step):
+        while step:
+            around = _around(window, step, num_frames)
+            learn(around)
+            best = min([window, *around], key=known.get)
+            window, step = (best, step) if best != window else (window, step // 2)
+        return window
+
+    stride = max(round(num_frames / 5), 1)
+    grid = [(i, j) for i in range(0, num_frames, stride) for j in range(num_frames, i, -stride)]
+    grid = [(i, j) for i, j in grid if j - i > 1] or grid
+    learn(grid)
+    ends = {climb(window, max(stride // 2, 1)) for window in sorted(grid, key=known.get)[:starts]}
+    ends = sorted(ends, key=known.get)
+    masks = np.stack([soft_window(*window, num_frames) for window in ends])
+    return masks, np.array([known[window] for window in ends]), len(known)
+
+
+def _around(window: tuple[int, int], step: int, num_frames: int) -> list[tuple[int, int]]:
+    """The windows with one end moved by `step`, or both the same way."""
+    moves = [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, 1)]
+    moved = [(window[0] + step * i, window[1] + step * j) for i, j in moves]
+    return [(i, j) for i, j in moved if 0 <= i < j <= num_frames]

@@ -13,12 +13,12 @@ import tensorflow as tf
 
 from tfvid.explain.base import Compiled, Explainer
 from tfvid.explain.crop_search import CropSearch
+from tfvid.explain.stem import Mixtures
 from tfvid.explain.temporal_mask import TemporalMask
 from tfvid.metrics.localization import known_events, random_window, temporal_iou
 from tfvid.metrics.masks import mask_length
 from tfvid.metrics.statistics import describe
 
-FROM_THE_WINDOW = {"iterations": 40, "learning_rate": 0.3, "init_logit": 3.0, "keep": "best"}
 OF_ALL_METHODS = (
     *("perturbation", "length_weight", "variation_weight", "variation", "variation_power"),
     *("output", "batch_size"),
@@ -77,23 +77,26 @@ class _Methods:
         options.pop("method", None)
         shared = {key: value for key, value in options.items() if key in OF_ALL_METHODS}
         learned = TemporalMask(model, **options)
+        options.pop("iterations", None)  # of the procedure as published
+        searched = TemporalMask(model, **options | {"method": "search+gradient"})
         self.crop = CropSearch(model, **shared)
         self.explainers: dict[str, Explainer] = {
             f"gradient, {learned.iterations} steps": learned,
             "search": TemporalMask(model, **options | {"method": "search"}),
-            f"search, then {FROM_THE_WINDOW['iterations']} steps": TemporalMask(
-                model, **options | FROM_THE_WINDOW | {"method": "search+gradient"}
-            ),
+            f"search, then {searched.iterations} steps": searched,
             "crop search": self.crop,
         }
         self.rng = np.random.default_rng(seed)
-        self.loss = Compiled(lambda *inputs: self.crop.objective(*inputs).loss)
+        self.loss = Compiled(self._loss)
 
     def __call__(self, clips: tf.Tensor, event: np.ndarray) -> dict[str, _Found]:
         results = {name: _timed(explain, clips) for name, explain in self.explainers.items()}
         learned, _ = next(iter(results.values()))
         results["random window"] = _timed(self._at_random, clips, learned)
         return {name: _found(result, seconds, event) for name, (result, seconds) in results.items()}
+
+    def _loss(self, clips, mask, target):
+        return self.crop.objective(Mixtures(self.crop.classifier, None, clips), mask, target).loss
 
     def _at_random(self, clips, learned) -> "_Window":
         mask = random_window(learned.mask, int(self.rng.integers(2**31)))

@@ -1,0 +1,117 @@
+"""Masks found clip by clip, with far fewer runs of the model than a descent from an arbitrary start takes.
+
+`best_window` tries contiguous binary masks, by forward passes alone, until one is the best for certain. `descended`
+looks coarsely for a window to start from, and goes down from there by L-BFGS-B on the mask itself: its values lie in
+the box [0, 1], where most of them end on the border, which a descent on logits reaches only in the limit.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+
+from tfvid.explain.windows import coarse_to_fine, distinct, lowest, window_masks
+
+WINDOWS_AT_ONCE = 8  # of one clip; bounds the memory of a search
+
+
+class Found(NamedTuple):
+    """What a search found for one clip."""
+
+    mask: np.ndarray  # float32 (T,)
+    window: np.ndarray  # float32 (T,), the best window, which the descent began with if there was one
+    window_loss: float
+    forward_passes: int
+    backward_passes: int
+
+
+class ClipObjective(NamedTuple):
+    """Eq. 1 for one clip, as functions of NumPy masks.
+
+    Attributes:
+      num_frames: T.
+      costs: masks float32 `(W, T)` to what they cost before any score, length and changes, `(W,)`.
+      scores: masks to the scores of the clip perturbed with them, `(W,)`.
+      loss_and_gradient: a mask `(T,)` to its loss, and that one's gradient `(T,)`.
+      matrix: masks to the mixtures of frames they stand for, `(W, T, T)`; None where the perturbation is no mixture.
+      unperturbed: the score of the clip as it is, the loss of the empty mask.
+    """
+
+    num_frames: int
+    costs: Callable[[np.ndarray], np.ndarray]
+    scores: Callable[[np.ndarray], np.ndarray]
+    loss_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]]
+    matrix: Callable[[np.ndarray], np.ndarray] | None
+    unperturbed: float
+
+    def losses(self, masks: np.ndarray) -> np.ndarray:
+        """The losses of masks `(W, T)`: `(W,)`."""
+        parts = range(0, len(masks), WINDOWS_AT_ONCE)
+        scores = [self.scores(masks[start : start + WINDOWS_AT_ONCE]) for start in parts]
+        return self.costs(masks) + np.concatenate(scores)
+
+
+def best_window(objective: ClipObjective) -> Found:
+    """The contiguous binary mask of the lowest loss, the empty one among them, for certain; scores must be >= 0."""
+    masks = window_masks(objective.num_frames)
+    costs = objective.costs(masks)
+    if objective.matrix is not None:
+        rows = distinct(masks, costs, objective.matrix)
+        masks, costs = masks[rows], costs[rows]
+    row, loss, tried = lowest(costs, lambda rows: objective.scores(masks[rows]), min(WINDOWS_AT_ONCE, len(masks)))
+    mask, loss = (masks[row], loss) if loss < objective.unperturbed else (0 * masks[row], objective.unperturbed)
+    return Found(mask, mask, loss, tried, 0)
+
+
+TRIAL = 8  # gradients spent on a window before it is known which one is worth the rest
+
+
+def descended(objective: ClipObjective, evaluations: int) -> Found:
+    """A soft mask: L-BFGS-B from the best windows a coarse search finds, with at most so many gradients on each.
+
+    Windows of equal worth can lead to masks that are not: after a few steps from each, the lowest goes on.
+    """
+    windows, losses, tried = coarse_to_fine(objective.num_frames, objective.losses)
+    best, taken = Lowest(windows[0], losses[0], 0), 0
+    trial = min(TRIAL, evaluations) if len(windows) > 1 else evaluations
+    for window in windows if evaluations else ():
+        end = lbfgs(objective.loss_and_gradient, window, trial)
+        best, taken = min(best, end, key=lambda end: end.loss), taken + end.evaluations
+    if evaluations > trial:
+        end = lbfgs(objective.loss_and_gradient, best.mask, evaluations - trial)
+        best, taken = min(best, end, key=lambda end: end.loss), taken + end.evaluations
+    mask = best.mask if best.loss < objective.unperturbed else np.zeros_like(best.mask)
+    return Found(mask, windows[0], float(losses[0]), tried, taken)
+
+
+class Lowest(NamedTuple):
+    """The best mask a descent came by."""
+
+    mask: np.ndarray
+    loss: float
+    evaluations: int
+
+
+def lbfgs(loss_and_gradient, mask: np.ndarray, evaluations: int) -> Lowest:
+    """Byrd, Lu, Nocedal & Zhu's L-BFGS-B (1995) over masks in [0, 1], from `mask` `(T,)`, as SciPy has it."""
+    best = Lowest(mask, np.inf, 0)
+
+    def evaluated(m):
+        nonlocal best
+        loss, gradient = loss_and_gradient(m.astype(np.float32))
+        count = best.evaluations + 1
+        best = Lowest(m.astype(np.float32), loss, count) if loss < best.loss else best._replace(evaluations=count)
+        if count == evaluations:
+            raise _Enough
+        return loss, gradient.astype(float)
+
+    options = {"maxcor": len(mask), "ftol": 1e-6, "gtol": 1e-6}
+    with suppress(_Enough):  # SciPy looks at its own limit only between line searches
+        minimize(evaluated, mask, jac=True, method="L-BFGS-B", bounds=[(0, 1)] * len(mask), options=options)
+    return best
+
+
+class _Enough(Exception):
+    """As many evaluations as were allowed."""
