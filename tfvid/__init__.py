@@ -20,7 +20,10 @@ _HOME = {
     "freeze": "tfvid.perturb.temporal",
     "reverse": "tfvid.perturb.temporal",
 }
-_MODULES = ("callbacks", "data", "errors", "explain", "export", "metrics", "models", "perturb", "report", "results", "study")
+_MODULES = (
+    *("callbacks", "data", "errors", "explain", "export", "metrics", "models"),
+    *("perturb", "report", "results", "study"),
+)
 _HOME_OF_MODULE = {name: f"tfvid.{name}" for name in _MODULES} | {"summary": "tfvid.tensorboard.summary"}
 
 __all__ = [*_HOME, *_HOME_OF_MODULE]
