@@ -1,5 +1,6 @@
 # make demo   all set-up, then: train two small models, explain held-out clips, write runs/demo/index.html
 # make test   all set-up, then the tests
+# make bench, make study, make lint: see below
 PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
@@ -7,7 +8,7 @@ READY := $(VENV)/.ready
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-io lint bench models clean
+.PHONY: demo test test-io lint bench study models clean
 
 demo: $(READY)
 	$(PY) scripts/demo.py
@@ -23,8 +24,18 @@ test-io: .venv-io/.ready
 lint: $(READY)
 	$(PY) -m ruff check . && $(PY) -m ruff format --check .
 
+# The short form, 8 minutes; benchmarks/ has the others, each with its command at the top.
 bench: $(READY)
-	$(PY) benchmarks/speed.py
+	$(PY) benchmarks/mask.py
+
+# Two more seeds of each small model, and the study of all six: docs/study.md.
+SEEDS := $(foreach seed,1 2,$(foreach model,i3d conv_lstm,saved_models/shapes_$(model)_seed$(seed)))
+study: $(SEEDS)
+	$(PY) scripts/compare.py --config configs/study_shapes_seeds.yaml --document docs/study.md
+
+saved_models/shapes_%: $(READY)
+	$(PY) scripts/train.py --config configs/shapes_$(firstword $(subst _seed, ,$*)).yaml explain.log_every=0 \
+	  name=shapes_$* seed=$(lastword $(subst _seed, ,$*)) data.seed=$(lastword $(subst _seed, ,$*))
 
 # The two small models that are committed under saved_models/: those of the demo.
 models: demo

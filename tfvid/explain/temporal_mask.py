@@ -93,7 +93,7 @@ class TemporalMask(Explainer):
       variation_power: beta, >= 1.
       score: what is driven down: "probability", as in the paper, or "logit".
       learning_rate: Adam's, for "gradient".
-      iterations: Adam steps, 300 unless given; for "search+gradient" the most gradients on a mask, 20 (and 8 on
+      iterations: Adam steps, 300 unless given; for "search+gradient" the most gradients on a mask, 20 (and 4 on
         each other window tried).
       init: "central", the smallest centred window that keeps `central_share` of the drop D that perturbing the whole
         clip brings; "full", the whole clip; "random", uniform mask values, the same draw for every clip.
@@ -252,7 +252,13 @@ class TemporalMask(Explainer):
             return float(loss[0]), gradient[0].numpy()
 
         return ClipObjective(
-            clip.shape[1], costs, scores, loss_and_gradient, matrix and (lambda m: matrix(m).numpy()), unperturbed
+            clip.shape[1],
+            costs,
+            scores,
+            loss_and_gradient,
+            matrix and (lambda masks: matrix(masks).numpy()),
+            unperturbed,
+            floor=0.0 if self.objective.score == "probability" else -np.inf,
         )
 
     def _original(self, clips, target):

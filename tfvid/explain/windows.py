@@ -78,13 +78,20 @@ def soft_window(start: int, stop: int, num_frames: int) -> np.ndarray:
 
 
 def coarse_to_fine(
-    num_frames: int, losses: Callable[[np.ndarray], np.ndarray], starts: int = 2
+    num_frames: int,
+    losses: Callable[[np.ndarray], np.ndarray],
+    bounds: Callable[[np.ndarray], np.ndarray],
+    chunk: int,
+    starts: int = 2,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """The best windows with soft edges that a coarse grid and a climb down from its best ones find.
 
     Args:
       num_frames: T.
       losses: masks float32 `(W, T)` to their losses `(W,)`.
+      bounds: masks to what their losses cannot be below, `(W,)`; masks whose bound is no better than the best loss so
+        far are not tried.
+      chunk: masks whose losses are asked for at a time, at most.
       starts: how many windows of the grid to climb down from.
 
     Returns:
@@ -93,10 +100,16 @@ def coarse_to_fine(
     known: dict[tuple[int, int], float] = {}
 
     def learn(windows):
-        new = [window for window in dict.fromkeys(windows) if window not in known]
-        if new:
-            masks = np.stack([soft_window(*window, num_frames) for window in new])
-            known.update(zip(new, losses(masks).tolist(), strict=True))
+        new = [window for window in windows if window not in known]
+        masks = np.stack([soft_window(*window, num_frames) for window in new]) if new else np.zeros((0, num_frames))
+        lowest_loss = bounds(masks) if new else np.zeros(0)
+        order = np.argsort(lowest_loss, kind="stable")
+        for start in range(0, len(new), chunk):
+            best = min(known.values(), default=np.inf)
+            rows = [row for row in order[start : start + chunk] if lowest_loss[row] < best]
+            known.update({new[row]: np.inf for row in order[start : start + chunk]})
+            if rows:
+                known.update(zip([new[row] for row in rows], losses(masks[rows]).tolist(), strict=True))
 
     def climb(window, step):
         while step:
@@ -110,10 +123,11 @@ def coarse_to_fine(
     grid = [(i, j) for i in range(0, num_frames, stride) for j in range(num_frames, i, -stride)]
     grid = [(i, j) for i, j in grid if j - i > 1] or grid
     learn(grid)
-    ends = {climb(window, max(stride // 2, 1)) for window in sorted(grid, key=known.get)[:starts]}
+    begins = [window for window in sorted(grid, key=known.get)[:starts] if np.isfinite(known[window])]
+    ends = {climb(window, max(stride // 2, 1)) for window in begins}
     ends = sorted(ends, key=known.get)
     masks = np.stack([soft_window(*window, num_frames) for window in ends])
-    return masks, np.array([known[window] for window in ends]), len(known)
+    return masks, np.array([known[window] for window in ends]), sum(np.isfinite(loss) for loss in known.values())
 
 
 def _around(window: tuple[int, int], step: int, num_frames: int) -> list[tuple[int, int]]:

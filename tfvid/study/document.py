@@ -2,9 +2,10 @@
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
+
+from PIL import Image
 
 from tfvid.errors import DataError
 from tfvid.files import replacing
@@ -40,14 +41,19 @@ def write_document(folder, path, command: str) -> Path:
 
 
 def _figures(folder: Path, path: Path) -> list[tuple[str, str]]:
-    """Copies the study's figures; their names relative to `path`, and what they show."""
-    copied = []
-    for file in sorted((folder / "figures").glob("*.png")):
-        place = path.parent / "images" / f"{path.stem}_{file.name}"
-        with replacing(place) as temporary:
-            shutil.copyfile(file, temporary)
-        copied.append((f"images/{place.name}", file.stem.replace("_", " ")))
-    return copied
+    """The study's figures beside the page, clips as JPEGs of half the size; their names there, and what they show."""
+    figures = []
+    for file in sorted((folder / "figures").glob("*.png"), key=lambda file: file.name != "histograms.png"):
+        is_clip = file.name.startswith("clip_")
+        place = path.parent / "images" / f"{path.stem}_{file.stem}{'.jpg' if is_clip else '.png'}"
+        with replacing(place) as temporary, Image.open(file) as picture:
+            if is_clip:
+                picture.convert("RGB").reduce(2).save(temporary, "JPEG", quality=88)
+            else:
+                picture.save(temporary, "PNG", optimize=True)
+        what = "One of the first clips that all models get right: frames, Grad-CAM, masks" if is_clip else "Histograms"
+        figures.append((f"images/{place.name}", what))
+    return figures
 
 
 def _document(report: dict, figures: list[tuple[str, str]], path: Path, command: str) -> str:
