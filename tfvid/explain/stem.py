@@ -12,6 +12,7 @@ channels), is never needed.
 
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -186,7 +187,6 @@ def find_stem(classifier, clips: tf.Tensor) -> Stem | None:
     if not stem.fits():
         return None
 
-    @tf.function(autograph=False)
     def both_ways(clip, matrix):
         whole = classifier.run(mix(clip, matrix), layer)[1]
         inputs, _ = classifier.run(clip, layer)
@@ -194,7 +194,8 @@ def find_stem(classifier, clips: tf.Tensor) -> Stem | None:
 
     rng = np.random.default_rng(0)
     matrix = tf.nn.softmax(tf.constant(3 * rng.normal(size=(1, clips.shape[1], clips.shape[1])), tf.float32))
-    whole, shared = both_ways(clips[:1], matrix)
+    # A partial of its own for each model: TensorFlow would warn of retracing where it counts those of other models.
+    whole, shared = tf.function(partial(both_ways), autograph=False)(clips[:1], matrix)
     if shared is None:  # the layer sees something else than the frames
         return None
     tolerance = 1e-4 if whole.dtype == tf.float32 else 2e-2
