@@ -8,14 +8,18 @@ READY := $(VENV)/.ready
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-io lint bench study models clean
+.PHONY: demo test test-long test-io lint bench study models clean
 
 demo: $(READY)
 	$(PY) scripts/demo.py
 
 # Two processes: most of a test is TensorFlow tracing a graph, on one core. A file's tests stay together.
 test: $(READY)
-	$(PY) -m pytest -n 2 --dist loadfile
+	$(PY) -m pytest -n 2 --dist loadfile -m "not long"
+
+# Every explainer on every build of model, and the like: CI runs these after the others.
+test-long: $(READY)
+	$(PY) -m pytest -n 2 -m long
 
 # tensorflow-io's last release needs an old TensorFlow, so its tests have an environment of their own.
 test-io: .venv-io/.ready

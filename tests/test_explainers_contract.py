@@ -9,10 +9,11 @@ import tensorflow as tf
 import toy_models
 from keras import layers
 
+from tfvid.classifier import Classifier
 from tfvid.errors import ModelError, TfvidError
 from tfvid.explain import EXPLAINERS, explainer
-from tfvid.explain.base import Classifier, Explainer
-from tfvid.explain.layers import named_layers
+from tfvid.explain.base import Explainer
+from tfvid.layers import named_layers
 
 QUICK = {"temporal_mask": {"iterations": 4}}  # options that keep a method's test short
 COUNTS = {
@@ -34,6 +35,10 @@ def fixed_seed():
 
 def build(name, model, **options):
     return explainer(name, model, **QUICK.get(name, {}), **options)
+
+
+def scores_only(method):
+    return EXPLAINERS.find(method).scores_only
 
 
 def arrays(result):
@@ -65,7 +70,14 @@ def fingerprint(model):
     }
 
 
-@pytest.mark.parametrize("model_name", MODELS)
+def on(*models, but=("functional",)):
+    """A test on each of these builds of model, marked long but for some."""
+    return pytest.mark.parametrize(
+        "model_name", [name if name in but else pytest.param(name, marks=pytest.mark.long) for name in models]
+    )
+
+
+@on(*MODELS)
 @pytest.mark.parametrize("method", METHODS)
 def test_contract(method, model_name):
     """Shapes, dtypes, batch independence, determinism, one trace, the model unchanged."""
@@ -126,7 +138,7 @@ def test_model_is_unchanged_after_an_error(method):
     assert len(explain(clips)) == 2
 
 
-@pytest.mark.parametrize("model_name", ["functional", "nested", "subclassed", "mixed_precision"])
+@on("functional", "nested", "subclassed", "mixed_precision", but=("subclassed",))
 @pytest.mark.parametrize("method", METHODS)
 def test_saved_and_reloaded_model_gives_the_same(method, model_name, tmp_path):
     model, clips = toy_models.build(model_name), toy_models.clips(2)
@@ -175,8 +187,28 @@ def test_models_that_do_not_fit(method):
     ]:
         with pytest.raises(ModelError, match=message):
             build(method, model)(clips)
-    with pytest.raises(ModelError, match="expected a Keras model, got function"):
-        build(method, lambda clips: clips)
+    expected = "a Keras model or a function of clips, got str" if scores_only(method) else "a Keras model, got function"
+    with pytest.raises(ModelError, match=f"expected {expected}"):
+        build(method, "model" if scores_only(method) else lambda clips: clips)
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if EXPLAINERS.find(name).scores_only])
+def test_any_callable(method):
+    """A model from anywhere, NumPy in and out, is explained as the Keras model it stands for."""
+    model, clips = toy_models.build("functional"), toy_models.clips(3)
+
+    def anywhere(array):
+        assert isinstance(array, np.ndarray) and array.dtype == np.float32
+        return model(array, training=False).numpy().astype(np.float64)
+
+    assert_same(build(method, anywhere)(clips, 1), build(method, model)(clips, 1), atol=1e-4)
+    for bad in (
+        lambda clips: np.zeros(len(clips)),
+        lambda clips: np.zeros((7, 3)),
+        lambda clips: np.zeros((2, 3), int),
+    ):
+        with pytest.raises(ModelError, match="returns float scores"):
+            build(method, bad)(clips[:2])
 
 
 def test_unknown_names():
@@ -190,7 +222,8 @@ def test_unknown_names():
 
 def test_an_explainer_of_ones_own(tmp_path):
     (tmp_path / "mine.py").write_text(
-        "from tfvid.explain.base import Explainer, Explanation, chosen_class\n"
+        "from tfvid.classifier import chosen_class\n"
+        "from tfvid.explain.base import Explainer, Explanation\n"
         "class Mine(Explainer):\n"
         "    def _explain(self, clips, target):\n"
         "        predicted, target = chosen_class(self.classifier.logits(clips), target)\n"

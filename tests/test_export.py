@@ -21,7 +21,7 @@ from tfvid import GradCAM, TemporalMask, export, freeze, reverse
 from tfvid.commands.export import main
 from tfvid.data.shapes import MovingShapes
 from tfvid.errors import ConfigError, ModelError, TfvidError
-from tfvid.explain.layers import named_layers
+from tfvid.layers import named_layers
 from tfvid.models.card import ModelCard
 from tfvid.models.conv_lstm import ConvLSTM
 from tfvid.models.i3d import I3D

@@ -7,7 +7,7 @@ import tensorflow as tf
 import toy_models
 from keras import layers
 
-from tfvid.explain.base import Classifier
+from tfvid.classifier import Classifier
 from tfvid.explain.recurrence import input_gates, is_plain, recurrence
 from tfvid.explain.stem import STEMS, Mixtures, find_stem, tap_matrix
 from tfvid.explain.temporal_mask import TemporalMask

@@ -16,9 +16,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvid.errors import TfvidError
+from tfvid.classifier import checked_clips
+from tfvid.errors import TfvidError, check_choice
 from tfvid.explain import EXPLAINERS, explainer
-from tfvid.explain.base import Explainer, Explanation, check_choice, checked_clips
+from tfvid.explain.base import Explainer, Explanation
 from tfvid.explanation_table import ExplanationTable, Row, explanation_rows
 from tfvid.perturb.temporal import freeze, reverse
 from tfvid.tensorboard import summary

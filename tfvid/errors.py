@@ -43,6 +43,12 @@ def unknown(kind: str, name, valid: Iterable[str]) -> str:
     return f"unknown {kind} {str(name)!r};{hint} valid: {', '.join(valid)}"
 
 
+def check_choice(argument: str, value, valid):
+    """Raises TfvidError unless `value` is one of `valid`."""
+    if value not in valid:
+        raise TfvidError(unknown(argument, value, valid))
+
+
 def command(main):
     """Runs a command's ``main(argv) -> None``; an error becomes one line on stderr and exit code 1."""
     try:

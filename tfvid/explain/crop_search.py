@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from tfvid.classifier import chosen_class, class_score
+from tfvid.compiled import Compiled
 from tfvid.data.sampling import even_indices
 from tfvid.errors import TfvidError
-from tfvid.explain.base import Compiled, Explainer, Explanation, chosen_class, class_score
+from tfvid.explain.base import Explainer, Explanation
 from tfvid.explain.objective import Objective
 from tfvid.explain.stem import Mixtures
 
@@ -54,7 +56,7 @@ class CropSearch(Explainer):
     the model wants T frames: a class that goes by speed may answer to that, too.
 
     Args:
-      model: a Keras model, see `Explainer`.
+      model: a Keras model or any callable, see `Explainer`.
       perturbation: of the loss, as all options but the last two; see `TemporalMask`. They do not change the crop.
       length_weight: lambda 1.
       variation_weight: lambda 2.
@@ -68,6 +70,8 @@ class CropSearch(Explainer):
       >>> result.window, result.score > result.original_score
       (array([[4, 9], [0, 16]], dtype=int32), array([ True, False]))
     """
+
+    scores_only = True
 
     def __init__(
         self,

@@ -15,9 +15,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from tfvid.errors import ModelError, unknown
-from tfvid.explain.base import Compiled, Explainer, Explanation, check_choice, chosen_class, class_score
-from tfvid.explain.layers import LayerCall, named_layers, watched
+from tfvid.classifier import chosen_class, class_score
+from tfvid.compiled import Compiled
+from tfvid.errors import ModelError, check_choice, unknown
+from tfvid.explain.base import Attribution, Explainer
+from tfvid.layers import LayerCall, named_layers, watched
 
 # Layers that pass features on without making new ones, so that the default layer is looked for before them.
 PASSING = (
@@ -31,7 +33,7 @@ PASSING = (
 
 
 @dataclass(frozen=True)
-class GradCAMResult(Explanation):
+class GradCAMResult(Attribution):
     """Grad-CAM maps.
 
     Attributes:
@@ -42,8 +44,6 @@ class GradCAMResult(Explanation):
       native: float32 `(B, T', H', W')`, the maps as the layer gives them, >= 0, not normalised.
     """
 
-    score: np.ndarray
-    attribution: np.ndarray
     native: np.ndarray
 
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfvid.errors import TfvidError
-from tfvid.explain.base import check_choice, class_score
+from tfvid.classifier import class_score
+from tfvid.errors import TfvidError, check_choice
 from tfvid.explain.stem import Mixtures
 from tfvid.perturb import PERTURBATIONS
 

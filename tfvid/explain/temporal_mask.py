@@ -15,8 +15,10 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
-from tfvid.errors import TfvidError
-from tfvid.explain.base import Classifier, Compiled, Explainer, Explanation, check_choice, chosen_class, class_score
+from tfvid.classifier import Classifier, chosen_class, class_score
+from tfvid.compiled import Compiled
+from tfvid.errors import TfvidError, check_choice
+from tfvid.explain.base import Explainer, Explanation
 from tfvid.explain.descent import descend
 from tfvid.explain.mask_search import ClipObjective, best_window, descended
 from tfvid.explain.objective import Objective, Terms

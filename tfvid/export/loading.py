@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import tensorflow as tf
 
+from tfvid.classifier import checked_clips
 from tfvid.errors import ModelError, TfvidError
-from tfvid.explain.base import Explainer, checked_clips
+from tfvid.explain.base import Explainer
 from tfvid.explain.grad_cam import GradCAMResult
 from tfvid.explain.temporal_mask import TemporalMaskResult
 from tfvid.export.graph import RANGE_MESSAGE, in_range
@@ -84,7 +85,7 @@ class Exported:
 
 
 class _Classifier:
-    """What `Explainer` needs to know of a model, from an exported one; see `tfvid.explain.base.Classifier`."""
+    """What `Explainer` needs to know of a model, from an exported one; see `tfvid.classifier.Classifier`."""
 
     def __init__(self, exported: Exported):
         self.signatures = exported.signatures

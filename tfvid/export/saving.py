@@ -11,8 +11,8 @@ import keras
 import tensorflow as tf
 
 import tfvid
+from tfvid.classifier import checked_clips
 from tfvid.errors import ModelError, TfvidError
-from tfvid.explain.base import checked_clips
 from tfvid.explain.grad_cam import GradCAM
 from tfvid.explain.temporal_mask import TemporalMask
 from tfvid.explanation import explainer_options

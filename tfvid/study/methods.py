@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfvid.explain.base import Compiled, Explainer
+from tfvid.compiled import Compiled
+from tfvid.explain.base import Explainer
 from tfvid.explain.crop_search import CropSearch
 from tfvid.explain.stem import Mixtures
 from tfvid.explain.temporal_mask import TemporalMask

@@ -1,0 +1,216 @@
+"""A video model as two functions of clips, ``logits`` and ``probabilities``, whatever it is and returns."""
+
+from contextlib import ExitStack
+from copy import copy
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfvid.errors import ModelError, TfvidError, check_choice
+from tfvid.layers import LayerCall, computing_in, replaced, trace_calls
+
+
+class Classifier:
+    """A video model as two functions of clips, `logits` and `probabilities`, run in inference mode, in float32.
+
+    With `output="auto"` the last layer's activation tells what the model returns: softmax or sigmoid means
+    probabilities, linear means logits. Where the last layer does not tell (a custom layer, a softmax written in a
+    subclassed model's ``call``), the first clips do: rows that are non-negative and sum to one are probabilities.
+
+    The logits of a model that returns probabilities are the values before its last activation, taken by leaving
+    that activation out while the model is traced. Where it cannot be left out (again, written in ``call``), they
+    are the log-probabilities instead: the logits less their log-sum-exp, which is the same number for all classes,
+    but not a constant.
+
+    Where only scores are needed, the model may be anything that can be called, e.g. a network of another framework:
+    ``lambda clips: net(torch.from_numpy(clips).permute(0, 4, 1, 2, 3)).detach().numpy()``. It is given NumPy clips,
+    float32 `(N, T, H, W, C)`, N up to the `batch_size` of what calls it, and returns scores `(N, K)`.
+
+    Args:
+      model: a Keras model of clips `(B, T, H, W, C)`, one input and one output.
+      output: "auto", "logits" or "probabilities".
+      any_callable: whether `model` may be any callable.
+
+    Attributes:
+      model: the model.
+      calls: its layer calls in order, from `prepare` on.
+      num_classes: K, from `prepare` on.
+      output: "logits" or "probabilities", from `prepare` on.
+    """
+
+    def __init__(self, model, output: str = "auto", any_callable: bool = False):
+        check_choice("output", output, ("auto", "logits", "probabilities"))
+        if not (isinstance(model, keras.Model) or any_callable and callable(model)):
+            expected = "a Keras model or a function of clips" if any_callable else "a Keras model"
+            raise ModelError(f"expected {expected}, got {type(model).__name__}")
+        self.model = model
+        self.output = output
+        self.calls: list[LayerCall] = []
+        self.num_classes: int | None = None
+        self._activation: keras.Layer | None = None  # the last layer, where it ends in a softmax or sigmoid
+        self._precision: str | None = None
+
+    def prepare(self, clips: tf.Tensor):
+        """Learns what the model returns, once; `clips` are real ones, float32."""
+        if self.num_classes is not None:
+            return
+        if not self.is_keras:
+            return self._prepare_callable(clips)
+        if not self.model.built and isinstance(self.model, keras.Sequential):  # a call would fix its batch size
+            self.model.build((None, *clips.shape[1:]))
+        elif not self.model.built:
+            self.model(clips[:1], training=False)
+        self.calls, scores = trace_calls(self.model, tuple(clips.shape[1:]))
+        if not tf.is_tensor(scores) or scores.shape.rank != 2 or scores.shape[1] is None:
+            raise ModelError(f"expected a model with one output, class scores (B, K), got {_shapes(scores)}")
+        last = next((call.layer for call in self.calls if call.is_output), None)
+        activation = _activation(last)
+        self._activation = last if _OUTPUT.get(activation) == "probabilities" else None
+        if self.output == "auto":
+            self.output = _OUTPUT.get(activation) or _looks_like(self._outputs(clips[:2]).numpy())
+        self._set_num_classes(scores.shape[1])
+
+    @property
+    def is_keras(self) -> bool:
+        """Whether the model has layers and gradients, or is a mere function."""
+        return isinstance(self.model, keras.Model)
+
+    def _prepare_callable(self, clips):
+        scores = np.asarray(self.model(clips[:2].numpy()))
+        if scores.ndim != 2 or len(scores) != len(clips[:2]) or scores.dtype.kind != "f":
+            raise ModelError(
+                f"expected a function of clips that returns float scores ({len(clips[:2])}, K) for "
+                f"{len(clips[:2])} clips, got {scores.dtype} {scores.shape}"
+            )
+        if self.output == "auto":
+            self.output = _looks_like(scores)
+        self._set_num_classes(scores.shape[1])
+
+    def _set_num_classes(self, num_classes: int):
+        if self.output == "logits" and num_classes == 1:
+            raise ModelError(
+                "expected logits of 2 classes or more, got a model with one: a softmax over it is always 1"
+            )
+        self.num_classes = num_classes
+
+    def logits(self, clips) -> tf.Tensor:
+        """Clips float32 `(B, T, H, W, C)` to logits float32 `(B, K)`."""
+        if self.output == "logits":
+            return self._outputs(clips)
+        if self._activation is None:
+            return tf.math.log(tf.maximum(self._outputs(clips), np.finfo(np.float32).tiny))
+        with _without_activation(self._activation):
+            return self._outputs(clips)
+
+    def probabilities(self, clips) -> tf.Tensor:
+        """Clips float32 `(B, T, H, W, C)` to class probabilities float32 `(B, K)`."""
+        outputs = self._outputs(clips)
+        return outputs if self.output == "probabilities" else tf.nn.softmax(outputs)
+
+    def computing_in(self, precision: str) -> "Classifier":
+        """This classifier, prepared, with a model that computes in "bfloat16" or "float16" where it did in float32.
+
+        The weights stay as they are, and so does the layer that makes the scores.
+        """
+        other = copy(self)
+        other._precision = f"mixed_{precision}"
+        return other
+
+    def run(self, clips, layer: keras.Layer) -> tuple[tf.Tensor, tf.Tensor]:
+        """What `layer`, one that runs once, is given and returns while the model runs on `clips`."""
+        seen, call = [], layer.call
+
+        def watching(inputs, *args, **kwargs):
+            seen.append((inputs, call(inputs, *args, **kwargs)))
+            return seen[-1][1]
+
+        with replaced(layer, "call", watching):
+            self._outputs(clips)
+        return seen[0]
+
+    def _outputs(self, clips):
+        if not self.is_keras:
+            scores = tf.numpy_function(lambda x: np.asarray(self.model(x), np.float32), [clips], tf.float32)
+            return tf.ensure_shape(scores, (None, self.num_classes))
+        with ExitStack() as stack:
+            if self._precision:
+                last = [call.layer for call in self.calls if call.is_output]
+                stack.enter_context(computing_in(self.model, self._precision, last))
+            return tf.cast(self.model(clips, training=False), tf.float32)
+
+
+def chosen_class(scores: tf.Tensor, target: tf.Tensor):
+    """The predicted class, and the class to explain: `target`, or the predicted one where it is -1; int32 `(B,)`."""
+    predicted = tf.argmax(scores, axis=-1, output_type=tf.int32)
+    return predicted, tf.where(target < 0, predicted, target)
+
+
+def class_score(scores: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    """Column ``classes[b]`` of row b: `(B, K)` and `(B,)` to `(B,)`."""
+    return tf.gather(scores, classes, batch_dims=1)
+
+
+def checked_clips(clips, model) -> tf.Tensor:
+    """`clips` as a float32 tensor that the model takes.
+
+    Raises:
+      TfvidError: not floats, not of rank 5, none at all, another shape than the model's input, or not finite.
+      ModelError: a model of several inputs, of integers, or of a fixed batch size.
+    """
+    clips = tf.convert_to_tensor(clips)
+    if clips.shape.rank != 5 or 0 in clips.shape:
+        raise TfvidError(f"expected clips of shape (B, T, H, W, C), got {tuple(clips.shape)}")
+    if not clips.dtype.is_floating:
+        raise TfvidError(
+            f"expected float clips in the range the model was trained on, got {clips.dtype.name}; "
+            "tfvid's models take tf.cast(clips, tf.float32) / 255"
+        )
+    inputs = getattr(model, "inputs", None) or []
+    if len(inputs) > 1:
+        raise ModelError(f"expected a model with one input, clips (B, T, H, W, C), got {_shapes(inputs)}")
+    for expected in inputs:
+        if not tf.as_dtype(expected.dtype).is_floating:
+            raise ModelError(f"expected a model of float clips, got one whose input is {expected.dtype}")
+        if expected.shape[0] is not None:
+            raise ModelError(f"expected a model of any batch size, got one of {expected.shape[0]} clips exactly")
+        if not clips.shape.is_compatible_with(expected.shape):
+            raise TfvidError(f"the model takes clips of shape {_shapes(expected)}, got {tuple(clips.shape)}")
+    clips = tf.cast(clips, tf.float32)
+    bad = np.flatnonzero(~tf.reduce_all(tf.math.is_finite(clips), axis=(1, 2, 3, 4)).numpy())
+    if bad.size:
+        raise TfvidError(f"clip {bad[0]} has NaN or infinite pixels ({bad.size} of {len(clips)} clips have)")
+    return clips
+
+
+# What a last layer's activation says about the model's output.
+_OUTPUT = {
+    keras.activations.linear: "logits",
+    keras.activations.softmax: "probabilities",
+    keras.activations.sigmoid: "probabilities",
+}
+
+
+def _activation(layer):
+    """The activation a layer ends in; None where it does not say."""
+    if isinstance(layer, keras.layers.Softmax):
+        return keras.activations.softmax
+    return getattr(layer, "activation", None)
+
+
+def _looks_like(outputs: np.ndarray) -> str:
+    """ "probabilities" if every row is non-negative and sums to one, as half precision can tell; else "logits"."""
+    is_distribution = (outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-2)
+    return "probabilities" if is_distribution else "logits"
+
+
+def _shapes(tensors) -> str:
+    """The shapes of a tensor, or of a structure of them, for a message."""
+    return str(tf.nest.map_structure(lambda tensor: tuple(getattr(tensor, "shape", ())), tensors))
+
+
+def _without_activation(layer):
+    """Leaves out the activation of `layer` for a while."""
+    if isinstance(layer, keras.layers.Softmax):
+        return replaced(layer, "call", lambda inputs, mask=None: inputs)
+    return replaced(layer, "activation", keras.activations.linear)

@@ -1,0 +1,26 @@
+"""A function of batched tensors, traced once."""
+
+from functools import partial
+
+import tensorflow as tf
+
+
+class Compiled:
+    """A function of batched tensors, compiled once for each clip shape whatever the batch size."""
+
+    def __init__(self, function):
+        self._function = function
+        self._compiled: dict[tuple, tf.types.experimental.PolymorphicFunction] = {}
+
+    def __call__(self, *tensors: tf.Tensor):
+        signature = tuple(tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for tensor in tensors)
+        if signature not in self._compiled:
+            # Without autograph, as Keras traces its own training step. A partial of its own for each explainer:
+            # TensorFlow counts retraces by a function's code, and would warn of those of other explainers.
+            self._compiled[signature] = tf.function(partial(self._function), signature, autograph=False)
+        return self._compiled[signature](*tensors)
+
+    @property
+    def traces(self) -> int:
+        """How often the function has been traced."""
+        return sum(compiled.experimental_get_tracing_count() for compiled in self._compiled.values())
