@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from keras import layers
 
 from tfvid.errors import ModelError, TfvidError
-from tfvid.explain.grad_cam import GradCAM, normalized, resized
+from tfvid.explain.features import normalized, resized
+from tfvid.explain.grad_cam import GradCAM
 from tfvid.models.conv_lstm import ConvLSTM
 from tfvid.models.i3d import I3D
 

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from tensorboard_picture import take_picture
 
-from tfvid.explain.grad_cam import resized
+from tfvid.explain.features import resized
 from tfvid.perturb.temporal import freeze
 from tfvid.report.overlay import overlay
 from tfvid.tensorboard import metadata, summary

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfvid.classifier import checked_clips
 from tfvid.errors import ModelError, TfvidError
 from tfvid.explain.base import Explainer
-from tfvid.explain.grad_cam import GradCAMResult
+from tfvid.explain.cam import CAMResult
 from tfvid.explain.temporal_mask import TemporalMaskResult
 from tfvid.export.graph import RANGE_MESSAGE, in_range
 from tfvid.export.saving import CARD, FORMAT, SETTINGS
@@ -58,7 +58,7 @@ class Exported:
     Attributes:
       card: its `ModelCard`.
       settings: the rest of what is known of it, see docs/export.md.
-      grad_cam: called as `tfvid.GradCAM` is, returns a `GradCAMResult`.
+      grad_cam: called as `tfvid.GradCAM` is, returns a `CAMResult`.
       temporal_mask: called as `tfvid.TemporalMask` is, returns a `TemporalMaskResult`; its attribute `iterations`
         is the number of steps, and can be set.
       signatures: the TensorFlow functions, by name.
@@ -117,7 +117,7 @@ class _Exported(Explainer):
 
 class _GradCAM(_Exported):
     def _explain(self, clips, target):
-        return GradCAMResult(**self.classifier.run("grad_cam", clips=clips, target=target))
+        return CAMResult(**self.classifier.run("grad_cam", clips=clips, target=target))
 
 
 class _TemporalMask(_Exported):

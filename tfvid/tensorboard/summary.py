@@ -55,7 +55,7 @@ def explanation(
       clips: `(B, T, H, W, 3)`, float in [0, 1] or uint8, RGB.
       step: of the training; None for ``tf.summary.experimental.get_step()``.
       attribution: maps `(B, T', h, w)`, any number, signed or not. Give them at their native resolution, which is
-        small (``GradCAMResult.native``): they are enlarged where they are shown.
+        small (``CAMResult.native``): they are enlarged where they are shown.
       mask: `(B, T)` in [0, 1], 1 = perturbed.
       scores: numbers by name, each `(B,)`, e.g. ``{"OS": ..., "FS": ...}``; NaN where not known. Or the result of an
         explainer, whose scores are taken, and its mask and its native maps where those are not given.
