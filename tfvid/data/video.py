@@ -65,10 +65,13 @@ def decode_clip(
     start: int = 0,
     stop: int | None = None,
     time_limit: float = 60.0,
+    seek: bool = False,
 ) -> Clip:
     """`read_clip` as uint8, with what was found out about the file.
 
     Args:
+      seek: go to `start` by the container's index, where it has one that leads there, instead of decoding all that is
+        before: for parts of long videos. Exact where all frames last equally long; otherwise some frames off.
       time_limit: seconds. It is looked at between frames; a decoder that hangs inside one is FFmpeg's to
         interrupt. `tfvid.data.worker` sets a limit that holds whatever the decoder does.
 
@@ -84,11 +87,11 @@ def decode_clip(
     check_file(path)
     deadline = time.monotonic() + time_limit
 
-    capture = _open(path, time_limit)
+    capture, first = _open(path, time_limit, start if seek else 0)
     header = capture.get(cv2.CAP_PROP_FRAME_COUNT)  # may be 0, -1 or -9e18
     promised = int(min(header, stop or header)) - start
     guess = start + even_indices(promised, num_frames) if promised > 0 else ()
-    frames, count = _pick(capture, path, guess, stop, size, deadline, time_limit)
+    frames, count = _pick(capture, path, guess, first, stop, size, deadline, time_limit)
 
     decoded = count - start
     if count == 0:
@@ -97,8 +100,8 @@ def decode_clip(
         raise VideoError(path, f"it has {count} frames, the clip starts at frame {start}")
     wanted = start + even_indices(decoded, num_frames)
     if not frames.keys() >= set(wanted):
-        capture = _open(path, time_limit)
-        frames, _ = _pick(capture, path, wanted, wanted[-1] + 1, size, deadline, time_limit)
+        capture, first = _open(path, time_limit, first)
+        frames, _ = _pick(capture, path, wanted, first, wanted[-1] + 1, size, deadline, time_limit)
         if not frames.keys() >= set(wanted):
             raise VideoError(path, "it gives other frames when it is decoded again")
     return Clip(_as_clip(frames, wanted), decoded=decoded, damaged=decoded < promised - 1)
@@ -135,7 +138,8 @@ def check_file(path):
             raise VideoError(path, f"{kind}, not a video")
 
 
-def _open(path, time_limit: float) -> cv2.VideoCapture:
+def _open(path, time_limit: float, start: int = 0) -> tuple[cv2.VideoCapture, int]:
+    """The file, and the frame that comes next: `start`, or 0 where its index does not lead there."""
     milliseconds = int(time_limit * 1000) + 1
     options = {
         cv2.CAP_PROP_N_THREADS: 1,
@@ -151,16 +155,20 @@ def _open(path, time_limit: float) -> cv2.VideoCapture:
     height, width = capture.get(cv2.CAP_PROP_FRAME_HEIGHT), capture.get(cv2.CAP_PROP_FRAME_WIDTH)
     if height * width > MAX_PIXELS:
         raise VideoError(path, f"frames of {height:.0f} x {width:.0f} pixels; at most {MAX_PIXELS} are decoded")
-    return capture
+    if start == 0:
+        return capture, 0
+    if capture.set(cv2.CAP_PROP_POS_FRAMES, start) and round(capture.get(cv2.CAP_PROP_POS_FRAMES)) == start:
+        return capture, start
+    return _open(path, time_limit)
 
 
-def _pick(capture, path, wanted, stop, size, deadline, time_limit) -> tuple[dict[int, np.ndarray], int]:
-    """Decodes from the first frame up to `stop` or the end.
+def _pick(capture, path, wanted, first, stop, size, deadline, time_limit) -> tuple[dict[int, np.ndarray], int]:
+    """Decodes from the frame `first`, which comes next, up to `stop` or the end.
 
     Returns:
-      The wanted frames, by index, in one block of memory; the number of frames decoded.
+      The wanted frames, by index, in one block of memory; one past the last frame decoded.
     """
-    wanted, frames, count = set(wanted), {}, 0
+    wanted, frames, count = set(wanted), {}, first
     block = np.empty((len(wanted), *size, 3), np.uint8)
     while stop is None or count < stop:
         if time.monotonic() > deadline:
