@@ -76,6 +76,11 @@ class Classifier:
         """Whether the model has layers and gradients, or is a mere function."""
         return isinstance(self.model, keras.Model)
 
+    @property
+    def has_logits(self) -> bool:
+        """Whether `logits` are the model's own, not the logarithms of its probabilities."""
+        return self.output == "logits" or self._activation is not None
+
     def _prepare_callable(self, clips):
         scores = np.asarray(self.model(clips[:2].numpy()))
         if scores.ndim != 2 or len(scores) != len(clips[:2]) or scores.dtype.kind != "f":

@@ -11,6 +11,8 @@ EXPLAINERS = Registry(
         "temporal_mask": "tfvid.explain.temporal_mask:TemporalMask",
         "grad_cam": "tfvid.explain.grad_cam:GradCAM",
         "crop_search": "tfvid.explain.crop_search:CropSearch",
+        "excitation_backprop": "tfvid.explain.excitation:ExcitationBackprop",
+        "contrastive_excitation_backprop": "tfvid.explain.excitation:ContrastiveExcitationBackprop",
     },
 )
 

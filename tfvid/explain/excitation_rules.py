@@ -1,0 +1,169 @@
+"""Excitation backprop, layer by layer: how the probability of a layer's outputs passes to its inputs.
+
+A layer's output y_j has the probability P_j. Of it, input i gets its share of what excites the output,
+
+    P_i  =  sum_j  P_j  e_ij / sum_k e_kj,        e_ij = the part of  w_ij x_i  that is positive,
+
+without the bias. With inputs x >= 0, as after a ReLU, that is the published rule, Zhang et al., "Top-down Neural
+Attention by Excitation Backprop", ECCV 2016, Eq. 4: ``x * VJP_{W+}(P / (W+ x))``. They assume such inputs; here
+those below zero excite through negative weights (max(x, 0) through W+, max(-x, 0) through W-), so that tanh units,
+batch norm and pixels in [-1, 1] take their share too.
+
+An output that nothing excites, only its bias, keeps its probability to itself. Otherwise none is lost.
+
+A layer's ``call`` is replaced by one whose *gradient* is this rule, so that a tape's gradient of a class score with
+respect to any features is their probability.
+"""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+INSTEAD = "use occlusion or rise"  # for what has no rule
+
+
+def linked(inputs: list[tf.Tensor], output: tf.Tensor, share) -> tf.Tensor:
+    """`output`, computed from `inputs` without a gradient, with one: ``share(P)`` gives each input its probability.
+
+    Args:
+      inputs: tensors of any float dtype.
+      output: their result.
+      share: a function of float32 P, shaped as `output`, that returns one float32 tensor for each input, or None for
+        an input that gets nothing.
+    """
+
+    @tf.custom_gradient
+    def link(*inputs):
+        def grad(P):
+            shares = share(tf.cast(P, tf.float32))
+            return [tf.zeros_like(x) if s is None else tf.cast(s, x.dtype) for x, s in zip(inputs, shares, strict=True)]
+
+        return tf.identity(output), grad
+
+    return link(*inputs)
+
+
+def excitation(P: tf.Tensor, total, inputs: list[tf.Tensor]) -> list[tf.Tensor]:
+    """The rule for inputs >= 0 that excite by ``total(*inputs)``, linear with weights >= 0: a share for each input."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(inputs)
+        excited = total(*inputs)
+    gradients = tape.gradient(excited, inputs, tf.math.divide_no_nan(P, excited))
+    return [x * gradient for x, gradient in zip(inputs, gradients, strict=True)]
+
+
+def linear_excitation(P: tf.Tensor, terms: list[tuple]) -> list[tf.Tensor]:
+    """The rule for inputs of any sign and weights of any sign: a share for each term's input.
+
+    Args:
+      P: float32, the probability of the outputs.
+      terms: (x, w, apply): inputs, weights, and the linear map ``apply(x, w)``; the output is the sum of the terms.
+    """
+
+    def total(*parts):
+        return tf.add_n(
+            [
+                apply(positive, tf.nn.relu(w)) + apply(negative, tf.nn.relu(-w))
+                for positive, negative, (_, w, apply) in zip(parts[::2], parts[1::2], terms, strict=True)
+            ]
+        )
+
+    terms = [(tf.cast(x, tf.float32), tf.cast(w, tf.float32), apply) for x, w, apply in terms]
+    shares = excitation(P, total, [part for x, _, _ in terms for part in (tf.nn.relu(x), tf.nn.relu(-x))])
+    return [positive + negative for positive, negative in zip(shares[::2], shares[1::2], strict=True)]
+
+
+def linear(layer, contrast: bool):
+    """A dense layer or a convolution.
+
+    Args:
+      layer: with a ``kernel``.
+      contrast: take away what the same layer with negated weights passes on: the contrastive form, at the top layer.
+    """
+    call = layer.call
+    apply = keras.ops.matmul if isinstance(layer, layers.Dense) else layer.convolution_op
+
+    def excited(x, *args, **kwargs):
+        def share(P):
+            (shares,) = linear_excitation(P, [(x, layer.kernel, apply)])
+            if contrast:
+                shares -= linear_excitation(P, [(x, -layer.kernel, apply)])[0]
+            return [shares]
+
+        return linked([x], call(tf.stop_gradient(x), *args, **kwargs), share)
+
+    return excited
+
+
+def average(layer):
+    """An average over places or times: weights >= 0, so positive inputs excite."""
+    call = layer.call
+
+    def excited(x, *args, **kwargs):
+        def share(P):
+            return excitation(P, lambda x: call(x, *args, **kwargs), [tf.nn.relu(tf.cast(x, tf.float32))])
+
+        return linked([x], call(tf.stop_gradient(x), *args, **kwargs), share)
+
+    return excited
+
+
+def addition(operation):
+    """A sum, or mean, of several inputs, e.g. of a residual block: positive ones excite."""
+    call = operation.call
+
+    def excited(*inputs):
+        flat = tf.nest.flatten(inputs)
+
+        def share(P):
+            positive = [tf.broadcast_to(tf.nn.relu(tf.cast(x, tf.float32)), tf.shape(P)) for x in flat]
+            shares = excitation(P, lambda *parts: tf.add_n(parts), positive)
+            return [_summed_to(s, x) for s, x in zip(shares, flat, strict=True)]
+
+        return linked(flat, call(*tf.nest.map_structure(tf.stop_gradient, inputs)), share)
+
+    return excited
+
+
+def one_to_one(layer):
+    """A function of each element by itself, monotone; or normalisation, which only scales: P stays where it is."""
+    call = layer.call
+
+    def excited(x, *args, **kwargs):
+        return linked([x], call(tf.stop_gradient(x), *args, **kwargs), lambda P: [P])
+
+    return excited
+
+
+def _summed_to(share, x):
+    """A share of a broadcast input, summed over the places it was broadcast to."""
+    axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(x), s1=tf.shape(share))
+    return tf.reshape(tf.reduce_sum(share, axes), tf.shape(x))
+
+
+LINEAR = (layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv3D)
+
+AVERAGES = (
+    *(layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D),
+    *(layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D),
+)
+
+ADDITIONS = (layers.Add, layers.Average)
+
+ONE_TO_ONE = (
+    *(layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization),
+    *(layers.Rescaling, layers.Normalization),
+    *(layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Activation),
+)
+
+# The gradient of these moves each output's value to the inputs it came from: it is their rule.
+ORDINARY = (
+    *(layers.InputLayer, layers.Identity),
+    *(layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D),
+    *(layers.AlphaDropout, layers.GaussianDropout, layers.GaussianNoise, layers.ActivityRegularization),
+    *(layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D),
+    *(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D, layers.Maximum),
+    *(layers.Concatenate, layers.Flatten, layers.Reshape, layers.Permute, layers.RepeatVector),
+    *(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D),
+    *(layers.Cropping1D, layers.Cropping2D, layers.Cropping3D),
+)
