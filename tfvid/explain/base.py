@@ -96,6 +96,10 @@ class Explainer(ABC):
         """Learns what it has to know of the model, once, from real clips, float32 `(B, T, H, W, C)`."""
         self.classifier.prepare(clips)
 
+    def _per_clip(self, clips: tf.Tensor) -> list[np.ndarray]:
+        """What else `_explain` is given of each clip: arrays `(B, ...)`, made of all the clips before the chunks."""
+        return []
+
     @abstractmethod
     def _explain(self, clips: tf.Tensor, target: tf.Tensor, *per_clip: tf.Tensor) -> Explanation:
         """Explains one chunk: float32 clips, int32 targets `(B,)`, -1 for the predicted class."""
@@ -107,10 +111,11 @@ class Explainer(ABC):
         num_clips, num_classes = len(clips), self.classifier.num_classes
         classes = [_class_indices(target, num_clips, num_classes, "target", lowest=0)]
         classes += [_class_indices(value, num_clips, num_classes, name, lowest=-1) for name, value in labels.items()]
+        per_clip = [*classes, *self._per_clip(clips)]
         parts = []
         for start in range(0, num_clips, self.batch_size):
             chunk = slice(start, start + self.batch_size)
-            parts.append(self._explain(clips[chunk], *(indices[chunk] for indices in classes)))
+            parts.append(self._explain(clips[chunk], *(rows[chunk] for rows in per_clip)))
         return type(parts[0]).join(parts)
 
 
