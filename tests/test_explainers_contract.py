@@ -15,7 +15,14 @@ from tfvid.explain import EXPLAINERS, explainer
 from tfvid.explain.base import Explainer
 from tfvid.layers import named_layers
 
-QUICK = {"temporal_mask": {"iterations": 4}}  # options that keep a method's test short
+QUICK = {  # options that keep a method's test short
+    "temporal_mask": {"iterations": 4},
+    "occlusion": {"unit": "frame"},
+    "rise": {"masks": 8},
+    "lime": {"samples": 20},
+    "shapley": {"players": (2, 2, 1)},
+    "kernel_shap": {"players": "frames", "samples": 20},
+}
 COUNTS = {
     "target",
     "predicted",
@@ -23,6 +30,7 @@ COUNTS = {
     "forward_passes",
     "backward_passes",
     "window",
+    "segments",
 }  # whole numbers in results
 NOT_KNOWN = {"true_score", "window_loss"}  # NaN where nothing was asked that tells
 METHODS, MODELS = list(EXPLAINERS), list(toy_models.BUILDS)

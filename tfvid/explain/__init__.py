@@ -13,6 +13,11 @@ EXPLAINERS = Registry(
         "crop_search": "tfvid.explain.crop_search:CropSearch",
         "excitation_backprop": "tfvid.explain.excitation:ExcitationBackprop",
         "contrastive_excitation_backprop": "tfvid.explain.excitation:ContrastiveExcitationBackprop",
+        "occlusion": "tfvid.explain.occlusion:Occlusion",
+        "rise": "tfvid.explain.rise:RISE",
+        "lime": "tfvid.explain.lime:LIME",
+        "shapley": "tfvid.explain.shapley:Shapley",
+        "kernel_shap": "tfvid.explain.kernel_shap:KernelSHAP",
     },
 )
 
