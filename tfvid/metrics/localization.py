@@ -88,11 +88,16 @@ def energy_in_boxes(maps, boxes) -> np.ndarray:
     """
     boxes = np.asarray(boxes)
     energy = np.maximum(maps, 0) * _has_box(boxes)[..., np.newaxis, np.newaxis]
-    rows, columns = np.ogrid[: energy.shape[2], : energy.shape[3]]
-    boxes = boxes[:, :, np.newaxis, np.newaxis]  # (B, T, 1, 1, N, 4)
-    inside = _in_box(rows[..., np.newaxis], columns[..., np.newaxis], boxes, 0.0).any(axis=-1)
+    inside = inside_boxes(boxes, *energy.shape[2:])
     total = energy.sum(axis=(1, 2, 3))
     return np.divide((energy * inside).sum(axis=(1, 2, 3)), total, out=np.zeros_like(total), where=total > 0)
+
+
+def inside_boxes(boxes, height: int, width: int, margin: float = 0.0) -> np.ndarray:
+    """Which pixels have their centre in a box, grown by `margin`: `(B, T, N, 4)` to bool `(B, T, H, W)`."""
+    rows, columns = np.ogrid[:height, :width]
+    boxes = np.asarray(boxes)[:, :, np.newaxis, np.newaxis]  # (B, T, 1, 1, N, 4)
+    return _in_box(rows[..., np.newaxis], columns[..., np.newaxis], boxes, margin).any(axis=-1)
 
 
 def windows(start, lengths, num_frames: int) -> np.ndarray:

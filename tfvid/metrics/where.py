@@ -1,0 +1,100 @@
+"""Does a map find the object? Maps against boxes, one number a clip.
+
+Boxes are `(B, T, N, 4)`, (top, left, bottom, right) in pixels, NaN where an object is absent. What lies outside the
+frame is cut off, and a box wholly outside is absent. A clip without any box has 0 everywhere: leave those out of a mean
+with `known_boxes`.
+"""
+
+import numpy as np
+
+from tfvid.metrics.checks import checked_boxes, checked_maps
+from tfvid.metrics.localization import energy_in_boxes, inside_boxes
+from tfvid.metrics.overlap import overlap
+
+
+def known_boxes(boxes, shape: tuple) -> np.ndarray:
+    """Which clips have a box in a frame: boxes and the maps' shape `(B, T, H, W)` to bool `(B,)`."""
+    return _has_box(checked_boxes(boxes, shape)).any(axis=1)
+
+
+def pointing_game(maps, boxes, margin: float | None = None) -> np.ndarray:
+    """The share of frames whose largest value lies in a box, of those frames that have one; larger is better.
+
+    Where a frame has several largest values, as one of zeros has, it counts as the share of them that lies in a box:
+    what pointing at one of them at random would give.
+
+    Zhang et al., "Top-down Neural Attention by Excitation Backprop", IJCV 2018, section 4.1; on video, Li et al., arXiv
+    2005.00375, section 4: boxes grow by 7 pixels in frames of 112 x 112, by 15 in 224 x 224.
+
+    Args:
+      maps: `(B, T, H, W)`.
+      boxes: `(B, T, N, 4)`.
+      margin: pixels by which boxes grow on each side; None for `pointing_margin` of the frame's size.
+
+    Returns:
+      Float32 `(B,)` in [0, 1].
+
+    Raises:
+      TfvidError: shapes that do not fit, NaN in a map, a box that ends before it starts.
+    """
+    maps = checked_maps(maps)
+    boxes = checked_boxes(boxes, maps.shape)
+    if margin is None:
+        margin = pointing_margin(*maps.shape[2:])
+    largest = maps == maps.max(axis=(2, 3), keepdims=True)
+    inside = inside_boxes(boxes, *maps.shape[2:], margin)
+    hit = np.sum(largest & inside, axis=(2, 3)) / largest.sum(axis=(2, 3))
+    frames = _has_box(boxes)
+    return (np.sum(hit * frames, axis=1) / np.maximum(frames.sum(axis=1), 1)).astype(np.float32)
+
+
+def pointing_margin(height: int, width: int) -> int:
+    """The pixels by which boxes grow: 7 at 112 and 15 at 224, as published, in proportion to the shorter side else."""
+    return 15 * min(height, width) // 224
+
+
+def energy_in_box(maps, boxes) -> np.ndarray:
+    """The share of the map above zero that lies in the boxes, over the frames that have one; larger is better.
+
+    Wang et al., "Score-CAM", CVPR Workshops 2020, section 4.3, for boxes in each frame.
+
+    Args:
+      maps: `(B, T, H, W)`; values below zero count as zero.
+      boxes: `(B, T, N, 4)`.
+
+    Returns:
+      Float32 `(B,)` in [0, 1]; 0 where nothing of the map is above zero.
+
+    Raises:
+      TfvidError: as `pointing_game`.
+    """
+    maps = checked_maps(maps)
+    return energy_in_boxes(maps.astype(np.float64), checked_boxes(boxes, maps.shape)).astype(np.float32)
+
+
+def spatio_temporal_iou(maps, boxes, threshold: float | None = None) -> np.ndarray:
+    """Intersection over union of the map's most relevant voxels and the tube of boxes; larger is better.
+
+    All frames count, for in those without a box there is nothing to be found.
+
+    Args:
+      maps: `(B, T, H, W)`.
+      boxes: `(B, T, N, 4)`.
+      threshold: None takes as many voxels as lie in the boxes, so that maps of any scale and extent can be compared
+        (equal values at the limit by shares, as if drawn); a number in [0, 1) those above this share of the clip's
+        maximum.
+
+    Returns:
+      Float32 `(B,)` in [0, 1].
+
+    Raises:
+      TfvidError: as `pointing_game`, or a threshold out of range.
+    """
+    maps = checked_maps(maps)
+    inside = inside_boxes(checked_boxes(boxes, maps.shape), *maps.shape[2:])
+    return overlap(maps.reshape(len(maps), -1), inside.reshape(len(maps), -1), threshold)
+
+
+def _has_box(boxes) -> np.ndarray:
+    """Frames with a box, bool `(B, T)`."""
+    return ~np.isnan(boxes).any(axis=-1).all(axis=-1)
