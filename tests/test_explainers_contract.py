@@ -17,12 +17,18 @@ from tfvid.layers import named_layers
 
 QUICK = {  # options that keep a method's test short
     "temporal_mask": {"iterations": 4},
+    "smooth_grad": {"samples": 3},
+    "smooth_grad_squared": {"samples": 3},
+    "var_grad": {"samples": 3},
+    "integrated_gradients": {"steps": 4},
+    "blur_ig": {"steps": 4},
     "occlusion": {"unit": "frame"},
     "rise": {"masks": 8},
     "lime": {"samples": 20},
     "shapley": {"players": (2, 2, 1)},
     "kernel_shap": {"players": "frames", "samples": 20},
 }
+POOLED = {"saliency_tubes"}  # methods for models that end in a global average pool and one linear layer
 COUNTS = {
     "target",
     "predicted",
@@ -43,6 +49,10 @@ def fixed_seed():
 
 def build(name, model, **options):
     return explainer(name, model, **QUICK.get(name, {}), **options)
+
+
+def toy(method, model_name):
+    return toy_models.build(model_name, pooled=method in POOLED)
 
 
 def scores_only(method):
@@ -89,7 +99,7 @@ def on(*models, but=("functional",)):
 @pytest.mark.parametrize("method", METHODS)
 def test_contract(method, model_name):
     """Shapes, dtypes, batch independence, determinism, one trace, the model unchanged."""
-    model, clips = toy_models.build(model_name), toy_models.clips(3)
+    model, clips = toy(method, model_name), toy_models.clips(3)
     before = fingerprint(model)
     explain = build(method, model, batch_size=2)
     result = explain(clips)
@@ -114,7 +124,7 @@ def test_contract(method, model_name):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_target(method):
-    model, clips = toy_models.build("functional"), toy_models.clips(3)
+    model, clips = toy(method, "functional"), toy_models.clips(3)
     explain = build(method, model)
     np.testing.assert_array_equal(explain(clips, 2).target, [2, 2, 2])
     np.testing.assert_array_equal(explain(clips, np.array([2, 0, 1])).target, [2, 0, 1])
@@ -129,7 +139,7 @@ def test_target(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_model_is_unchanged_after_an_error(method):
-    model, clips = toy_models.build("subclassed"), toy_models.clips(2)
+    model, clips = toy(method, "subclassed"), toy_models.clips(2)
     before = fingerprint(model)
     model.fail = True
     for _ in range(2):
@@ -149,7 +159,7 @@ def test_model_is_unchanged_after_an_error(method):
 @on("functional", "nested", "subclassed", "mixed_precision", but=("subclassed",))
 @pytest.mark.parametrize("method", METHODS)
 def test_saved_and_reloaded_model_gives_the_same(method, model_name, tmp_path):
-    model, clips = toy_models.build(model_name), toy_models.clips(2)
+    model, clips = toy(method, model_name), toy_models.clips(2)
     model.save(tmp_path / "model.keras")
     reloaded = keras.models.load_model(tmp_path / "model.keras")
     assert_same(build(method, model)(clips), build(method, reloaded)(clips), atol=rounding(model_name))
@@ -158,7 +168,7 @@ def test_saved_and_reloaded_model_gives_the_same(method, model_name, tmp_path):
 @pytest.mark.parametrize("method", METHODS)
 def test_a_model_that_was_never_built(method):
     """It is built for any number of clips, not for the one or two it happens to see first."""
-    body = [layers.Conv3D(4, 3, padding="same"), layers.Flatten(), layers.Dense(3)]
+    body = [layers.Conv3D(4, 3, padding="same", activation="relu"), layers.GlobalAveragePooling3D(), layers.Dense(3)]
     explain = build(method, keras.Sequential(body))
     assert len(explain(toy_models.clips(1))) == 1
     assert len(explain(toy_models.clips(3))) == 3
@@ -166,7 +176,7 @@ def test_a_model_that_was_never_built(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_clips_that_do_not_fit(method):
-    explain, clips = build(method, toy_models.build("functional")), toy_models.clips(3)
+    explain, clips = build(method, toy(method, "functional")), toy_models.clips(3)
     broken = clips.copy()
     broken[1, 2, 3, 4, 0] = np.nan
     for bad, message in [
@@ -203,7 +213,7 @@ def test_models_that_do_not_fit(method):
 @pytest.mark.parametrize("method", [name for name in METHODS if EXPLAINERS.find(name).scores_only])
 def test_any_callable(method):
     """A model from anywhere, NumPy in and out, is explained as the Keras model it stands for."""
-    model, clips = toy_models.build("functional"), toy_models.clips(3)
+    model, clips = toy(method, "functional"), toy_models.clips(3)
 
     def anywhere(array):
         assert isinstance(array, np.ndarray) and array.dtype == np.float32

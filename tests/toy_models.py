@@ -11,12 +11,14 @@ def clips(num_clips=3, seed=0):
     return np.random.default_rng(seed).random((num_clips, *SHAPE), np.float32)
 
 
-def _body(dtype=None, activation=None, head_dtype="float32"):
+def _body(dtype=None, activation=None, head_dtype="float32", pooled=False):
+    """`pooled`: the last layer is given the features' mean over time and space, not all of them."""
+    flatten = layers.GlobalAveragePooling3D if pooled else layers.Flatten
     return [
         layers.Conv3D(4, 3, padding="same", activation="relu", dtype=dtype, name="conv"),
         layers.BatchNormalization(dtype=dtype, name="norm"),
         layers.MaxPooling3D((1, 2, 2), dtype=dtype, name="pool"),
-        layers.Flatten(dtype=dtype, name="flatten"),
+        flatten(dtype=dtype, name="flatten"),
         layers.Dense(3, activation=activation, dtype=head_dtype, name="head"),
     ]
 
@@ -43,10 +45,10 @@ def nested(**options):
 class Subclassed(keras.Model):
     """Layers in attributes, a plain call without a training argument; raises when told to."""
 
-    def __init__(self, activation=None, dtype=None, head_dtype="float32", **options):
+    def __init__(self, activation=None, dtype=None, head_dtype="float32", pooled=False, **options):
         super().__init__(**options)
-        self.settings = {"activation": activation, "head_dtype": head_dtype}
-        self.conv, self.norm, self.pool, self.flat, self.head = _body(dtype, activation, head_dtype)
+        self.settings = {"activation": activation, "head_dtype": head_dtype, "pooled": pooled}
+        self.conv, self.norm, self.pool, self.flat, self.head = _body(dtype, activation, head_dtype, pooled)
         self.fail = False
 
     def call(self, inputs):
@@ -65,25 +67,30 @@ def subclassed(**options):
     return model
 
 
-def mixed_precision():
-    model = functional(dtype="mixed_bfloat16")
+def mixed_precision(**options):
+    model = functional(dtype="mixed_bfloat16", **options)
     model.name = "mixed_precision"
     return model
 
 
-def softmax():
-    model = functional(activation="softmax")
+def softmax(**options):
+    model = functional(activation="softmax", **options)
     model.name = "softmax"
     return model
 
 
-def per_frame():
+def per_frame(pooled=False):
     """A 2-D network on every frame, then a recurrent layer over time."""
     frame = keras.Sequential(
         [layers.Conv2D(4, 3, activation="relu", name="conv"), layers.GlobalAveragePooling2D()], name="frame"
     )
     return keras.Sequential(
-        [keras.Input(SHAPE), layers.TimeDistributed(frame, name="frames"), layers.LSTM(5), layers.Dense(3)],
+        [
+            keras.Input(SHAPE),
+            layers.TimeDistributed(frame, name="frames"),
+            layers.GlobalAveragePooling1D() if pooled else layers.LSTM(5),
+            layers.Dense(3),
+        ],
         name="per_frame",
     )
 
@@ -93,9 +100,9 @@ BUILDS = {
 }
 
 
-def build(name, seed=0):
+def build(name, seed=0, **options):
     """One of `BUILDS`, its weights drawn anew and large enough that scores differ between clips."""
-    model = BUILDS[name]()
+    model = BUILDS[name](**options)
     rng = np.random.default_rng(seed)
     for layer in model._flatten_layers(include_self=False):
         if isinstance(layer, (layers.Conv3D, layers.Conv2D, layers.Dense)):

@@ -75,8 +75,8 @@ class Run:
         return per_step(gradients, tf.shape(self.clips)[0])
 
 
-class CAM(Explainer):
-    """A class activation map of any layer of any Keras video model.
+class LayerExplainer(Explainer):
+    """Explains by the features of a layer, of any Keras video model.
 
     Without `layer`, the last layer that makes a feature map larger than 1x1 is explained: the last one to run whose
     output is `(B, T', H', W', K)`, or `(B, H', W', K)` for a layer that sees single frames, passing over
@@ -117,22 +117,53 @@ class CAM(Explainer):
         self.time = time
         self.normalize = normalize
         self._watched: keras.Layer | None = None
+
+    def _see(self, clips, target) -> Run:
+        if self._watched is None:
+            self.layer, self._watched = find_layer(self.classifier.model, self.classifier.calls, self.layer)
+        return Run(self.classifier, clips, target, self._watched, self.layer)
+
+    def _at_clip_size(self, native, clips):
+        return normalized(resized(native, clips.shape[1:4], self.time), self.normalize)
+
+
+class CAM(LayerExplainer):
+    """A class activation map by one equation, `_native`, of one run of the model.
+
+    Args:
+      model: a Keras model, see `Explainer`.
+      layer: the layer whose features are explained; None finds it, see `LayerExplainer`.
+      time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
+      normalize: "clip", "frame" or None, see `LayerExplainer`.
+      output: see `Explainer`.
+      batch_size: see `Explainer`.
+    """
+
+    def __init__(
+        self,
+        model,
+        layer: str | None = None,
+        *,
+        time: str = "nearest",
+        normalize: str | None = "clip",
+        output: str = "auto",
+        batch_size: int = 8,
+    ):
+        super().__init__(model, layer, time=time, normalize=normalize, output=output, batch_size=batch_size)
         self._compiled = Compiled(self._maps)
 
     def _explain(self, clips, target):
         return CAMResult(**{name: x.numpy() for name, x in self._compiled(clips, target).items()})
 
     def _maps(self, clips, target) -> dict[str, tf.Tensor]:
-        """The method's equation, and its maps at the clips' resolution; traced once."""
-        if self._watched is None:
-            self.layer, self._watched = find_layer(self.classifier.model, self.classifier.calls, self.layer)
-        run = Run(self.classifier, clips, target, self._watched, self.layer)
+        """The fields of the result; traced once."""
+        run = self._see(clips, target)
         native = self._native(run)
         return {
             "target": run.target,
             "predicted": run.predicted,
             "score": run.score,
-            "attribution": normalized(resized(native, clips.shape[1:4], self.time), self.normalize),
+            "attribution": self._at_clip_size(native, clips),
             "native": native,
         }
 
@@ -149,10 +180,10 @@ class PooledCAM(CAM):
 
     Args:
       model: a Keras model, see `Explainer`.
-      layer: the layer whose features are explained; None finds it, see `CAM`.
+      layer: the layer whose features are explained; None finds it, see `LayerExplainer`.
       pool: "frame", a weight for each time step, or "clip", one for all of them.
-      time: how T' steps become T frames, "nearest" or "linear", see `CAM`.
-      normalize: "clip", "frame" or None, see `CAM`.
+      time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
+      normalize: "clip", "frame" or None, see `LayerExplainer`.
       output: see `Explainer`.
       batch_size: see `Explainer`.
     """

@@ -44,15 +44,15 @@ def normalized(maps: tf.Tensor, by: str | None) -> tf.Tensor:
 def per_step(outputs: list[tf.Tensor], num_clips) -> tf.Tensor:
     """What a layer returned, in one or several calls, as float32 `(B, T', H', W', K)`."""
     outputs = [tf.cast(output, tf.float32) for output in outputs]
-    if outputs[0].shape.rank == 5:
-        return outputs[0]
+    if outputs[-1].shape.rank == 5:
+        return outputs[-1]
     if len(outputs) > 1:  # one call a frame
         return tf.stack(outputs, axis=1)
     return tf.reshape(outputs[0], (num_clips, -1, *outputs[0].shape[1:]))
 
 
 def find_layer(model: keras.Model, calls: list[LayerCall], name: str | None) -> tuple[str, keras.Layer]:
-    """The layer called `name`, by path or by its own name, or the default one for None; see `cam.CAM`.
+    """The layer called `name`, by path or by its own name, or the default one for None; see `cam.LayerExplainer`.
 
     Args:
       model: the model.

@@ -18,11 +18,11 @@ class GradCAM(PooledCAM):
 
     Args:
       model: a Keras model, see `Explainer`.
-      layer: the layer whose features are explained; None finds it, see `CAM`.
+      layer: the layer whose features are explained; None finds it, see `LayerExplainer`.
       pool: "frame", a weight for each time step (the equation above), or "clip", one for all of them, the mean
         over time (as the authors' PyTorch code does).
-      time: how T' steps become T frames, "nearest" or "linear", see `CAM`.
-      normalize: "clip", "frame" or None, see `CAM`.
+      time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
+      normalize: "clip", "frame" or None, see `LayerExplainer`.
       output: see `Explainer`.
       batch_size: see `Explainer`.
 

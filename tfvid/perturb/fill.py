@@ -43,12 +43,15 @@ def gaussian_blur(clips, sigma: float):
     if sigma == 0:
         return tf.convert_to_tensor(clips)
     height, width = clips.shape[2:4]
-    rows, columns = _blur_matrix(height, sigma, clips.dtype), _blur_matrix(width, sigma, clips.dtype)
+    rows, columns = blur_matrix(height, sigma, clips.dtype), blur_matrix(width, sigma, clips.dtype)
     return tf.einsum("yh,xw,bthwc->btyxc", rows, columns, clips, optimize="greedy")
 
 
-def _blur_matrix(size: int, sigma: float, dtype):
-    """`(size, size)`: row i has the weights of all pixels in pixel i of the blurred line; rows sum to one."""
+def blur_matrix(size: int, sigma: float, dtype):
+    """`(size, size)`: row i has the weights of all pixels in pixel i of the blurred line; rows sum to one.
+
+    `sigma` is in pixels, above 0, and known when this is traced.
+    """
     radius = int(3 * sigma + 0.5)
     offset = tf.range(-radius, radius + 1)
     weight = tf.exp(-0.5 * (tf.cast(offset, tf.float32) / sigma) ** 2)

@@ -1,0 +1,138 @@
+"""Saliency Tubes: what each place of the last features adds to the class, read off the last layer's own weights.
+
+Behind a global average pool and one linear layer a class's logit is a sum over places already,
+
+    y_c = mean over (t, i, j) of  L[t, i, j]  + bias,        L[t, i, j] = sum over k of  W[k, c] A[t, i, j, k]
+
+so L is no estimate: it is the score, place by place, signed. ReLU(L) is Grad-CAM's map times the number of places.
+
+Stergiou et al., "Saliency Tubes: Visual Explanations for Spatio-Temporal Convolutions", ICIP 2019, section 3; in images
+Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016.
+"""
+
+from contextlib import ExitStack
+from functools import partial
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfvid.classifier import Classifier
+from tfvid.errors import ModelError
+from tfvid.explain.cam import CAM, Run
+from tfvid.explain.features import find_layer, has_features, per_step
+from tfvid.layers import LayerCall, watched
+
+
+class SaliencyTubes(CAM):
+    """Saliency Tubes on a model that ends in a global average pool and one linear layer. The score is the logit.
+
+    That is I3D, R(2+1)D, and any model whose logits are a linear function (a Dense layer, or a convolution of size 1)
+    of a layer's mean over time and space; dropout and the like may stand between. One forward pass.
+
+    Args:
+      model: a Keras model, see `Explainer`.
+      layer: the layer whose features are pooled; None finds it.
+      time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
+      normalize: "clip", "frame" or None, see `LayerExplainer`; maps are signed.
+      output: see `Explainer`.
+      batch_size: see `Explainer`.
+
+    Raises:
+      ModelError: when called, if the model does not end so (a C-LSTM); use Grad-CAM or LayerCAM.
+
+    Example:
+      >>> SaliencyTubes(model, normalize=None)(clips).native.mean(axis=(1, 2, 3))  # the logits, but for the bias
+      array([5.71, 3.02], dtype=float32)
+    """
+
+    def prepare(self, clips):
+        super().prepare(clips)
+        if self._watched is None:
+            self._head = find_head(self.classifier)
+            self.layer, self._watched = find_pooled(self.classifier, clips, self._head, self.layer)
+
+    def _native(self, run: Run):
+        w = tf.gather(class_weights(self._head.layer), run.target, axis=1)  # (K, B)
+        return tf.einsum("bthwk,kb->bthw", run.A, w)
+
+
+def class_weights(head: keras.Layer) -> tf.Tensor:
+    """W, float32 `(K, classes)`, of a Dense layer or a convolution of size 1."""
+    return tf.cast(tf.reshape(head.kernel, head.kernel.shape[-2:]), tf.float32)
+
+
+def find_head(classifier: Classifier) -> LayerCall:
+    """The linear layer that a model ends in.
+
+    Raises:
+      ModelError: it has no Dense layer and no convolution of size 1 to the classes.
+    """
+    for call in reversed(classifier.calls):
+        if _is_linear(call.layer, classifier.num_classes):
+            return call
+    raise _refused(f"the model ends in layer {classifier.calls[-1].path!r}, without a linear layer to the classes")
+
+
+def find_pooled(classifier: Classifier, clips: tf.Tensor, head: LayerCall, name: str | None):
+    """The layer whose mean over time and space is what `head` makes the logits of.
+
+    Tried on a clip, not deduced: pooling, dropout and reshaping may be layers or lines of a subclassed ``call``. Of
+    several, the one of most places is taken (pooling in steps leaves coarser ones behind), and of those the last.
+
+    Args:
+      classifier: a `Classifier`, prepared.
+      clips: float32 `(B, T, H, W, C)`.
+      head: the last linear layer.
+      name: of the only layer to be tried; None tries all.
+
+    Returns:
+      The layer's path and the layer.
+
+    Raises:
+      ModelError: no layer's mean is.
+    """
+    W, bias = class_weights(head.layer), getattr(head.layer, "bias", None)
+    if name is None:
+        calls = [call for call in classifier.calls if has_features(call) and call.is_new]
+        layers = {call.path: call.layer for call in calls if call.shape[-1] == W.shape[0]}
+    else:
+        layers = dict([find_layer(classifier.model, classifier.calls, name)])
+
+    def from_means(clips):
+        outputs = {path: [] for path in layers}
+        with ExitStack() as stack:
+            for path, layer in layers.items():
+                stack.enter_context(watched(layer, outputs[path].append))
+            logits = classifier.logits(clips)
+        features = {path: per_step(seen, 1) for path, seen in outputs.items()}
+        places = {path: tf.size(A[..., 0]) for path, A in features.items()}
+        linear = {
+            path: tf.reduce_mean(A, (1, 2, 3)) @ W + (0 if bias is None else bias) for path, A in features.items()
+        }
+        return logits, linear, places
+
+    logits, linear, places = tf.function(partial(from_means), autograph=False)(clips[:1])
+
+    def fits(path):
+        tolerance = 1e-4 if layers[path].compute_dtype == "float32" else 2e-2
+        return np.max(np.abs(linear[path] - logits)) <= tolerance * np.max(np.abs(logits))
+
+    pooled = [path for path in reversed(layers) if fits(path)]
+    if pooled:
+        path = max(pooled, key=lambda path: int(places[path]))
+        return path, layers[path]
+    which = "a layer's features" if name is None else f"the features of layer {name!r}"
+    raise _refused(f"layer {head.path!r} is not given the mean over time and space of {which}")
+
+
+def _is_linear(layer, num_classes: int) -> bool:
+    kernel = getattr(layer, "kernel", None)
+    return kernel is not None and kernel.shape[-1] == num_classes and set(kernel.shape[:-2]) <= {1}
+
+
+def _refused(why: str) -> ModelError:
+    return ModelError(
+        f"{why}; Saliency Tubes need a model that ends in global average pooling and one linear layer: "
+        "use 'grad_cam' or 'layer_cam' instead"
+    )
