@@ -77,8 +77,8 @@ def test_matrices():
     for matrix, similarity in [(spearman_matrix(maps), spearman), (top_iou_matrix(maps), top_iou)]:
         assert matrix.shape == (2, 3, 3) and matrix.dtype == np.float32
         np.testing.assert_allclose(np.diagonal(matrix, axis1=1, axis2=2), np.ones((2, 3)))
-        np.testing.assert_array_equal(matrix, matrix.transpose(0, 2, 1))
-        np.testing.assert_array_equal(matrix[:, 0, 1], similarity(maps["a"], maps["b"]))
+        np.testing.assert_allclose(matrix, matrix.transpose(0, 2, 1), atol=1e-6)
+        np.testing.assert_allclose(matrix[:, 0, 1], similarity(maps["a"], maps["b"]), atol=1e-6)
     np.testing.assert_allclose(spearman_matrix(maps)[:, 0, 2], [-1, -1])
     assert (top_iou_matrix(maps, share=1) == 1).all()
 

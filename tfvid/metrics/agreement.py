@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from tfvid.errors import TfvidError
-from tfvid.metrics.similarity import spearman, top_iou
+from tfvid.metrics.checks import checked_maps
+from tfvid.metrics.similarity import rank_correlations, top_overlaps
 
 
 def spearman_matrix(maps: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -23,27 +24,23 @@ def spearman_matrix(maps: Mapping[str, np.ndarray]) -> np.ndarray:
     Raises:
       TfvidError: no maps, shapes that do not fit, or NaN.
     """
-    return _matrix(maps, spearman)
+    return _matrices(maps, rank_correlations)
 
 
 def top_iou_matrix(maps: Mapping[str, np.ndarray], share: float = 0.1, seed: int = 0) -> np.ndarray:
     """Intersection over union of the most relevant `share` of voxels of each two methods.
 
-    Two random orders have ``share / (2 - share)``: 0.053 for a tenth. Arguments and errors: see
-    `tfvid.metrics.similarity.top_iou` and `spearman_matrix`.
+    Two random orders have ``share / (2 - share)``: 0.053 for a tenth. Arguments and errors: see `spearman_matrix` and
+    `tfvid.metrics.similarity.top_iou`.
 
     Returns:
       Float32 `(B, M, M)` in [0, 1].
     """
-    return _matrix(maps, lambda first, second: top_iou(first, second, share, seed))
+    return _matrices(maps, lambda of_clip: top_overlaps(of_clip, share, seed))
 
 
-def _matrix(maps, similarity) -> np.ndarray:
+def _matrices(maps, of_clip) -> np.ndarray:
     if not maps:
         raise TfvidError("expected maps of one method or more, got none")
-    maps = list(maps.values())
-    matrix = np.ones((len(maps[0]), len(maps), len(maps)), np.float32)
-    for i, first in enumerate(maps):
-        for j in range(i + 1):
-            matrix[:, i, j] = matrix[:, j, i] = similarity(first, maps[j])
-    return matrix
+    maps = [checked_maps(of_method, np.shape(next(iter(maps.values())))) for of_method in maps.values()]
+    return np.stack([of_clip(of_methods) for of_methods in zip(*maps, strict=True)]).astype(np.float32)

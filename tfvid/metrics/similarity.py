@@ -22,8 +22,7 @@ def spearman(first, second) -> np.ndarray:
     Raises:
       TfvidError: shapes that do not fit, or NaN.
     """
-    first, second = _pair(first, second)
-    return np.array([_correlation(a, b) for a, b in zip(first, second, strict=True)], np.float32)
+    return np.array([rank_correlations(pair)[0, 1] for pair in zip(*_pair(first, second), strict=True)], np.float32)
 
 
 def ssim(first, second) -> np.ndarray:
@@ -63,29 +62,35 @@ def top_iou(first, second, share: float = 0.1, seed: int = 0) -> np.ndarray:
     Raises:
       TfvidError: shapes that do not fit, NaN, or a share out of range.
     """
+    pairs = zip(*_pair(first, second), strict=True)
+    return np.array([top_overlaps(pair, share, seed)[0, 1] for pair in pairs], np.float32)
+
+
+def rank_correlations(maps) -> np.ndarray:
+    """`spearman` of each two of M maps of one clip, `(T, H, W)` each: float64 `(M, M)`."""
+    ranks = np.stack([rankdata(one, axis=None) for one in maps])
+    ranks -= ranks.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(ranks, axis=1, keepdims=True)
+    directions = np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0)
+    both_equal_everywhere = (length == 0) & (length == 0).T
+    return np.where(both_equal_everywhere, 1, np.clip(directions @ directions.T, -1, 1))
+
+
+def top_overlaps(maps, share: float, seed: int) -> np.ndarray:
+    """`top_iou` of each two of M maps of one clip, `(T, H, W)` each: float32 `(M, M)`."""
     if not 0 < share <= 1:
         raise TfvidError(f"expected a share of the voxels in (0, 1], got {share}")
-    first, second = _pair(first, second)
-    number = max(1, round(share * first[0].size))
-    both = [
-        len(np.intersect1d(ranking(a.ravel(), seed)[:number], ranking(b.ravel(), seed)[:number], assume_unique=True))
-        for a, b in zip(first, second, strict=True)
-    ]
-    return (np.array(both) / (2 * number - np.array(both))).astype(np.float32)
+    number = max(1, round(share * maps[0].size))
+    top = np.zeros((len(maps), maps[0].size), np.float32)
+    for row, one in zip(top, maps, strict=True):
+        row[ranking(one.ravel(), seed)[:number]] = 1
+    both = top @ top.T
+    return both / (2 * number - both)
 
 
 def _pair(first, second):
     first = checked_maps(first)
     return first, checked_maps(second, first.shape)
-
-
-def _correlation(a, b) -> float:
-    a, b = (rankdata(x, axis=None) for x in (a, b))
-    a, b = a - a.mean(), b - b.mean()
-    norm = np.linalg.norm(a) * np.linalg.norm(b)
-    if norm == 0:
-        return float(not a.any() and not b.any())
-    return float(np.clip(a @ b / norm, -1, 1))
 
 
 def _stretched(maps):
