@@ -1,17 +1,24 @@
 """Excitation backprop: worked by hand, mass, recurrence in NumPy, what has no rule."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 import toy_models
 from keras import layers
 
+from tfvid.data.shapes import MovingShapes
 from tfvid.errors import ModelError, TfvidError
 from tfvid.explain.excitation import ContrastiveExcitationBackprop, ExcitationBackprop
+from tfvid.metrics.localization import energy_in_boxes
 from tfvid.models.cnn_lstm import CNNLSTM
 from tfvid.models.conv_lstm import ConvLSTM
 from tfvid.models.i3d import I3D
+from tfvid.models.loading import load_model
 from tfvid.models.r2plus1d import R2Plus1D
+
+SAVED = Path(__file__).parent.parent / "saved_models"
 
 
 def clip(*values):
@@ -258,6 +265,7 @@ def test_what_has_no_rule_is_named():
             [frames, layers.LSTM(4, go_backwards=True, name="back"), layers.Dense(3)],
             r"'back' \(LSTM\): .* go_backwards",
         ),
+        ([layers.Reshape((-1, 192)), layers.Masking(), layers.LSTM(4), layers.Dense(3)], r"'masking.*' \(Masking\)"),
         ([frames, layers.LSTM(3, name="last")], "contrastive .* expects a dense layer or a convolution"),
     ]:
         explain = ContrastiveExcitationBackprop if "contrastive" in message else ExcitationBackprop
@@ -278,3 +286,20 @@ class SoftmaxInCall(toy_models.Subclassed):
 def test_a_softmax_that_hides_the_logits():
     with pytest.raises(ModelError, match="a softmax written in the model's call hides"):
         ExcitationBackprop(SoftmaxInCall())(toy_models.clips(2))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["shapes_i3d", "shapes_conv_lstm", "shapes_r2plus1d", "shapes_cnn_lstm"])
+def test_trained_networks_look_at_the_objects(name):
+    """Down to the clip, at least twice the energy in the objects' boxes that an even map has."""
+    dataset = MovingShapes()
+    samples = dataset.samples("validation")[::40]
+    clips = [dataset.read(sample, 16, (64, 64)) for sample in samples]
+    frames = np.stack([clip.frames for clip in clips]).astype(np.float32) / 255
+    boxes = np.stack([clip.boxes for clip in clips])
+    net = load_model(SAVED / name)
+    result = ExcitationBackprop(net)(frames, [sample.label for sample in samples])
+    mass = result.native.sum(axis=(1, 2, 3))
+    assert mass.min() > 0.8 and mass.max() < 1.001  # what only batch norm excites is lost
+    even = energy_in_boxes(np.ones_like(result.attribution), boxes).mean()
+    assert energy_in_boxes(result.attribution, boxes).mean() > 2 * even

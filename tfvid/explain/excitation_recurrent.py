@@ -36,6 +36,8 @@ def recurrent(layer, path: str, gates: str):
     def excited(sequences, initial_state=None, mask=None, training=False):
         if initial_state is not None or mask is not None:
             raise ModelError(f"layer {path!r}: excitation backprop takes no initial state and no mask; {INSTEAD}")
+        if sequences.shape[1] is None:
+            raise ModelError(f"layer {path!r}: excitation backprop expects a known number of steps; {INSTEAD}")
         cell, outputs = _Cell(layer), []
         h = c = None
         for x in tf.unstack(sequences, axis=1):
@@ -105,8 +107,8 @@ def _signal_step(cell, x, h, c):
     inputs = [tensor for tensor in (x, h) if tensor is not None]
     i, f, g, o = [tf.stop_gradient(gate) for gate in cell.gates(cell.z(x, h))]
     of_g = cell.terms([x, h], [tf.split(w, 4, axis=-1)[2] for w in cell.weights])
-    g = linked(inputs, g, lambda P: _towards(g, P, of_g))
-    c = _gated_sum([(i, g)] if c is None else [(i, g), (f, c)])
+    signal = linked(inputs, g, lambda P: _towards(g, P, of_g))
+    c = _gated_sum([(i, signal)] if c is None else [(i, signal), (f, c)])
     return linked([c], tf.stop_gradient(o * cell.cell.activation(c)), lambda P: [P]), c
 
 
