@@ -1,6 +1,6 @@
 """Scores of a clip with parts of it taken away: all that methods ask for which need scores only.
 
-    masked = keep * clip + (1 - keep) * fill(clip)                 keep (T, H, W) in [0, 1], 1 = the voxel stays
+    masked = fill(clip) + keep * (clip - fill(clip))               keep (T, H, W) in [0, 1], 1 = the voxel stays
 
 A method says which masks it wants and what it makes of their scores. Clips are explained one by one, up to `batch_size`
 masked versions of a clip in the model at a time. So batches are full however few clips there are, memory is bounded
@@ -84,8 +84,9 @@ class MaskingExplainer(Explainer):
 
     def _masked_scores(self, clip, filled, keep):
         """`(1, T, H, W, C)`, the same, and `(M, T, H, W)` to the scores of all classes, `(M, K)`; traced once."""
-        keep = keep[..., tf.newaxis]
-        masked = keep * clip + (1 - keep) * filled
+        # Over the channels first: TensorFlow is slow to stretch one array along its last axis, another along its first.
+        keep = tf.broadcast_to(keep[..., tf.newaxis], tf.concat([tf.shape(keep), clip.shape[-1:]], 0))
+        masked = filled + keep * (clip - filled)
         return self.classifier.logits(masked) if self.score == "logit" else self.classifier.probabilities(masked)
 
 
