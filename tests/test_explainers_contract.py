@@ -16,6 +16,10 @@ from tfvid.explain.base import Explainer
 from tfvid.layers import named_layers
 
 QUICK = {  # options that keep a method's test short
+    "meaningful_perturbation": {"iterations": 3},
+    "extremal_perturbation": {"iterations": 2, "areas": (0.1, 0.5), "num_levels": 3},
+    "extremal_perturbation_3d": {"iterations": 2, "areas": (0.1, 0.5), "num_levels": 3},
+    "step": {"iterations": 2, "core_after": 1, "areas": (0.1, 0.5), "num_levels": 3},
     "temporal_mask": {"iterations": 4},
     "smooth_grad": {"samples": 3},
     "smooth_grad_squared": {"samples": 3},

@@ -11,5 +11,6 @@ PERTURBATIONS = Registry(
     {
         "freeze": "tfvid.perturb.temporal:freeze",
         "reverse": "tfvid.perturb.temporal:reverse",
+        "blur": "tfvid.perturb.blur:blur",
     },
 )

@@ -30,7 +30,7 @@ def freeze(clips, mask):
       >>> tf.reshape(freeze(clips, [[0.0, 0.0, 1.0, 1.0]]), [-1]).numpy()
       array([0., 1., 1., 1.], dtype=float32)
     """
-    clips, mask = _checked(clips, mask)
+    clips, mask = checked(clips, mask)
     return mix(clips, freeze_matrix(mask))
 
 
@@ -53,7 +53,7 @@ def reverse(clips, mask, threshold: float = 0.1):
       >>> tf.reshape(reverse(clips, [[0.0, 1.0, 1.0, 1.0]]), [-1]).numpy()
       array([0., 3., 2., 1.], dtype=float32)
     """
-    clips, mask = _checked(clips, mask)
+    clips, mask = checked(clips, mask)
     return mix(clips, reverse_matrix(mask, threshold))
 
 
@@ -132,7 +132,7 @@ def reverse_matrix(mask, threshold: float = 0.1):
 MATRICES = {freeze: freeze_matrix, reverse: reverse_matrix}
 
 
-def _checked(clips, mask):
+def checked(clips, mask):
     """The two as tensors, or one line that says why they do not fit each other."""
     clips, mask = tf.convert_to_tensor(clips), tf.cast(mask, tf.float32)
     if clips.shape.rank != 5 or mask.shape.rank != 2 or not mask.shape.is_compatible_with(clips.shape[:2]):

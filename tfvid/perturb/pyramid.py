@@ -1,0 +1,57 @@
+"""Taking content away by degrees: a clip at several levels, and a mask that says, pixel by pixel, at which it is shown.
+
+    shown(u) = y_0(u) + sum over l of  clip((L - 1) m(u) - l, 0, 1) (y_{l+1}(u) - y_l(u))
+
+the line from level to level: m = 1 shows the clip, y_{L-1}, m = 0 its weakest level, y_0.
+Fong, Patrick & Vedaldi, ICCV 2019, section 3.3 ("blur" and "fade").
+"""
+
+import tensorflow as tf
+
+from tfvid.errors import TfvidError, check_choice
+from tfvid.perturb.fill import gaussian_blur
+
+PYRAMIDS = ("blur", "fade")
+
+
+def pyramid(clips, kind: str = "blur", num_levels: int = 8, max_blur: float = 20.0):
+    """A clip from nearly nothing to itself.
+
+    Args:
+      clips: float `(B, T, H, W, C)`.
+      kind: "blur", each frame blurred by a Gaussian of ``max_blur (1 - l / (L - 1))`` pixels; "fade", the clip times
+        ``l / (L - 1)``. Between two levels of "fade" there is nothing to be found that these do not say: it has two.
+      num_levels: L of "blur", >= 2.
+      max_blur: standard deviation in pixels at level 0 of "blur".
+
+    Returns:
+      `(L, B, T, H, W, C)`, the last level the clips themselves.
+
+    Raises:
+      TfvidError: no such kind, or fewer than two levels.
+    """
+    check_choice("perturbation", kind, PYRAMIDS)
+    if num_levels < 2 or max_blur <= 0:
+        raise TfvidError(f"expected num_levels >= 2 and max_blur > 0, got {num_levels} and {max_blur}")
+    if kind == "fade":
+        return tf.stack([tf.zeros_like(clips), clips])
+    sigmas = [max_blur * (1 - level / (num_levels - 1)) for level in range(num_levels)]
+    return tf.stack([gaussian_blur(clips, sigma) for sigma in sigmas])
+
+
+def shown(levels, mask):
+    """The clips, each pixel at the level its mask says.
+
+    Args:
+      levels: `(L, B, T, H, W, C)`, see `pyramid`.
+      mask: float32 `(B, A, T, H, W)` in [0, 1], A masks a clip; 1 shows the clip.
+
+    Returns:
+      `(B, A, T, H, W, C)`.
+    """
+    place = (levels.shape[0] - 1) * mask[..., tf.newaxis]
+    result = levels[0][:, tf.newaxis]
+    for level in range(levels.shape[0] - 1):
+        step = (levels[level + 1] - levels[level])[:, tf.newaxis]
+        result += tf.clip_by_value(place - level, 0, 1) * step
+    return result
