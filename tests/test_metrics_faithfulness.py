@@ -139,6 +139,17 @@ def test_increase_by_hand():
     np.testing.assert_allclose(tfvid.metrics.average_drop(model, clips, maps, 1), [0, 0.25], atol=1e-6)
 
 
+def test_rounding_is_no_increase():
+    runs = []
+
+    def jittering(clips):
+        runs.append(1)
+        p = np.full(len(clips), 0.5 + 1e-7 * len(runs))
+        return np.stack([1 - p, p], axis=-1).astype(np.float32)
+
+    np.testing.assert_array_equal(tfvid.metrics.increase(jittering, ONES, MAP, 1), [0])
+
+
 def test_a_class_without_probability_drops_nothing():
     np.testing.assert_array_equal(tfvid.metrics.average_drop(adding(PARTS), ONES, 0 * MAP, 0), [0])
 

@@ -6,6 +6,7 @@ images, frames are put below one another. Quantus compares maps with masks of an
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import toy_models
 
 import tfvid
@@ -74,6 +75,35 @@ def test_the_most_relevant_voxels_of_quantus():
     quantus = pytest.importorskip("quantus")
     r = quantus.RelevanceRankAccuracy(disable_warnings=True).evaluate_batch(a_batch=MAPS, s_batch=INSIDE)
     np.testing.assert_allclose(tfvid.metrics.spatio_temporal_iou(MAPS, BOXES), r / (2 - r), atol=1e-6)
+
+
+def test_max_sensitivity_of_quantus(model):
+    """With the same draws, and clips turned to images with channels first, one below the other."""
+    quantus = pytest.importorskip("quantus")
+    images = CLIPS.reshape(len(CLIPS), -1, *CLIPS.shape[3:]).transpose(0, 3, 1, 2)
+    noises = iter(tf.random.stateless_uniform(CLIPS.shape[1:], (0, n), -0.02, 0.02).numpy() for n in range(3))
+
+    def explain(clips):
+        with tf.GradientTape() as tape:
+            tape.watch(clips := tf.convert_to_tensor(clips))
+            score = model(clips, training=False)[:, 1]
+        return tf.reduce_sum(tape.gradient(score, clips), axis=-1).numpy()
+
+    def moved(arr, indices, **_):
+        noise = next(noises).reshape(-1, *CLIPS.shape[3:]).transpose(2, 0, 1)
+        return arr + noise.ravel()
+
+    def explain_images(model, inputs, targets):
+        maps = explain(inputs.transpose(0, 2, 3, 1).reshape(CLIPS.shape))
+        return maps.reshape(len(maps), 1, *images.shape[2:])
+
+    measure = quantus.MaxSensitivity(nr_samples=3, perturb_func=moved, disable_warnings=True)
+    measure.explain_func, measure.explain_func_kwargs = explain_images, {}
+    maps = explain(CLIPS)
+    expected = measure.evaluate_batch(model=model, x_batch=images, y_batch=TARGET, a_batch=maps)
+    values = tfvid.metrics.max_sensitivity(model, CLIPS, maps, 1, explain=explain, samples=3)
+    assert (expected > 0.001).all()
+    np.testing.assert_allclose(values, expected, rtol=1e-3)
 
 
 def test_average_precision_of_scikit_learn():

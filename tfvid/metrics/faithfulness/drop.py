@@ -14,6 +14,8 @@ import numpy as np
 from tfvid.metrics.checks import checked_maps
 from tfvid.metrics.faithfulness.scorer import Scorer, fill_of
 
+ROUNDING = 1e-5  # the share by which the probability may differ between two runs on one clip
+
 
 def average_drop(
     model, clips, maps, target, *, baseline="fade", output: str = "auto", batch_size: int = 8
@@ -45,13 +47,15 @@ def average_drop(
 def increase(model, clips, maps, target, *, baseline="fade", output: str = "auto", batch_size: int = 8) -> np.ndarray:
     """1 where the model is surer of the class when only the map's part of the clip is shown, else 0; 1 is better.
 
+    Surer by more than `ROUNDING`, so that a map that shows everything does not win by chance.
+
     Arguments and errors: see `average_drop`.
 
     Returns:
       Float32 `(B,)`.
     """
     whole, shown = _scores(model, clips, maps, target, baseline, output, batch_size)
-    return (shown > whole).astype(np.float32)
+    return (shown > whole * (1 + ROUNDING)).astype(np.float32)
 
 
 def _scores(model, clips, maps, target, baseline, output, batch_size):
