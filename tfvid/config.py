@@ -191,10 +191,13 @@ class RunConfig:
     Attributes:
       name: letters, digits, ``_``, ``-`` and ``.``; the file's own name where it is not given.
       seed: of initial weights and dropout.
+      distribution: of training: "none"; "mirrored", over the GPUs of this machine; "multi_worker", over the machines
+        of ``TF_CONFIG`` or of a SLURM job. `data.batch_size` is of all together.
     """
 
     name: str = "run"
     seed: int = 0
+    distribution: Literal["none", "mirrored", "multi_worker"] = "none"
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -296,13 +299,125 @@ class StudyConfig:
         _require(self.smallest_drop >= 0, "smallest_drop", "0 or more", self.smallest_drop)
 
 
+@dataclass(frozen=True)
+class NetworkConfig:
+    """A network of the attribution benchmark.
+
+    Attributes:
+      name: in tables and figures.
+      path: ``runs/<name>``, ``saved_models/<name>`` or a ``.keras`` file.
+    """
+
+    name: str
+    path: str
+
+    def __post_init__(self):
+        _require(bool(self.name), "networks: name", "some text", self.name)
+
+
+@dataclass(frozen=True)
+class MethodConfig:
+    """A way of explaining, in the attribution benchmark.
+
+    Attributes:
+      name: in `tfvid.explain.EXPLAINERS`, or ``"my_file.py:MyExplainer"``.
+      label: of its rows; `name` where it is not given, so one method can be there with several settings.
+      options: its arguments.
+      without: measures that are not taken of it, e.g. those that would explain a slow method many times more.
+    """
+
+    name: str
+    label: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+
+    @property
+    def row(self) -> str:
+        """What its rows are called."""
+        return self.label or self.name
+
+
+@dataclass(frozen=True)
+class MeasureConfig:
+    """A measure of the attribution benchmark.
+
+    Attributes:
+      name: in `tfvid.metrics.METRICS`, or ``"my_file.py:my_measure"``.
+      options: its arguments.
+      clips: it is taken of so many clips, the first ones; None for all.
+    """
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+    clips: int | None = None
+
+    def __post_init__(self):
+        _require(self.clips is None or self.clips >= 1, "measures: clips", "1 or more", self.clips)
+
+
+@dataclass(frozen=True)
+class AttributionConfig:
+    """Which method explains which network best: ``scripts/benchmark_attribution.py``.
+
+    Attributes:
+      name: of the benchmark; its folder is ``runs/<name>`` unless another is given.
+      title: of its document.
+      networks: one or more.
+      data: the clips, the same for all networks; `batch_size` of them are explained at a time.
+      split: of the dataset.
+      classes: which of its classes; () for all.
+      clips: so many, all classes in turn; None for all of the split.
+      target: the class explained, each clip's "predicted" or "true" one.
+      methods: a random map and a centred one are judged beside them, whatever is listed.
+      measures: those that know the truth are left out where the dataset does not.
+      sanity_methods: rows of `methods` that explain again while more and more of the network's weights are destroyed;
+        () leaves that out.
+      sanity_clips: of so many clips.
+      seed: of what is drawn at random.
+    """
+
+    name: str = "attribution"
+    title: str = "Which attribution method to trust"
+    networks: tuple[NetworkConfig, ...] = ()
+    data: DataConfig = field(default_factory=DataConfig)
+    split: str = "validation"
+    classes: tuple[str, ...] = ()
+    clips: int | None = None
+    target: Literal["predicted", "true"] = "predicted"
+    methods: tuple[MethodConfig, ...] = ()
+    measures: tuple[MeasureConfig, ...] = ()
+    sanity_methods: tuple[str, ...] = ()
+    sanity_clips: int = 2
+    seed: int = 0
+
+    def __post_init__(self):
+        _require(bool(re.fullmatch(r"\w[\w.-]*", self.name)), "name", "letters, digits, '_', '-' and '.'", self.name)
+        _require(self.clips is None or self.clips >= 1, "clips", "1 or more", self.clips)
+        _require(self.sanity_clips >= 1, "sanity_clips", "1 or more", self.sanity_clips)
+        for key, names in {
+            "networks": [network.name for network in self.networks],
+            "methods": [method.row for method in self.methods],
+            "measures": [measure.name for measure in self.measures],
+        }.items():
+            _require(len(names) >= 1, key, "one or more", names)
+            _require(len(set(names)) == len(names), key, "of different names", names)
+        rows, measures = ([item.row for item in self.methods], [item.name for item in self.measures])
+        for name in self.sanity_methods:
+            if name not in rows:
+                raise ConfigError(f"sanity_methods: {unknown('method', name, rows)}")
+        for method in self.methods:
+            for name in method.without:
+                if name not in measures:
+                    raise ConfigError(f"methods: {method.row}: without: {unknown('measure', name, measures)}")
+
+
 def load(path: str | Path, overrides: Sequence[str] = (), kind: type = RunConfig):
     """Reads a configuration.
 
     Args:
       path: a YAML file; a run's own ``config.yaml`` too.
       overrides: ``"train.epochs=3"``: a dotted key and a YAML value, stronger than the file.
-      kind: `RunConfig` or `StudyConfig`, which is returned.
+      kind: `RunConfig`, `StudyConfig` or `AttributionConfig`, which is returned.
 
     Raises:
       ConfigError: one line that names the file (or the override) and the key; for an unknown key the
@@ -342,7 +457,7 @@ def from_dict(values: dict, source: str = "configuration", kind: type = RunConfi
         raise ConfigError(f"{source}: {error}") from error
 
 
-def to_yaml(config: RunConfig | StudyConfig) -> str:
+def to_yaml(config: RunConfig | StudyConfig | AttributionConfig) -> str:
     """The resolved configuration, every value spelt out; `load` reads it back to an equal one."""
     return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True)
 

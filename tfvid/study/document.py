@@ -9,6 +9,7 @@ from PIL import Image
 
 from tfvid.errors import DataError
 from tfvid.files import replacing
+from tfvid.report.markdown import markdown_table, plain
 from tfvid.study.tables import ALL
 
 VERDICTS = {True: "Yes.", False: "No.", None: "Undecided."}
@@ -59,22 +60,22 @@ def _figures(folder: Path, path: Path) -> list[tuple[str, str]]:
 def _document(report: dict, figures: list[tuple[str, str]], path: Path, command: str) -> str:
     dataset, manifest = report["dataset"], report["manifest"]
     models = [
-        f"* **{_plain(group['name'])}**: {', '.join(f'`{model}`' for model in group['models'])}"
+        f"* **{plain(group['name'])}**: {', '.join(f'`{model}`' for model in group['models'])}"
         for group in report["groups"]
     ]
     findings = [
-        f"{place}. {_plain(finding['question'])} **{VERDICTS[finding['holds']]}** {_plain(finding['answer'])}"
+        f"{place}. {plain(finding['question'])} **{VERDICTS[finding['holds']]}** {plain(finding['answer'])}"
         for place, finding in enumerate(report["findings"], 1)
     ]
     parts = [
-        f"# {_plain(report['title'])}",
+        f"# {plain(report['title'])}",
         f"{dataset['clips']} clips of {dataset['name']} ({dataset['split']}) explained with each model. Made by\n"
         f"`python scripts/compare.py --config {command} --document {os.fspath(path)}`; do not edit.",
         "\n".join(models),
         "## What was found\n\n" + "\n".join(findings),
         *(f"![{text}]({name})" for name, text in figures),
         *(_table(table) for table in report["tables"]),
-        "## Notes\n\n" + "\n".join(f"* {_plain(note)}" for note in report["notes"]),
+        "## Notes\n\n" + "\n".join(f"* {plain(note)}" for note in report["notes"]),
         "## Made of\n\n" + _made_of(manifest),
     ]
     return "\n\n".join(parts) + "\n"
@@ -87,7 +88,7 @@ def _table(table: dict) -> str:
         head, rest = ([row for row in table["rows"] if (row["class"] == ALL) is whole] for whole in (True, False))
     elif len(head) > MANY_ROWS:
         head, rest = [], head
-    parts = [f"## {_plain(table['title'])}", _plain(table["caption"])]
+    parts = [f"## {plain(table['title'])}", plain(table["caption"])]
     if head:
         parts.append(_rows(table["columns"], head))
     if rest:
@@ -96,18 +97,16 @@ def _table(table: dict) -> str:
 
 
 def _rows(columns: list[dict], rows: list[dict]) -> str:
-    titles = [_plain(column["title"]) + (f" ({column['unit']})" if column["unit"] else "") for column in columns]
-    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(columns)]
-    for row in rows:
-        lines.append("| " + " | ".join(_cell(row[column["key"]], column["digits"]) for column in columns) + " |")
-    return "\n".join(lines)
+    titles = [plain(column["title"]) + (f" ({column['unit']})" if column["unit"] else "") for column in columns]
+    keys = [(column["key"], column["digits"]) for column in columns]
+    return markdown_table(titles, ([_cell(row[key], digits) for key, digits in keys] for row in rows))
 
 
 def _cell(value, digits: int) -> str:
     if value is None:
         return "–"
     if isinstance(value, str):
-        return _plain(value)
+        return plain(value)
     if not isinstance(value, Mapping):
         if 0 < value < 0.5 * 10**-digits:
             return f"< {10**-digits:.{digits}f}"
@@ -120,18 +119,10 @@ def _cell(value, digits: int) -> str:
 
 def _made_of(manifest: dict) -> str:
     lines = [
-        f"* {_plain(model['name'])}: weights `{model['weights']}`"
+        f"* {plain(model['name'])}: weights `{model['weights']}`"
         for models in manifest["models"].values()
         for model in models
     ]
     lines.append(f"* clips: fingerprint `{manifest['dataset']['fingerprint']}`")
     lines.append("* " + ", ".join(f"{name} {version}" for name, version in manifest["packages"].items()))
     return "\n".join(lines)
-
-
-MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_[]|"} | {"<": "&lt;", ">": "&gt;"})
-
-
-def _plain(text: str) -> str:
-    """`text` with nothing in it that Markdown or HTML would take for markup."""
-    return " ".join(text.translate(MARKUP).split())

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -60,39 +60,46 @@ def fingerprint(class_names: Sequence[str], samples: list[Sample]) -> str:
     return digest.hexdigest()[:16]
 
 
-def keep(folder, manifest: dict):
+def keep(folder, manifest: dict, *, decisive: Callable[[dict], dict] | None = None, files: Sequence = ()):
     """Writes the manifest into `folder`, unless what is there was made of something else.
+
+    Args:
+      folder: of the results.
+      manifest: from `describe`.
+      decisive: what of a manifest must stay as it was, as a flat dict; None for that of a study.
+      files: further results there, besides a study's.
 
     Raises:
       ConfigError: it was, and the message names what differs; or there are results without a manifest.
       DataError: the manifest there cannot be read.
     """
+    decisive = decisive or _decisive
     file = Path(folder) / NAME
     manifest = json.loads(json.dumps(manifest))
     if file.exists():
-        changed = differences(_decisive(_read(file)), _decisive(manifest))
+        changed = differences(_read(file, decisive), decisive(manifest))
         if changed:
             raise ConfigError(
                 f"{file}: this study was begun differently ({'; '.join(changed)}); "
                 "choose another folder with --out, or remove this one"
             )
-    elif ResultStore(folder).files():
+    elif ResultStore(folder).files() or files:
         raise ConfigError(f"{folder}: holds results that are not of a study; choose another folder with --out")
     with replacing(file) as temporary:
         temporary.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _read(file: Path) -> dict:
+def _read(file: Path, decisive: Callable[[dict], dict]) -> dict:
+    """What is decisive of the manifest in `file`."""
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         if manifest["version"] != VERSION:
             raise DataError(f"{file}: expected a manifest of version {VERSION}, got {manifest['version']}")
-        _decisive(manifest)
+        return decisive(manifest)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{file}: cannot read this manifest ({error})") from error
-    return manifest
 
 
 def _decisive(manifest: dict) -> dict:

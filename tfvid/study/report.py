@@ -1,6 +1,5 @@
 """What a study says: ``report.json``, a CSV file a table, and the page. Made anew from what is stored, each time."""
 
-import csv
 import itertools
 import json
 import math
@@ -15,6 +14,7 @@ from tfvid.files import replacing
 from tfvid.report.comparison import write_comparisons
 from tfvid.report.histograms import draw_histograms, histogram
 from tfvid.report.study_page import write_study_page
+from tfvid.report.table_csv import write_csv
 from tfvid.study import tables
 from tfvid.study.differences import by_detector, by_filter, differences
 from tfvid.study.findings import findings
@@ -91,7 +91,7 @@ def write_report(
         "manifest": manifest,
     }
     for table in report["tables"]:
-        _write_csv(out / table["csv"], table)
+        write_csv(out / table["csv"], table)
     try:
         text = json.dumps(report, ensure_ascii=False, allow_nan=False, indent=1)
     except ValueError as error:
@@ -192,21 +192,3 @@ def _means(measured: Measured) -> dict[str, dict[str, float]]:
 
 def _rounded(value: float) -> float | None:
     return float(f"{value:.6g}") if math.isfinite(value) else None
-
-
-def _write_csv(path: Path, table: dict):
-    """A sample takes a column for each of its numbers: ``<key>``, ``<key> std``, ``<key> low``, ..."""
-    keys = [column["key"] for column in table["columns"]]
-    samples = [key for key in keys if any(isinstance(row[key], dict) for row in table["rows"])]
-    parts = ("std", "low", "high", "n")
-    header = [name for key in keys for name in [key, *(f"{key} {part}" for part in parts if key in samples)]]
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, header, lineterminator="\n")
-        writer.writeheader()
-        for row in table["rows"]:
-            cells = {}
-            for key, value in row.items():
-                cells[key] = value["mean"] if isinstance(value, dict) else value
-                if isinstance(value, dict):
-                    cells |= {f"{key} {part}": value[part] for part in parts}
-            writer.writerow(cells)
