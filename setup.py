@@ -37,6 +37,10 @@ setup(
         # No longer maintained: its native code loads beside TensorFlow 2.16 and 2.17 only.
         # Those want NumPy 1, which pyarrow left behind without saying so to pip.
         "io": ["tensorflow-io==0.37.1", "tensorflow>=2.16,<2.18", "pyarrow<20"],
+        # Explaining a whole dataset on several machines, `explain.py --engine ray`.
+        "ray": ["ray>=2.40,<3"],
+        # Supervoxels as the players of LIME and Kernel SHAP.
+        "supervoxels": ["scikit-image>=0.19"],
         # What `benchmarks/decode.py` is compared with.
         "bench": ["av>=12", "decord>=0.6"],
         "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6"],

@@ -41,6 +41,7 @@ def explain_clips(
     shown: Callable[[str], bool] = lambda id: True,
     measure: Callable[[list[Result], np.ndarray, Mapping], None] = lambda records, maps, batch: None,
     progress: Callable[[int], None] = lambda clips: None,
+    store=None,
 ) -> dict[str, str]:
     """Explains clips with one model and writes films, contact sheets and records into `out`.
 
@@ -66,6 +67,7 @@ def explain_clips(
       measure: called with records before they are stored, their maps float32 `(B, T, H, W)`, and their part of the
         batch. A run that is killed between this and the storing calls it again with the same clips.
       progress: called with the number of clips just done.
+      store: where records go, a `ResultStore`, `ResultPart` or the like; None for the one in `out`.
 
     Returns:
       Why clips were skipped, by id.
@@ -80,9 +82,8 @@ def explain_clips(
     check_formats(formats)
     if target not in TARGETS:
         raise ConfigError(unknown("target", target, TARGETS))
-    settings = {"weights": weights_digest(model), "target": target, "source": source}
-    settings |= explainer_options(mask or {}, grad_cam or {})
-    store = ResultStore(out)
+    settings = explanation_settings(model, target, source, mask, grad_cam)
+    store = ResultStore(out) if store is None else store
     store.check(name, settings)
     learn, locate = TemporalMask(model, **mask or {}), GradCAM(model, **grad_cam or {})
 
@@ -226,6 +227,12 @@ def _backwards(clips, mask, settings):
     from tfvid.perturb.temporal import reverse
 
     return np.asarray(reverse(clips, mask))
+
+
+def explanation_settings(model, target: str, source: str, mask: Mapping | None, grad_cam: Mapping | None) -> dict:
+    """All that decides a record, besides the clip: the model's weights, the class, the clips' source, the options."""
+    settings = {"weights": weights_digest(model), "target": target, "source": source}
+    return settings | explainer_options(mask or {}, grad_cam or {})
 
 
 def explainer_options(mask: Mapping, grad_cam: Mapping) -> dict:

@@ -221,6 +221,37 @@ class ResultStore:
         self._rows.merge()
 
 
+class ResultPart:
+    """Records of one shard, written as one part with the shard's name: made twice, it is there once.
+
+    What `explain_clips` wants of a store; the records of a folder are read by `ResultStore`.
+
+    Args:
+      folder: of the store.
+      name: of the part; parts are merged in the order of their names.
+    """
+
+    def __init__(self, folder, name: str):
+        self._rows, self.name = RowStore(folder, NAME, SCHEMA), name
+        self._results: list[Result] = []
+
+    def done(self, model: str) -> set[str]:
+        """Ids of the clips that this part has a record for already."""
+        return {result.id for result in self._results if result.model == model}
+
+    def check(self, model: str, settings: dict):
+        """Nothing: who gives out the shards has checked that the folder's records were made with `settings`."""
+
+    def append(self, results: list[Result]):
+        """Keeps `results` for `write`."""
+        self._results += results
+
+    def write(self):
+        """Writes the part, whole or not at all; no part where there are no records."""
+        if self._results:
+            self._rows.append(to_table(self._results), self.name)
+
+
 def differences(old: dict, new: dict) -> list[str]:
     """What differs between two flat mappings of settings, a phrase each."""
     return [

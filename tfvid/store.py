@@ -40,11 +40,18 @@ class RowStore:
         """The files that hold the rows, oldest first."""
         return [file for file in [self.merged] if file.exists()] + sorted(self.parts.glob("part-*.parquet"))
 
-    def append(self, rows: pa.Table):
-        """Writes `rows` as one part: after this returns they survive a kill."""
-        last = max((int(file.stem.split("-")[1]) for file in self.parts.glob("part-*.parquet")), default=0)
-        # With the process in the name: two runs in one folder do not overwrite each other's parts.
-        with replacing(self.parts / f"part-{last + 1:06d}-{os.getpid()}.parquet") as temporary:
+    def append(self, rows: pa.Table, name: str | None = None):
+        """Writes `rows` as one part: after this returns they survive a kill.
+
+        Args:
+          rows: of the schema.
+          name: of the part, which replaces one of the same name; None for a new one, after all there are.
+        """
+        if name is None:
+            last = max((int(file.stem.split("-")[1]) for file in self.parts.glob("part-[0-9]*.parquet")), default=0)
+            # With the process in the name: two runs in one folder do not overwrite each other's parts.
+            name = f"{last + 1:06d}-{os.getpid()}"
+        with replacing(self.parts / f"part-{name}.parquet") as temporary:
             pq.write_table(rows, temporary)
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.Table]:

@@ -1,8 +1,8 @@
 """``tfvid-explain``: which frames models need in clips, and where they look; as films, numbers and a page."""
 
 import argparse
-import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -11,9 +11,14 @@ from tfvid import config as configuration
 from tfvid.config import RunConfig
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.choose import choose
+from tfvid.data.files import VIDEOS, VideoFiles
+from tfvid.data.skipped import SkipLog
+from tfvid.engine import ENGINES
+from tfvid.engine.base import Engine, cut, finished
+from tfvid.engine.explaining import ExplainShard
 from tfvid.errors import ConfigError, DataError
-from tfvid.explanation import TARGETS, explain_clips, explainer_options, finish, summary
-from tfvid.models.loaded import load_models
+from tfvid.explanation import TARGETS, explainer_options, finish, summary
+from tfvid.models.loaded import Loaded, load_models
 from tfvid.report.media import FORMATS
 from tfvid.report.overlay import COLORMAPS
 
@@ -32,10 +37,11 @@ def main(argv: list[str]) -> None:
     samples = choose(dataset, split, arguments.classes, arguments.limit)
     explainer_options(config.explain.mask, config.explain.grad_cam)  # mistyped ones are refused before the work
     models = load_models(arguments.model, config.data.num_frames, config.data.size)
+    engine = _engine(arguments)
     skipped: dict[str, str] = {}
     try:
-        for model in models:
-            _explain(model, dataset, split, samples, arguments, config, skipped)
+        for number, model in enumerate(models):
+            _explain(model, number, dataset, split, samples, arguments, config, engine, skipped)
     finally:  # also after an error: what is done is shown
         page = finish(arguments.out, skipped=skipped, fps=arguments.fps)
     paths = {sample.id: sample.path for sample in samples}
@@ -64,83 +70,76 @@ def shipped_models() -> list[Path]:
     return models
 
 
-VIDEOS = "videos"  # the one split of files named one by one
-
-
-class VideoFiles(VideoDataset):
-    """Any video files, without labels.
-
-    Args:
-      paths: of the files.
-    """
-
-    class_names = ()
-    splits = (VIDEOS,)
-
-    def __init__(self, paths: list[str]):
-        files = dict.fromkeys(Path(path).absolute() for path in paths)
-        self._samples = [Sample(_file_id(file), -1, str(file)) for file in files]
-
-    def samples(self, split: str) -> list[Sample]:
-        return list(self._samples)
-
-
-def _file_id(file: Path) -> str:
-    """The file's name, and what tells it from another file of that name or from what it held before."""
-    state = [str(file)]
-    if file.exists():
-        state += [str(file.stat().st_size), str(file.stat().st_mtime_ns)]
-    return f"{file.stem}-{hashlib.sha256(' '.join(state).encode()).hexdigest()[:8]}"
-
-
-def _explain(model, dataset, split: str, samples: list[Sample], arguments, config: RunConfig, skipped: dict[str, str]):
-    """Explains, with one model, the samples that have no record yet."""
-    from tfvid.data.remaining import remaining_batches
-    from tfvid.data.skipped import SkipLog
+def _explain(
+    model: Loaded,
+    number: int,
+    dataset: VideoDataset,
+    split: str,
+    samples: list[Sample],
+    arguments,
+    config: RunConfig,
+    engine: Engine,
+    skipped: dict[str, str],
+):
+    """Explains, with the `number`-th model, the samples that have no record yet."""
+    from tfvid.explanation import explanation_settings
     from tfvid.results import ResultStore
 
     wanted = {sample.label for sample in samples if sample.label >= 0}
     to_model, class_names = model.labels(dataset.class_names, wanted)
-    done = ResultStore(arguments.out).done(model.name)
     mask, grad_cam = dict(config.explain.mask), dict(config.explain.grad_cam)
     grad_cam.setdefault("layer", model.card.layer)
+    source = _source(arguments, config, split, model)
+    store = ResultStore(arguments.out)
+    store.check(model.name, explanation_settings(model.model, arguments.target, source, mask, grad_cam))
+    done = store.done(model.name)
+    work = ExplainShard(
+        model=model,
+        data=tuple(arguments.video) if arguments.video else config.data,
+        split=split,
+        out=arguments.out.absolute(),
+        number=number,
+        to_model=to_model,
+        # Records are written batch by batch: small ones lose less to a kill, and take no longer on a CPU.
+        batch_size=mask.get("batch_size", 4),
+        workers=config.data.workers,
+        time_limit=config.data.time_limit,
+        options={
+            "class_names": class_names,
+            "mask": mask,
+            "grad_cam": grad_cam,
+            "target": arguments.target,
+            "source": source,
+            "formats": tuple(arguments.films),
+            "fps": arguments.fps,
+            "colormap": arguments.colormap,
+        },
+        store=store if arguments.engine == "local" else None,
+    )
+    log = SkipLog(len(samples), _allowed(arguments, config))
+    shards = [
+        replace(shard, items=items)
+        for shard in cut(samples, arguments.shard_size)
+        if (items := tuple(sample for sample in shard.items if sample.id not in done))
+    ]
     bar = tqdm(total=len(samples), initial=sum(sample.id in done for sample in samples), desc=model.name, unit="clip")
-    log = SkipLog()
     try:
-        with bar, log.plain_errors():
-            batches = remaining_batches(
-                dataset,
-                split,
-                samples,
-                done,
-                to_model,
-                num_frames=model.num_frames,
-                size=model.size,
-                # Records are written batch by batch: small ones lose less to a kill, and take no longer on a CPU.
-                batch_size=mask.get("batch_size", 4),
-                workers=config.data.workers,
-                time_limit=config.data.time_limit,
-                max_bad_share=_allowed(arguments, config),
-                skipped=log,
-            )
-            skipped |= explain_clips(
-                model.model,
-                batches,
-                arguments.out,
-                name=model.name,
-                class_names=class_names,
-                mask=mask,
-                grad_cam=grad_cam,
-                target=arguments.target,
-                source=_source(arguments, config, split, model),
-                paths={sample.id: sample.path for sample in samples},
-                formats=tuple(arguments.films),
-                fps=arguments.fps,
-                colormap=arguments.colormap,
-                progress=bar.update,
-            )
+        with bar:
+            for end in finished(engine, work, shards, bar.update):
+                for id, reason in end.value.items() if not end.error else [(end.shard.items[0].id, end.error)]:
+                    log.bad(id, reason)
+                bar.set_postfix(skipped=len(log.reasons))
     finally:
         skipped |= log.reasons
+
+
+def _engine(arguments) -> Engine:
+    """The engine asked for; options of the other one are refused."""
+    given = {name: getattr(arguments, name) for name in ("address", "cpus", "gpus")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if arguments.engine == "local" and given:
+        raise ConfigError(f"--{next(iter(given))} goes with --engine ray")
+    return ENGINES.find(arguments.engine)(retries=arguments.retries, **given)
 
 
 def _allowed(arguments, config: RunConfig) -> float:
@@ -188,6 +187,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--classes", nargs="+", metavar="CLASS", help="clips of these classes only")
     parser.add_argument("--target", choices=TARGETS, default="predicted", help="the class explained (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/explain"), help="(%(default)s)")
+    parser.add_argument("--engine", choices=list(ENGINES), default="local", help="who does the work (%(default)s)")
+    parser.add_argument("--address", help="of a Ray cluster, e.g. auto; without it Ray starts on this machine")
+    parser.add_argument("--cpus", type=float, help="processor cores a Ray task uses (1)")
+    parser.add_argument("--gpus", type=float, help="GPUs a Ray task uses (0)")
+    parser.add_argument("--shard-size", type=_positive, default=32, help="clips given out at a time (%(default)s)")
+    parser.add_argument("--retries", type=int, default=2, help="of a shard that fails (%(default)s)")
     parser.add_argument("--films", nargs="*", choices=FORMATS, default=FORMATS, help="film formats (all)")
     parser.add_argument("--fps", type=_positive, default=5, help="frames a second of the films (%(default)s)")
     parser.add_argument("--colormap", choices=COLORMAPS, default="inferno", help="of the heat (%(default)s)")

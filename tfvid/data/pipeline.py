@@ -13,6 +13,7 @@ from tfvid.data import DATASETS
 from tfvid.data.augment import augment
 from tfvid.data.base import Clip, Sample, VideoDataset
 from tfvid.data.records import Records
+from tfvid.data.share import Share
 from tfvid.data.skipped import SkipLog
 from tfvid.data.worker import DecodePool, one_a_core
 from tfvid.errors import ConfigError, TfvidError, VideoError, unknown
@@ -60,6 +61,7 @@ def load_dataset(
     skipped: SkipLog | None = None,
     deterministic: bool = True,
     decoder: str = "opencv",
+    share: Share | None = None,
     **settings,
 ) -> tf.data.Dataset:
     """A dataset's clips in batches.
@@ -72,6 +74,9 @@ def load_dataset(
       skipped: is given the clips that could not be read; use one for each call.
       deterministic: False lets clips that are ready overtake slower ones.
       decoder: of video files: "opencv", or "tfio" for tensorflow-io's (see `tfvid.data.tfio`).
+      share: of each batch, where several workers read one dataset; it makes the batches smaller. In training a last
+        batch that is not full is then left out, and who has a bad clip reads one of his others again: all workers
+        take the same number of steps.
       settings: fields of `DataConfig`, stronger than those of `source`: num_frames, size, batch_size, workers,
         records (a folder of shards, read instead of videos), ...
 
@@ -94,21 +99,29 @@ def load_dataset(
     samples = dataset.samples(split)
     if not samples:
         raise ConfigError(f"split {split!r} has no clips")
+    in_step, share = training and share is not None, share or Share()
+    if config.batch_size % share.count:
+        raise ConfigError(f"data.batch_size must be a multiple of {share.count} workers, got {config.batch_size}")
     log = SkipLog() if skipped is None else skipped
-    log.total, log.max_bad_share = len(samples), config.max_bad_share
+    log.total, log.max_bad_share = share.clips(len(samples), config.batch_size, in_step), config.max_bad_share
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False) if epoch is None else epoch
     workers = config.workers or one_a_core()
 
+    def pick(indices):
+        return share.of(indices, config.batch_size, in_step)
+
     if isinstance(dataset, Records):
         dataset.check_shape(split, config.num_frames, config.size)
-        clips = dataset.stream(split, epoch, config.seed if training else None, workers, log)
+        clips = dataset.stream(split, epoch, config.seed if training else None, workers, log, pick)
     else:
-        indices = _indices(len(samples), epoch, config.seed if training else None)
+        indices = pick(_indices(len(samples), epoch, config.seed if training else None))
         pool = DecodePool(dataset, workers, config.time_limit, decoder)
         clips = _read(indices, _Clips(samples, pool, config, dataset.max_boxes, log), workers)
+    if in_step:
+        clips = clips.repeat().take(log.total)
     if training:
         clips = clips.map(_augmenting(config, dataset), workers)
-    clips = clips.map(lambda clip, epoch: clip, workers).batch(config.batch_size)
+    clips = clips.map(lambda clip, epoch: clip, workers).batch(config.batch_size // share.count)
     clips = clips.map(_to_unit_range, 1).prefetch(2)
     options = tf.data.Options()
     options.deterministic = deterministic

@@ -168,8 +168,12 @@ class Records(VideoDataset):
                 f"asked for {num_frames} of {tuple(size)}; prepare it again, or ask for those"
             )
 
-    def stream(self, split: str, epoch: tf.Variable, seed: int | None, workers: int, log: SkipLog) -> tf.data.Dataset:
+    def stream(
+        self, split: str, epoch: tf.Variable, seed: int | None, workers: int, log: SkipLog, pick=lambda records: records
+    ) -> tf.data.Dataset:
         """(clip, epoch) of all clips: in order, or, with a seed, shuffled by a pure function of (seed, epoch).
+
+        `pick` chooses among them before they are looked at, a function of datasets.
 
         A shard that ends early or does not match its checksums is read as far as it goes; the clips that were
         behind are skipped and listed in `log`, with the file's name.
@@ -212,7 +216,7 @@ class Records(VideoDataset):
             found = tf.numpy_function(note, [index, tf.strings.length(record) > 0], tf.bool)
             return tf.ensure_shape(found, ())
 
-        records = tf.data.Dataset.range(1).flat_map(one_pass).filter(is_whole)
+        records = pick(tf.data.Dataset.range(1).flat_map(one_pass)).filter(is_whole)
         return records.map(lambda record, index, epoch: (self._parse(split, record), epoch), workers)
 
     @cached_property

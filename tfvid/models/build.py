@@ -15,12 +15,15 @@ from tfvid.models.loading import load_weights
 from tfvid.models.weights import is_checkpoint, load_kinetics
 
 
-def build_model(config: RunConfig, num_classes: int, dtype: str = "float32") -> keras.Model:
+def build_model(
+    config: RunConfig, num_classes: int, dtype: str = "float32", *, synchronized: bool = False
+) -> keras.Model:
     """Builds ``config.model`` for the clips of ``config.data``.
 
     Args:
       num_classes: number of classes, K.
       dtype: Keras dtype policy of the layers.
+      synchronized: batch norm over all replicas, where the model has that option; under a strategy only.
 
     Returns:
       A model from float32 clips `(B, T, H, W, 3)` in [0, 1] to logits `(B, K)`. Initial weights and dropout
@@ -35,6 +38,8 @@ def build_model(config: RunConfig, num_classes: int, dtype: str = "float32") -> 
     for option in options:
         if option not in valid:
             raise ModelError(f"model.options: {unknown(f'option of {config.model.name}', option, valid)}")
+    if synchronized and "synchronized" in valid:
+        options = options | {"synchronized": True}
     with seeded(config.seed):
         try:
             return builder(num_classes, config.data.num_frames, config.data.size, dtype=dtype, **options)

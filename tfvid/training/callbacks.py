@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfvid.config import TrainConfig
 from tfvid.errors import TfvidError
 from tfvid.training.checkpoints import Checkpoints, History
+from tfvid.training.optimizer import rate_of
 from tfvid.training.plateau import plateau_rate
 
 
@@ -38,7 +39,7 @@ class Epochs(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         record = {name: float(value) for name, value in logs.items()}
-        self.history.append(record | {"learning_rate": float(self.model.optimizer.learning_rate)})
+        self.history.append(record | {"learning_rate": rate_of(self.model.optimizer)})
         self.checkpoints.save(self.history)
 
 
@@ -56,7 +57,7 @@ class StopOnNaN(keras.callbacks.Callback):
 
     def _check(self, loss, where):
         if not math.isfinite(loss):
-            rate = float(self.model.optimizer.learning_rate)
+            rate = rate_of(self.model.optimizer)
             raise TfvidError(
                 f"the loss became {loss} in epoch {self.epoch}, {where}, at learning rate {rate:.3g}; earlier "
                 "checkpoints are kept; try a lower train.learning_rate or train.mixed_precision=false"
@@ -77,7 +78,7 @@ class Logs(keras.callbacks.Callback):
         self.writers = {name: tf.summary.create_file_writer(str(folder / name)) for name in ("train", "validation")}
 
     def on_epoch_end(self, epoch, logs=None):
-        values = logs | {"learning_rate": float(self.model.optimizer.learning_rate)}
+        values = logs | {"learning_rate": rate_of(self.model.optimizer)}
         for name, value in values.items():
             writer = self.writers["validation" if name.startswith("val_") else "train"]
             with writer.as_default(step=epoch):

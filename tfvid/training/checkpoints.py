@@ -35,17 +35,21 @@ class Checkpoints:
       model: the compiled model in training; its optimizer's variables are built.
       export: a float32 model of the same layers, the form in which weights are written.
       card: travels with each checkpoint.
+      writes: False for one of several workers who share the folder, and leave the writing to their chief.
     """
 
-    def __init__(self, folder: Path, model: keras.Model, export: keras.Model, card: ModelCard):
+    def __init__(self, folder: Path, model: keras.Model, export: keras.Model, card: ModelCard, *, writes: bool = True):
         self.folder, self.model, self.export, self.card = Path(folder), model, export, card
+        self.writes = writes
+        if not writes:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         for leftover in self.folder.glob(".*"):  # of a run that was killed while it wrote
             shutil.rmtree(leftover)
 
     def epochs(self) -> list[int]:
         """The epochs that are there, oldest first."""
-        names = (re.fullmatch(r"epoch-(\d+)", path.name) for path in self.folder.iterdir())
+        names = (re.fullmatch(r"epoch-(\d+)", path.name) for path in self.folder.glob("epoch-*"))
         return sorted(int(match[1]) for match in names if match)
 
     def path(self, epoch: int) -> Path:
@@ -57,6 +61,8 @@ class Checkpoints:
         Raises:
           TfvidError: it could not be written (a full disk); the earlier checkpoints are as they were.
         """
+        if not self.writes:
+            return
         epoch = len(history)
         temporary = self.folder / f".epoch-{epoch:04d}"
         try:

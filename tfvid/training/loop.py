@@ -13,13 +13,16 @@ from tfvid.config import RunConfig
 from tfvid.data.base import VideoDataset
 from tfvid.data.pipeline import as_supervised, load_dataset, make_dataset
 from tfvid.data.skipped import SkipLog
+from tfvid.errors import ConfigError
 from tfvid.evaluation import predict
 from tfvid.files import replacing
 from tfvid.metrics import classification
 from tfvid.models.build import build_model, load_initial_weights
 from tfvid.models.card import ModelCard
+from tfvid.training import replicated
 from tfvid.training.callbacks import Epochs, Logs, StopOnNaN
 from tfvid.training.checkpoints import Checkpoints, History, best_epoch
+from tfvid.training.distribution import Distribution, distribution
 from tfvid.training.explain import explanation_logger
 from tfvid.training.export import write_saved_model
 from tfvid.training.optimizer import add_weight_decay, make_optimizer
@@ -55,42 +58,60 @@ def train(
       TfvidError: a setting that does not fit, a loss that is not a number, a full disk. One line; checkpoints
         written earlier are kept.
     """
-    run = Run(config, runs, saved_models, overwrite)
-    finished = run.metrics()
-    if finished:
-        return finished
     if config.train.deterministic:
         tf.config.experimental.enable_op_determinism()
+    place = distribution(config.distribution, config.data.batch_size)
+    with place.together():
+        run = _opened(config, runs, saved_models, overwrite, place)
+        if run.metrics() is None:
+            _train(config, run, place, verbose)
+        place.wait()
+        return run.metrics()
 
+
+def _opened(config: RunConfig, runs, saved_models, overwrite: bool, place: Distribution) -> Run:
+    """The run's folder; the chief looks at it first, and clears it where the run is to start over."""
+    if not place.chief:
+        place.wait()
+        return Run(config, runs, saved_models, chief=False)
+    run = Run(config, runs, saved_models, overwrite)
+    place.wait()
+    return run
+
+
+def _train(config: RunConfig, run: Run, place: Distribution, verbose: str | int):
+    """Trains the epochs that are left; the chief writes them, and what the run ends with."""
     dataset = make_dataset(config.data)
     precision = policy(config.train.mixed_precision)
-    model = _compiled_model(config, dataset, precision)
+    with place.scope():
+        model = _compiled_model(config, dataset, precision, place)
     export = build_model(config, len(dataset.class_names), "float32")
-    run.begin()
-    checkpoints = Checkpoints(run.checkpoints, model, export, _card(config, dataset, export))
+    if place.chief:
+        run.begin()
+    checkpoints = Checkpoints(run.checkpoints, model, export, _card(config, dataset, export), writes=place.chief)
     history = checkpoints.restore()
     if config.model.weights and not history:
         load_initial_weights(model, config.model.weights)
     begun = f"goes on after epoch {len(history)}" if history else "starts"
     print(f"{config.name} {begun}: {config.train.epochs} epochs, {model.count_params():,} parameters, {precision}")
 
-    callbacks = []
-    if config.explain.log_every:
-        callbacks = [explanation_logger(config, dataset, checkpoints.card, run.folder / "logs")]
-    skipped = _fit(config, checkpoints, history, run.folder / "logs", verbose, callbacks)
-    results = _finish(config, dataset, checkpoints, history, run)
-    metrics = results | {"precision": precision, "skipped": skipped, "history": history}
-    run.finish(metrics)
-    return metrics
+    callbacks: list[keras.callbacks.Callback] = [StopOnNaN()]
+    if place.chief:
+        callbacks.append(Logs(run.folder / "logs"))
+        if config.explain.log_every:
+            callbacks.append(explanation_logger(config, dataset, checkpoints.card, run.folder / "logs"))
+    skipped = _fit(config, dataset, checkpoints, history, verbose, callbacks, place)
+    if place.chief:
+        results = _finish(config, dataset, checkpoints, history, run)
+        run.finish(results | {"precision": precision, "skipped": skipped, "history": history})
 
 
-def _compiled_model(config: RunConfig, dataset: VideoDataset, precision: str) -> keras.Model:
+def _compiled_model(config: RunConfig, dataset: VideoDataset, precision: str, place: Distribution) -> keras.Model:
     """The model in training: loss, optimizer with its variables."""
-    model = build_model(config, len(dataset.class_names), precision)
+    model = build_model(config, len(dataset.class_names), precision, synchronized=place.replicas > 1)
     add_weight_decay(model, config.train.weight_decay)
-    steps = math.ceil(len(dataset.samples(config.train.split)) / config.data.batch_size)
     model.compile(
-        optimizer=make_optimizer(config.train, steps),
+        optimizer=make_optimizer(config.train, _steps(config, dataset, place)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float32"),
         metrics=[
             keras.metrics.SparseCategoricalAccuracy("accuracy", dtype="float32"),
@@ -101,30 +122,65 @@ def _compiled_model(config: RunConfig, dataset: VideoDataset, precision: str) ->
     return model
 
 
+def _steps(config: RunConfig, dataset: VideoDataset, place: Distribution) -> int:
+    """Batches an epoch; replicas take whole ones only."""
+    clips = len(dataset.samples(config.train.split))
+    if place.strategy and clips < config.data.batch_size:
+        raise ConfigError(f"data.batch_size must be at most the {clips} clips of {config.train.split!r}")
+    steps = clips / config.data.batch_size
+    return math.floor(steps) if place.strategy else math.ceil(steps)
+
+
 def _fit(
-    config: RunConfig, checkpoints: Checkpoints, history: History, logs: Path, verbose: str | int, callbacks: list
+    config: RunConfig,
+    dataset: VideoDataset,
+    checkpoints: Checkpoints,
+    history: History,
+    verbose: str | int,
+    callbacks: list,
+    place: Distribution,
 ) -> dict[str, dict[str, str]]:
-    """Trains the epochs that are left; extends `history`. Returns the clips that could not be read."""
+    """Trains the epochs that are left; extends `history`. Returns this worker's clips that could not be read."""
     data_epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
     skips = {"train": SkipLog(), "validation": SkipLog()}
-    training = load_dataset(config.data, config.train.split, training=True, epoch=data_epoch, skipped=skips["train"])
-    validation = load_dataset(config.data, config.train.validation_split, skipped=skips["validation"])
-    callbacks = [StopOnNaN(), Logs(logs), *callbacks, Epochs(config.train, data_epoch, checkpoints, history)]
+    share = place.share if place.strategy else None
+    training = load_dataset(
+        config.data, config.train.split, training=True, epoch=data_epoch, skipped=skips["train"], share=share
+    )
+    validation = load_dataset(config.data, config.train.validation_split, skipped=skips["validation"], share=share)
+    callbacks = [*callbacks, Epochs(config.train, data_epoch, checkpoints, history)]
     with contextlib.ExitStack() as stack:
         for log in skips.values():
             stack.enter_context(log.plain_errors())
-        # Keras warns when a dataset does not know its length; clips are skipped, so this one cannot.
-        stack.enter_context(warnings.catch_warnings())
-        warnings.filterwarnings("ignore", message="Your input ran out of data")
-        checkpoints.model.fit(
-            as_supervised(training),
-            validation_data=as_supervised(validation),
-            initial_epoch=len(history),
-            epochs=config.train.epochs,
-            shuffle=False,  # the data shuffles itself, by (seed, epoch)
-            verbose=verbose,
-            callbacks=callbacks,
-        )
+        if place.strategy:
+            replicated.fit(
+                checkpoints.model,
+                place,
+                training,
+                validation,
+                batch_size=config.data.batch_size,
+                steps=_steps(config, dataset, place),
+                validation_steps=math.ceil(
+                    len(dataset.samples(config.train.validation_split)) / config.data.batch_size
+                ),
+                first_epoch=len(history),
+                epochs=config.train.epochs,
+                callbacks=callbacks,
+                verbose=verbose,
+            )
+        else:
+            # Keras warns when a dataset does not know its length; clips are skipped, so this one cannot.
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", message="Your input ran out of data")
+            checkpoints.model.fit(
+                as_supervised(training),
+                validation_data=as_supervised(validation),
+                initial_epoch=len(history),
+                epochs=config.train.epochs,
+                shuffle=False,  # the data shuffles itself, by (seed, epoch)
+                verbose=verbose,
+                callbacks=callbacks,
+            )
     return {part: dict(log.reasons) for part, log in skips.items()}
 
 

@@ -1,6 +1,7 @@
 """The optimizer a run asks for, its learning rate by step, and weight decay."""
 
 import keras
+import tensorflow as tf
 
 from tfvid.config import TrainConfig
 
@@ -15,6 +16,11 @@ def make_optimizer(train: TrainConfig, steps_per_epoch: int) -> keras.optimizers
     if train.optimizer == "adam":
         return keras.optimizers.Adam(rate)
     return keras.optimizers.SGD(rate, momentum=train.momentum)
+
+
+def rate_of(optimizer: keras.optimizers.Optimizer) -> float:
+    """The learning rate of the next step, also of an optimizer under a strategy."""
+    return float(tf.convert_to_tensor(optimizer.learning_rate))
 
 
 def cosine(train: TrainConfig, steps_per_epoch: int) -> keras.optimizers.schedules.CosineDecay:

@@ -16,6 +16,7 @@ class Run:
     Args:
       runs, saved_models: the folders that hold all runs and all saved models.
       overwrite: start over, where a run or a model of this name is there already.
+      chief: False for a worker whose chief has looked after all that, and who only reads.
 
     Attributes:
       folder: ``<runs>/<name>``.
@@ -27,10 +28,20 @@ class Run:
         from elsewhere.
     """
 
-    def __init__(self, config: RunConfig, runs: str | Path, saved_models: str | Path, overwrite: bool = False):
+    def __init__(
+        self,
+        config: RunConfig,
+        runs: str | Path,
+        saved_models: str | Path,
+        overwrite: bool = False,
+        *,
+        chief: bool = True,
+    ):
         self.config, self.folder = config, Path(runs) / config.name
         self.checkpoints, self.saved_model = self.folder / "checkpoints", Path(saved_models) / config.name
         self._settings = self.folder / "config.yaml"
+        if not chief:
+            return
         if overwrite and self._settings.exists():
             shutil.rmtree(self.folder)
         elif any(self.checkpoints.glob("epoch-*")):

@@ -1,0 +1,118 @@
+"""Explaining one shard of clips with one model, on whichever machine."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+from tfvid.config import DataConfig
+from tfvid.data.base import VideoDataset
+from tfvid.data.files import VideoFiles
+from tfvid.engine.base import Shard
+from tfvid.models.loaded import Loaded, load_models
+
+
+@dataclass(frozen=True)
+class ExplainShard:
+    """`tfvid.explanation.explain_clips` as work for an engine.
+
+    Sent to another process, it leaves the model and the store behind: the model is loaded there, once, and a shard's
+    records become one part of the store, under the shard's name. Films are written first, the part last.
+
+    Attributes:
+      model: what explains.
+      data: where the clips come from: a configuration, or paths of video files.
+      split: of the dataset.
+      out: the run's folder, which all processes see.
+      number: of the model among those of the run; parts are in the order of models, then of shards.
+      to_model: the model's label by the dataset's.
+      batch_size: clips at a time.
+      workers: clips decoded at once; None for one a processor core.
+      time_limit: seconds a file may take.
+      options: of `explain_clips`.
+      store: takes the records as they come; None for a part.
+    """
+
+    model: Loaded
+    data: DataConfig | tuple[str, ...]
+    split: str
+    out: Path
+    number: int
+    to_model: Mapping[int, int]
+    batch_size: int
+    workers: int | None
+    time_limit: float
+    options: Mapping
+    store: object = field(default=None, compare=False)
+
+    def __getstate__(self):
+        return vars(self) | {"model": replace(self.model, model=None), "store": None}
+
+    def __call__(self, shard: Shard, progress) -> dict[str, str]:
+        """Explains the samples of `shard`; returns why some were skipped, by id."""
+        from tfvid.data.remaining import remaining_batches
+        from tfvid.data.skipped import SkipLog
+        from tfvid.explanation import explain_clips
+        from tfvid.results import ResultPart
+
+        model = self.model if self.model.model is not None else _loaded(self.model)
+        dataset = _dataset(self.data)
+        log, samples = SkipLog(), list(shard.items)
+        store = self.store or ResultPart(self.out, f"shard-{self.number:03d}-{shard.name}-{_digest(samples)}")
+        with log.plain_errors():
+            batches = remaining_batches(
+                dataset,
+                self.split,
+                samples,
+                set(),
+                self.to_model,
+                num_frames=model.num_frames,
+                size=model.size,
+                batch_size=self.batch_size,
+                workers=self.workers,
+                time_limit=self.time_limit,
+                max_bad_share=1.0,  # of all clips, which whoever gives out the shards knows
+                skipped=log,
+            )
+            not_finite = explain_clips(
+                model.model,
+                batches,
+                self.out,
+                name=model.name,
+                paths={sample.id: sample.path for sample in samples},
+                progress=progress,
+                store=store,
+                **self.options,
+            )
+        if self.store is None:
+            store.write()
+        return log.reasons | not_finite
+
+
+_datasets: dict[str, VideoDataset] = {}  # of this process: some read long lists of files
+
+
+def _dataset(data: DataConfig | tuple[str, ...]) -> VideoDataset:
+    from tfvid.data.pipeline import make_dataset
+
+    if isinstance(data, tuple):
+        return VideoFiles(list(data))
+    key = repr(data)
+    if key not in _datasets:
+        _datasets[key] = make_dataset(data)
+    return _datasets[key]
+
+
+def _digest(samples) -> str:
+    """Tells a shard from the same one of a later run, of which some clips are done: a part must not replace another."""
+    return hashlib.sha256("\n".join(sample.id for sample in samples).encode()).hexdigest()[:8]
+
+
+@cache
+def _load(path: Path, num_frames: int, size: tuple[int, int]) -> Loaded:
+    return load_models([path], num_frames, size)[0]
+
+
+def _loaded(model: Loaded) -> Loaded:
+    return _load(model.path.absolute(), model.num_frames, model.size)
