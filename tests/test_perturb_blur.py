@@ -5,13 +5,16 @@ import pytest
 import tensorflow as tf
 import toy_models
 
+from tfvid import export
 from tfvid.errors import TfvidError
 from tfvid.explain.objective import Objective
 from tfvid.explain.stem import Mixtures, find_stem
 from tfvid.explain.temporal_mask import TemporalMask
+from tfvid.explanation import explain_clips, finish
 from tfvid.perturb.blur import blur
 from tfvid.perturb.fill import blurred
 from tfvid.perturb.temporal import MATRICES
+from tfvid.results import read_results
 
 
 def test_frames_are_mixed_with_their_blurred_selves():
@@ -73,3 +76,29 @@ def windows():
             mask = np.zeros((2, 6), np.float32)
             mask[:, start:stop] = 1
             yield tf.constant(mask)
+
+
+def test_a_run_of_explanations_shows_it(tmp_path):
+    """Films of blurred frames, and beside them those of the reversed ones; FS and RS are told as ever."""
+    model, clips = toy_models.build("functional"), toy_models.clips(2)
+    batch = {"clip": clips, "id": np.array([b"a", b"b"])}
+    options = {"perturbation": "blur", "iterations": 2}
+    explain_clips(model, [batch], tmp_path, name="net", class_names=tuple("xyz"), mask=options, formats=("webp",))
+    results = read_results(tmp_path)
+    expected = TemporalMask(model, **options)(clips)
+    np.testing.assert_allclose([r.mask for r in results], expected.mask, atol=1e-3)
+    np.testing.assert_allclose([r.freeze_score for r in results], expected.freeze_score, atol=1e-3)
+    assert all(r.perturbation == "blur" and r.webp and r.reversed for r in results)
+    assert '"Grad-CAM","blurred"' in finish(tmp_path).read_text(encoding="utf-8")
+
+
+def test_an_exported_model_learns_with_it(tmp_path):
+    model, clips, options = (
+        toy_models.build("functional"),
+        toy_models.clips(2),
+        {"perturbation": "blur", "iterations": 3},
+    )
+    exported = export.load(export.save(model, tmp_path / "net", mask=options))
+    np.testing.assert_allclose(
+        exported.temporal_mask(clips).mask, TemporalMask(model, **options)(clips).mask, atol=1e-4
+    )

@@ -32,8 +32,8 @@ class Objective:
     """A function of masks, and of what a model makes of clips perturbed with them.
 
     Args:
-      perturbation: what a mask does to a clip: "freeze", "reverse", a user's ``"my_file.py:name"``, or a function
-        (clips, mask) -> clips.
+      perturbation: what a mask does to a clip: "freeze", "reverse", "blur", a user's ``"my_file.py:name"``, or a
+        function (clips, mask) -> clips.
       length_weight: lambda 1, the price of one perturbed frame.
       variation_weight: lambda 2, the price of a change along the mask.
       variation: "published" or "paper", see `total_variation`.

@@ -84,7 +84,7 @@ class TemporalMask(Explainer):
 
     Args:
       model: a Keras model, see `Explainer`.
-      perturbation: "freeze", "reverse", a user's ``"my_file.py:name"``, or a function (clips, mask) -> clips.
+      perturbation: "freeze", "reverse", "blur", a user's ``"my_file.py:name"``, or a function (clips, mask) -> clips.
       method: "gradient", as published; "search+gradient", a coarse search for a window and a descent from there by
         L-BFGS-B, which is as good or better on most clips and takes a fraction of the time; "search", the best
         contiguous binary mask, found for certain and without gradients. The latter wants the probability for a `score`.

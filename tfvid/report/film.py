@@ -33,7 +33,7 @@ class Panel:
 
 def titles(perturbation: str) -> tuple[str, str, str]:
     """What the three columns are called; `perturbation` is a name in `tfvid.perturb.PERTURBATIONS` or a user's own."""
-    changed = {"freeze": "frozen", "reverse": "reversed"}
+    changed = {"freeze": "frozen", "reverse": "reversed", "blur": "blurred"}
     return "clip", "Grad-CAM", changed.get(perturbation, perturbation.rpartition(":")[2])
 
 

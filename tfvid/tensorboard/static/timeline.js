@@ -7,7 +7,8 @@ const NARROW = 24; // pixels: cells below it have no room for their value
 const short = (value) => value?.toFixed(2).replace(/^0/, "").replace("1.00", "1.0") ?? "–"; // .93
 
 // What a perturbed frame is called.
-export const stateOf = ({ perturbation }) => ({ freeze: "frozen", reverse: "reversed" })[perturbation] ?? "perturbed";
+export const stateOf = ({ perturbation }) =>
+  ({ freeze: "frozen", reverse: "reversed", blur: "blurred" })[perturbation] ?? "perturbed";
 
 // "0.93 frozen", or "" without a mask
 export function maskText(info, frame) {
