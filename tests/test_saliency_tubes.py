@@ -108,10 +108,28 @@ def test_a_model_without_a_linear_layer_is_refused():
         SaliencyTubes(model)(toy_models.clips(2))
 
 
+def test_an_activation_used_at_two_sizes_does_not_stand_in_the_way():
+    """On frames folded into the batch, once before a pool and once behind it."""
+    fold = layers.Lambda(lambda x: tf.reshape(x, (-1, *x.shape[2:])))
+    unfold = layers.Lambda(lambda x: tf.reshape(x, (-1, 6, *x.shape[1:])))
+    relu, inputs = layers.ReLU(), keras.Input(toy_models.SHAPE)
+    x = layers.MaxPooling2D()(relu(layers.Conv2D(4, 3)(fold(inputs))))
+    x = layers.Rescaling(2.0, name="last")(relu(layers.Conv2D(4, 1)(x)))
+    model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling3D()(unfold(x))))
+    tubes = SaliencyTubes(model, "last", normalize=None)
+    result = tubes(toy_models.clips(2), 1)
+    assert result.native.shape == (2, 6, 3, 3)
+    np.testing.assert_allclose(result.native.mean(axis=(1, 2, 3)), result.score, rtol=1e-4)
+    np.testing.assert_allclose(SaliencyTubes(model, normalize=None)(toy_models.clips(2), 1).native, result.native)
+
+
 def test_a_layer_that_is_not_the_pooled_one_is_refused():
     model, clips = toy_models.build("functional", pooled=True), toy_models.clips(2)
     assert SaliencyTubes(model, "pool")(clips).native.shape == (2, 6, 4, 4)
     with pytest.raises(ModelError, match="layer 'head' is not given .* of the features of layer 'conv'"):
         SaliencyTubes(model, "conv")(clips)
+    wider = pooled_head(layers.Conv3D(5, 1), layers.GlobalAveragePooling3D(), layers.Dense(3, name="head"))
+    with pytest.raises(ModelError, match="layer 'head' is not given .* of the features of layer 'conv'"):
+        SaliencyTubes(wider, "conv")(clips)
     with pytest.raises(ModelError, match="unknown layer 'cnov'"):
         SaliencyTubes(model, "cnov")(clips)

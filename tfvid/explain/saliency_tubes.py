@@ -93,11 +93,13 @@ def find_pooled(classifier: Classifier, clips: tf.Tensor, head: LayerCall, name:
       ModelError: no layer's mean is.
     """
     W, bias = class_weights(head.layer), getattr(head.layer, "bias", None)
-    if name is None:
-        calls = [call for call in classifier.calls if has_features(call) and call.is_new]
-        layers = {call.path: call.layer for call in calls if call.shape[-1] == W.shape[0]}
-    else:
-        layers = dict([find_layer(classifier.model, classifier.calls, name)])
+    named = None if name is None else find_layer(classifier.model, classifier.calls, name)[0]
+    layers = {
+        call.path: call.layer
+        for call in classifier.calls
+        if (call.is_new if named is None else call.path == named)
+        and _could_be_pooled(call, classifier.calls, W.shape[0])
+    }
 
     def from_means(clips):
         outputs = {path: [] for path in layers}
@@ -124,6 +126,12 @@ def find_pooled(classifier: Classifier, clips: tf.Tensor, head: LayerCall, name:
         return path, layers[path]
     which = "a layer's features" if name is None else f"the features of layer {name!r}"
     raise _refused(f"layer {head.path!r} is not given the mean over time and space of {which}")
+
+
+def _could_be_pooled(call: LayerCall, calls: list[LayerCall], channels: int) -> bool:
+    """Whether the layer makes features of so many channels, the same shape each time it runs."""
+    shapes = {other.shape for other in calls if other.layer is call.layer}
+    return has_features(call) and call.shape[-1] == channels and len(shapes) == 1
 
 
 def _is_linear(layer, num_classes: int) -> bool:
