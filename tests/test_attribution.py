@@ -424,7 +424,7 @@ def test_columns_of_fabricated_records():
     assert found.correct == 0.5
 
 
-def network(columns: dict[Measure, list[float]], methods=None, clips=4) -> Judged:
+def network(columns: dict[Measure, list[float]], methods=None, clips=5) -> Judged:
     """Methods whose values of a measure are the same for every clip; the first two rows are the blind maps."""
     count = len(next(iter(columns.values())))
     methods = methods or ["random", "centre", *(f"m{row}" for row in range(count - 2))]
@@ -470,14 +470,16 @@ def test_a_correlation_by_hand():
 
 
 def test_intervals_follow_the_clips():
-    """Two clips that say the opposite: drawn twice, each gives one end."""
+    """Four clips on which the measures agree, and one on which they differ so much that it decides wherever it is."""
     a, b = measure("a"), measure("b", TRUTH)
-    values = np.zeros((6, 2, 2))
-    values[2:, 0] = np.array([[1, 2, 3, 4], [1, 2, 3, 4]]).T
-    values[2:, 1] = np.array([[1, 2, 3, 4], [40, 30, 20, 10]]).T
+    values = np.zeros((6, 2, 5))
+    values[2:, 0] = np.array([[1, 2, 3, 4]] * 5).T
+    values[2:, 1] = np.array([[1, 2, 3, 4]] * 4 + [[40, 30, 20, 10]]).T
     methods = ["random", "centre", "w", "x", "y", "z"]
-    (pair,) = correlations(Judged(methods, [a, b], ["c", "d"], values, {}, None))
+    (pair,) = correlations(Judged(methods, [a, b], list("cdefg"), values, {}, None))
     assert (pair.spearman, pair.low, pair.high) == (-1, -1, 1)
+    (pair,) = correlations(Judged(methods, [a, b], list("cdef"), values[..., :4], {}, None))
+    assert pair.spearman == 1 and pair.low is pair.high is None  # too few clips to draw from
 
 
 def test_methods_without_a_measure_are_left_out_of_its_correlations():

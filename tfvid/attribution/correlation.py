@@ -22,6 +22,7 @@ from tfvid.attribution.methods import BASELINES
 
 RESAMPLES = 1000
 FEWEST = 4  # methods; an order of fewer says nothing
+FEWEST_CLIPS = 5  # for an interval; of fewer there are only a few ways to draw
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def correlations(network: Judged, seed: int = 0) -> list[Correlation]:
     ]
     drawn = np.random.default_rng(seed).integers(0, len(network.clips), (RESAMPLES, len(network.clips)))
     means = {measure.name: _means(network, measure, drawn) for measure in network.measures}
-    return [_correlation(first, second, means[first.name], means[second.name]) for first, second in pairs]
+    clips = {m.name: int(np.isfinite(network.of(m)).any(axis=0).sum()) for m in network.measures}
+    return [_correlation(a, b, means[a.name], means[b.name], min(clips[a.name], clips[b.name])) for a, b in pairs]
 
 
 def between(found: list[Correlation]) -> list[Correlation]:
@@ -82,7 +84,7 @@ def _means(network: Judged, measure: Measure, drawn: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def _correlation(first: Measure, second: Measure, a: np.ndarray, b: np.ndarray) -> Correlation:
+def _correlation(first: Measure, second: Measure, a: np.ndarray, b: np.ndarray, clips: int) -> Correlation:
     both = np.isfinite(a[:, 0]) & np.isfinite(b[:, 0])
     a, b = a[both], b[both]
     count = int(both.sum())
@@ -93,7 +95,8 @@ def _correlation(first: Measure, second: Measure, a: np.ndarray, b: np.ndarray) 
     if np.isnan(rho[0]):
         return Correlation(first, second, count, None, None, None, None)
     spread = rho[1:][np.isfinite(rho[1:])]
-    low, high = np.quantile(spread, [0.025, 0.975]) if len(spread) >= RESAMPLES / 2 else (None, None)
+    enough = clips >= FEWEST_CLIPS and len(spread) >= RESAMPLES / 2
+    low, high = np.quantile(spread, [0.025, 0.975]) if enough else (None, None)
     tau = kendalltau(a[:, 0], b[:, 0]).statistic
     return Correlation(first, second, count, float(rho[0]), _number(low), _number(high), float(tau))
 

@@ -18,6 +18,7 @@ from tfvid.report.overlay import overlay, to_uint8
 
 COLUMNS = 7  # of the clips' pictures
 SHOWN = 144  # pixels of a picture's shorter side
+SLANTED = {"rotation": 60, "ha": "right", "rotation_mode": "anchor", "fontsize": 8}
 
 
 @dataclass(frozen=True)
@@ -70,26 +71,29 @@ def draw_agreement(matrices: Mapping[str, tuple[Sequence[str], np.ndarray]], pat
 def _draw_matrices(
     panels: list[Panel], path, colours: str, limits: tuple[float, float], form: str | None, title: str
 ) -> Path:
-    """Panels beside one another; `form` is how values are written into their cells, None for not at all."""
-    alike = all(panel.rows == panels[0].rows for panel in panels)
-    widths = [0.34 * len(panel.columns) + 0.2 for panel in panels]
-    width = sum(widths) + 2.4 * (1 if alike else len(panels)) + 1.2
-    height = max(0.26 * len(panel.rows) for panel in panels) + 2.4
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=110)
-    places = figure.subplots(1, len(panels), squeeze=False, width_ratios=widths)[0]
-    for place, (axes, panel) in enumerate(zip(places, panels, strict=True)):
+    """Panels, two in a row; `form` is how values are written into their cells, None for not at all."""
+    across = min(2, len(panels))
+    down = -(-len(panels) // across)
+    cell = 0.34 if form else 0.26
+    width = across * (cell * max(len(panel.columns) for panel in panels) + 2.4) + 1.2
+    height = down * (0.26 * max(len(panel.rows) for panel in panels) + 2.2) + 0.2
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=90)
+    places = figure.subplots(down, across, squeeze=False).ravel()
+    for axes in places[len(panels) :]:
+        axes.remove()
+    places = places[: len(panels)]
+    for axes, panel in zip(places, panels, strict=True):
         image = axes.imshow(panel.values, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto")
         axes.set_title(panel.name, fontsize=10)
-        columns, rows = panel.columns, panel.rows if place == 0 or not alike else []
-        axes.set_xticks(range(len(columns)), columns, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
-        axes.set_yticks(range(len(rows)), rows, fontsize=8)
+        axes.set_xticks(range(len(panel.columns)), panel.columns, **SLANTED)
+        axes.set_yticks(range(len(panel.rows)), panel.rows, fontsize=8)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         if panel.line is not None:
             axes.axvline(panel.line - 0.5, color="white", linewidth=2.5)
         if form:
             _write_values(axes, panel, form, image)
-    bar = figure.colorbar(image, ax=places.tolist(), shrink=0.7, pad=0.01)
+    bar = figure.colorbar(image, ax=places.tolist(), shrink=0.5, pad=0.01)
     bar.set_label(title, fontsize=8)
     bar.ax.tick_params(labelsize=8)
     return _save(figure, path)
