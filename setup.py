@@ -43,7 +43,13 @@ setup(
         "supervoxels": ["scikit-image>=0.19"],
         # What `benchmarks/decode.py` is compared with.
         "bench": ["av>=12", "decord>=0.6"],
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6"],
+        # Other libraries' values of the same maps and measures, for tests that are skipped without them. They pin old
+        # versions of much else, so give them an environment of their own.
+        "peers": ["tf-keras-vis>=0.8.7", "quantus>=0.6", "xplique>=2.0", "scikit-learn", "shap"],
+        "test": [
+            *("pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6"),
+            *("ray>=2.40,<3", "fsspec", "moto[s3,server]>=5", "scikit-image>=0.19"),
+        ],
     },
     entry_points={
         "console_scripts": [

@@ -2,8 +2,11 @@
 
 import argparse
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
@@ -19,6 +22,7 @@ from tfvid.engine.explaining import ExplainShard
 from tfvid.errors import ConfigError, DataError
 from tfvid.explanation import TARGETS, explainer_options, finish, summary
 from tfvid.models.loaded import Loaded, load_models
+from tfvid.remote import RemoteFolder, is_remote
 from tfvid.report.media import FORMATS
 from tfvid.report.overlay import COLORMAPS
 
@@ -39,18 +43,42 @@ def main(argv: list[str]) -> None:
     models = load_models(arguments.model, config.data.num_frames, config.data.size)
     engine = _engine(arguments)
     skipped: dict[str, str] = {}
-    try:
-        for number, model in enumerate(models):
-            _explain(model, number, dataset, split, samples, arguments, config, engine, skipped)
-    finally:  # also after an error: what is done is shown
-        page = finish(arguments.out, skipped=skipped, fps=arguments.fps)
-    paths = {sample.id: sample.path for sample in samples}
-    for id, reason in skipped.items():
-        print(f"skipped: {paths[id] or id}: {reason}")
-    if page is None:
-        raise DataError(f"none of the {len(samples)} clips could be explained")
-    print("\n".join(summary(arguments.out)))
-    print(f"records: {arguments.out / 'results.parquet'}\nopen in a browser: {page}")
+    with _records(arguments.out) as folder:
+        try:
+            for number, model in enumerate(models):
+                _explain(model, number, dataset, split, samples, arguments, config, engine, skipped, folder)
+        finally:  # also after an error: what is done is shown
+            page = _finish(arguments, folder, skipped)
+        paths = {sample.id: sample.path for sample in samples}
+        for id, reason in skipped.items():
+            print(f"skipped: {paths[id] or id}: {reason}")
+        if page is None:
+            raise DataError(f"none of the {len(samples)} clips could be explained")
+        print("\n".join(summary(folder)))
+    print(f"records: {arguments.out}/results.parquet\nopen in a browser: {arguments.out}/{page.name}")
+
+
+@contextmanager
+def _records(out: str) -> Iterator[Path]:
+    """The folder that records are read from: `out`, or a copy of those that are in an object store."""
+    if not is_remote(out):
+        yield Path(out)
+        return
+    with TemporaryDirectory(prefix="tfvid-") as folder:
+        RemoteFolder(out).fetch(Path(folder))
+        yield Path(folder)
+
+
+def _finish(arguments, folder: Path, skipped: dict[str, str]) -> Path | None:
+    """Merges the records and writes the page; in an object store the parts go when all else is there."""
+    if not is_remote(arguments.out):
+        return finish(folder, skipped=skipped, fps=arguments.fps)
+    remote = RemoteFolder(arguments.out)
+    parts = remote.parts()
+    remote.fetch(folder)
+    page = finish(folder, skipped=skipped, fps=arguments.fps)
+    remote.replace_parts(folder, parts)
+    return page
 
 
 # The models in a checkout's saved_models/, which the demo trains.
@@ -80,6 +108,7 @@ def _explain(
     config: RunConfig,
     engine: Engine,
     skipped: dict[str, str],
+    folder: Path,
 ):
     """Explains, with the `number`-th model, the samples that have no record yet."""
     from tfvid.explanation import explanation_settings
@@ -90,14 +119,14 @@ def _explain(
     mask, grad_cam = dict(config.explain.mask), dict(config.explain.grad_cam)
     grad_cam.setdefault("layer", model.card.layer)
     source = _source(arguments, config, split, model)
-    store = ResultStore(arguments.out)
+    store = ResultStore(folder)
     store.check(model.name, explanation_settings(model.model, arguments.target, source, mask, grad_cam))
     done = store.done(model.name)
     work = ExplainShard(
         model=model,
         data=tuple(arguments.video) if arguments.video else config.data,
         split=split,
-        out=arguments.out.absolute(),
+        out=arguments.out if is_remote(arguments.out) else str(folder.absolute()),
         number=number,
         to_model=to_model,
         # Records are written batch by batch: small ones lose less to a kill, and take no longer on a CPU.
@@ -114,7 +143,7 @@ def _explain(
             "fps": arguments.fps,
             "colormap": arguments.colormap,
         },
-        store=store if arguments.engine == "local" else None,
+        store=store if arguments.engine == "local" and not is_remote(arguments.out) else None,
     )
     log = SkipLog(len(samples), _allowed(arguments, config))
     shards = [
@@ -186,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=_positive, help="at most so many clips, all classes in turn")
     parser.add_argument("--classes", nargs="+", metavar="CLASS", help="clips of these classes only")
     parser.add_argument("--target", choices=TARGETS, default="predicted", help="the class explained (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("runs/explain"), help="(%(default)s)")
+    parser.add_argument("--out", default="runs/explain", help="a folder, or a URI as s3://bucket/run (%(default)s)")
     parser.add_argument("--engine", choices=list(ENGINES), default="local", help="who does the work (%(default)s)")
     parser.add_argument("--address", help="of a Ray cluster, e.g. auto; without it Ray starts on this machine")
     parser.add_argument("--cpus", type=float, help="processor cores a Ray task uses (1)")

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tfvid.config import DataConfig
 from tfvid.data.base import VideoDataset
 from tfvid.data.files import VideoFiles
 from tfvid.engine.base import Shard
 from tfvid.models.loaded import Loaded, load_models
+from tfvid.remote import RemoteFolder, is_remote
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class ExplainShard:
       model: what explains.
       data: where the clips come from: a configuration, or paths of video files.
       split: of the dataset.
-      out: the run's folder, which all processes see.
+      out: the run's folder, which all processes see: a path, or a URI, see `tfvid.remote`.
       number: of the model among those of the run; parts are in the order of models, then of shards.
       to_model: the model's label by the dataset's.
       batch_size: clips at a time.
@@ -37,7 +39,7 @@ class ExplainShard:
     model: Loaded
     data: DataConfig | tuple[str, ...]
     split: str
-    out: Path
+    out: str
     number: int
     to_model: Mapping[int, int]
     batch_size: int
@@ -51,6 +53,14 @@ class ExplainShard:
 
     def __call__(self, shard: Shard, progress) -> dict[str, str]:
         """Explains the samples of `shard`; returns why some were skipped, by id."""
+        if not is_remote(self.out):
+            return self._explain(shard, progress, Path(self.out))
+        with TemporaryDirectory(prefix="tfvid-") as folder:
+            skipped = self._explain(shard, progress, Path(folder))
+            RemoteFolder(self.out).upload(Path(folder))
+        return skipped
+
+    def _explain(self, shard: Shard, progress, folder: Path) -> dict[str, str]:
         from tfvid.data.remaining import remaining_batches
         from tfvid.data.skipped import SkipLog
         from tfvid.explanation import explain_clips
@@ -59,7 +69,7 @@ class ExplainShard:
         model = self.model if self.model.model is not None else _loaded(self.model)
         dataset = _dataset(self.data)
         log, samples = SkipLog(), list(shard.items)
-        store = self.store or ResultPart(self.out, f"shard-{self.number:03d}-{shard.name}-{_digest(samples)}")
+        store = self.store or ResultPart(folder, f"shard-{self.number:03d}-{shard.name}-{_digest(samples)}")
         with log.plain_errors():
             batches = remaining_batches(
                 dataset,
@@ -78,7 +88,7 @@ class ExplainShard:
             not_finite = explain_clips(
                 model.model,
                 batches,
-                self.out,
+                folder,
                 name=model.name,
                 paths={sample.id: sample.path for sample in samples},
                 progress=progress,
