@@ -14,7 +14,6 @@ from tfvid.files import replacing
 from tfvid.report.markdown import markdown_table, plain
 from tfvid.study.document import VERDICTS
 
-COLOURS = 128  # of a figure beside the page
 MANY_ROWS = 16  # longer tables are folded
 
 
@@ -44,10 +43,14 @@ def write_document(folder, path, command: str) -> Path:
 
 
 def _figure(file: Path, text: str, path: Path) -> str:
-    """A figure beside the page, in few colours, and the line that shows it."""
-    place = path.parent / "images" / f"{path.stem}_{file.name}"
+    """A figure beside the page, pictures of clips as JPEGs, and the line that shows it."""
+    is_clip = file.name.startswith("clip_")
+    place = path.parent / "images" / f"{path.stem}_{file.stem}{'.jpg' if is_clip else '.png'}"
     with replacing(place) as temporary, Image.open(file) as picture:
-        picture.convert("RGB").quantize(COLOURS).save(temporary, "PNG", optimize=True)
+        if is_clip:
+            picture.convert("RGB").save(temporary, "JPEG", quality=85)
+        else:
+            picture.convert("RGB").save(temporary, "PNG", optimize=True)
     return f"![{plain(text)}](images/{place.name})"
 
 
