@@ -48,13 +48,13 @@ setup(
         "peers": ["tf-keras-vis>=0.8.7", "quantus>=0.6", "xplique>=2.0", "scikit-learn", "shap"],
         "test": [
             *("pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6"),
-            *("ray>=2.40,<3", "fsspec", "moto[s3,server]>=5", "scikit-image>=0.19"),
+            *("ray>=2.40,<3", "fsspec", "moto[s3,server]>=5", "scikit-image>=0.19", "duckdb", "pandas", "tfrecord"),
         ],
     },
     entry_points={
         "console_scripts": [
-            f"tfvid-{name} = tfvid.commands:run_{name}"
-            for name in ("prepare", "train", "evaluate", "explain", "compare", "export")
+            f"tfvid-{name.replace('_', '-')} = tfvid.commands:run_{name}"
+            for name in ("prepare", "train", "evaluate", "explain", "compare", "export", "benchmark_attribution")
         ],
         "tensorboard_plugins": ["tfvid = tfvid.tensorboard.plugin:VideoExplanations"],
     },

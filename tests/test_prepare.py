@@ -52,6 +52,16 @@ def test_killed_and_run_again_gives_the_same_bytes(tmp_path):
     assert contents(out) == contents(tmp_path / "whole")
 
 
+@pytest.mark.long
+def test_ray_writes_the_same_bytes(tmp_path):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'tfvid[ray]'")
+    for name, more in (("here", []), ("ray", ["--engine", "ray", "--cpus", "0.5"])):
+        done = run(command(tmp_path / name, *more))
+        assert done.returncode == 0, done.stderr
+        assert "train: 60 clips in 12 shards" in done.stdout and "60/60" in done.stderr
+    assert contents(tmp_path / "ray") == contents(tmp_path / "here")
+
+
 def test_other_settings_are_one_line(tmp_path, monkeypatch):
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "settings.json").write_text(json.dumps({"format": 0}))

@@ -10,7 +10,7 @@ import toy_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfvid.errors import TfvidError
+from tfvid.errors import ModelError, TfvidError
 from tfvid.explain.mask_search import lbfgs
 from tfvid.explain.objective import total_variation
 from tfvid.explain.temporal_mask import TemporalMask
@@ -219,3 +219,16 @@ def test_search_wants_a_score_with_a_floor(model):
         TemporalMask(model, method="search", score="logit")
     with pytest.raises(TfvidError, match="did you mean 'search'"):
         TemporalMask(model, method="serch")
+
+
+def test_search_takes_any_callable(model):
+    """It asks for scores only: a function of NumPy clips gets the mask of the model that it stands for."""
+    clips = toy_models.clips(2)
+    search = TemporalMask(lambda clips: model(clips, training=False).numpy(), method="search", output="logits")
+    expected, found = TemporalMask(model, method="search")(clips), search(clips)
+    np.testing.assert_array_equal(found.mask, expected.mask)
+    np.testing.assert_allclose(found.loss, expected.loss, atol=1e-5)
+    with pytest.raises(ModelError, match="expected a Keras model, got function"):
+        TemporalMask(lambda clips: clips)
+    with pytest.raises(ModelError, match="precision 'bfloat16' needs a Keras model, got function"):
+        TemporalMask(lambda clips: model(clips).numpy(), method="search", precision="bfloat16")(clips)

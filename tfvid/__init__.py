@@ -13,6 +13,8 @@ _HOME = {
     "load_dataset": "tfvid.data.pipeline",
     "I3D": "tfvid.models.i3d",
     "ConvLSTM": "tfvid.models.conv_lstm",
+    "R2Plus1D": "tfvid.models.r2plus1d",
+    "CNNLSTM": "tfvid.models.cnn_lstm",
     "load_model": "tfvid.models.loading",
     "TemporalMask": "tfvid.explain.temporal_mask",
     "GradCAM": "tfvid.explain.grad_cam",
@@ -21,7 +23,7 @@ _HOME = {
     "reverse": "tfvid.perturb.temporal",
 }
 _MODULES = (
-    *("callbacks", "data", "errors", "explain", "export", "metrics", "models"),
+    *("attribution", "callbacks", "data", "errors", "explain", "export", "metrics", "models"),
     *("perturb", "report", "results", "study"),
 )
 _HOME_OF_MODULE = {name: f"tfvid.{name}" for name in _MODULES} | {"summary": "tfvid.tensorboard.summary"}

@@ -118,6 +118,8 @@ class Classifier:
 
         The weights stay as they are, and so does the layer that makes the scores.
         """
+        if not self.is_keras:
+            raise ModelError(f"precision {precision!r} needs a Keras model, got {type(self.model).__name__}")
         other = copy(self)
         other._precision = f"mixed_{precision}"
         return other

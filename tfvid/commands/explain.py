@@ -11,12 +11,12 @@ from tempfile import TemporaryDirectory
 from tqdm import tqdm
 
 from tfvid import config as configuration
+from tfvid.commands.engine_options import add_engine_options, engine_of
 from tfvid.config import RunConfig
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.choose import choose
 from tfvid.data.files import VIDEOS, VideoFiles
 from tfvid.data.skipped import SkipLog
-from tfvid.engine import ENGINES
 from tfvid.engine.base import Engine, cut, finished
 from tfvid.engine.explaining import ExplainShard
 from tfvid.errors import ConfigError, DataError
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
     samples = choose(dataset, split, arguments.classes, arguments.limit)
     explainer_options(config.explain.mask, config.explain.grad_cam)  # mistyped ones are refused before the work
     models = load_models(arguments.model, config.data.num_frames, config.data.size)
-    engine = _engine(arguments)
+    engine = engine_of(arguments)
     skipped: dict[str, str] = {}
     with _records(arguments.out) as folder:
         try:
@@ -162,15 +162,6 @@ def _explain(
         skipped |= log.reasons
 
 
-def _engine(arguments) -> Engine:
-    """The engine asked for; options of the other one are refused."""
-    given = {name: getattr(arguments, name) for name in ("address", "cpus", "gpus")}
-    given = {name: value for name, value in given.items() if value is not None}
-    if arguments.engine == "local" and given:
-        raise ConfigError(f"--{next(iter(given))} goes with --engine ray")
-    return ENGINES.find(arguments.engine)(retries=arguments.retries, **given)
-
-
 def _allowed(arguments, config: RunConfig) -> float:
     """The share of clips that may be bad; files named one by one are all tried."""
     return 1.0 if arguments.video else config.data.max_bad_share
@@ -216,12 +207,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--classes", nargs="+", metavar="CLASS", help="clips of these classes only")
     parser.add_argument("--target", choices=TARGETS, default="predicted", help="the class explained (%(default)s)")
     parser.add_argument("--out", default="runs/explain", help="a folder, or a URI as s3://bucket/run (%(default)s)")
-    parser.add_argument("--engine", choices=list(ENGINES), default="local", help="who does the work (%(default)s)")
-    parser.add_argument("--address", help="of a Ray cluster, e.g. auto; without it Ray starts on this machine")
-    parser.add_argument("--cpus", type=float, help="processor cores a Ray task uses (1)")
-    parser.add_argument("--gpus", type=float, help="GPUs a Ray task uses (0)")
+    add_engine_options(parser)
     parser.add_argument("--shard-size", type=_positive, default=32, help="clips given out at a time (%(default)s)")
-    parser.add_argument("--retries", type=int, default=2, help="of a shard that fails (%(default)s)")
     parser.add_argument("--films", nargs="*", choices=FORMATS, default=FORMATS, help="film formats (all)")
     parser.add_argument("--fps", type=_positive, default=5, help="frames a second of the films (%(default)s)")
     parser.add_argument("--colormap", choices=COLORMAPS, default="inferno", help="of the heat (%(default)s)")

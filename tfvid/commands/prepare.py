@@ -2,10 +2,12 @@
 
 import argparse
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import yaml
 
+from tfvid.commands.engine_options import add_engine_options, engine_of
 from tfvid.config import DataConfig, load
 from tfvid.errors import ConfigError
 
@@ -31,6 +33,7 @@ def main(argv: list[str]) -> None:
 def _prepare(dataset, split: str, config: DataConfig, arguments) -> None:
     from tqdm import tqdm
 
+    from tfvid.data.pipeline import make_dataset
     from tfvid.data.records import MANIFEST, write_records
     from tfvid.data.worker import one_a_core
 
@@ -55,6 +58,8 @@ def _prepare(dataset, split: str, config: DataConfig, arguments) -> None:
             time_limit=config.time_limit,
             max_bad_share=config.max_bad_share,
             progress=progress,
+            engine=engine_of(arguments),
+            rebuild=partial(make_dataset, config),
         )
     finally:
         for bar in bars:
@@ -106,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--shard-size", type=int, default=256, help="clips a shard (256)")
     parser.add_argument("--quality", type=int, default=90, help="of JPEG, 1 to 100 (90)")
     parser.add_argument("--workers", type=int, help="decode processes (one a core)")
+    add_engine_options(parser)
     parser.add_argument("--time-limit", type=float, help="seconds a file may take (60)")
     parser.add_argument("--max-bad-share", type=float, help="stop when more of the clips are bad (0.1)")
     return parser

@@ -11,11 +11,10 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import cv2
@@ -25,6 +24,8 @@ import tensorflow as tf
 from tfvid.data.base import Clip, Sample, VideoDataset
 from tfvid.data.skipped import SkipLog
 from tfvid.data.worker import DecodePool
+from tfvid.engine.base import Engine, Shard
+from tfvid.engine.local import Local
 from tfvid.errors import DataError, VideoError, unknown
 from tfvid.files import replacing
 
@@ -50,6 +51,8 @@ def write_records(
     time_limit: float = 60.0,
     max_bad_share: float = 0.1,
     progress=lambda done, total, skipped: None,
+    engine: Engine | None = None,
+    rebuild=None,
 ) -> dict:
     """Writes one split; goes on where an earlier run with the same settings was stopped.
 
@@ -57,8 +60,11 @@ def write_records(
       folder: the split gets a folder of its own in it.
       shard_size: clips a shard.
       quality: of JPEG, 1 to 100.
-      workers: decode processes.
-      progress: called after each clip with the number of clips done, of all clips, and of those skipped.
+      workers: decode processes, for each shard that is being written.
+      progress: called after each clip, or each shard where that is elsewhere, with the number of clips done, of all
+        clips, and of those skipped.
+      engine: who writes the shards; None for this process, one after the other.
+      rebuild: for an engine of other processes: a function that can be pickled and makes the dataset there.
 
     Returns:
       The manifest.
@@ -79,27 +85,85 @@ def write_records(
         done = sum(note["asked"] for note in finished.values())
         progress(done, len(samples), len(log.reasons))
         names = shard_names(len(samples), shard_size)
-        with DecodePool(dataset, workers, time_limit) as pool, ThreadPoolExecutor(workers) as threads:
-            for number, name in enumerate(names):
-                if name in finished:
-                    continue
-                chunk = samples[number * shard_size : (number + 1) * shard_size]
-                encoded = _encode_all(chunk, pool, threads, num_frames, size, quality, log)
-                note = {"file": name, "asked": len(chunk), "clips": [], "skipped": {}, "damaged": []}
-                with _writing(folder / name) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
-                    for sample, record, damaged in encoded:
-                        done += 1
-                        progress(done, len(samples), len(log.reasons))
-                        if record is None:
-                            note["skipped"][sample.id] = log.reasons[sample.id]
-                            continue
-                        writer.write(record)
-                        note["clips"].append([sample.id, sample.label])
-                        note["damaged"] += [sample.id] if damaged else []
-                note["bytes"] = (folder / name).stat().st_size
-                _write_json(_note_file(folder, name), note)
-                finished[name] = note
+        chunks = [samples[number * shard_size : (number + 1) * shard_size] for number in range(len(names))]
+        shards = [Shard(name, tuple(chunk)) for name, chunk in zip(names, chunks, strict=True) if name not in finished]
+
+        def step(clips):
+            nonlocal done
+            done += clips
+            progress(done, len(samples), len(log.reasons))
+
+        with WriteShard(folder.absolute(), num_frames, size, quality, workers, time_limit, dataset, rebuild) as work:
+            work.bad = log.bad  # here: a clip counts at once; elsewhere: when its shard has ended
+            for end in (engine or Local(retries=0)).run(work, shards, step):
+                if end.error:
+                    raise DataError(f"{folder / end.shard.name}: cannot be written ({end.error})")
+                for id, reason in end.value["skipped"].items():
+                    if id not in log.reasons:
+                        log.bad(id, reason)
+                finished[end.shard.name] = end.value
         return _finish(folder, settings, [finished[name] for name in names])
+
+
+class WriteShard:
+    """Writing one shard and the note beside it, as work for an engine. A context that ends its decode processes.
+
+    Sent to another process it leaves the dataset behind, and builds it there.
+
+    Args:
+      folder: of the split.
+      num_frames, size, quality, workers, time_limit: see `write_records`.
+      dataset: whose samples they are.
+      rebuild: makes it again, once a process.
+
+    Attributes:
+      bad: called with id and reason of each clip that cannot be read.
+    """
+
+    def __init__(self, folder: Path, num_frames, size, quality, workers, time_limit, dataset, rebuild):
+        self.folder, self.num_frames, self.size, self.quality = folder, num_frames, size, quality
+        self.workers, self.time_limit, self.dataset, self.rebuild = workers, time_limit, dataset, rebuild
+        self.bad = lambda id, reason: None
+        self._pool: DecodePool | None = None
+
+    def __getstate__(self):
+        kept = {name: value for name, value in vars(self).items() if name not in ("bad", "_pool", "dataset")}
+        return kept | {"dataset": None}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state, bad=lambda id, reason: None, _pool=None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._pool is not None:
+            self._pool.close()
+
+    def __call__(self, shard: Shard, progress) -> dict:
+        """Returns the note: what is in the shard, what was skipped, and why."""
+        if self._pool is None:
+            self._pool = DecodePool(self.dataset or self.rebuild(), self.workers, self.time_limit)
+        note = {"file": shard.name, "asked": len(shard.items), "clips": [], "skipped": {}, "damaged": []}
+        file = self.folder / shard.name
+        encode_one = partial(_encode_one, self._pool, self.num_frames, self.size, self.quality)
+        with (
+            ThreadPoolExecutor(self.workers) as threads,
+            _writing(file) as temporary,
+            tf.io.TFRecordWriter(str(temporary)) as writer,
+        ):
+            for sample, record, damaged, reason in threads.map(encode_one, shard.items):
+                if record is None:
+                    note["skipped"][sample.id] = reason
+                    self.bad(sample.id, reason)
+                else:
+                    writer.write(record)
+                    note["clips"].append([sample.id, sample.label])
+                    note["damaged"] += [sample.id] if damaged else []
+                progress(1)
+        note["bytes"] = file.stat().st_size
+        _write_json(_note_file(self.folder, shard.name), note)
+        return note
 
 
 def shard_names(count: int, shard_size: int) -> list[str]:
@@ -277,19 +341,13 @@ def encode(sample: Sample, clip: Clip, quality: int) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def _encode_all(samples, pool, threads, num_frames, size, quality, log) -> Iterator[tuple[Sample, bytes | None, bool]]:
-    """(sample, record or None, damaged) in order; `threads` wait for the pool and compress JPEG meanwhile."""
-
-    def one(sample):
-        try:
-            clip = pool.read(sample, num_frames, size)
-        except VideoError as error:
-            log.bad(sample.id, error.reason)
-            return sample, None, False
-        log.good()
-        return sample, encode(sample, clip, quality), clip.damaged
-
-    return threads.map(one, samples)
+def _encode_one(pool: DecodePool, num_frames: int, size, quality: int, sample: Sample):
+    """(sample, record or None, damaged, why there is none)."""
+    try:
+        clip = pool.read(sample, num_frames, size)
+    except VideoError as error:
+        return sample, None, False, error.reason
+    return sample, encode(sample, clip, quality), clip.damaged, ""
 
 
 def _settings(dataset, split, samples, num_frames, size, shard_size, quality) -> dict:

@@ -83,7 +83,7 @@ class TemporalMask(Explainer):
     masks did; the authors' PyTorch code uses 0.2.
 
     Args:
-      model: a Keras model, see `Explainer`.
+      model: a Keras model, or for `method="search"` any callable, see `Explainer`.
       perturbation: "freeze", "reverse", "blur", a user's ``"my_file.py:name"``, or a function (clips, mask) -> clips.
       method: "gradient", as published; "search+gradient", a coarse search for a window and a descent from there by
         L-BFGS-B, which is as good or better on most clips and takes a fraction of the time; "search", the best
@@ -142,6 +142,7 @@ class TemporalMask(Explainer):
         output: str = "auto",
         batch_size: int = 4,
     ):
+        self.scores_only = method == "search"
         super().__init__(model, output=output, batch_size=batch_size)
         check_choice("method", method, ("gradient", "search", "search+gradient"))
         check_choice("init", init, ("central", "full", "random"))
@@ -206,7 +207,8 @@ class TemporalMask(Explainer):
         super().prepare(clips)
         if self._searcher is None:
             searcher = self.classifier if self.precision is None else self.classifier.computing_in(self.precision)
-            self._stem, self._searcher = find_stem(searcher, clips), searcher
+            # A mere function has no layers that could be run once.
+            self._stem, self._searcher = find_stem(searcher, clips) if searcher.is_keras else None, searcher
 
     def _explain(self, clips, target, labels):
         if self.method == "gradient":

@@ -1,0 +1,32 @@
+"""The options of commands whose work an engine does."""
+
+import argparse
+
+from tfvid.engine import ENGINES
+from tfvid.engine.base import Engine
+from tfvid.errors import ConfigError
+
+OF_RAY = ("address", "cpus", "gpus")
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--engine`` and what goes with it."""
+    parser.add_argument("--engine", choices=list(ENGINES), default="local", help="who does the work (%(default)s)")
+    parser.add_argument("--address", help="of a Ray cluster, e.g. auto; without it Ray starts on this machine")
+    parser.add_argument("--cpus", type=float, help="processor cores a Ray task uses (1)")
+    parser.add_argument("--gpus", type=float, help="GPUs a Ray task uses (0)")
+    parser.add_argument("--retries", type=int, default=2, help="of a shard that fails (%(default)s)")
+
+
+def engine_of(arguments) -> Engine:
+    """The engine asked for.
+
+    Raises:
+      ConfigError: options of another one, no Ray, or no cluster at the address.
+    """
+    if arguments.retries < 0:
+        raise ConfigError(f"--retries must be 0 or more, got {arguments.retries}")
+    given = {name: getattr(arguments, name) for name in OF_RAY if getattr(arguments, name) is not None}
+    if arguments.engine == "local" and given:
+        raise ConfigError(f"--{next(iter(given))} goes with --engine ray")
+    return ENGINES.find(arguments.engine)(retries=arguments.retries, **given)
