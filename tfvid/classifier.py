@@ -190,6 +190,24 @@ def checked_clips(clips, model) -> tf.Tensor:
     return clips
 
 
+def class_indices(value, num_clips: int, num_classes: int, name: str = "target", lowest: int = 0) -> np.ndarray:
+    """An int, or ints `(B,)`, as int32 `(B,)`.
+
+    Raises:
+      TfvidError: anything else, or a class that the model does not have; names the argument, `name`.
+    """
+    value = np.asarray(value)
+    if value.dtype.kind not in "iu" or value.shape not in ((), (num_clips,)):
+        raise TfvidError(
+            f"{name}: expected an int or ints of shape ({num_clips},), one a clip, got {value.dtype} {value.shape}"
+        )
+    indices = np.broadcast_to(value, (num_clips,))
+    if indices.min() < lowest or indices.max() >= num_classes:
+        bad = indices[(indices < lowest) | (indices >= num_classes)][0]
+        raise TfvidError(f"{name}: expected classes {lowest} to {num_classes - 1}, got {bad}")
+    return indices.astype(np.int32)
+
+
 # What a last layer's activation says about the model's output.
 _OUTPUT = {
     keras.activations.linear: "logits",

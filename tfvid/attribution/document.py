@@ -1,6 +1,5 @@
 """A benchmark as one Markdown page with its figures, made from ``report.json`` alone: docs/attribution.md is one."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,9 +8,9 @@ from PIL import Image
 
 from tfvid.attribution.measures import OBJECTIVE
 from tfvid.attribution.methods import BASELINES
-from tfvid.errors import DataError
 from tfvid.files import replacing
 from tfvid.report.markdown import markdown_table, plain
+from tfvid.report.report_file import read_report_file
 from tfvid.study.document import VERDICTS
 
 MANY_ROWS = 16  # longer tables are folded
@@ -32,10 +31,7 @@ def write_document(folder, path, command: str) -> Path:
       DataError: there is no report in `folder`.
     """
     folder, path = Path(folder), Path(path)
-    try:
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder}: no report of a benchmark here ({error})") from error
+    report = read_report_file(folder, "a benchmark")
     figures = [_figure(folder / figure["file"], figure["text"], path) for figure in report["figures"]]
     with replacing(path) as temporary:
         temporary.write_text(_document(report, figures, path, command), encoding="utf-8")

@@ -14,6 +14,7 @@ from tfvid.config import MeasureConfig
 from tfvid.errors import ConfigError, unknown
 from tfvid.metrics import METRICS, SMALLER_IS_BETTER
 from tfvid.metrics.localization import known_events
+from tfvid.metrics.where import known_boxes
 
 OBJECTIVE, TRUTH = "objective", "truth"
 GIVEN = ("model", "clips", "maps", "target", "boxes", "event", "explain", "batch_size", "seed")
@@ -55,7 +56,7 @@ class Measure:
         if self.needs == "event":
             return known_events(given["event"])
         if self.needs == "boxes":
-            return ~np.isnan(given["boxes"]).any(axis=-1).all(axis=(1, 2))
+            return known_boxes(given["boxes"], given["maps"].shape)
         return np.ones(len(given["maps"]), bool)
 
 

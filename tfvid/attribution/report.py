@@ -1,6 +1,5 @@
 """What a benchmark says: ``report.json``, a CSV file a table, and figures. Made anew from the records, each time."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from tfvid.attribution.measures import Measure
 from tfvid.attribution.records import Record, with_baselines
 from tfvid.config import AttributionConfig
 from tfvid.errors import DataError
-from tfvid.files import replacing, safe_name
-from tfvid.report.table_csv import write_csv
+from tfvid.files import safe_name
+from tfvid.report.report_file import write_report_file
 
 VERSION = 1
 FIGURES = {
@@ -95,15 +94,7 @@ def write_report(
         "notes": _notes(config, measures),
         "manifest": manifest,
     }
-    for part in report["tables"]:
-        write_csv(out / part["csv"], part)
-    try:
-        text = json.dumps(report, ensure_ascii=False, allow_nan=False, indent=1)
-    except ValueError as error:
-        raise DataError(f"{out}: a number of the report is not finite ({error})") from error
-    with replacing(out / "report.json") as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-    return json.loads(text)
+    return write_report_file(out, report)
 
 
 def _draw(out: Path, networks, found, alike, of_network, first) -> list[dict]:

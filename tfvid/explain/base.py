@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import tensorflow as tf
 
-from tfvid.classifier import Classifier, checked_clips
+from tfvid.classifier import Classifier, checked_clips, class_indices
 from tfvid.errors import TfvidError
 
 
@@ -123,13 +123,4 @@ def _class_indices(value, num_clips: int, num_classes: int, name: str, lowest: i
     """`value` as int32 `(B,)`; None becomes -1, which stands for no class given."""
     if value is None:
         return tf.fill((num_clips,), -1)
-    value = np.asarray(value)
-    if value.dtype.kind not in "iu" or value.shape not in ((), (num_clips,)):
-        raise TfvidError(
-            f"{name}: expected an int or ints of shape ({num_clips},), one a clip, got {value.dtype} {value.shape}"
-        )
-    indices = np.broadcast_to(value, (num_clips,))
-    if indices.min() < lowest or indices.max() >= num_classes:
-        bad = indices[(indices < lowest) | (indices >= num_classes)][0]
-        raise TfvidError(f"{name}: expected classes {lowest} to {num_classes - 1}, got {bad}")
-    return tf.constant(indices, tf.int32)
+    return tf.constant(class_indices(value, num_clips, num_classes, name, lowest))

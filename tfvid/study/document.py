@@ -1,15 +1,14 @@
 """A study as one Markdown page with its figures, made from ``report.json`` alone: docs/study.md is one."""
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
 
-from tfvid.errors import DataError
 from tfvid.files import replacing
 from tfvid.report.markdown import markdown_table, plain
+from tfvid.report.report_file import read_report_file
 from tfvid.study.tables import ALL
 
 VERDICTS = {True: "Yes.", False: "No.", None: "Undecided."}
@@ -31,10 +30,7 @@ def write_document(folder, path, command: str) -> Path:
       DataError: there is no report in `folder`.
     """
     folder, path = Path(folder), Path(path)
-    try:
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder}: no report of a study here ({error})") from error
+    report = read_report_file(folder, "a study")
     figures = _figures(folder, path)
     with replacing(path) as temporary:
         temporary.write_text(_document(report, figures, path, command), encoding="utf-8")

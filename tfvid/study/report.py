@@ -1,7 +1,6 @@
 """What a study says: ``report.json``, a CSV file a table, and the page. Made anew from what is stored, each time."""
 
 import itertools
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,12 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from tfvid.config import StudyConfig
-from tfvid.errors import DataError
-from tfvid.files import replacing
 from tfvid.report.comparison import write_comparisons
 from tfvid.report.histograms import draw_histograms, histogram
+from tfvid.report.report_file import write_report_file
 from tfvid.report.study_page import write_study_page
-from tfvid.report.table_csv import write_csv
 from tfvid.study import tables
 from tfvid.study.differences import by_detector, by_filter, differences
 from tfvid.study.findings import findings
@@ -90,14 +87,7 @@ def write_report(
         "clips": _clips(measured),
         "manifest": manifest,
     }
-    for table in report["tables"]:
-        write_csv(out / table["csv"], table)
-    try:
-        text = json.dumps(report, ensure_ascii=False, allow_nan=False, indent=1)
-    except ValueError as error:
-        raise DataError(f"{out}: a number of the report is not finite ({error})") from error
-    with replacing(out / "report.json") as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    report = write_report_file(out, report)
     draw_histograms(report["histograms"], out / "figures" / "histograms.png", _means(measured))
     write_comparisons(out, [models[0] for models in answers.groups.values()])
     write_study_page(out, report, fps=fps)

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfvid.classifier import Classifier, checked_clips, class_score
+from tfvid.classifier import Classifier, checked_clips, class_indices, class_score
 from tfvid.compiled import Compiled
 from tfvid.errors import ModelError, TfvidError, check_choice
 from tfvid.perturb.fill import FILLS
@@ -78,16 +78,7 @@ class Scorer:
         """
         clips = checked_clips(clips, self.classifier.model)
         self.classifier.prepare(clips)
-        target, num_classes = np.asarray(target), self.classifier.num_classes
-        if target.dtype.kind not in "iu" or target.shape not in ((), (len(clips),)):
-            raise TfvidError(
-                f"target: expected the class the maps explain, an int or ints ({len(clips)},), got {target.dtype} "
-                f"{target.shape}"
-            )
-        if target.min() < 0 or target.max() >= num_classes:
-            bad = target[(target < 0) | (target >= num_classes)].flat[0]
-            raise TfvidError(f"target: expected classes 0 to {num_classes - 1}, got {bad}")
-        return clips, np.broadcast_to(target, (len(clips),)).astype(np.int32)
+        return clips, class_indices(target, len(clips), self.classifier.num_classes)
 
     def _probability(self, clips, target):
         return class_score(self.classifier.probabilities(clips), target)

@@ -1,0 +1,37 @@
+"""What commands share that run a study or a benchmark from its YAML file and say what was found."""
+
+import argparse
+from pathlib import Path
+
+from tfvid.config import load
+
+
+def parser_of(name: str, description: str, *, config: str, document: str, override: str) -> argparse.ArgumentParser:
+    """The parser of ``tfvid-<name>``; `config`, `document` and `override` are examples of what to give."""
+    parser = argparse.ArgumentParser(
+        prog=f"tfvid-{name}", description=f"{description} A run that was stopped goes on where it was."
+    )
+    parser.add_argument("--config", required=True, help=f"its YAML file, e.g. {config}")
+    parser.add_argument("--out", type=Path, help="folder for the results (runs/<its name>)")
+    parser.add_argument("--document", type=Path, help=f"also write what was found as Markdown, e.g. {document}")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"e.g. {override}")
+    return parser
+
+
+def checked(parser: argparse.ArgumentParser, argv: list[str], kind: type):
+    """The arguments, with ``out`` filled in, and the configuration of `kind` that they name."""
+    arguments = parser.parse_intermixed_args(argv)
+    config = load(arguments.config, arguments.overrides, kind)
+    arguments.out = arguments.out or Path("runs") / config.name
+    return arguments, config
+
+
+def tell(report: dict, arguments, write_document) -> None:
+    """Prints the findings, and writes them to a document where one is asked for."""
+    from tfvid.study.findings import WORDS
+
+    for finding in report["findings"]:
+        print(f"{finding['question']} {WORDS[finding['holds']]}\n  {finding['answer']}")
+    if arguments.document:
+        print(f"document: {write_document(arguments.out, arguments.document, arguments.config)}")
+    print(f"tables: {arguments.out / 'tables'}")
