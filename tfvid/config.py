@@ -58,6 +58,7 @@ class DataConfig:
       augment: applied to training clips only.
       max_bad_share: the run stops when more than this share of clips cannot be read.
       time_limit: seconds one file may take to decode.
+      service: address of a tf.data service, e.g. ``grpc://host:5000``, whose workers read `records` for training.
     """
 
     dataset: str = "shapes"
@@ -72,8 +73,12 @@ class DataConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     max_bad_share: float = 0.1
     time_limit: float = 60.0
+    service: str | None = None
 
     def __post_init__(self):
+        _require(
+            self.service is None or self.records is not None, "data.service", "used with data.records", self.service
+        )
         _require(self.num_frames >= 1, "data.num_frames", "1 or more", self.num_frames)
         _require(min(self.size) >= 1, "data.size", "[height, width] of 1 pixel or more", self.size)
         _require(self.batch_size >= 1, "data.batch_size", "1 or more", self.batch_size)

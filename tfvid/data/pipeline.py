@@ -77,6 +77,8 @@ def load_dataset(
       share: of each batch, where several workers read one dataset; it makes the batches smaller. In training a last
         batch that is not full is then left out, and who has a bad clip reads one of his others again: all workers
         take the same number of steps.
+        With `service` in the settings, training clips come from its workers and do not end: epoch follows epoch, from
+        the value of `epoch` now on; of several workers each is given epochs of its own.
       settings: fields of `DataConfig`, stronger than those of `source`: num_frames, size, batch_size, workers,
         records (a folder of shards, read instead of videos), ...
 
@@ -110,8 +112,14 @@ def load_dataset(
     def pick(indices):
         return share.of(indices, config.batch_size, in_step)
 
+    served = training and config.service is not None
+    if served and in_step:
+        raise ConfigError("data.service goes with distribution none: its clips cannot be shared out evenly")
     if isinstance(dataset, Records):
         dataset.check_shape(split, config.num_frames, config.size)
+    if served:
+        clips = dataset.served(split, int(epoch), config.seed)
+    elif isinstance(dataset, Records):
         clips = dataset.stream(split, epoch, config.seed if training else None, workers, log, pick)
     else:
         indices = pick(_indices(len(samples), epoch, config.seed if training else None))
@@ -122,12 +130,20 @@ def load_dataset(
     if training:
         clips = clips.map(_augmenting(config, dataset), workers)
     clips = clips.map(lambda clip, epoch: clip, workers).batch(config.batch_size // share.count)
+    if served:
+        clips = clips.apply(_by_service(config.service))
     clips = clips.map(_to_unit_range, 1).prefetch(2)
     options = tf.data.Options()
     options.deterministic = deterministic
     # Threads of its own: those that wait for a child must not be taken from the model's.
     options.threading.private_threadpool_size = workers + 2
     return clips.with_options(options)
+
+
+def _by_service(address: str):
+    """What is above it is done by the workers of a tf.data service; each epoch by one of them."""
+    policy = tf.data.experimental.service.ShardingPolicy.DYNAMIC
+    return tf.data.experimental.service.distribute(policy, address)
 
 
 def as_supervised(dataset: tf.data.Dataset) -> tf.data.Dataset:

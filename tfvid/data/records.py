@@ -245,9 +245,7 @@ class Records(VideoDataset):
         shards = self.manifests[split]["shards"]
         files = [f"{self.folder}/{split}/{shard['file']}" for shard in shards]
         ids = [id for shard in shards for id, _ in shard["clips"]]
-        counts = np.array([len(shard["clips"]) for shard in shards], np.int64)
-        firsts = np.cumsum(counts) - counts
-        shard_of = np.repeat(np.arange(len(files)), counts)
+        shard_of = np.repeat(np.arange(len(files)), [len(shard["clips"]) for shard in shards])
 
         def note(index, found):
             if found:
@@ -256,32 +254,40 @@ class Records(VideoDataset):
                 log.bad(ids[index], f"the shard {files[shard_of[index]]} is truncated or corrupt")
             return found
 
-        def one_shard(file, first, count):
-            # Beside a range, because errors that do not end (no such file) would be ignored for ever.
-            numbered = tf.data.Dataset.zip((tf.data.Dataset.range(count), tf.data.TFRecordDataset(file)))
-            records = numbered.ignore_errors().map(lambda _, record: record)
-            records = records.concatenate(tf.data.Dataset.from_tensors(b"").repeat(count)).take(count)
-            return tf.data.Dataset.zip((records, tf.data.Dataset.range(first, first + count)))
-
-        def one_pass(_):
-            now = epoch.read_value()
-            columns = (tf.constant(files), tf.constant(firsts), tf.constant(counts))
-            if seed is None:
-                records = tf.data.Dataset.from_tensor_slices(columns).flat_map(one_shard)
-            else:
-                seeds = tf.stack([tf.constant(seed, tf.int64), now])
-                shards = tf.data.Dataset.from_tensor_slices(_shuffled(columns, seeds))
-                records = shards.interleave(one_shard, cycle_length=SHUFFLED_SHARDS).batch(SHUFFLED_CLIPS)
-                # Not `Dataset.shuffle`: with a seed that is known only now, it depends on TensorFlow's global one.
-                records = records.map(lambda *batch: _shuffled(batch, tf.random.fold_in(seeds, batch[1][0]))).unbatch()
-            return records.map(lambda record, index: (record, index, now))
-
         def is_whole(record, index, epoch):
             found = tf.numpy_function(note, [index, tf.strings.length(record) > 0], tf.bool)
             return tf.ensure_shape(found, ())
 
-        records = pick(tf.data.Dataset.range(1).flat_map(one_pass)).filter(is_whole)
+        # Inside a flat_map, so that each new iterator reads the epoch anew.
+        records = tf.data.Dataset.range(1).flat_map(lambda _: self._pass(split, epoch.read_value(), seed))
+        records = pick(records).filter(is_whole)
         return records.map(lambda record, index, epoch: (self._parse(split, record), epoch), workers)
+
+    def served(self, split: str, first_epoch: int, seed: int) -> tf.data.Dataset:
+        """(clip, epoch) of this epoch and all later ones, in TensorFlow's own operations, as tf.data service wants.
+
+        In the order of `stream`. Clips behind a shard's damage are left out without a word.
+        """
+        epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
+        records = epochs.flat_map(lambda epoch: self._pass(split, epoch, seed))
+        records = records.filter(lambda record, index, epoch: tf.strings.length(record) > 0)
+        return records.map(lambda record, index, epoch: (self._parse(split, record), epoch), tf.data.AUTOTUNE)
+
+    def _pass(self, split: str, epoch, seed: int | None) -> tf.data.Dataset:
+        """(record, index, epoch) of all clips once; the record is empty where its shard ends early."""
+        shards = self.manifests[split]["shards"]
+        files = [f"{self.folder}/{split}/{shard['file']}" for shard in shards]
+        counts = np.array([len(shard["clips"]) for shard in shards], np.int64)
+        columns = (tf.constant(files), tf.constant(np.cumsum(counts) - counts), tf.constant(counts))
+        if seed is None:
+            records = tf.data.Dataset.from_tensor_slices(columns).flat_map(_one_shard)
+        else:
+            seeds = tf.stack([tf.constant(seed, tf.int64), epoch])
+            shards = tf.data.Dataset.from_tensor_slices(_shuffled(columns, seeds))
+            records = shards.interleave(_one_shard, cycle_length=SHUFFLED_SHARDS).batch(SHUFFLED_CLIPS)
+            # Not `Dataset.shuffle`: with a seed that is known only now, it depends on TensorFlow's global one.
+            records = records.map(lambda *batch: _shuffled(batch, tf.random.fold_in(seeds, batch[1][0]))).unbatch()
+        return records.map(lambda record, index: (record, index, epoch))
 
     @cached_property
     def _places(self) -> dict[str, tuple[str, str, int]]:
@@ -316,6 +322,15 @@ class Records(VideoDataset):
             "event": tf.cast(fields["event"], tf.int32),
             "boxes": fields["boxes"],
         }
+
+
+def _one_shard(file, first, count) -> tf.data.Dataset:
+    """(record, index) of a shard's `count` clips, the `first` and those after it; empty records where it ends early."""
+    # Beside a range, because errors that do not end (no such file) would be ignored for ever.
+    numbered = tf.data.Dataset.zip((tf.data.Dataset.range(count), tf.data.TFRecordDataset(file)))
+    records = numbered.ignore_errors().map(lambda _, record: record)
+    records = records.concatenate(tf.data.Dataset.from_tensors(b"").repeat(count)).take(count)
+    return tf.data.Dataset.zip((records, tf.data.Dataset.range(first, first + count)))
 
 
 def _shuffled(columns: tuple, seed) -> tuple:

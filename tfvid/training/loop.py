@@ -141,7 +141,7 @@ def _fit(
     place: Distribution,
 ) -> dict[str, dict[str, str]]:
     """Trains the epochs that are left; extends `history`. Returns this worker's clips that could not be read."""
-    data_epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+    data_epoch = tf.Variable(len(history), dtype=tf.int64, trainable=False)
     skips = {"train": SkipLog(), "validation": SkipLog()}
     share = place.share if place.strategy else None
     training = load_dataset(
@@ -178,6 +178,7 @@ def _fit(
                 initial_epoch=len(history),
                 epochs=config.train.epochs,
                 shuffle=False,  # the data shuffles itself, by (seed, epoch)
+                steps_per_epoch=_steps(config, dataset, place) if config.data.service else None,  # it does not end
                 verbose=verbose,
                 callbacks=callbacks,
             )
