@@ -345,7 +345,7 @@ def test_signed_map_is_blue_below_zero_and_red_above(page):
     assert redness[maps > 2].min() > 20 and redness[maps < -2].max() < -20
     assert np.abs(redness[np.abs(maps) < 0.05]).max() < 20
     assert np.abs(page.pixels("perturbed").astype(int) - 128).max() <= 2  # the frames that were given
-    assert page.texts("figcaption > span:first-child")[2] == "perturbed"
+    assert page.texts("figcaption > span:first-child")[2] == "blurred"
 
 
 def test_colour_maps_are_those_of_opencv_and_matplotlib(page):
