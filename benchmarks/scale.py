@@ -1,6 +1,6 @@
 """What an engine costs, and what a second worker gains: scripts/explain.py here and as Ray tasks, side by side.
 
-    python benchmarks/scale.py                                   # about six minutes on two cores; needs tfvid[ray]
+    python benchmarks/scale.py                                   # nine minutes on two cores; needs tfvid[ray]
 
 Each row runs the command twice, on a few clips and on more. The difference tells the seconds a clip, the rest is what
 starting takes: TensorFlow and the model, and for Ray its cluster and a model in each worker. No films, so that it is
