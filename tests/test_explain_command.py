@@ -1,5 +1,6 @@
 """scripts/explain.py from end to end, with real (tiny, untrained) models on drawn clips and video files."""
 
+import functools
 import json
 import os
 import signal
@@ -97,6 +98,20 @@ def test_two_models_on_drawn_clips(models, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "i3d: 3 clips, accuracy " in printed and "temporal IoU" in printed
     assert printed.rstrip().endswith(f"open in a browser: {tmp_path / 'index.html'}")
+
+
+def test_a_model_is_compiled_once_whatever_the_shards(models, tmp_path, monkeypatch):
+    built, init = [], TemporalMask.__init__
+
+    @functools.wraps(init)  # the command reads which options there are
+    def counting(self, *arguments, **options):
+        built.append(self)
+        init(self, *arguments, **options)
+
+    monkeypatch.setattr(TemporalMask, "__init__", counting)
+    explain(tmp_path, [models["i3d"]], *shapes(), "--shard-size", "1", "--films")
+    assert len(read_results(tmp_path)) == 3
+    assert len(built) == 1 and built[0]._compiled.traces == 1
 
 
 def test_records_are_what_the_explainer_says(models, clips, tmp_path):

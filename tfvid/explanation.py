@@ -42,6 +42,7 @@ def explain_clips(
     measure: Callable[[list[Result], np.ndarray, Mapping], None] = lambda records, maps, batch: None,
     progress: Callable[[int], None] = lambda clips: None,
     store=None,
+    explainers: "Explainers | None" = None,
 ) -> dict[str, str]:
     """Explains clips with one model and writes films, contact sheets and records into `out`.
 
@@ -68,6 +69,7 @@ def explain_clips(
         batch. A run that is killed between this and the storing calls it again with the same clips.
       progress: called with the number of clips just done.
       store: where records go, a `ResultStore`, `ResultPart` or the like; None for the one in `out`.
+      explainers: those of an earlier call with the same model, target, source and options; None makes them.
 
     Returns:
       Why clips were skipped, by id.
@@ -76,16 +78,11 @@ def explain_clips(
       ConfigError: an option that does not exist; or `out` holds records of `name` made in another way.
       TfvidError: clips that do not fit the model.
     """
-    from tfvid.explain.grad_cam import GradCAM
-    from tfvid.explain.temporal_mask import TemporalMask
-
     check_formats(formats)
-    if target not in TARGETS:
-        raise ConfigError(unknown("target", target, TARGETS))
-    settings = explanation_settings(model, target, source, mask, grad_cam)
+    explainers = explainers or Explainers(model, target=target, source=source, mask=mask, grad_cam=grad_cam)
+    learn, locate, settings = explainers.learn, explainers.locate, explainers.settings
     store = ResultStore(out) if store is None else store
     store.check(name, settings)
-    learn, locate = TemporalMask(model, **mask or {}), GradCAM(model, **grad_cam or {})
 
     skipped = {}
     for batch in batches:
@@ -229,10 +226,38 @@ def _backwards(clips, mask, settings):
     return np.asarray(reverse(clips, mask))
 
 
-def explanation_settings(model, target: str, source: str, mask: Mapping | None, grad_cam: Mapping | None) -> dict:
-    """All that decides a record, besides the clip: the model's weights, the class, the clips' source, the options."""
-    settings = {"weights": weights_digest(model), "target": target, "source": source}
-    return settings | explainer_options(mask or {}, grad_cam or {})
+class Explainers:
+    """What explains clips with one model: compiled by its first clips, so worth keeping from call to call.
+
+    Args:
+      model: see `explain_clips`, as are the others.
+
+    Attributes:
+      learn: the `TemporalMask`.
+      locate: the `GradCAM`.
+      settings: all that decides a record, besides the clip: the model's weights, the class, the source, the options.
+
+    Raises:
+      ConfigError: an option or a target that does not exist.
+    """
+
+    def __init__(
+        self,
+        model,
+        *,
+        target: str = "predicted",
+        source: str = "",
+        mask: Mapping | None = None,
+        grad_cam: Mapping | None = None,
+    ):
+        from tfvid.explain.grad_cam import GradCAM
+        from tfvid.explain.temporal_mask import TemporalMask
+
+        if target not in TARGETS:
+            raise ConfigError(unknown("target", target, TARGETS))
+        self.settings = {"weights": weights_digest(model), "target": target, "source": source}
+        self.settings |= explainer_options(mask or {}, grad_cam or {})
+        self.learn, self.locate = TemporalMask(model, **mask or {}), GradCAM(model, **grad_cam or {})
 
 
 def explainer_options(mask: Mapping, grad_cam: Mapping) -> dict:

@@ -111,7 +111,7 @@ def _explain(
     folder: Path,
 ):
     """Explains, with the `number`-th model, the samples that have no record yet."""
-    from tfvid.explanation import explanation_settings
+    from tfvid.explanation import Explainers
     from tfvid.results import ResultStore
 
     wanted = {sample.label for sample in samples if sample.label >= 0}
@@ -120,7 +120,9 @@ def _explain(
     grad_cam.setdefault("layer", model.card.layer)
     source = _source(arguments, config, split, model)
     store = ResultStore(folder)
-    store.check(model.name, explanation_settings(model.model, arguments.target, source, mask, grad_cam))
+    explaining = {"target": arguments.target, "source": source, "mask": mask, "grad_cam": grad_cam}
+    explainers = Explainers(model.model, **explaining)
+    store.check(model.name, explainers.settings)
     done = store.done(model.name)
     work = ExplainShard(
         model=model,
@@ -135,14 +137,12 @@ def _explain(
         time_limit=config.data.time_limit,
         options={
             "class_names": class_names,
-            "mask": mask,
-            "grad_cam": grad_cam,
-            "target": arguments.target,
-            "source": source,
             "formats": tuple(arguments.films),
             "fps": arguments.fps,
             "colormap": arguments.colormap,
         },
+        explaining=explaining,
+        explainers=explainers,
         store=store if arguments.engine == "local" and not is_remote(arguments.out) else None,
     )
     log = SkipLog(len(samples), _allowed(arguments, config))

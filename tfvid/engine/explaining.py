@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,8 +19,9 @@ from tfvid.remote import RemoteFolder, is_remote
 class ExplainShard:
     """`tfvid.explanation.explain_clips` as work for an engine.
 
-    Sent to another process, it leaves the model and the store behind: the model is loaded there, once, and a shard's
-    records become one part of the store, under the shard's name. Films are written first, the part last.
+    Sent to another process, it leaves the model, its explainers and the store behind: the model is loaded and its
+    explainers are compiled there, once, and a shard's records become one part of the store, under the shard's name.
+    Films are written first, the part last.
 
     Attributes:
       model: what explains.
@@ -33,6 +34,8 @@ class ExplainShard:
       workers: clips decoded at once; None for one a processor core.
       time_limit: seconds a file may take.
       options: of `explain_clips`.
+      explaining: of those options, what `Explainers` takes.
+      explainers: built with them; None where they are to be made.
       store: takes the records as they come; None for a part.
     """
 
@@ -46,10 +49,12 @@ class ExplainShard:
     workers: int | None
     time_limit: float
     options: Mapping
-    store: object = field(default=None, compare=False)
+    explaining: Mapping
+    explainers: object = None
+    store: object = None
 
     def __getstate__(self):
-        return vars(self) | {"model": replace(self.model, model=None), "store": None}
+        return vars(self) | {"model": replace(self.model, model=None), "explainers": None, "store": None}
 
     def __call__(self, shard: Shard, progress) -> dict[str, str]:
         """Explains the samples of `shard`; returns why some were skipped, by id."""
@@ -67,6 +72,7 @@ class ExplainShard:
         from tfvid.results import ResultPart
 
         model = self.model if self.model.model is not None else _loaded(self.model)
+        explainers = self.explainers or _explainers(model, self.explaining)
         dataset = _dataset(self.data)
         log, samples = SkipLog(), list(shard.items)
         store = self.store or ResultPart(folder, f"shard-{self.number:03d}-{shard.name}-{_digest(samples)}")
@@ -93,6 +99,8 @@ class ExplainShard:
                 paths={sample.id: sample.path for sample in samples},
                 progress=progress,
                 store=store,
+                explainers=explainers,
+                **self.explaining,
                 **self.options,
             )
         if self.store is None:
@@ -112,6 +120,18 @@ def _dataset(data: DataConfig | tuple[str, ...]) -> VideoDataset:
     if key not in _datasets:
         _datasets[key] = make_dataset(data)
     return _datasets[key]
+
+
+_kept: dict[str, object] = {}  # explainers of this process, by what they are made of
+
+
+def _explainers(model: Loaded, explaining: Mapping):
+    from tfvid.explanation import Explainers
+
+    key = repr((str(model.path.absolute()), sorted(explaining.items())))
+    if key not in _kept:
+        _kept[key] = Explainers(model.model, **explaining)
+    return _kept[key]
 
 
 def _digest(samples) -> str:
