@@ -7,35 +7,26 @@ import sys
 import time
 from pathlib import Path
 
-import keras
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-
-from tfvid.models.card import ModelCard
-from tfvid.models.i3d import I3D
+from small_models import TINY_CLASSES, tiny_i3d
 
 ROOT = Path(__file__).resolve().parent.parent
-CLASSES = ("Something appearing", "Something disappearing")
 
 pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    keras.utils.set_random_seed(1)
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    folder.mkdir()
-    I3D(2, 4, (16, 16), width=0.1, depth=1).save(folder / "model.keras")
-    (folder / "card.json").write_text(ModelCard("tiny", CLASSES, 4, (16, 16), "shapes").to_json(), encoding="utf-8")
-    return folder
+    return tiny_i3d(tmp_path_factory.mktemp("model"))
 
 
 def explaining(model, out, engine, *arguments):
     """The command as a process, one thread for each computation so that sums come out alike."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_NUM_INTRAOP_THREADS": "1"}
     command = [sys.executable, ROOT / "scripts" / "explain.py", "--model", model, "--out", out, "--dataset", "shapes"]
-    command += ["--limit", "12", "--classes", *CLASSES, "--shard-size", "4", "--films", "--engine", engine]
+    command += ["--limit", "12", "--classes", *TINY_CLASSES, "--shard-size", "4", "--films", "--engine", engine]
     command += ["mask.iterations=3", "data.workers=1", *arguments]
     return subprocess.Popen(
         [str(word) for word in command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -3,33 +3,24 @@
 import uuid
 from contextlib import contextmanager
 
-import keras
 import pyarrow.parquet as pq
 import pytest
+from small_models import TINY_CLASSES, tiny_i3d
 
 from tfvid.commands.explain import main
 from tfvid.errors import DataError
-from tfvid.models.card import ModelCard
-from tfvid.models.i3d import I3D
 from tfvid.remote import RemoteFolder, is_remote
 from tfvid.results import ResultStore
-
-CLASSES = ("Something appearing", "Something disappearing")
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    keras.utils.set_random_seed(1)
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    folder.mkdir()
-    I3D(2, 4, (16, 16), width=0.1, depth=1).save(folder / "model.keras")
-    (folder / "card.json").write_text(ModelCard("tiny", CLASSES, 4, (16, 16), "shapes").to_json(), encoding="utf-8")
-    return folder
+    return tiny_i3d(tmp_path_factory.mktemp("model"))
 
 
 def explain(model, out, clips, *arguments):
     words = ["--model", model, "--out", out, "--dataset", "shapes", "--limit", clips, "--shard-size", 2]
-    words += ["--classes", *CLASSES, "mask.iterations=2", "data.workers=1", *arguments]
+    words += ["--classes", *TINY_CLASSES, "mask.iterations=2", "data.workers=1", *arguments]
     main([str(word) for word in words])
 
 

@@ -9,6 +9,7 @@ are summed over the replicas, and each replica makes the same step.
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfvid.training.distribution import Distribution
@@ -123,15 +124,15 @@ class _Sums:
     """Means over the clips of an epoch, so far."""
 
     def __init__(self):
-        self.total = 0.0
+        self.total = np.zeros(4)
 
     def add(self, sums: tf.Tensor):
         """Adds a step's ``(cross-entropy, right, right among five, clips, weight decay)``."""
         loss, *counts, clips, decay = sums.numpy().astype(float)
-        self.total = self.total + tf.constant([loss + decay * clips, *counts, clips], tf.float64)
+        self.total += [loss + decay * clips, *counts, clips]
 
     def means(self) -> dict[str, float]:
-        loss, accuracy, top_5 = (self.total[:3] / self.total[3]).numpy().tolist()
+        loss, accuracy, top_5 = (self.total[:3] / self.total[3]).tolist()
         return {"loss": loss, "accuracy": accuracy, "top_5": top_5}
 
 
