@@ -48,15 +48,16 @@ class Doing:
 
 
 def outcome(engine, work, items, size=3):
-    """What was made of each item, and why others failed."""
-    made, failed = Counter(), {}
-    for done in finished(engine, work, cut(items, size)):
+    """What was made of each item, and why others failed; each is counted once in a bar, whatever became of it."""
+    made, failed, counted = Counter(), {}, []
+    for done in finished(engine, work, cut(items, size), counted.append):
         if done.error:
             assert len(done.shard.items) == 1 and done.value is None
             failed[done.shard.items[0]] = done.error
         else:
             made.update(done.value.keys())
             assert all(value == item**2 for item, value in done.value.items())
+    assert sum(counted) == len(items)
     return made, failed
 
 

@@ -100,6 +100,17 @@ def test_two_models_on_drawn_clips(models, tmp_path, capsys):
     assert printed.rstrip().endswith(f"open in a browser: {tmp_path / 'index.html'}")
 
 
+@pytest.mark.parametrize(("draw", "drawn"), [("2", ["Moving something up", "Moving something down"]), ("0", [])])
+def test_pictures_of_some_clips_numbers_of_all(models, tmp_path, draw, drawn):
+    explain(tmp_path, list(models.values()), *shapes(), "--draw", draw, "--films", "gif")
+    results = read_results(tmp_path)
+    assert len(results) == 6
+    assert [r.label_name for r in results if r.sheet] == drawn * 2
+    assert len(list((tmp_path / "films").rglob("*.gif"))) == len(list(tmp_path.rglob("*.png"))) == 2 * len(drawn)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert page.count('class="card"') == len(drawn) and f"Shown below: {draw} of 3 clips" in page
+
+
 def test_a_model_is_compiled_once_whatever_the_shards(models, tmp_path, monkeypatch):
     built, init = [], TemporalMask.__init__
 

@@ -55,7 +55,18 @@ def test_summary_has_temporal_iou_beside_its_baselines_where_events_are_known():
 
 def test_nothing_in_a_record_becomes_markup(tmp_path):
     evil = '"><script>alert(1)</script><b>&amp;'
-    fields = ("id", "model", "label_name", "predicted_name", "target_name", "path", "perturbation", "reel", "gif")
+    fields = (
+        "id",
+        "model",
+        "label_name",
+        "predicted_name",
+        "target_name",
+        "path",
+        "perturbation",
+        "reel",
+        "gif",
+        "sheet",
+    )
     ResultStore(tmp_path).append([make(**dict.fromkeys(fields, evil), target=1)])
     path = write_gallery(tmp_path, title=evil, skipped={evil: evil})
     page = path.read_text(encoding="utf-8")
@@ -67,7 +78,7 @@ def test_nothing_in_a_record_becomes_markup(tmp_path):
 
 
 def test_page_needs_no_network_and_leaks_no_folder(tmp_path):
-    ResultStore(tmp_path).append([make(path="/home/someone/secret/clip.mp4", label=-1, label_name="")])
+    ResultStore(tmp_path).append([make(path="/home/someone/secret/clip.mp4", label=-1, label_name="", sheet="a.png")])
     page = write_gallery(tmp_path).read_text(encoding="utf-8")
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", page) and "http" not in page
     assert "clip.mp4" in page and "secret" not in page

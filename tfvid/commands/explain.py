@@ -39,6 +39,7 @@ def main(argv: list[str]) -> None:
     dataset = VideoFiles(arguments.video) if arguments.video else make_dataset(config.data)
     split = VIDEOS if arguments.video else arguments.split
     samples = choose(dataset, split, arguments.classes, arguments.limit)
+    drawn = _drawn(samples, dataset, split, arguments)
     explainer_options(config.explain.mask, config.explain.grad_cam)  # mistyped ones are refused before the work
     models = load_models(arguments.model, config.data.num_frames, config.data.size)
     engine = engine_of(arguments)
@@ -46,7 +47,7 @@ def main(argv: list[str]) -> None:
     with _records(arguments.out) as folder:
         try:
             for number, model in enumerate(models):
-                _explain(model, number, dataset, split, samples, arguments, config, engine, skipped, folder)
+                _explain(model, number, dataset, split, samples, drawn, arguments, config, engine, skipped, folder)
         finally:  # also after an error: what is done is shown
             page = _finish(arguments, folder, skipped)
         paths = {sample.id: sample.path for sample in samples}
@@ -104,6 +105,7 @@ def _explain(
     dataset: VideoDataset,
     split: str,
     samples: list[Sample],
+    drawn: frozenset[str],
     arguments,
     config: RunConfig,
     engine: Engine,
@@ -143,6 +145,7 @@ def _explain(
         },
         explaining=explaining,
         explainers=explainers,
+        drawn=drawn,
         store=store if arguments.engine == "local" and not is_remote(arguments.out) else None,
     )
     log = SkipLog(len(samples), _allowed(arguments, config))
@@ -160,6 +163,15 @@ def _explain(
                 bar.set_postfix(skipped=len(log.reasons))
     finally:
         skipped |= log.reasons
+
+
+def _drawn(samples: list[Sample], dataset: VideoDataset, split: str, arguments) -> frozenset[str]:
+    """The ids of the clips that get films and pictures: all, or the first `--draw` of them, all classes in turn."""
+    if arguments.draw == 0:
+        return frozenset()
+    if arguments.draw is not None:
+        samples = choose(dataset, split, arguments.classes, arguments.draw)
+    return frozenset(sample.id for sample in samples)
 
 
 def _allowed(arguments, config: RunConfig) -> float:
@@ -209,6 +221,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", default="runs/explain", help="a folder, or a URI as s3://bucket/run (%(default)s)")
     add_engine_options(parser)
     parser.add_argument("--shard-size", type=_positive, default=32, help="clips given out at a time (%(default)s)")
+    parser.add_argument(
+        "--draw",
+        type=_none_or_more,
+        metavar="N",
+        help="pictures, films and a place on the page for N clips only, all classes in turn",
+    )
     parser.add_argument("--films", nargs="*", choices=FORMATS, default=FORMATS, help="film formats (all)")
     parser.add_argument("--fps", type=_positive, default=5, help="frames a second of the films (%(default)s)")
     parser.add_argument("--colormap", choices=COLORMAPS, default="inferno", help="of the heat (%(default)s)")
@@ -219,4 +237,11 @@ def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
+    return number
+
+
+def _none_or_more(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"expected 0 or more, got {text}")
     return number

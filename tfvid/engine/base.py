@@ -51,6 +51,12 @@ class Engine(ABC):
     def run(self, work: Work, shards: Iterable[Shard], progress: Callable[[int], None]) -> Iterator[Done]:
         """Yields each shard when it has ended, in any order.
 
+        Args:
+          work: called with a shard, and a function to be called with numbers of items just done.
+          shards: what there is to do.
+          progress: told how many items were done; less than 0 where a try failed whose items it was told of. In all
+            it is told of every item of the shards that succeeded, once.
+
         Raises:
           TfvidError: what the work raised of that kind; it would be the same for all shards.
         """
@@ -62,15 +68,24 @@ def finished(
     """Runs `work` on all `shards`; of those that keep failing each item is tried alone, so that one harms no others.
 
     Yields:
-      A `Done` for each shard that succeeded, and for each item of the others, as a shard of one.
+      A `Done` for each shard that succeeded, and for each item of the others, as a shard of one. `progress` is told of
+      every item once, see `Engine.run`, those that failed in the end among them.
     """
     failed = []
     for done in engine.run(work, shards, progress):
         if done.error and len(done.shard.items) > 1:
             failed.append(done.shard)
         else:
-            yield done
-    yield from engine.run(work, [single for shard in failed for single in _singles(shard)], progress)
+            yield _told(done, progress)
+    for done in engine.run(work, [single for shard in failed for single in _singles(shard)], progress):
+        yield _told(done, progress)
+
+
+def _told(done: Done, progress: Callable[[int], None]) -> Done:
+    """`done`, an end for good; of an item that failed nobody was told yet."""
+    if done.error:
+        progress(len(done.shard.items))
+    return done
 
 
 def cut(items: list, size: int) -> list[Shard]:

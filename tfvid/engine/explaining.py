@@ -34,6 +34,7 @@ class ExplainShard:
       workers: clips decoded at once; None for one a processor core.
       time_limit: seconds a file may take.
       options: of `explain_clips`.
+      drawn: ids of the clips that get films and pictures.
       explaining: of those options, what `Explainers` takes.
       explainers: built with them; None where they are to be made.
       store: takes the records as they come; None for a part.
@@ -49,6 +50,7 @@ class ExplainShard:
     workers: int | None
     time_limit: float
     options: Mapping
+    drawn: frozenset[str]
     explaining: Mapping
     explainers: object = None
     store: object = None
@@ -97,6 +99,7 @@ class ExplainShard:
                 folder,
                 name=model.name,
                 paths={sample.id: sample.path for sample in samples},
+                shown=self.drawn.__contains__,
                 progress=progress,
                 store=store,
                 explainers=explainers,

@@ -17,10 +17,20 @@ class Local(Engine):
 
     def _tried(self, work, shard, progress) -> Done:
         for _ in range(self.retries + 1):
+            counted = []
+
+            def count(items, counted=counted):
+                counted.append(items)
+                progress(items)
+
             try:
-                return Done(shard, work(shard, progress))
+                value = work(shard, count)
             except TfvidError:
                 raise
             except Exception as error:  # a model or a library may raise anything; the other shards go on
                 reason = one_line(error)
+                progress(-sum(counted))
+            else:
+                progress(len(shard.items) - sum(counted))  # e.g. clips that could not be read
+                return Done(shard, value)
         return Done(shard, error=reason)

@@ -64,7 +64,8 @@ class OnRay(Engine):
                 if done.error and tries:
                     running[task.remote(work, shard)] = (shard, tries - 1)
                     continue
-                progress(len(shard.items))
+                if not done.error:
+                    progress(len(shard.items))
                 yield done
         finally:
             for reference in running:

@@ -37,12 +37,13 @@ def write_gallery(
     """
     results = read_results(folder, maps=False)
     groups = [Group(model, (model,)) for model in dict.fromkeys(result.model for result in results)]
+    drawn = [result for result in results if result.sheet]
     return write_page(
         folder,
         title=title,
         lead=LEAD,
-        top=summary_table(results) + _skipped(skipped or {}),
-        clips=clips_section(results, groups, fps=fps),
+        top=summary_table(results) + _not_drawn(results, drawn) + _skipped(skipped or {}),
+        clips=clips_section(drawn, groups, fps=fps),
         sources=["results.parquet"],
     )
 
@@ -85,6 +86,13 @@ def _mean_and_deviation(values: list[float], digits: int) -> str:
         return "–"
     mean = number(values.mean(), digits)
     return f"{mean} <small>± {number(values.std(), digits)}</small>" if len(values) > 1 else mean
+
+
+def _not_drawn(results: list[Result], drawn: list[Result]) -> str:
+    clips, shown = (len({result.id for result in some}) for some in (results, drawn))
+    if clips == shown:
+        return ""
+    return f"<p>Shown below: {shown} of {clips} clips. The others are in <code>results.parquet</code>.</p>"
 
 
 def _skipped(reasons: dict[str, str]) -> str:
