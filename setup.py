@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "tfvid/__init__.py").read_text()).group(1)
+COMMANDS = ("prepare", "train", "evaluate", "explain", "compare", "export", "benchmark_attribution", "demo")
 
 setup(
     name="tfvid",
@@ -16,8 +17,10 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["tfvid", "tfvid.*"]),
-    package_data={"tfvid.report": ["static/*"], "tfvid.tensorboard": ["static/*"]},
+    # The configurations stand beside the package in a checkout, and go into it where it is installed.
+    packages=[*find_packages(include=["tfvid", "tfvid.*"]), "tfvid.configs"],
+    package_dir={"tfvid.configs": "configs"},
+    package_data={"tfvid.report": ["static/*"], "tfvid.tensorboard": ["static/*"], "tfvid.configs": ["*.yaml"]},
     install_requires=[
         "tensorflow>=2.16",
         "keras>=3.8",
@@ -49,17 +52,14 @@ setup(
         "test": [
             *("pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6"),
             *("ray>=2.40,<3", "fsspec", "moto[s3,server]>=5", "scikit-image>=0.19", "duckdb", "pandas", "tfrecord"),
+            "setuptools>=77",  # tests/test_packaging.py builds a wheel with it
         ],
     },
     entry_points={
-        "console_scripts": [
-            f"tfvid-{name.replace('_', '-')} = tfvid.commands:run_{name}"
-            for name in ("prepare", "train", "evaluate", "explain", "compare", "export", "benchmark_attribution")
-        ],
+        "console_scripts": [f"tfvid-{name.replace('_', '-')} = tfvid.commands:run_{name}" for name in COMMANDS],
         "tensorboard_plugins": ["tfvid = tfvid.tensorboard.plugin:VideoExplanations"],
     },
     classifiers=[
-        "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Topic :: Multimedia :: Video",

@@ -15,7 +15,7 @@ from keras.src.backend.common import global_state
 from tensorflow.python.eager import context
 from tensorflow.python.ops import stateful_random_ops
 
-# Keras' own name for it, which Keras before 3.9 spells out where it is used.
+# Keras' own name for it, which Keras 3.8 has no constant for.
 GLOBAL_SEED_GENERATOR = "global_seed_generator"
 
 

@@ -15,6 +15,6 @@ def _runner(name: str):
     return run
 
 
-run_prepare, run_train, run_evaluate, run_explain, run_compare, run_export, run_benchmark_attribution = map(
-    _runner, ("prepare", "train", "evaluate", "explain", "compare", "export", "benchmark_attribution")
+run_prepare, run_train, run_evaluate, run_explain, run_compare, run_export, run_benchmark_attribution, run_demo = map(
+    _runner, ("prepare", "train", "evaluate", "explain", "compare", "export", "benchmark_attribution", "demo")
 )

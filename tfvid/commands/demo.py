@@ -1,4 +1,4 @@
-"""``make demo``: the whole path in a few minutes, on clips that know when and where their event is.
+"""``make demo``, ``tfvid-demo``: the whole path in a few minutes, on clips that know when and where their event is.
 
 draw clips -> train a small I3D and a small C-LSTM -> measure them forwards and backwards -> explain held-out
 clips with both -> a page of films and numbers.
@@ -12,7 +12,10 @@ from pathlib import Path
 from tfvid.commands import evaluate, explain, prepare
 from tfvid.config import load
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+PACKAGE = Path(__file__).resolve().parents[1]
+# Installed, the package has them inside; in a checkout they stand beside it.
+CONFIGS = next(folder / "configs" for folder in (PACKAGE, PACKAGE.parent) if (folder / "configs").is_dir())
+EXPLAIN = "python scripts/explain.py" if CONFIGS.parent != PACKAGE else "tfvid-explain"
 MODELS = explain.SHIPPED
 
 
@@ -48,8 +51,8 @@ def main(argv: list[str]) -> None:
         )
     print(
         f"\nOpen {out / 'index.html'} in a browser: what each model looked at, and when.\n"
-        "Then explain a video of your own:                         python scripts/explain.py --video any.mp4\n"
-        f"and see when in training they came to look at the event:  tensorboard --logdir {out}"
+        f"Then explain a video of your own:  {EXPLAIN} --model {models[MODELS[0]]} --video any.mp4\n"
+        f"and see when they came to look at the event, in training:  tensorboard --logdir {out}"
     )
 
 
@@ -63,7 +66,7 @@ def step(title: str):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="demo", description="Train, measure and explain on the moving shapes.")
+    parser = argparse.ArgumentParser(prog="tfvid-demo", description="Train, measure and explain on the moving shapes.")
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="(%(default)s)")
     parser.add_argument("--clips", type=int, default=28, help="held-out clips to explain (%(default)s)")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="of both configs, e.g. train.epochs=2")
