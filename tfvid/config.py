@@ -10,6 +10,7 @@ import dataclasses
 import re
 import types
 import typing
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +20,13 @@ import yaml
 
 from tfvid.errors import ConfigError, unknown
 
+LARGEST, MOST_VALUES = 200_000, 10_000  # characters of a file, and values in it
+
 
 def _require(condition: bool, key: str, expected: str, value):
     if not condition:
-        raise ConfigError(f"{key} must be {expected}, got {value!r}")
+        shown = repr(value)
+        raise ConfigError(f"{key} must be {expected}, got {shown if len(shown) <= 300 else shown[:300] + '…'}")
 
 
 @dataclass(frozen=True)
@@ -433,7 +437,9 @@ def load(path: str | Path, overrides: Sequence[str] = (), kind: type = RunConfig
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot read the configuration ({error})") from error
-    values = _parse(text, str(path))
+    if len(text) > LARGEST:
+        raise ConfigError(f"{path}: expected a configuration of up to {LARGEST} characters, got {len(text)}")
+    values = parse(text, str(path))
     if values is None:
         values = {}
     if isinstance(values, dict):
@@ -450,7 +456,7 @@ def override(values: dict, overrides: Sequence[str]) -> dict:
     for text in overrides:
         key, equals, value = text.partition("=")
         _require(bool(equals and key), "an override", "key=value, e.g. train.epochs=3", text)
-        values = _replace(values, key.split("."), _parse(value, text), text)
+        values = _replace(values, key.split("."), parse(value, text), text)
     return values
 
 
@@ -471,10 +477,12 @@ class _Loader(yaml.SafeLoader):
     """Safe YAML in which ``1e-3`` is a number (YAML 1.2), and a repeated key an error rather than a surprise."""
 
     def construct_mapping(self, node, deep=False):
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = [key for i, key in enumerate(keys) if key in keys[:i]]
-        if twice:
-            raise yaml.constructor.ConstructorError(None, None, f"key {twice[0]!r} is given twice", node.start_mark)
+        if isinstance(node, yaml.MappingNode):
+            scalars = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            [(key, times)] = Counter((key.tag, key.value) for key in scalars).most_common(1) or [(None, 1)]
+            if times > 1:
+                problem = f"key {key[1]!r} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -483,11 +491,43 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _parse(text: str, source: str):
+def parse(text: str, source: str):
+    """The value that `text`, YAML, stands for: what `yaml.safe_load` returns.
+
+    Raises:
+      ConfigError: not YAML, or more of it than a configuration can be; one line that names `source`.
+    """
     try:
-        return yaml.load(text, _Loader)
+        value = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{source}: not valid YAML ({' '.join(str(error).split())})") from error
+    except RecursionError:
+        raise ConfigError(f"{source}: not valid YAML (brackets in brackets without end)") from None
+    except (
+        ValueError,
+        AttributeError,
+        LookupError,
+        TypeError,
+    ) as error:  # PyYAML's own, of ``!!int x`` or May the 40th
+        raise ConfigError(f"{source}: not valid YAML ({error})") from None
+    _check_size(value, source)
+    return value
+
+
+def _check_size(value, source: str):
+    """Refuses what a few bytes can stand for: huge numbers, and values (``&a``) used in one another (``*a``)."""
+    waiting, count = [value], 0
+    while waiting:
+        count += 1
+        if count + len(waiting) > MOST_VALUES:
+            raise ConfigError(f"{source}: expected at most {MOST_VALUES} values, got more, or one within itself")
+        item = waiting.pop()
+        if isinstance(item, int) and abs(item) >= 2**63:
+            raise ConfigError(f"{source}: expected numbers below 2**63, got a larger one")
+        if isinstance(item, dict):
+            waiting += [*item.keys(), *item.values()]
+        elif isinstance(item, list | tuple | set):
+            waiting += item
 
 
 def _replace(values: dict, keys: list[str], value, source: str) -> dict:
@@ -508,6 +548,9 @@ def _build(cls, values, prefix: str):
     for key in values:
         if key not in hints:
             raise ConfigError(unknown("key", f"{prefix}{key}", [f"{prefix}{name}" for name in hints]))
+    for item in dataclasses.fields(cls):
+        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        _require(item.name in values or not required, f"{prefix}{item.name}", "given", None)
     return cls(**{key: _convert(hints[key], value, f"{prefix}{key}") for key, value in values.items()})
 
 
@@ -542,4 +585,7 @@ def _convert(hint, value, key: str):
     _require(valid, key, spoken[hint], value)
     if hint is float:
         _require(value == value and abs(value) != float("inf"), key, "a finite number", value)
+    if hint is str:
+        # Neither a path nor a file can hold the others.
+        _require(not re.search("[\0\ud800-\udfff]", value), key, "text without NUL and lone surrogates", value)
     return value

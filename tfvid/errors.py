@@ -1,12 +1,18 @@
 """Errors a user can act on: one line that says what was expected, what came, and where."""
 
 import difflib
+import re
 import sys
 from collections.abc import Iterable
+
+LONGEST = 2000  # characters of a message; files of others are quoted in it, and may be made of one long word
 
 
 class TfvidError(ValueError):
     """Something the caller gave is wrong; the message is one line that names it."""
+
+    def __str__(self):
+        return one_line(super().__str__())
 
 
 class ConfigError(TfvidError):
@@ -33,6 +39,17 @@ class VideoError(DataError):
 
 class ModelError(TfvidError):
     """A model, layer or checkpoint that does not fit what is asked of it."""
+
+
+def one_line(text: str) -> str:
+    r"""`text` fit to be printed: no line breaks, control characters as ``\x1b``, at most `LONGEST` characters.
+
+    Names out of other people's files are in it: a terminal would obey an escape sequence, and show text after a
+    character that turns the writing direction in another order.
+    """
+    line = re.sub(r"\s*[\r\n\u2028\u2029]\s*", " ", text[: LONGEST + 1])
+    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
 
 def unknown(kind: str, name, valid: Iterable[str]) -> str:

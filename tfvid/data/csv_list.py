@@ -1,11 +1,13 @@
 """Any videos listed in a CSV file per split."""
 
 import csv
+import re
 from pathlib import Path
 
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.errors import DataError, unknown
 
+_NUMBER = r"\d{1,9}"
 SPLITS = ("train", "validation", "test")
 
 
@@ -54,7 +56,7 @@ class CSVList(VideoDataset):
             raise DataError(f"{where}: {unknown('label', row['label'], labels)}")
         # Resolved without the disk: a link may lead out of the root, "../" may not.
         path = Path(row["path"])
-        if path.is_absolute() or ".." in path.parts or not path.name:
+        if path.is_absolute() or ".." in path.parts or not path.name or "\0" in row["path"]:
             raise DataError(f"{where}: path {row['path']!r} must be relative to {self.root} and stay inside it")
         start, stop = _frame(where, row, "start") or 0, _frame(where, row, "stop")
         if stop is not None and stop <= start:
@@ -67,13 +69,13 @@ def _read(file: Path):
     """Yields (line number, row) with all four columns, those not given as ""."""
     try:
         with open(file, newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines, restkey="", restval=None, strict=True)
+            reader = csv.DictReader(lines, strict=True)
             columns = reader.fieldnames or []
             for name in ("path", "label"):
                 if name not in columns:
                     raise DataError(f"{file}: no column {name!r} in its first line ({','.join(columns)})")
             for row in reader:
-                if None in row.values() or "" in row:
+                if None in row or None in row.values():  # more values than columns, or fewer
                     count = len(columns)
                     raise DataError(f"{file}, line {reader.line_num}: expected {count} values, as the first line has")
                 row = {name: (row.get(name) or "").strip() for name in ("path", "label", "start", "stop")}
@@ -87,12 +89,14 @@ def _read(file: Path):
 
 
 def _sorted(names: set[str]) -> tuple[str, ...]:
-    numbers = all(name.isdecimal() for name in names)
-    return tuple(sorted(names, key=int if numbers else None))
+    """In an order that is the same in every process: "1" and "01" are equal as numbers."""
+    if all(re.fullmatch(_NUMBER, name) for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))
 
 
 def _frame(where: str, row: dict, name: str) -> int | None:
     text = row[name]
-    if text and not text.isdecimal():
-        raise DataError(f"{where}: {name} must be a frame number, 0 or more, got {text!r}")
+    if text and not re.fullmatch(_NUMBER, text):
+        raise DataError(f"{where}: {name} must be a frame number, 0 or more, got {text[:80]!r}")
     return int(text) if text else None

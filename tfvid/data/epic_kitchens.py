@@ -26,7 +26,7 @@ SPACING = 30  # frames from one that has boxes to the next
 
 _VIDEO = re.compile(r"(?P<person>P\d\d)_\d{2,3}")
 _TIME = re.compile(r"(\d{1,2}):(\d\d):(\d\d(?:\.\d+)?)")
-_BOX = re.compile(r"\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\)")
+_BOX = re.compile(r"\(\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,\s*(\d{1,6})\s*,\s*(\d{1,6})\s*\)")
 _WORD = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 
 
@@ -216,7 +216,7 @@ def _rows(file: Path, needed: tuple[str, ...]):
     """Yields (where, row) of a CSV file that has the columns `needed`."""
     try:
         with open(file, newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines, restkey="", restval=None, strict=True)
+            reader = csv.DictReader(lines, strict=True)
             for name in needed:
                 if name not in (reader.fieldnames or []):
                     raise DataError(
@@ -224,7 +224,7 @@ def _rows(file: Path, needed: tuple[str, ...]):
                     )
             for row in reader:
                 where = f"{file}, line {reader.line_num}"
-                if None in row.values() or "" in row:
+                if None in row or None in row.values():  # more values than columns, or fewer
                     raise DataError(f"{where}: expected {len(reader.fieldnames)} values, as the first line has")
                 yield where, row
     except OSError as error:

@@ -21,7 +21,8 @@ class ClassFolders(VideoDataset):
       validation_share: used only where there are no split folders; in [0, 1).
 
     Raises:
-      DataError: no folder, no class folder or no video; the message names where it looked.
+      DataError: no folder, no class folder or no video; the message names where it looked. Or a name that is not text
+        (bytes that are no UTF-8), which neither a record nor a page could hold.
     """
 
     def __init__(self, root, *, validation_share=0.2):
@@ -59,10 +60,18 @@ class ClassFolders(VideoDataset):
 
 
 def _folders(parent: Path) -> list[Path]:
-    return [entry for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    return [_named(entry) for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
 
 
 def _videos(folder: Path) -> list[Path]:
     if not folder.is_dir():  # a class that this split does not have
         return []
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    return sorted(_named(file) for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+
+
+def _named(path: Path) -> Path:
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{path}: its name is not valid UTF-8; rename it") from None
+    return path

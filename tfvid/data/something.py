@@ -76,8 +76,10 @@ class SomethingSomething(VideoDataset):
         indices = _read_json(file)
         try:
             names = {int(index): name for name, index in indices.items()}
-        except (AttributeError, TypeError, ValueError):
+        except (AttributeError, TypeError, ValueError, OverflowError):
             raise DataError(f'{file}: expected {{"template": "index", ...}}') from None
+        if not names:
+            raise DataError(f"{file}: no labels in it")
         if sorted(names) != list(range(len(indices))):
             raise DataError(f"{file}: the indices are not 0 to {len(indices) - 1}, each once")
         return tuple(_without_brackets(names[label]) for label in range(len(names)))

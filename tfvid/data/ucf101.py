@@ -99,14 +99,16 @@ def read_class_index(file: Path) -> dict[str, int]:
     Raises:
       DataError: names the file and the line.
     """
-    labels = {}
+    labels: dict[str, int] = {}
+    numbers = set()
     for where, line in _lines(file):
         number, _, name = line.partition(" ")
-        if not number.isdecimal() or not re.fullmatch(r"[A-Za-z]+", name.strip()):
+        if not re.fullmatch(r"\d{1,6}", number) or not re.fullmatch(r"[A-Za-z]+", name.strip()):
             raise DataError(f"{where}: expected '<number> <Class>', got {line!r}")
-        if name.strip() in labels or int(number) in labels.values():
+        if name.strip() in labels or int(number) in numbers:
             raise DataError(f"{where}: {line} is there twice")
         labels[name.strip()] = int(number)
+        numbers.add(int(number))
     if not labels:
         raise DataError(f"{file}: no classes in it")
     return dict(sorted(labels.items(), key=lambda item: item[1]))

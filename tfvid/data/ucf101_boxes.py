@@ -16,13 +16,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from tfvid.data.matlab import read_tubes
 from tfvid.errors import DataError
 
 SIZE = (240, 320)  # of all videos of UCF101: (H, W)
 VIPER = "{http://lamp.cfar.umd.edu/viper#}"
 VALUES = "{http://lamp.cfar.umd.edu/viperdata#}"
-
-_NAME = re.compile(r"v_[A-Za-z]+_g\d\d_c\d\d")
 
 
 @dataclass(frozen=True)
@@ -67,48 +66,8 @@ def read_boxes(path) -> dict[str, list[Tube]]:
         )
     if path.suffix.lower() != ".mat":
         raise DataError(f"{path}: expected finalAnnots.mat or a folder of .xgtf files")
-    return _read_matlab(path)
-
-
-# MATLAB
-
-
-def _read_matlab(file: Path) -> dict[str, list[Tube]]:
-    from scipy.io import loadmat
-
-    try:
-        videos = loadmat(file, simplify_cells=True)["annot"]
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror or error})") from None
-    except Exception as error:  # SciPy raises whatever it trips over in a broken file
-        raise DataError(
-            f"{file}: expected a MATLAB 5 file with a struct 'annot' ({type(error).__name__}: {error})"
-        ) from None
-    found = {}
-    for number, video in enumerate(_several(videos), 1):
-        try:
-            name = str(video["name"]).rpartition("/")[2]
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"name {name!r} is not v_<Class>_gNN_cNN")
-            found[name] = [_matlab_tube(tube) for tube in _several(video["tubes"])]
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            problem = f"no field {error}" if isinstance(error, KeyError) else str(error)
-            raise DataError(f"{file}: annot({number}): {problem}") from None
-    return found
-
-
-def _several(value) -> list:
-    """What `simplify_cells` makes of a struct array: a list, or the only one by itself."""
-    return [value] if isinstance(value, dict) else list(value)
-
-
-def _matlab_tube(tube: dict) -> Tube:
-    first, last = int(tube["sf"]), int(tube["ef"])
-    boxes = np.atleast_2d(np.asarray(tube["boxes"], np.float64))
-    if boxes.shape != (last - first + 1, 4) or first < 1 or not np.isfinite(boxes).all():
-        raise ValueError(f"frames {first} to {last} with boxes of shape {boxes.shape}; expected (ef - sf + 1, 4)")
-    left, top, width, height = (boxes - [1, 1, 0, 0]).T
-    return Tube(first - 1, np.stack([top, left, top + height, left + width], axis=1))
+    tubes = read_tubes(path)
+    return {name: [Tube(start, np.array(boxes)) for start, boxes in of_video] for name, of_video in tubes.items()}
 
 
 # ViPER
@@ -137,7 +96,7 @@ def _parse(file: Path) -> ElementTree.Element:
         raise DataError(f"{file}: XML with a DOCTYPE, or not in UTF-8, is not read")
     try:
         return ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # or an encoding that Python does not know
         raise DataError(f"{file}: not XML ({error})") from None
 
 
@@ -166,7 +125,7 @@ def _viper_tube(person: ElementTree.Element) -> Tube:
 
 
 def _span(text: str | None) -> tuple[int, int]:
-    numbers = re.fullmatch(r"\s*(\d{1,7}):(\d{1,7})\s*", text or "")
+    numbers = re.fullmatch(r"\s*(\d{1,5}):(\d{1,5})\s*", text or "")
     if not numbers or not 1 <= int(numbers[1]) <= int(numbers[2]):
         raise ValueError(f"expected framespan '<first>:<last>', got {text!r}")
     return int(numbers[1]), int(numbers[2])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def read_card(path: str | Path) -> ModelCard:
     names["metrics"] = False  # its default is a factory
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: cannot read the model card ({error})") from error
     if not isinstance(values, dict):
         raise ModelError(f"{path}: a model card is one JSON object")
@@ -57,18 +58,59 @@ def read_card(path: str | Path) -> ModelCard:
     for name, required in names.items():
         if required and name not in values:
             raise ModelError(f"{path}: field {name!r} is missing")
-    try:
-        return ModelCard(**values | _typed(values))
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"{path}: a field of the wrong type ({error})") from error
+    for name, value in values.items():
+        is_right, expected = EXPECTED[name]
+        if not is_right(value):
+            raise ModelError(f"{path}: field {name!r}: a value of the wrong type; expected {expected}")
+    labels = range(len(values["class_names"]))
+    reverse = values.get("reverse_labels") or {}
+    if not all(int(a) in labels and b in labels for a, b in reverse.items()):
+        raise ModelError(f"{path}: field 'reverse_labels': expected labels of {len(labels)} classes")
+    return ModelCard(**values | _as_python(values))
 
 
-def _typed(values: dict) -> dict:
+def _is_count(value) -> bool:
+    return type(value) is int and 1 <= value < 2**31
+
+
+def _is_text(value) -> bool:
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_mapping(value, is_key, is_value) -> bool:
+    return isinstance(value, dict) and all(is_key(name) and is_value(item) for name, item in value.items())
+
+
+# Of each field: what its JSON must be, as a test and in words.
+EXPECTED = {
+    "name": (_is_text, "text"),
+    "class_names": (lambda value: isinstance(value, list) and all(map(_is_text, value)), "a list of names"),
+    "num_frames": (lambda value: value is None or _is_count(value), "a whole number, 1 or more, or null"),
+    "size": (
+        lambda value: value is None or (isinstance(value, list) and len(value) == 2 and all(map(_is_count, value))),
+        "[height, width] in pixels, or null",
+    ),
+    "dataset": (_is_text, "text"),
+    "layer": (lambda value: value is None or _is_text(value), "text or null"),
+    "reverse_labels": (
+        lambda value: (
+            value is None or _is_mapping(value, re.compile("[0-9]{1,9}").fullmatch, lambda to: type(to) is int)
+        ),
+        "labels by label, or null",
+    ),
+    "metrics": (lambda value: _is_mapping(value, _is_text, _is_number), "numbers by name"),
+}
+
+
+def _as_python(values: dict) -> dict:
     """The fields JSON cannot hold as they are: tuples, and integer keys."""
     size, reverse = values["size"], values.get("reverse_labels")
     return {
-        "class_names": tuple(str(name) for name in values["class_names"]),
-        "size": None if size is None else (int(size[0]), int(size[1])),
-        "num_frames": None if values["num_frames"] is None else int(values["num_frames"]),
-        "reverse_labels": None if reverse is None else {int(a): int(b) for a, b in reverse.items()},
+        "class_names": tuple(values["class_names"]),
+        "size": None if size is None else tuple(size),
+        "reverse_labels": None if reverse is None else {int(a): b for a, b in reverse.items()},
     }
