@@ -1,7 +1,9 @@
 """Engines: every item once, whoever dies; what keeps failing is set aside, and harms no others."""
 
+import functools
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -153,6 +155,42 @@ def test_ray_stops_where_all_would_fail(tmp_path, ray):
     with pytest.raises(DataError, match="the same for all"):
         outcome(on_ray(), work, ["fatal", 2, 3, 4])
     assert work.tries()["00000-of-00002"] == 1
+
+
+GUARDED = """
+import sys
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+print(cluster.address, flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+SQUARES = """
+import sys
+from tfvid.engine import ENGINES
+from tfvid.engine.base import cut, finished
+from tfvid.errors import command
+def main(argv):
+    engine = ENGINES.find("ray")(address=argv[0])
+    work = lambda shard, progress: [item**2 for item in shard.items]
+    print([done.value for done in finished(engine, work, cut([1, 2, 3], 3))])
+command(main)
+"""
+
+
+@pytest.mark.long
+def test_a_cluster_can_ask_for_a_token(ray):
+    env = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789" * 4}
+    run = functools.partial(subprocess.run, capture_output=True, text=True, timeout=120)
+    with subprocess.Popen(
+        [sys.executable, "-c", GUARDED], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as cluster:
+        address = cluster.stdout.readline().strip()
+        driver = [sys.executable, "-c", SQUARES, address]
+        known, stranger = run(driver, env=env), run(driver, env=env | {"RAY_AUTH_TOKEN": "9876543210" * 4})
+        cluster.stdin.close()
+    assert "[[1, 4, 9]]" in known.stdout, known.stderr
+    assert stranger.returncode == 1 and f"error: engine ray: no cluster at '{address}'" in stranger.stderr
 
 
 @pytest.mark.long
