@@ -9,7 +9,8 @@ import pytest
 from small_videos import frame_numbers, patch, set_avi_length, write_video
 
 from tfvid.data import video
-from tfvid.data.video import decode_clip, read_clip
+from tfvid.data.files import read_clip
+from tfvid.data.video import decode_clip
 from tfvid.errors import TfvidError, VideoError
 
 SIZE = (8, 12)

@@ -9,7 +9,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOME = {
-    "read_clip": "tfvid.data.video",
+    "read_clip": "tfvid.data.files",
     "load_dataset": "tfvid.data.pipeline",
     "I3D": "tfvid.models.i3d",
     "ConvLSTM": "tfvid.models.conv_lstm",

@@ -1,9 +1,16 @@
 """Any video files, named one by one."""
 
 import hashlib
+import os
+from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from tfvid.data.base import Sample, VideoDataset
+from tfvid.data.video import check_range
+from tfvid.data.worker import DecodePool, one_a_core
+from tfvid.errors import VideoError
 
 VIDEOS = "videos"  # the one split of files named one by one
 
@@ -32,3 +39,40 @@ def _file_id(file: Path) -> str:
     if file.exists():
         state += [str(file.stat().st_size), str(file.stat().st_mtime_ns)]
     return f"{file.stem}-{hashlib.sha256(' '.join(state).encode()).hexdigest()[:8]}"
+
+
+def read_clip(path, num_frames: int, size: tuple[int, int], start: int = 0, stop: int | None = None) -> np.ndarray:
+    """Reads a clip from a video file, which may be anybody's.
+
+    It is decoded in a process of its own (`tfvid.data.worker`), which is started by the first call and stays: that
+    call takes about half a second longer. A file that crashes the decoder, takes over a minute or more than 2 GiB of
+    memory is an error like any other. Threads may read at the same time.
+
+    Args:
+      path: a video file: mp4, mov, webm, mkv, avi, ... (`tfvid.data.confined.CONTAINERS`).
+      num_frames: T; frames are spread evenly over the range and repeated where it is shorter than T.
+      size: (H, W) in pixels; the whole frame is resized, its aspect ratio is not kept.
+      start: first frame of the range, 0-based.
+      stop: one past its last frame; None for the end of the file.
+
+    Returns:
+      float32 `(T, H, W, 3)`, RGB in [0, 1].
+
+    Raises:
+      VideoError: the file cannot be decoded; the message is one line that names it and says why.
+    """
+    check_range(path, num_frames, size, start, stop)
+    # As plain numbers, which the decode process is sent; and by a path that holds after a change of folder.
+    last = None if stop is None else int(stop)
+    sample = Sample("", -1, os.path.abspath(os.fsdecode(path)), int(start), last)
+    try:
+        clip = _decode_processes(os.getpid()).read(sample, int(num_frames), (int(size[0]), int(size[1])))
+    except VideoError as error:
+        raise VideoError(path, error.reason) from None
+    return clip.frames / np.float32(255)
+
+
+@cache
+def _decode_processes(parent: int) -> DecodePool:
+    """One pool for each process: a fork has none of its own yet, and must not talk to its parent's."""
+    return DecodePool(VideoFiles([]), one_a_core())

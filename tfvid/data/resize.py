@@ -13,6 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 MOST_VALUES = 1 << 26  # in a frame; as float32 more would take over 256 MB
+LONGEST_SIDE = 1 << 14  # of a frame; the weights of longer ones take long to make and much memory to keep
 
 
 def resize_into(out: np.ndarray, frame: np.ndarray) -> None:
@@ -20,7 +21,8 @@ def resize_into(out: np.ndarray, frame: np.ndarray) -> None:
     (height, width), (from_height, from_width) = out.shape[:2], frame.shape[:2]
     shrinks = from_height >= height and from_width >= width
     whole = from_height % height == from_width % width == 0  # OpenCV has fast ways of its own for these
-    if not shrinks or whole or frame.size > MOST_VALUES:
+    large = frame.size > MOST_VALUES or max(from_height, from_width) > LONGEST_SIDE
+    if not shrinks or whole or large:
         cv2.resize(frame, (width, height), dst=out, interpolation=cv2.INTER_AREA)
         return
     columns = cv2.transpose(frame).astype(np.float32).reshape(from_width, -1)

@@ -20,6 +20,7 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 import cv2  # noqa: E402  (it reads the level when it is imported)
 
 from tfvid.data.base import Clip  # noqa: E402
+from tfvid.data.confined import complained  # noqa: E402
 from tfvid.data.resize import resize_into  # noqa: E402
 from tfvid.data.sampling import even_indices  # noqa: E402
 from tfvid.errors import TfvidError, VideoError  # noqa: E402
@@ -39,25 +40,6 @@ _NOT_VIDEO = {
 }
 
 
-def read_clip(path, num_frames: int, size: tuple[int, int], start: int = 0, stop: int | None = None) -> np.ndarray:
-    """Reads a clip from a video file.
-
-    Args:
-      path: any file FFmpeg decodes.
-      num_frames: T; frames are spread evenly over the range and repeated where it is shorter than T.
-      size: (H, W) in pixels; the whole frame is resized, its aspect ratio is not kept.
-      start: first frame of the range, 0-based.
-      stop: one past its last frame; None for the end of the file.
-
-    Returns:
-      float32 `(T, H, W, 3)`, RGB in [0, 1].
-
-    Raises:
-      VideoError: the file cannot be decoded; the message is one line that names it and says why.
-    """
-    return decode_clip(path, num_frames, size, start, stop).frames / np.float32(255)
-
-
 def decode_clip(
     path,
     num_frames: int,
@@ -67,9 +49,13 @@ def decode_clip(
     time_limit: float = 60.0,
     seek: bool = False,
 ) -> Clip:
-    """`read_clip` as uint8, with what was found out about the file.
+    """`tfvid.read_clip` as uint8, in this process, with what was found out about the file.
+
+    For files from strangers read it in a decode process (`tfvid.data.worker`): only there is memory limited, does a
+    crash cost one clip, and is it noticed when OpenCV cannot convert a frame (`tfvid.data.confined`).
 
     Args:
+      path, num_frames, size, start, stop: see `tfvid.read_clip`.
       seek: go to `start` by the container's index, where it has one that leads there, instead of decoding all that is
         before: for parts of long videos. Exact where all frames last equally long; otherwise some frames off.
       time_limit: seconds. It is looked at between frames; a decoder that hangs inside one is FFmpeg's to
@@ -81,7 +67,7 @@ def decode_clip(
       one too many. Truncation and a variable frame rate cannot be told apart.
 
     Raises:
-      VideoError: as in `read_clip`, or the time limit has passed.
+      VideoError: as in `tfvid.read_clip`, or the time limit has passed.
     """
     check_range(path, num_frames, size, start, stop)
     check_file(path)
@@ -173,7 +159,9 @@ def _pick(capture, path, wanted, first, stop, size, deadline, time_limit) -> tup
     while stop is None or count < stop:
         if time.monotonic() > deadline:
             raise VideoError(path, f"not decoded within {time_limit:g} s")
-        if not capture.grab():
+        grabbed = capture.grab()
+        complained()  # about damage, which is decoded as well as can be
+        if not grabbed:
             break
         if count in wanted:
             frames[count] = block[len(frames)]
@@ -197,4 +185,10 @@ def _retrieve(capture, path, index: int) -> np.ndarray:
         ok = False
     if not ok:
         raise VideoError(path, f"frame {index} cannot be converted")
+    if complained():
+        raise VideoError(
+            path,
+            f"OpenCV {cv2.__version__} cannot convert frame {index} to RGB; if the video is interlaced, make it "
+            "progressive (ffmpeg -i VIDEO -vf bwdif OUT.mp4)",
+        )
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)

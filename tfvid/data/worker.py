@@ -2,9 +2,9 @@
 
 A decoder that hangs or crashes inside a C library cannot be stopped from within its process. So clips are read
 in child processes, ``python -m tfvid.data.worker``, which stay for as long as they behave: one that does not
-answer in time or dies is ended and replaced, and its clip is a `VideoError`. The children are plain commands
-(nothing of `multiprocessing` that would import the caller's script again, so no ``__main__`` guard is needed)
-and do not import TensorFlow, unless tensorflow-io is to decode.
+answer in time, takes too much memory or dies is ended and replaced, and its clip is a `VideoError`. The children
+are plain commands (nothing of `multiprocessing` that would import the caller's script again, so no ``__main__`` guard
+is needed) and do not import TensorFlow, unless tensorflow-io is to decode.
 
 Parent and child talk over a socket pair. First the parent says what reads; then requests (a sample, as JSON)
 and replies (JSON) take turns. Frames and boxes lie in a file in memory that both have open: sent through the
@@ -22,6 +22,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import weakref
 from io import FileIO
 from multiprocessing.connection import Connection
@@ -29,12 +30,13 @@ from multiprocessing.connection import Connection
 import cv2
 import numpy as np
 
-from tfvid.data import DATASETS
+from tfvid.data import DATASETS, confined
 from tfvid.data.base import Clip, Sample, VideoDataset
 from tfvid.data.video import decode_clip
 from tfvid.errors import DataError, VideoError, unknown
 
 GRACE = 2.0  # seconds after the time limit; a decoder that keeps the limit by itself says more about it
+LOOK = 0.05  # seconds between two looks at the memory of a child that reads; most clips are there before the first
 START_LIMIT = 120.0  # seconds for Python, NumPy, OpenCV and the dataset to load on a busy machine
 
 
@@ -72,7 +74,7 @@ class DecodePool:
         """Reads one clip, as `VideoDataset.read` does.
 
         Raises:
-          VideoError: the clip cannot be read, or not in time, or it crashed the decoder.
+          VideoError: the clip cannot be read, or not in time, or not in `confined.MEMORY`, or it crashed the decoder.
           DataError: the children cannot be started, or the pool is closed.
         """
         child = self._idle.get()
@@ -108,10 +110,9 @@ class _Child:
             "alarm": self.limit + 5 * GRACE,
         }
         try:
+            most = confined.held(self.process.pid) + confined.allowance(num_frames, size)
             self.pipe.send_bytes(json.dumps(request).encode())
-            if not self.pipe.poll(self.limit + GRACE):
-                self.end()
-                raise VideoError(name, f"not read within {self.limit:g} s; its decode process was ended")
+            self._wait(name, most)
             reply = json.loads(self.pipe.recv_bytes())
             if "error" in reply:
                 raise VideoError(name, reply["error"])
@@ -120,6 +121,18 @@ class _Child:
         except (EOFError, OSError):
             raise self._death(name) from None
         return Clip(frames, np.array(reply["event"], np.int32), boxes, reply["decoded"], reply["damaged"])
+
+    def _wait(self, name: str, most: int):
+        """Returns when there is a reply; VideoError after the time limit, or when more than `most` bytes are held."""
+        deadline = time.monotonic() + self.limit + GRACE
+        while not self.pipe.poll(LOOK):
+            if time.monotonic() > deadline:
+                self.end()
+                raise VideoError(name, f"not read within {self.limit:g} s; its decode process was ended")
+            if confined.held(self.process.pid) > most:
+                self.end()
+                memory = f"{confined.MEMORY / 2**30:g} GiB"
+                raise VideoError(name, f"not read within {memory} of memory; its decode process was ended")
 
     def end(self):
         if self.process is not None:
@@ -278,9 +291,12 @@ def _answer(read, request: dict) -> tuple[dict, list[np.ndarray]]:
 
 def main(argv: list[str]):
     """The child: builds what reads, then answers until its parent closes the socket or dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its children
+    # Ctrl-C, and a SIGTERM to all of a job, are for the parent, which then ends its children.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(0)  # here, where it is nobody else's setting: cores are shared out by clip
-    pipe, memory = Connection(int(argv[0])), FileIO(int(argv[1]), "r+")
+    pipe, memory, messages = Connection(int(argv[0])), FileIO(int(argv[1]), "r+"), _memory()
+    confined.confine(messages.fileno())
     try:
         try:
             read = _build(pipe.recv_bytes().decode())
@@ -292,6 +308,7 @@ def main(argv: list[str]):
             request = json.loads(pipe.recv_bytes())
             # Should the parent be killed while this process hangs, nobody else is left to end it.
             signal.setitimer(signal.ITIMER_REAL, request["alarm"])
+            confined.limit_memory(2 * confined.allowance(request["num_frames"], request["size"]))
             reply, arrays = _answer(read, request)
             signal.setitimer(signal.ITIMER_REAL, 0)
             _transfer(os.pwritev, memory, arrays)
