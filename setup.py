@@ -25,8 +25,9 @@ setup(
         "tensorflow>=2.16",
         "keras>=3.8",
         "numpy>=1.26",
-        # The same cv2 as opencv-python without its window code, which needs libGL from the system.
-        "opencv-python-headless>=4.10",
+        # The same cv2 as opencv-python without its window code, which needs libGL from the system. 4.10 ends a video
+        # where its header says, and headers lie.
+        "opencv-python-headless>=4.11",
         "scipy>=1.15",
         "tensorboard>=2.16",
         "pyarrow>=15",
