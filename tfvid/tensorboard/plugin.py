@@ -8,7 +8,8 @@ Routes, all GET, below ``/data/plugin/tfvid/``:
     index.js, ...                the page
 
 TensorBoard imports this module when it starts, and stops if that fails: nothing here needs more than TensorBoard.
-What is logged may come from anyone, so it never chooses a response's content type, and is only ever data to the page.
+What is logged may come from anyone, so it never chooses a response's content type, and is only ever data to the page;
+a clip is served only whole and as its format says, and no larger than `MOST_BYTES`.
 """
 
 import re
@@ -24,11 +25,20 @@ from tensorboard.data import provider
 from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
-from tfvid.errors import unknown
-from tfvid.tensorboard import metadata
+from tfvid.errors import one_line, unknown
+from tfvid.tensorboard import clip_json, metadata
 
 PAGE = Path(__file__).parent / "static"
 PAGE_TYPES = {".js": "text/javascript", ".css": "text/css"}
+
+# With every answer: opened by itself it can load and run nothing, and no other site's page can read or embed it.
+GUARDS = [
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+]
+
+MOST_BYTES = 256 << 20  # of one clip; 16 frames of 224x224 with their maps are some 150 KB
+BLOBS_AT_ONCE = 32
 
 STEPS = 10  # kept of a clip where --samples_per_plugin does not say; TensorBoard's own default
 
@@ -56,11 +66,11 @@ class VideoExplanations(base_plugin.TBPlugin):
         return base_plugin.FrontendMetadata(es_module_path="/index.js", tab_name="Video explanations")
 
     def get_plugin_apps(self):
-        files = {f"/{file.name}": _page_file(file) for file in PAGE.glob("*") if file.suffix in PAGE_TYPES}
-        return {**files, "/tags": self._serve_tags, "/steps": self._serve_steps, "/sample": self._serve_sample}
+        files = {f"/{file.name}": _route(_page_file(file)) for file in PAGE.glob("*") if file.suffix in PAGE_TYPES}
+        data = {"/tags": self._tags, "/steps": self._steps_of_clip, "/sample": self._sample}
+        return files | {route: _route(answer) for route, answer in data.items()}
 
-    @wrappers.Request.application
-    def _serve_tags(self, request):
+    def _tags(self, request):
         tags = {}
         for run, clips in self._clips(request).items():
             names = tags.setdefault(run, {})
@@ -68,28 +78,34 @@ class VideoExplanations(base_plugin.TBPlugin):
                 names.setdefault(clip.name, {"description": description, "clips": []})["clips"].append(clip.id)
             for name in names.values():
                 name["clips"].sort(key=_natural)
-        return http_util.Respond(request, tags, "application/json")
+        return tags, "application/json"
 
-    @wrappers.Request.application
-    def _serve_steps(self, request):
+    def _steps_of_clip(self, request):
         steps = [{"step": datum.step, "wall_time": datum.wall_time} for datum in self._series(request)]
-        return http_util.Respond(request, steps, "application/json")
+        return steps, "application/json"
 
-    @wrappers.Request.application
-    def _serve_sample(self, request):
+    def _sample(self, request):
         step = _parameter(request, "step")
         if not re.fullmatch("-?[0-9]{1,19}", step):
             raise errors.InvalidArgumentError(_line(f"step: expected a whole number, got {_line(step, 200)!r}"))
         series = {datum.step: datum for datum in self._series(request)}
         if int(step) not in series:
             raise _not_found("step", step, series)
-        context = plugin_util.context(request.environ)
         keys = [reference.blob_key for reference in series[int(step)].values]
-        with ThreadPoolExecutor(8) as pool:  # the data server takes its time to answer, not to read
-            blobs = list(pool.map(partial(self._blob, context), keys))
-        _check(blobs)
+        blobs = self._blobs(plugin_util.context(request.environ), keys)
         lengths = struct.pack(f"<{1 + len(blobs)}I", len(blobs), *map(len, blobs))
-        return http_util.Respond(request, lengths + b"".join(blobs), "application/octet-stream")
+        return lengths + b"".join(blobs), "application/octet-stream"
+
+    def _blobs(self, context, keys: list[str]) -> list[bytes]:
+        """A clip's blobs; the others are only read where the first says that they are a clip's."""
+        blobs = [self._blob(context, key) for key in keys[:1]]
+        _check(blobs, len(keys))
+        with ThreadPoolExecutor(8) as pool:  # the data server takes its time to answer, not to read
+            for start in range(1, len(keys), BLOBS_AT_ONCE):
+                blobs += pool.map(partial(self._blob, context), keys[start : start + BLOBS_AT_ONCE])
+                if sum(map(len, blobs)) > MOST_BYTES:
+                    raise UnreadableError(f"expected a clip of at most {MOST_BYTES >> 20} MiB, got more")
+        return blobs
 
     def _blob(self, context, key: str) -> bytes:
         try:
@@ -104,9 +120,9 @@ class VideoExplanations(base_plugin.TBPlugin):
         """The steps of the clip asked for, ascending."""
         run = _parameter(request, "run")
         clip = metadata.Clip(_parameter(request, "name"), _parameter(request, "clip"))
-        runs = self._clips(request)
+        runs = self._clips(request, run)
         if run not in runs:
-            raise _not_found("run", run, runs)
+            raise _not_found("run", run, self._clips(request))
         names = {known.name for known in runs[run]}
         if clip.name not in names:
             raise _not_found("name", clip.name, sorted(names))
@@ -122,11 +138,18 @@ class VideoExplanations(base_plugin.TBPlugin):
         )
         return sorted(series.get(run, {}).get(clip.tag, ()), key=lambda datum: datum.step)
 
-    def _clips(self, request) -> dict[str, dict[metadata.Clip, str]]:
-        """The clips of each run and what their tags are described as; tags that others made are passed over."""
-        context, experiment = plugin_util.context(request.environ), plugin_util.experiment_id(request.environ)
+    def _clips(self, request, run: str | None = None) -> dict[str, dict[metadata.Clip, str]]:
+        """The clips of each run and what their tags are described as; tags that others made are passed over.
+
+        With `run`, of that one only.
+        """
         listed = _settled(
-            lambda: self._data.list_blob_sequences(context, experiment_id=experiment, plugin_name=self.plugin_name)
+            lambda: self._data.list_blob_sequences(
+                plugin_util.context(request.environ),
+                experiment_id=plugin_util.experiment_id(request.environ),
+                plugin_name=self.plugin_name,
+                run_tag_filter=None if run is None else provider.RunTagFilter(runs=[run]),
+            )
         )
         runs = {}
         for run, tags in listed.items():
@@ -147,25 +170,44 @@ def _settled(ask, attempts: int = 50):
     return ask()
 
 
-def _page_file(file: Path):
-    """Serves one of the page's files."""
+def _route(answer):
+    """A WSGI application of a function from a request to content and content type.
+
+    A `PublicError` is answered as one line of plain text with its code.
+    """
 
     @wrappers.Request.application
     def serve(request):
-        return http_util.Respond(request, file.read_bytes(), PAGE_TYPES[file.suffix])
+        code = 200
+        if request.method not in ("GET", "HEAD"):
+            content, kind, code = "expected GET", "text/plain", 405
+        else:
+            try:
+                content, kind = answer(request)
+            except errors.PublicError as error:
+                content, kind, code = _line(str(error)), "text/plain", error.http_code
+        return http_util.Respond(request, content, kind, code=code, headers=GUARDS)
 
     return serve
 
 
-def _check(blobs: list[bytes]):
-    """Raises UnreadableError unless these are the blobs of a clip."""
+def _page_file(file: Path):
+    """Answers with one of the page's files."""
+    return lambda request: (file.read_bytes(), PAGE_TYPES[file.suffix])
+
+
+def _check(blobs: list[bytes], count: int):
+    """Raises UnreadableError unless the first of `count` blobs is the JSON of a clip that has so many."""
     fields = metadata.read_json(blobs[0]) if blobs else None
     if fields is None:
         raise UnreadableError("expected a clip that begins with a JSON object, got something else")
     if fields.get("version") != metadata.VERSION:
         raise UnreadableError(_line(f"expected a clip of version {metadata.VERSION}, got {fields.get('version')!r}"))
-    if metadata.count(fields) != len(blobs):
-        raise UnreadableError(f"expected {metadata.count(fields)} blobs as the clip's JSON says, got {len(blobs)}")
+    if metadata.count(fields) != count:
+        raise UnreadableError(f"expected {metadata.count(fields)} blobs as the clip's JSON says, got {count}")
+    problem = clip_json.problem(fields)
+    if problem:
+        raise UnreadableError(f"{problem}, got something else in the clip's JSON")
 
 
 def _parameter(request, name: str) -> str:
@@ -182,7 +224,7 @@ def _not_found(kind: str, value: str, valid) -> errors.NotFoundError:
 
 def _line(text: str, longest: int = 2000) -> str:
     """`text` as one line of bounded length."""
-    text = " ".join(text.split())
+    text = one_line(" ".join(text.split()))
     return text if len(text) <= longest else f"{text[:longest]}…"
 
 

@@ -5,6 +5,7 @@ import { el } from "./dom.js";
 import { listen } from "./keys.js";
 import { Panel } from "./panel.js";
 import { Player } from "./player.js";
+import { guard } from "./policy.js";
 import { Series } from "./series.js";
 import { followTheme } from "./theme.js";
 import { recall, remember } from "./visit.js";
@@ -168,6 +169,7 @@ function styled() {
 }
 
 export async function render() {
+  guard();
   document.documentElement.lang = "en";
   document.title = "Video explanations";
   followTheme();
