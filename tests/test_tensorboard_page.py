@@ -478,3 +478,13 @@ def test_the_picture_shows_both_runs(page):
         assert film.shape[0] > 100 and film.std(axis=(0, 1)).min() > 10  # there is a picture in it
     page.browser.devtools("Emulation.clearDeviceMetricsOverride")
     page.open_alone()
+
+
+def test_the_page_takes_no_text_for_markup_or_code(page):
+    refused = "try { %s; return 'done' } catch (error) { return error.name }"
+    assert page.browser.script(refused % "document.body.innerHTML = '<b>x</b>'") == "TypeError"
+    later = "return new Promise((done) => setTimeout(() => { try { done(eval('1')) } catch (e) { done(e.name) } }))"
+    assert page.browser.script(later) == "EvalError"  # later: what the driver itself runs is free of the policy
+    assert page.browser.script("return fetch('https://evil.example').catch((error) => error.name)") == "TypeError"
+    said = " ".join(page.browser.errors())
+    assert "evil.example" in said and "Content Security Policy" in said

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 
 from tfvid.report.film import titles
 from tfvid.report.overlay import display_size
-from tfvid.report.page import as_script, number
+from tfvid.report.page import as_script, beside, number
 from tfvid.report.reel import grid
 from tfvid.results import Result
 
@@ -156,7 +155,7 @@ def _row(model: int, row: Result, values: Mapping[str, float | None]) -> dict:
         "files": _files(row),
     }
     if row.reel:
-        data["reel"] = {"file": quote(row.reel), "columns": grid(len(row.mask), height)[0], "size": [width, height]}
+        data["reel"] = {"file": beside(row.reel), "columns": grid(len(row.mask), height)[0], "size": [width, height]}
     return data
 
 
@@ -178,7 +177,7 @@ def _files(row: Result) -> dict[str, str]:
         "reversed film": row.reversed,
         "contact sheet": row.sheet,
     }
-    return {name: quote(file) for name, file in names.items() if file}
+    return {name: beside(file) for name, file in names.items() if file}
 
 
 # Choosing clips
@@ -240,7 +239,7 @@ def _plain_row(data: dict, row: Result) -> str:
     said = f"{data['panes'][2]}: {frozen} of {len(row.mask)}"
     scores = " · ".join(f"{name} {number(value, 2)}" for name, value in data["scores"].items())
     animated = row.webp or row.gif
-    film = f'<img src="{quote(animated)}" alt="" loading="lazy">' if animated else ""
+    film = f'<img src="{beside(animated)}" alt="" loading="lazy">' if animated else ""
     return (
         f'<section class="model"><h3>{outcome}<b>{escape(row.model)}</b>: {escape(row.predicted_name)}</h3>'
         f'<div class="film">{film}</div><p class="id">{scores} · frames {escape(said)}</p></section>'

@@ -1,13 +1,17 @@
 """One static page: the template with its parts put in, and how numbers are printed on it."""
 
+import base64
+import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from string import Template
+from urllib.parse import quote
 
+from tfvid.errors import DataError
 from tfvid.files import replacing
 
 
@@ -28,18 +32,47 @@ def write_page(folder, *, title: str, lead: str, top: str, clips: Mapping[str, s
     static = files("tfvid.report") / "static"
     path = Path(folder) / "index.html"
     links = [f'<a href="{escape(name)}">{escape(name)}</a>' for name in sources if (path.parent / name).is_file()]
+    first = 'document.documentElement.classList.remove("no-js")'
+    script = f"\nconst run = {clips['data']};\n{(static / 'page.js').read_text(encoding='utf-8')}\n"
     page = Template((static / "page.html").read_text(encoding="utf-8")).substitute(
-        clips,
+        {name: part for name, part in clips.items() if name != "data"},
+        policy=policy([first, script]),
         title=escape(title),
         lead=lead,
         top=top,
         sources=", ".join(links),
         css=(static / "page.css").read_text(encoding="utf-8"),
-        js=(static / "page.js").read_text(encoding="utf-8"),
+        first=first,
+        script=script,
     )
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path
+
+
+def policy(scripts: Sequence[str]) -> str:
+    """The content security policy of a page: it runs these scripts and no others, and loads pictures beside it.
+
+    Names and labels of clips are text on the page. Should one ever come to be markup, nothing in it would run (its
+    script is none of these), nothing be fetched from elsewhere, and a browser that knows trusted types would not even
+    let the scripts read text as markup.
+
+    Args:
+      scripts: the text of each script element, every character between its tags.
+    """
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    return "; ".join(
+        [
+            "default-src 'none'",
+            "script-src " + " ".join(f"'sha256-{digest}'" for digest in digests),
+            "style-src 'unsafe-inline'",  # lengths and places
+            "img-src 'self' file:",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        ]
+    )
 
 
 def as_script(value) -> str:
@@ -48,6 +81,18 @@ def as_script(value) -> str:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def beside(file: str) -> str:
+    """The address, from the page, of a file in its folder.
+
+    Raises:
+      DataError: the name leads out of the folder, as one in a stranger's records may.
+    """
+    parts = PurePosixPath(file).parts
+    if file.startswith("/") or ".." in parts or "\0" in file:
+        raise DataError(f"the records name a file that is not in the run's folder, {file!r}")
+    return quote(file)
 
 
 def number(value: float | None, digits: int) -> str:

@@ -7,14 +7,13 @@ import json
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 
 from tfvid.errors import DataError
 from tfvid.report.clips import OWN_MEASURES, Group, Measure, clips_section
 from tfvid.report.histogram_svg import histogram_svg
-from tfvid.report.page import number, write_page
+from tfvid.report.page import beside, number, write_page
 from tfvid.results import ResultStore, read_results
 
 VERSION = 1
@@ -177,7 +176,7 @@ def _table(table: dict) -> str:
             tag, scope = ("th", ' scope="row"') if place == 0 else ("td", "")
             cells.append(f"<{tag}{scope}{_kind(written[column['key']])}>{_cell(value, column['digits'])}</{tag}>")
         rows.append(f"<tr>{''.join(cells)}</tr>")
-    csv = f' <a href="{quote(table["csv"])}" download>CSV</a>' if table["csv"] else ""
+    csv = f' <a href="{beside(table["csv"])}" download>CSV</a>' if table["csv"] else ""
     return (
         f'<div class="table" id="{escape(table["id"])}"><h3>{escape(table["title"])}{csv}</h3>'
         f'<p>{escape(table["caption"])}</p><div class="scroll" tabindex="0" role="region"'

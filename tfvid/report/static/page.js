@@ -8,7 +8,15 @@ const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 /** An element with attributes, holding elements and texts. Texts stay text, whatever is in them. */
 function make(tag, attributes, ...content) {
-  const element = document.createElement(tag);
+  return filled(document.createElement(tag), attributes, content);
+}
+
+/** The same of an SVG. */
+function makeSvg(tag, attributes, ...content) {
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, content);
+}
+
+function filled(element, attributes, content) {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...content);
   return element;
@@ -107,7 +115,7 @@ function makeFilm(card, row) {
     { type: "range", min: 1, max: row.mask.length, value: 1, "aria-label": `Frame, ${name}` });
   const now = make("p", { class: "now", "aria-hidden": "true" });
   const strip = make("div", { class: "lane" });
-  strip.innerHTML = stripOf(row.mask);
+  strip.append(stripOf(row.mask));
   const timeline = make("div", { class: "timeline", style: `--length:${row.mask.length}` }, strip);
   if (card.clip.event) timeline.append(makeEvent(card.clip.event, row.mask.length));
   timeline.append(slider);
@@ -130,15 +138,18 @@ function makeFilm(card, row) {
   return film;
 }
 
-/** The mask as SVG, as `overlay.mask_strip` draws it: a cell a frame, its level the value. Made of numbers only. */
+/** The mask as SVG, as `overlay.mask_strip` draws it: a cell a frame, its level the value. */
 function stripOf(mask) {
-  const cells = mask.map((value, frame) => {
+  const cells = mask.flatMap((value, frame) => {
     const frozen = value > 0.5;
-    const part = (y, height, strong) => height <= 0 ? "" :
-      `<rect class="${frozen ? "frozen" : "kept"}${strong ? "" : " pale"}" x="${frame + 0.03}" y="${y}" width=".94" height="${height}"/>`;
-    return part(0, 1 - value, !frozen) + part(1 - value, value, frozen);
+    const part = (y, height, strong) => height <= 0 ? [] : [makeSvg("rect", {
+      class: `${frozen ? "frozen" : "kept"}${strong ? "" : " pale"}`, x: frame + 0.03, y, width: 0.94, height,
+    })];
+    return [...part(0, 1 - value, !frozen), ...part(1 - value, value, frozen)];
   });
-  return `<svg class="strip" viewBox="0 0 ${mask.length} 1" preserveAspectRatio="none" aria-hidden="true">${cells.join("")}</svg>`;
+  return makeSvg("svg", {
+    class: "strip", viewBox: `0 0 ${mask.length} 1`, preserveAspectRatio: "none", "aria-hidden": "true",
+  }, ...cells);
 }
 
 function makeEvent([start, stop], length) {
