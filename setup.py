@@ -23,7 +23,8 @@ setup(
     package_data={"tfvid.report": ["static/*"], "tfvid.tensorboard": ["static/*"], "tfvid.configs": ["*.yaml"]},
     install_requires=[
         "tensorflow>=2.16",
-        "keras>=3.8",
+        # Older ones cannot load what 3.15 saved, the models in saved_models/ among it.
+        "keras>=3.15",
         "numpy>=1.26",
         # The same cv2 as opencv-python without its window code, which needs libGL from the system. 4.10 ends a video
         # where its header says, and headers lie.

@@ -12,11 +12,9 @@ import numpy as np
 
 # Neither TensorFlow nor Keras has a public way to ask for their global generators without making them.
 from keras.src.backend.common import global_state
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 from tensorflow.python.eager import context
 from tensorflow.python.ops import stateful_random_ops
-
-# Keras' own name for it, which Keras 3.8 has no constant for.
-GLOBAL_SEED_GENERATOR = "global_seed_generator"
 
 
 @contextmanager
