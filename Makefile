@@ -1,6 +1,6 @@
 # make demo   all set-up, then: train two small models, explain held-out clips, write runs/demo/index.html
 # make test   all set-up, then the tests
-# make bench, make study, make lint: see below
+# make bench, make study, make lint, make compat: see below
 PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-long test-io lint bench study models clean
+.PHONY: demo test test-long test-io compat lint bench study models clean
 
 demo: $(READY)
 	$(PY) scripts/demo.py
@@ -24,6 +24,11 @@ test-long: $(READY)
 # tensorflow-io's last release needs an old TensorFlow, so its tests have an environment of their own.
 test-io: .venv-io/.ready
 	LD_LIBRARY_PATH=$(CURDIR)/.venv-io/ffmpeg4 .venv-io/bin/python -m pytest tests/io
+
+# The wheel in fresh environments, from the oldest TensorFlow that setup.py allows to the newest; one at a time:
+# make compat COMPAT=oldest PYTHON=python3.12
+compat:
+	$(PYTHON) tests/compat.py $(COMPAT)
 
 lint: $(READY)
 	$(PY) -m ruff check . && $(PY) -m ruff format --check .
