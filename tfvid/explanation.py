@@ -7,17 +7,19 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from tfvid.errors import ConfigError, unknown
+from tfvid.errors import ConfigError, DataError, unknown
 from tfvid.files import replacing
 from tfvid.metrics.localization import centred_window, known_events, temporal_iou, windows
 from tfvid.metrics.masks import mask_length
 from tfvid.report.gallery import write_gallery
 from tfvid.report.media import FORMATS, check_formats, write_media
 from tfvid.results import Result, ResultStore, read_results
+from tfvid.stopping import stop_if_asked
 
 TARGETS = ("predicted", "true")
 SKIPPED = "skipped.json"
@@ -128,26 +130,38 @@ def explain_clips(
             for i, row in enumerate(rows)
         ]
         backwards = _backwards(clips, masks.mask, settings)
-        records = [
-            write_media(
-                record,
-                out,
-                clips[i],
-                maps.attribution[i],
-                perturbed[i],
-                None if backwards is None else backwards[i],
-                formats=formats,
-                fps=fps,
-                colormap=colormap,
-            )
-            if shown(record.id)
-            else record
-            for i, record in enumerate(records)
-        ]
-        measure(records, maps.attribution, {key: value[rows] for key, value in batch.items()})
-        store.append(records)  # last: a clip with a record has its files
+        with _writing(out):
+            records = [
+                write_media(
+                    record,
+                    out,
+                    clips[i],
+                    maps.attribution[i],
+                    perturbed[i],
+                    None if backwards is None else backwards[i],
+                    formats=formats,
+                    fps=fps,
+                    colormap=colormap,
+                )
+                if shown(record.id)
+                else record
+                for i, record in enumerate(records)
+            ]
+            measure(records, maps.attribution, {key: value[rows] for key, value in batch.items()})
+            store.append(records)  # last: a clip with a record has its files
         progress(len(records))
+        stop_if_asked()
     return skipped
+
+
+@contextmanager
+def _writing(out):
+    """A disk that is full or cannot be written is no fault of the clip's: one line, and no further clip is tried."""
+    try:
+        yield
+    except OSError as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{out}: cannot be written ({reason}); what was done before is kept") from error
 
 
 SCORES = (

@@ -52,6 +52,19 @@ def replacing_folder(path):
         clear()
 
 
+def remove_folder(path):
+    """Removes a folder, if it is there, which is gone at once for all who look for it by its name.
+
+    What a killed process did not get to lies beside it, under a hidden name, until the next call.
+    """
+    path = Path(path)
+    hidden = path.with_name(f".{path.name}.removed")
+    shutil.rmtree(hidden, ignore_errors=True)
+    if path.exists():
+        os.replace(path, hidden)
+        shutil.rmtree(hidden)
+
+
 def safe_name(text: str) -> str:
     """A file name for `text`: letters, digits, ``.``, ``_`` and ``-`` only, at most 80 characters.
 

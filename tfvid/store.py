@@ -6,7 +6,7 @@
 Each part is a whole file or none. A row is known by its model and its clip; of two with one key the later counts.
 """
 
-import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -49,8 +49,8 @@ class RowStore:
         """
         if name is None:
             last = max((int(file.stem.split("-")[1]) for file in self.parts.glob("part-[0-9]*.parquet")), default=0)
-            # With the process in the name: two runs in one folder do not overwrite each other's parts.
-            name = f"{last + 1:06d}-{os.getpid()}"
+            # Runs in one folder must not overwrite each other's parts; in containers even their process ids are alike.
+            name = f"{last + 1:06d}-{secrets.token_hex(4)}"
         with replacing(self.parts / f"part-{name}.parquet") as temporary:
             pq.write_table(rows, temporary)
 

@@ -25,6 +25,7 @@ from tfvid.errors import ConfigError, ModelError
 from tfvid.explanation import weights_digest
 from tfvid.metrics.faithfulness.scorer import Scorer
 from tfvid.models.loaded import Loaded, load_models
+from tfvid.stopping import stop_if_asked
 from tfvid.study import manifest
 
 
@@ -115,6 +116,7 @@ class _Judge:
             self.refused[method.row] = str(error)
             return len(todo)
         self.store.append(records.rows(self._records(method, batch, maps, explain, compiles)))
+        stop_if_asked()
         return len(todo)
 
     def _build(self, method: MethodConfig) -> Method:

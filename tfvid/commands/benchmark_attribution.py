@@ -2,8 +2,10 @@
 
 from tfvid.commands.found import checked, parser_of, tell
 from tfvid.config import AttributionConfig
+from tfvid.stopping import stoppable
 
 
+@stoppable()
 def main(argv: list[str]) -> None:
     """Parses `argv`, runs the benchmark, and says what it found."""
     parser = parser_of(

@@ -2,8 +2,10 @@
 
 from tfvid.commands.found import checked, parser_of, tell
 from tfvid.config import StudyConfig
+from tfvid.stopping import stoppable
 
 
+@stoppable()
 def main(argv: list[str]) -> None:
     """Parses `argv`, runs the study, and says what it found."""
     parser = parser_of(

@@ -25,8 +25,10 @@ from tfvid.models.loaded import Loaded, load_models
 from tfvid.remote import RemoteFolder, is_remote
 from tfvid.report.media import FORMATS
 from tfvid.report.overlay import COLORMAPS
+from tfvid.stopping import stop_if_asked, stoppable
 
 
+@stoppable()
 def main(argv: list[str]) -> None:
     """Parses `argv`, explains clips with each model, and writes records, films and the page."""
     overrides = [argument for argument in argv if re.fullmatch(r"[a-z_]+(\.\w+)+=.*", argument, re.DOTALL)]
@@ -161,6 +163,7 @@ def _explain(
                 for id, reason in end.value.items() if not end.error else [(end.shard.items[0].id, end.error)]:
                     log.bad(id, reason)
                 bar.set_postfix(skipped=len(log.reasons))
+                stop_if_asked()  # of work elsewhere; here it was asked after each batch
     finally:
         skipped |= log.reasons
 

@@ -10,8 +10,10 @@ import yaml
 from tfvid.commands.engine_options import add_engine_options, engine_of
 from tfvid.config import DataConfig, load
 from tfvid.errors import ConfigError
+from tfvid.stopping import stoppable
 
 
+@stoppable()
 def main(argv: list[str]) -> None:
     """Parses `argv`, writes the shards of each split, and says what was skipped."""
     arguments = _parser().parse_args(argv)

@@ -3,8 +3,10 @@
 import argparse
 
 from tfvid.config import load
+from tfvid.stopping import stoppable
 
 
+@stoppable()
 def main(argv: list[str]) -> None:
     """Parses `argv` and trains; a run that was interrupted goes on where it stopped."""
     arguments = _parser().parse_intermixed_args(argv)

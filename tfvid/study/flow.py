@@ -16,6 +16,7 @@ from tfvid.explanation import explain_clips, explainer_options, weights_digest
 from tfvid.files import replacing
 from tfvid.models.loaded import Loaded, load_models
 from tfvid.results import ResultStore
+from tfvid.stopping import stop_if_asked
 from tfvid.study import manifest, measures, predictions
 from tfvid.study.report import write_report
 
@@ -252,6 +253,7 @@ def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out
         for answers in stream(model.model, batches, predictions.PLAYBACKS):
             store.append(predictions.rows(model.name, answers))
             bar.update(len(answers.ids))
+            stop_if_asked()
     store.merge()
     return log.reasons
 
@@ -311,6 +313,7 @@ def _methods(models: list[Loaded], groups, dataset, chosen, to_model, config: St
             kept[model.name] = method_table(model.model, _counted(batches, bar), config.mask, seed=config.seed)
         with replacing(file) as temporary:
             temporary.write_text(json.dumps({"clips": asked, "rows": kept}, indent=1) + "\n", encoding="utf-8")
+        stop_if_asked()
     return kept
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfvid.config import TrainConfig
 from tfvid.errors import TfvidError
+from tfvid.stopping import stop_if_asked
 from tfvid.training.checkpoints import Checkpoints, History
 from tfvid.training.optimizer import rate_of
 from tfvid.training.plateau import plateau_rate
@@ -41,6 +42,7 @@ class Epochs(keras.callbacks.Callback):
         record = {name: float(value) for name, value in logs.items()}
         self.history.append(record | {"learning_rate": rate_of(self.model.optimizer)})
         self.checkpoints.save(self.history)
+        stop_if_asked()
 
 
 class StopOnNaN(keras.callbacks.Callback):

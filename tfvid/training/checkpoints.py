@@ -5,7 +5,7 @@ One folder an epoch, ``checkpoints/epoch-0003/``, written under a temporary name
     model.keras    the weights, as a float32 model that `tfvid.load_model` reads
     card.json      the model's card
     training.npz   optimizer slots and the state of dropout's random generators
-    state.json     finished epochs and the history of all metrics
+    state.json     finished epochs, the history of all metrics, and the clips that could not be read
 
 What else an exact resume needs is a pure function of these: data order of (seed, epoch), the learning rate of
 the optimizer's step or of the history.
@@ -21,6 +21,7 @@ import keras
 import numpy as np
 
 from tfvid.errors import ModelError, TfvidError
+from tfvid.files import remove_folder
 from tfvid.models.card import ModelCard
 from tfvid.models.loading import load_weights
 
@@ -36,15 +37,19 @@ class Checkpoints:
       export: a float32 model of the same layers, the form in which weights are written.
       card: travels with each checkpoint.
       writes: False for one of several workers who share the folder, and leave the writing to their chief.
+
+    Attributes:
+      skipped: why clips could not be read, by id, of "train" and "validation"; saved and restored with the rest.
     """
 
     def __init__(self, folder: Path, model: keras.Model, export: keras.Model, card: ModelCard, *, writes: bool = True):
         self.folder, self.model, self.export, self.card = Path(folder), model, export, card
         self.writes = writes
+        self.skipped: dict[str, dict[str, str]] = {"train": {}, "validation": {}}
         if not writes:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        for leftover in self.folder.glob(".*"):  # of a run that was killed while it wrote
+        for leftover in self.folder.glob(".*"):  # of a run that was killed while it wrote or removed
             shutil.rmtree(leftover)
 
     def epochs(self) -> list[int]:
@@ -74,7 +79,7 @@ class Checkpoints:
             kept = f"epoch {epoch - 1} is kept, start again to go on from there" if epoch > 1 else "nothing was kept"
             raise TfvidError(f"{self.path(epoch)}: cannot write the checkpoint ({error}); {kept}") from error
         for old in set(self.epochs()) - {epoch, best_epoch(history)}:
-            shutil.rmtree(self.path(old))
+            remove_folder(self.path(old))
 
     def restore(self) -> History:
         """Puts the model back to the newest checkpoint and returns the history; an empty one if there is none.
@@ -88,7 +93,8 @@ class Checkpoints:
         load_weights(self.model, path)
         state = path / "training.npz"
         try:
-            history = json.loads((path / "state.json").read_text())["history"]
+            saved = json.loads((path / "state.json").read_text())
+            history, skipped = saved["history"], saved.get("skipped", {})
             with np.load(state, allow_pickle=False) as arrays:
                 values = [arrays[name] for name in arrays.files]
         except Exception as error:  # json, zipfile and NumPy each raise their own on a damaged file.
@@ -100,6 +106,8 @@ class Checkpoints:
             raise ModelError(f"{state}: the optimizer's variables have other shapes than this run's")
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
+        for part, reasons in skipped.items():
+            self.skipped[part].update(reasons)
         return history
 
     def load_epoch(self, epoch: int) -> keras.Model:
@@ -112,7 +120,12 @@ class Checkpoints:
         self.export.save(folder / "model.keras")
         (folder / "card.json").write_text(self.card.to_json())
         np.savez(folder / "training.npz", *[variable.numpy() for variable in self._training_variables()])
-        (folder / "state.json").write_text(json.dumps({"epoch": len(history), "history": history}))
+        state = {
+            "epoch": len(history),
+            "history": history,
+            "skipped": {part: dict(log) for part, log in self.skipped.items()},
+        }
+        (folder / "state.json").write_text(json.dumps(state))
 
     def _training_variables(self) -> list:
         """What training changes beside the weights: random generators' states, and the optimizer's variables."""

@@ -142,7 +142,9 @@ def _fit(
 ) -> dict[str, dict[str, str]]:
     """Trains the epochs that are left; extends `history`. Returns this worker's clips that could not be read."""
     data_epoch = tf.Variable(len(history), dtype=tf.int64, trainable=False)
-    skips = {"train": SkipLog(), "validation": SkipLog()}
+    skips = {part: SkipLog() for part in checkpoints.skipped}
+    for part, log in skips.items():
+        log.reasons = checkpoints.skipped[part]  # one dict: what was found before a kill counts, and is saved again
     share = place.share if place.strategy else None
     training = load_dataset(
         config.data, config.train.split, training=True, epoch=data_epoch, skipped=skips["train"], share=share

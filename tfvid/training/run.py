@@ -1,13 +1,12 @@
 """The folder of a run: whether it is new, half done, or finished, and that two runs never share one."""
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 from tfvid.config import RunConfig, load, to_yaml
 from tfvid.errors import ConfigError, DataError
-from tfvid.files import replacing
+from tfvid.files import remove_folder, replacing
 
 
 class Run:
@@ -42,8 +41,8 @@ class Run:
         self._settings = self.folder / "config.yaml"
         if not chief:
             return
-        if overwrite and self._settings.exists():
-            shutil.rmtree(self.folder)
+        if overwrite and (self._settings.exists() or not self.folder.exists()):
+            remove_folder(self.folder)
         elif any(self.checkpoints.glob("epoch-*")):
             self._check_settings()
         elif self.saved_model.exists() and not overwrite:
