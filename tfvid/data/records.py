@@ -28,6 +28,7 @@ from tfvid.engine.base import Engine, Shard
 from tfvid.engine.local import Local
 from tfvid.errors import DataError, VideoError, unknown
 from tfvid.files import replacing
+from tfvid.stopping import stop_if_asked
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -102,6 +103,7 @@ def write_records(
                     if id not in log.reasons:
                         log.bad(id, reason)
                 finished[end.shard.name] = end.value
+                stop_if_asked()
         return _finish(folder, settings, [finished[name] for name in names])
 
 

@@ -3,6 +3,7 @@
 `Explainer` checks what comes in, cuts it into chunks, and joins the results. The model it sees is a `Classifier`.
 """
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 
@@ -11,6 +12,8 @@ import tensorflow as tf
 
 from tfvid.classifier import Classifier, checked_clips, class_indices
 from tfvid.errors import TfvidError
+
+OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)  # a GPU's or TensorFlow's, NumPy's
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Explainer(ABC):
       batch_size: clips explained at a time; bounds memory, does not change results.
 
     Attributes:
+      batch_size: as given; halved, with a warning, each time the memory does not suffice.
       scores_only: of the class: the method asks for scores and nothing else.
       classifier: the model as `Classifier`.
     """
@@ -87,7 +91,7 @@ class Explainer(ABC):
           The method's `Explanation`, NumPy arrays with the batch first.
 
         Raises:
-          TfvidError: clips or target that do not fit the model, NaN or infinite pixels.
+          TfvidError: clips or target that do not fit the model, NaN or infinite pixels; no memory for a single clip.
           ModelError: a model the method cannot explain.
         """
         return self._run(clips, target)
@@ -112,11 +116,25 @@ class Explainer(ABC):
         classes = [_class_indices(target, num_clips, num_classes, "target", lowest=0)]
         classes += [_class_indices(value, num_clips, num_classes, name, lowest=-1) for name, value in labels.items()]
         per_clip = [*classes, *self._per_clip(clips)]
-        parts = []
-        for start in range(0, num_clips, self.batch_size):
+        parts, start = [], 0
+        while start < num_clips:
             chunk = slice(start, start + self.batch_size)
-            parts.append(self._explain(clips[chunk], *(rows[chunk] for rows in per_clip)))
+            try:
+                parts.append(self._explain(clips[chunk], *(rows[chunk] for rows in per_clip)))
+            except OUT_OF_MEMORY as error:
+                self._halve_batch(error)
+            else:
+                start = chunk.stop
         return type(parts[0]).join(parts)
+
+    def _halve_batch(self, error: Exception):
+        """Has half as many explained at a time from here on, where the memory did not suffice."""
+        method = type(self).__name__
+        if self.batch_size == 1:
+            raise TfvidError(f"{method}: out of memory at batch_size 1 ({str(error).splitlines()[0]})") from None
+        message = f"{method}: out of memory at batch_size {self.batch_size}, goes on with {self.batch_size // 2}"
+        warnings.warn(message, RuntimeWarning, stacklevel=4)  # where the explainer was called
+        self.batch_size //= 2
 
 
 def _class_indices(value, num_clips: int, num_classes: int, name: str, lowest: int) -> tf.Tensor:

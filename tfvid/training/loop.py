@@ -13,7 +13,7 @@ from tfvid.config import RunConfig
 from tfvid.data.base import VideoDataset
 from tfvid.data.pipeline import as_supervised, load_dataset, make_dataset
 from tfvid.data.skipped import SkipLog
-from tfvid.errors import ConfigError
+from tfvid.errors import ConfigError, TfvidError
 from tfvid.evaluation import predict
 from tfvid.files import replacing
 from tfvid.metrics import classification
@@ -100,10 +100,24 @@ def _train(config: RunConfig, run: Run, place: Distribution, verbose: str | int)
         callbacks.append(Logs(run.folder / "logs"))
         if config.explain.log_every:
             callbacks.append(explanation_logger(config, dataset, checkpoints.card, run.folder / "logs"))
-    skipped = _fit(config, dataset, checkpoints, history, verbose, callbacks, place)
+    with _memory(config):
+        skipped = _fit(config, dataset, checkpoints, history, verbose, callbacks, place)
     if place.chief:
         results = _finish(config, dataset, checkpoints, history, run)
         run.finish(results | {"precision": precision, "skipped": skipped, "history": history})
+
+
+@contextlib.contextmanager
+def _memory(config: RunConfig):
+    """One line where there is too little: a smaller batch would be another training, so it is not made smaller here."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        reason = error.message.splitlines()[0]
+        raise TfvidError(
+            f"out of memory with data.batch_size={config.data.batch_size} ({reason}); "
+            "lower it; checkpoints written earlier are kept"
+        ) from error
 
 
 def _compiled_model(config: RunConfig, dataset: VideoDataset, precision: str, place: Distribution) -> keras.Model:
