@@ -150,8 +150,17 @@ def read_results(folder, *, maps: bool = True) -> list[Result]:
     rows = RowStore(folder, NAME, SCHEMA)
     if not rows.files():
         raise DataError(f"{folder}: no results here (no {rows.merged.name})")
-    columns = None if maps else [name for name in SCHEMA.names if name not in ("map", "map_shape")]
-    return [result for table in rows.batches(columns) for result in from_table(table)]
+    columns = [name for name in SCHEMA.names if maps or name not in ("map", "map_shape")]
+    results = []
+    for table in rows.batches(columns):
+        missing = [name for name in columns if table[name].null_count]
+        try:
+            results += [] if missing else from_table(table)
+        except ValueError as error:  # a map of another size than it says
+            missing = [f"map ({error})"]
+        if missing:
+            raise DataError(f"{folder}: a record of results has no usable value of {', '.join(missing)}")
+    return results
 
 
 @dataclass
@@ -197,10 +206,15 @@ class ResultStore:
 
         Raises:
           ConfigError: they were not; the message names what differs.
+          DataError: the records do not say.
         """
         if model not in self._settings:
             return
-        changed = differences(json.loads(self._settings[model]), json.loads(json.dumps(settings)))
+        try:
+            made_with = dict(json.loads(self._settings[model]))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise DataError(f"{self.folder}: the settings of {model!r} are not JSON ({error})") from None
+        changed = differences(made_with, json.loads(json.dumps(settings)))
         if changed:
             raise ConfigError(
                 f"{self.folder}: holds results of {model!r} made differently ({'; '.join(changed)}); "

@@ -110,9 +110,19 @@ class RowStore:
                 version = (source.schema_arrow.metadata or {}).get(VERSION, b"none").decode()
                 if version != expected:
                     raise DataError(f"{file}: expected {self.name} of version {expected}, got version {version}")
+                self._check_columns(file, source.schema_arrow)
                 yield source
-        except (OSError, pa.ArrowException, KeyError) as error:
+        except DataError:
+            raise
+        except (OSError, pa.ArrowException, KeyError, ValueError) as error:  # ValueError: text that is not UTF-8
             raise DataError(f"{file}: cannot read these {self.name} ({' '.join(str(error).split())[:200]})") from error
+
+    def _check_columns(self, file: Path, found: pa.Schema):
+        for column in self.schema:
+            place = found.get_field_index(column.name)
+            kind = "none" if place < 0 else found.field(place).type
+            if kind != column.type:
+                raise DataError(f"{file}: expected a column {column.name!r} of {column.type}, got {kind}")
 
 
 def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
