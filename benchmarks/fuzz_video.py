@@ -59,7 +59,7 @@ class Tally:
     outcomes: collections.Counter = field(default_factory=collections.Counter)
     reasons: collections.Counter = field(default_factory=collections.Counter)
     slowest: tuple[float, int] = (0.0, -1)  # seconds, file
-    largest: tuple[int, int] = (0, -1)  # bytes the decode process held at most, file
+    largest: tuple[int, int] = (0, -1)  # bytes the decode process held at most, Python and OpenCV included; file
     crashes: dict[int, str] = field(default_factory=dict)
     changed: list[int] = field(default_factory=list)  # read twice, gave two clips
 
@@ -117,6 +117,7 @@ def campaign(seeds: dict[str, list[bytes]], numbers, seed: int, folder: Path) ->
 
 def read(pool: DecodePool, path: Path, number: int, tally: Tally):
     """Reads one file and notes what became of it."""
+    forget_most_held(pool)
     begun = time.monotonic()
     try:
         clip = pool.read(Sample(path.name, -1, str(path)), FRAMES, SIZE)
@@ -146,8 +147,14 @@ def outcome_of(reason: str) -> str:
     return "out of time" if reason.startswith(("not read within", "not decoded within")) else "refused"
 
 
+def forget_most_held(pool: DecodePool):
+    process = pool._children[0].process
+    if process is not None and process.poll() is None:
+        Path(f"/proc/{process.pid}/clear_refs").write_text("5")
+
+
 def most_held(pool: DecodePool) -> int:
-    """Bytes that the decode process held at most, since it was started."""
+    """Bytes that the decode process held at most, since that was forgotten."""
     try:
         status = Path(f"/proc/{pool._children[0].process.pid}/status").read_text()
     except FileNotFoundError:  # it has been ended

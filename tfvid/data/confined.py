@@ -1,7 +1,8 @@
 """What keeps a decode process, which reads files from strangers, within bounds; nothing here is for other processes.
 
 * FFmpeg opens a file only as one of `CONTAINERS`. It knows some 350 formats more, and would draw a text file as
-  pictures, open what a playlist names, and take the file name ``a%d.png`` for a series of files.
+  pictures, open what a playlist names, and take the file name ``a%d.png`` for a series of files. (OpenCV 4.11 does not
+  pass this on, by a mistake of that release: opencv/opencv#26793.)
 * Memory: the parent looks at what its child holds (`held`) and ends it above `allowance`. Beyond twice that, which a
   clip could take between two looks, the child gets no more (`limit_memory`). An allocation that fails inside FFmpeg
   looks like the end of the file, so this limit comes second.

@@ -45,7 +45,7 @@ def read_clip(path, num_frames: int, size: tuple[int, int], start: int = 0, stop
     """Reads a clip from a video file, which may be anybody's.
 
     It is decoded in a process of its own (`tfvid.data.worker`), which is started by the first call and stays: that
-    call takes about half a second longer. A file that crashes the decoder, takes over a minute or more than 2 GiB of
+    call takes about a second longer. A file that crashes the decoder, takes over a minute or more than 2 GiB of
     memory is an error like any other. Threads may read at the same time.
 
     Args:
