@@ -15,6 +15,7 @@ from tfvid.errors import ModelError
 from tfvid.models.card import ModelCard, read_card
 
 PLACES = ("", "assets.extra")
+MOST_EXPANSION = 64  # weights hardly shrink when packed, a configuration of many like layers tenfold
 
 
 def load_model(path: str | Path) -> keras.Model:
@@ -27,11 +28,13 @@ def load_model(path: str | Path) -> keras.Model:
       The Keras model; tfvid's own take float32 clips `(B, T, H, W, 3)` in [0, 1] and return logits `(B, K)`.
 
     Raises:
-      ModelError: the path is missing, not a model, cut off, corrupt, or carries code (unsafe).
+      ModelError: the path is missing, not a model, cut off, corrupt, unpacks without measure, or carries code (unsafe).
     """
     file = model_file(path)
-    if not zipfile.is_zipfile(file):
+    # By its name too: Keras reads what is called .h5 as HDF5, whatever stands behind that in the file.
+    if file.suffix != ".keras" or not zipfile.is_zipfile(file):
         raise ModelError(f"{file}: not a .keras file, or cut off")
+    _check_expansion(file)
     try:
         return keras.saving.load_model(file, compile=False, safe_mode=True)
     except Exception as error:  # Keras, h5py, zipfile and json each raise their own on a bad file.
@@ -119,6 +122,18 @@ def model_file(path: str | Path) -> Path:
     if (path / "checkpoints").is_dir():
         raise ModelError(f"{path}: this run has no model.keras yet; it was stopped before the end")
     raise ModelError(f"{path}: no model.keras in this folder or its assets.extra/")
+
+
+def _check_expansion(file: Path):
+    """Refuses an archive of a few bytes that would fill the memory; Keras itself looks at its weights only."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise ModelError(f"{file}: cannot load the model ({_first_sentence(error)})") from error
+    most = MOST_EXPANSION * file.stat().st_size
+    if unpacked > most:
+        raise ModelError(f"{file}: expected at most {most} bytes in this archive, got {unpacked}")
 
 
 def _weights_by_layer(model: keras.Model) -> dict[str, list]:
