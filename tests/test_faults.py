@@ -15,10 +15,12 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
 from disk import small_disk
+from PIL import Image
 from small_models import TINY_CLASSES, tiny_i3d
 
 from tfvid.commands import compare, explain, prepare, train
@@ -27,6 +29,7 @@ from tfvid.data.worker import DecodePool
 from tfvid.errors import command
 from tfvid.explain.temporal_mask import TemporalMask
 from tfvid.files import remove_folder
+from tfvid.report.film import save
 from tfvid.stopping import Stopped, stop_if_asked, stoppable
 from tfvid.store import RowStore
 
@@ -149,6 +152,7 @@ def test_a_folder_that_is_removed_is_gone_at_once(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_starting_over_can_be_killed(tmp_path, monkeypatch):
     """--overwrite, killed while it removes the old run: that was refused ever after, its configuration being gone."""
     arguments = training(tmp_path)
@@ -344,9 +348,10 @@ def finished(name: str, out: Path) -> int:
 
 
 WHOLE = {"prepare": 5, "train": 3, "explain": 8}
+EACH = ["prepare", *(pytest.param(name, marks=pytest.mark.long) for name in ("train", "explain"))]
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", EACH)
 def test_a_full_disk_is_one_line_and_nothing_is_lost(name, model, tmp_path, monkeypatch):
     """On a small file system, at several sizes: whatever it is that does not fit any more."""
     run = COMMANDS[name]
@@ -364,10 +369,24 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(name, model, tmp_path, monk
                 assert rows(out) | before == rows(out)
 
 
-SIZES = {"prepare": [4096 * 8], "train": [4096 * 30, 4096 * 60], "explain": [4096 * 30]}
+PAGE = 4096
+SIZES = {"prepare": [8 * PAGE], "train": [2 * PAGE, 26 * PAGE, 56 * PAGE], "explain": [30 * PAGE]}
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("suffix", ["mp4", "webp", "gif"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_a_film_that_does_not_fit_is_not_there(suffix, share, tmp_path):
+    """OpenCV's writer says nothing: half a film would have stayed, under its name and in the record."""
+    noise = np.random.default_rng(0).integers(0, 255, (12, 96, 96, 3), dtype=np.uint8)
+    film = [Image.fromarray(frame) for frame in noise]
+    size = save(tmp_path / f"whole.{suffix}", film).stat().st_size
+    with small_disk(tmp_path / "disk", max(PAGE, int(share * size) // PAGE * PAGE)):
+        with pytest.raises(OSError, match="No space left|is the disk full"):
+            save(tmp_path / "disk" / f"film.{suffix}", film)
+        assert not list((tmp_path / "disk").iterdir())
+
+
+@pytest.mark.parametrize("name", EACH)
 def test_a_disk_that_cannot_be_written_is_one_line(name, model, tmp_path, monkeypatch):
     disk = tmp_path / "disk"
     with small_disk(disk, 2**20) as mount:
@@ -376,7 +395,7 @@ def test_a_disk_that_cannot_be_written_is_one_line(name, model, tmp_path, monkey
         assert "Read-only file system" in fails_in_one_line(COMMANDS[name], arguments, monkeypatch)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", EACH)
 def test_a_file_where_the_folder_should_be_is_one_line(name, model, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     arguments = arguments_of(name, model, tmp_path / "out")
@@ -405,6 +424,7 @@ def test_the_later_part_counts_whatever_the_clock_said(tmp_path, jump):
     assert store.read()["value"].to_pylist() == [2]
 
 
+@pytest.mark.long
 def test_a_clock_set_back_between_two_starts_loses_no_epoch_in_tensorboard(tmp_path, monkeypatch):
     """The time is in the names of logs, and TensorBoard reads them in that order."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -92,6 +92,7 @@ def test_every_explainer_goes_on_or_says_so_in_one_line(method, monkeypatch):
         np.testing.assert_array_equal(arrays(result)[name], value, err_msg=name)
 
 
+@pytest.mark.long
 def test_training_without_memory_is_one_line(tmp_path, monkeypatch):
     from tfvid.training import loop
 

@@ -3,6 +3,7 @@
 The layout follows the figures and the project page of Mänttäri et al., ACCV 2020.
 """
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,3 +168,6 @@ def _save_mp4(path: Path, film: list[Image.Image], fps: float):
     for image in film:
         writer.write(cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR))
     writer.release()
+    written = cv2.VideoCapture(str(path))  # OpenCV's writer says nothing of a disk that is full
+    if sum(written.grab() for _ in film) != len(film):
+        raise OSError(errno.ENOSPC, "OpenCV could not write all of the film, is the disk full?", str(path))

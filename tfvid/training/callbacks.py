@@ -1,6 +1,7 @@
 """What happens around each epoch of Keras' ``fit``."""
 
 import math
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -73,21 +74,36 @@ class Logs(keras.callbacks.Callback):
 
     Args:
       folder: gets ``train`` and ``validation``.
+
+    Raises:
+      TfvidError: now or after an epoch: they cannot be written (a full disk).
     """
 
     def __init__(self, folder: Path):
         super().__init__()
-        self.writers = {name: tf.summary.create_file_writer(str(folder / name)) for name in ("train", "validation")}
+        self.folder = folder
+        with self._writing():
+            self.writers = {name: tf.summary.create_file_writer(str(folder / name)) for name in ("train", "validation")}
 
     def on_epoch_end(self, epoch, logs=None):
         values = logs | {"learning_rate": rate_of(self.model.optimizer)}
-        for name, value in values.items():
-            writer = self.writers["validation" if name.startswith("val_") else "train"]
-            with writer.as_default(step=epoch):
-                tf.summary.scalar(f"epoch_{name.removeprefix('val_')}", value)
-        for writer in self.writers.values():
-            writer.flush()
+        with self._writing():
+            for name, value in values.items():
+                writer = self.writers["validation" if name.startswith("val_") else "train"]
+                with writer.as_default(step=epoch):
+                    tf.summary.scalar(f"epoch_{name.removeprefix('val_')}", value)
+            for writer in self.writers.values():
+                writer.flush()
 
     def on_train_end(self, logs=None):
-        for writer in self.writers.values():
-            writer.close()
+        with self._writing():
+            for writer in self.writers.values():
+                writer.close()
+
+    @contextmanager
+    def _writing(self):
+        try:
+            yield
+        except tf.errors.OpError as error:
+            reason = " ".join(error.message.split())
+            raise TfvidError(f"{self.folder}: cannot write the logs ({reason}); start again to go on") from error
