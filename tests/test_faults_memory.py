@@ -92,6 +92,30 @@ def test_every_explainer_goes_on_or_says_so_in_one_line(method, monkeypatch):
         np.testing.assert_array_equal(arrays(result)[name], value, err_msg=name)
 
 
+def test_answers_to_a_split_are_taken_in_parts():
+    from tfvid.evaluation import stream
+
+    class Small(keras.Model):
+        """Has memory for two clips."""
+
+        def call(self, clips, training=None):
+            def answer(clips):
+                if len(clips) > room:
+                    raise MemoryError("OOM\nof many lines")  # TensorFlow makes a ResourceExhaustedError of it
+                return clips[:, 0, 0, 0, :]
+
+            return tf.ensure_shape(tf.numpy_function(answer, [clips], tf.float32), (None, 3))
+
+    clips, room = toy_models.clips(5), 2
+    batch = {"clip": clips, "id": np.array([b"a", b"b", b"c", b"d", b"e"]), "label": np.arange(5)}
+    with pytest.warns(RuntimeWarning, match="out of memory with 5 clips at a time"):
+        (answers,) = stream(Small(), [batch])
+    np.testing.assert_array_equal(answers.logits["forward"], clips[:, 0, 0, 0, :])
+    room = 0
+    with pytest.warns(RuntimeWarning), pytest.raises(TfvidError, match=r"memory with a single clip \(.*$"):
+        list(stream(Small(), [batch]))
+
+
 @pytest.mark.long
 def test_training_without_memory_is_one_line(tmp_path, monkeypatch):
     from tfvid.training import loop

@@ -4,6 +4,7 @@ A model that knows *when* should lose on shuffled and single-frame clips, and se
 ones (Mänttäri et al., ACCV 2020, section 5, play clips backwards; table 1).
 """
 
+import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvid.errors import DataError
+from tfvid.errors import DataError, TfvidError
+from tfvid.explain.base import OUT_OF_MEMORY
 from tfvid.metrics import classification
 
 PLAYBACKS = ("forward", "reversed", "shuffled", "single_frame")
@@ -68,8 +70,21 @@ def stream(
         logits = {}
         for playback in playbacks:
             order = np.stack([frame_order(playback, frames.shape[1], id, seed) for id in ids])
-            logits[playback] = forward(tf.gather(frames, order, axis=1, batch_dims=1)).numpy()
+            logits[playback] = _in_memory(forward, tf.gather(frames, order, axis=1, batch_dims=1))
         yield Predictions(ids, np.asarray(batch["label"]), logits)
+
+
+def _in_memory(forward, frames: tf.Tensor) -> np.ndarray:
+    """The answers to all clips, to half of them at a time where the memory does not suffice."""
+    try:
+        return forward(frames).numpy()
+    except OUT_OF_MEMORY as error:
+        if len(frames) == 1:
+            raise TfvidError(f"out of memory with a single clip ({str(error).splitlines()[0]})") from None
+    half = len(frames) // 2
+    message = f"out of memory with {len(frames)} clips at a time: they are taken in parts, a lower batch size is faster"
+    warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return np.concatenate([_in_memory(forward, frames[:half]), _in_memory(forward, frames[half:])])
 
 
 def frame_order(playback: str, num_frames: int, clip_id: str, seed: int = 0) -> np.ndarray:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tfvid.commands import evaluate, explain, prepare
 from tfvid.config import load
+from tfvid.stopping import stoppable
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # Installed, the package has them inside; in a checkout they stand beside it.
@@ -19,6 +20,7 @@ EXPLAIN = "python scripts/explain.py" if CONFIGS.parent != PACKAGE else "tfvid-e
 MODELS = explain.SHIPPED
 
 
+@stoppable()
 def main(argv: list[str]) -> None:
     """Runs every step; those that an earlier, interrupted demo finished are not done again."""
     arguments = _parser().parse_args(argv)
