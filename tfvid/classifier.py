@@ -1,5 +1,6 @@
 """A video model as two functions of clips, ``logits`` and ``probabilities``, whatever it is and returns."""
 
+import re
 from contextlib import ExitStack
 from copy import copy
 
@@ -57,19 +58,33 @@ class Classifier:
             return
         if not self.is_keras:
             return self._prepare_callable(clips)
-        if not self.model.built and isinstance(self.model, keras.Sequential):  # a call would fix its batch size
-            self.model.build((None, *clips.shape[1:]))
-        elif not self.model.built:
-            self.model(clips[:1], training=False)
-        self.calls, scores = trace_calls(self.model, tuple(clips.shape[1:]))
+        self.calls, scores = self._tried(clips)
         if not tf.is_tensor(scores) or scores.shape.rank != 2 or scores.shape[1] is None:
-            raise ModelError(f"expected a model with one output, class scores (B, K), got {_shapes(scores)}")
+            raise ModelError(
+                f"expected a model with one output, class scores (B, K), got {_shapes(scores)}{_one_output(self.model)}"
+            )
+        _check_weights(self.model)
         last = next((call.layer for call in self.calls if call.is_output), None)
         activation = _activation(last)
         self._activation = last if _OUTPUT.get(activation) == "probabilities" else None
         if self.output == "auto":
             self.output = _OUTPUT.get(activation) or _looks_like(self._outputs(clips[:2]).numpy())
         self._set_num_classes(scores.shape[1])
+
+    def _tried(self, clips):
+        """`trace_calls` of the model, built first where it never ran."""
+        try:
+            if not self.model.built and isinstance(self.model, keras.Sequential):  # a call would fix its batch size
+                self.model.build((None, *clips.shape[1:]))
+            elif not self.model.built:
+                self.model(clips[:1], training=False)
+            return trace_calls(self.model, tuple(clips.shape[1:]))
+        except (TfvidError, tf.errors.OpError):  # such as no memory left: not that the model takes something else
+            raise
+        except Exception as error:  # a user's own ``call`` raises what it likes
+            reason = re.sub(r"\x1b\[\d*m", "", f"{type(error).__name__}: {error}")  # Keras prints some of it in bold
+            shape = (None, *clips.shape[1:])
+            raise ModelError(f"the model cannot be run on one input, clips {shape}: {reason}") from error
 
     @property
     def is_keras(self) -> bool:
@@ -139,12 +154,20 @@ class Classifier:
     def _outputs(self, clips):
         if not self.is_keras:
             scores = tf.numpy_function(lambda x: np.asarray(self.model(x), np.float32), [clips], tf.float32)
-            return tf.ensure_shape(scores, (None, self.num_classes))
+            return _all_or_none(tf.ensure_shape(scores, (None, self.num_classes)))
         with ExitStack() as stack:
             if self._precision:
                 last = [call.layer for call in self.calls if call.is_output]
                 stack.enter_context(computing_in(self.model, self._precision, last))
-            return tf.cast(self.model(clips, training=False), tf.float32)
+            return _all_or_none(tf.cast(self.model(clips, training=False), tf.float32))
+
+
+def _all_or_none(scores: tf.Tensor) -> tf.Tensor:
+    """Scores `(B, K)`; a clip's are all NaN where one is NaN or +inf, so that no other class is taken for the top one.
+
+    An argmax passes over NaN, and a softmax makes 0 of whatever stands beside +inf. -inf is a class ruled out.
+    """
+    return tf.where(tf.reduce_all(scores < np.inf, axis=-1, keepdims=True), scores, np.nan)
 
 
 def chosen_class(scores: tf.Tensor, target: tf.Tensor):
@@ -175,10 +198,16 @@ def checked_clips(clips, model) -> tf.Tensor:
         )
     inputs = getattr(model, "inputs", None) or []
     if len(inputs) > 1:
-        raise ModelError(f"expected a model with one input, clips (B, T, H, W, C), got {_shapes(inputs)}")
+        raise ModelError(
+            f"expected a model with one input, clips (B, T, H, W, C), got {_shapes(inputs)}; to explain one of "
+            f"{', '.join(one.name for one in inputs)}, wrap it in a model of that input which feeds the others itself"
+        )
     for expected in inputs:
         if not tf.as_dtype(expected.dtype).is_floating:
-            raise ModelError(f"expected a model of float clips, got one whose input is {expected.dtype}")
+            raise ModelError(
+                f"expected a model of float clips, got one whose input is {expected.dtype}, which has no gradient; "
+                "leave out its cast, or explain a function of float clips by a method that needs scores only"
+            )
         if expected.shape[0] is not None:
             raise ModelError(f"expected a model of any batch size, got one of {expected.shape[0]} clips exactly")
         if not clips.shape.is_compatible_with(expected.shape):
@@ -227,6 +256,20 @@ def _looks_like(outputs: np.ndarray) -> str:
     """ "probabilities" if every row is non-negative and sums to one, as half precision can tell; else "logits"."""
     is_distribution = (outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-2)
     return "probabilities" if is_distribution else "logits"
+
+
+def _check_weights(model):
+    """Raises ModelError where a weight is NaN: whatever such a model answers, a ReLU may hide it."""
+    for weight in model.weights:
+        if tf.as_dtype(weight.dtype).is_floating and tf.reduce_any(tf.math.is_nan(weight)):
+            raise ModelError(f"the model's weight {weight.path!r} has NaN values; a training that diverged leaves such")
+
+
+def _one_output(model) -> str:
+    """How to explain one output of a functional model of several, as the end of a message."""
+    if len(getattr(model, "outputs", None) or []) < 2:
+        return ""
+    return f"; choose one of {', '.join(model.output_names)}: keras.Model(model.inputs, model.outputs[0])"
 
 
 def _shapes(tensors) -> str:

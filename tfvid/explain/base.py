@@ -6,12 +6,13 @@
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
 
 from tfvid.classifier import Classifier, checked_clips, class_indices
-from tfvid.errors import TfvidError
+from tfvid.errors import ModelError, TfvidError
 
 OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)  # a GPU's or TensorFlow's, NumPy's
 
@@ -28,8 +29,30 @@ class Explanation:
     target: np.ndarray
     predicted: np.ndarray
 
+    # Fields of a result type in which NaN stands for what nobody asked; in all others there is none.
+    not_known: ClassVar[tuple[str, ...]] = ()
+
     def __len__(self):
         return len(self.target)
+
+    def checked(self) -> "Explanation":
+        """Itself.
+
+        Raises:
+          ModelError: NaN or infinite values, which the model's scores or gradients make when they overflow.
+        """
+        for field in fields(self):
+            values = getattr(self, field.name)
+            if field.name in self.not_known or values.dtype.kind != "f":
+                continue
+            bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
+            if bad.size:
+                raise ModelError(
+                    f"clip {bad[0]}: the explanation's {field.name} is NaN or infinite ({bad.size} of {len(self)}), "
+                    "since the model's scores or their gradients are; look at its weights, its precision and the range "
+                    "of the clips"
+                )
+        return self
 
     @classmethod
     def join(cls, parts: list["Explanation"]) -> "Explanation":
@@ -92,7 +115,7 @@ class Explainer(ABC):
 
         Raises:
           TfvidError: clips or target that do not fit the model, NaN or infinite pixels; no memory for a single clip.
-          ModelError: a model the method cannot explain.
+          ModelError: a model the method cannot explain, or whose scores or gradients are NaN or infinite.
         """
         return self._run(clips, target)
 
@@ -125,7 +148,7 @@ class Explainer(ABC):
                 self._halve_batch(error)
             else:
                 start = chunk.stop
-        return type(parts[0]).join(parts)
+        return type(parts[0]).join(parts).checked()
 
     def _halve_batch(self, error: Exception):
         """Has half as many explained at a time from here on, where the memory did not suffice."""

@@ -63,8 +63,10 @@ def find_layer(model: keras.Model, calls: list[LayerCall], name: str | None) -> 
       The layer's path and the layer.
 
     Raises:
-      ModelError: no such layer, several of that name, or one without a feature map; lists the layers that fit.
+      ModelError: no such layer, several of that name, or one without a feature map; lists the layers that fit. Or
+        the model has channels-first layers.
     """
+    check_channels_last(model)
     if name is None:
         for call in reversed(calls):
             if has_features(call) and call.is_new and not _passes(call.layer) and max(call.shape[-3:-1]) > 1:
@@ -84,6 +86,19 @@ def find_layer(model: keras.Model, calls: list[LayerCall], name: str | None) -> 
             f"expected (B, T, H, W, K) or (B, H, W, K); those that fit: {', '.join(_fitting(calls))}"
         )
     return paths[0], by_path[paths[0]]
+
+
+def check_channels_last(model: keras.Model):
+    """Raises ModelError for a model with channels-first layers: features `(B, K, T, H, W)` look like `(B, T, H, W, K)`.
+
+    One such layer is enough, for an activation or a sum behind it does not say how its features lie.
+    """
+    for path, layer in named_layers(model):
+        if "channels_first" in (getattr(part, "data_format", None) for part in (layer, getattr(layer, "cell", None))):
+            raise ModelError(
+                f"layer {path!r} is channels-first, and features are read channels-last, (B, T, H, W, K); use a method "
+                "that needs none, e.g. 'gradient' or 'occlusion'"
+            )
 
 
 def has_features(call: LayerCall) -> bool:

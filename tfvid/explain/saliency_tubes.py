@@ -20,7 +20,7 @@ import tensorflow as tf
 from tfvid.classifier import Classifier
 from tfvid.errors import ModelError
 from tfvid.explain.cam import CAM, Run
-from tfvid.explain.features import find_layer, has_features, per_step
+from tfvid.explain.features import check_channels_last, find_layer, has_features, per_step
 from tfvid.layers import LayerCall, watched
 
 
@@ -92,7 +92,9 @@ def find_pooled(classifier: Classifier, clips: tf.Tensor, head: LayerCall, name:
     Raises:
       ModelError: no layer's mean is.
     """
+    check_channels_last(classifier.model)
     W, bias = class_weights(head.layer), getattr(head.layer, "bias", None)
+    bias = 0.0 if bias is None else tf.cast(bias, tf.float32)
     named = None if name is None else find_layer(classifier.model, classifier.calls, name)[0]
     layers = {
         call.path: call.layer
@@ -109,15 +111,16 @@ def find_pooled(classifier: Classifier, clips: tf.Tensor, head: LayerCall, name:
             logits = classifier.logits(clips)
         features = {path: per_step(seen, 1) for path, seen in outputs.items()}
         places = {path: tf.size(A[..., 0]) for path, A in features.items()}
-        linear = {
-            path: tf.reduce_mean(A, (1, 2, 3)) @ W + (0 if bias is None else bias) for path, A in features.items()
-        }
+        linear = {path: tf.reduce_mean(A, (1, 2, 3)) @ W + bias for path, A in features.items()}
         return logits, linear, places
 
     logits, linear, places = tf.function(partial(from_means), autograph=False)(clips[:1])
 
+    if not np.isfinite(logits).all():
+        raise ModelError("the model's scores of the first clip are NaN or infinite")
+
     def fits(path):
-        tolerance = 1e-4 if layers[path].compute_dtype == "float32" else 2e-2
+        tolerance = 1e-4 if layers[path].compute_dtype in ("float32", "float64") else 2e-2
         return np.max(np.abs(linear[path] - logits)) <= tolerance * np.max(np.abs(logits))
 
     pooled = [path for path in reversed(layers) if fits(path)]

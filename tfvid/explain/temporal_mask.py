@@ -70,6 +70,8 @@ class TemporalMaskResult(Explanation):
     forward_passes: np.ndarray
     backward_passes: np.ndarray
 
+    not_known = ("true_score", "window_loss")
+
 
 class TemporalMask(Explainer):
     """Learns, for each clip, a mask over time that hurts the model's score with the fewest frames perturbed.

@@ -74,10 +74,12 @@ def blob_statistics(maps, detector: Mapping[str, float | None] | None = None) ->
       TfvidError: not of that shape, or NaN or infinite values.
       ConfigError: a setting that does not exist, or a value OpenCV does not take.
     """
-    maps = np.asarray(maps, np.float32)
-    if maps.ndim != 4 or not np.isfinite(maps).all():
-        what = f"shape {maps.shape}" if maps.ndim != 4 else "NaN or infinite values"
-        raise TfvidError(f"expected finite maps of shape (B, T, H, W), got {what}")
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite
+        maps = np.asarray(maps, np.float32)
+    if maps.ndim != 4 or 0 in maps.shape[1:]:
+        raise TfvidError(f"expected finite maps of shape (B, T, H, W), got shape {maps.shape}")
+    if not np.isfinite(maps).all():
+        raise TfvidError("expected finite maps of shape (B, T, H, W), got NaN or infinite values")
     found_by, statistics = _detector(detector or {}), []
     middle = (np.array(maps.shape[:1:-1], np.float32) - 1) / 2  # (x, y) of the frame, in OpenCV's pixel coordinates
     for clip in _eight_bit(maps):

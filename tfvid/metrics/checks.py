@@ -13,13 +13,14 @@ def checked_maps(maps, shape: tuple | None = None) -> np.ndarray:
       shape: what their shape must be, where it is known.
 
     Raises:
-      TfvidError: of another shape, no numbers, or NaN or infinite somewhere.
+      TfvidError: of another shape, no numbers, or NaN or infinite somewhere, as float32 too.
     """
     maps = np.asarray(maps)
     if maps.dtype.kind not in "fiub" or maps.ndim != 4 or 0 in maps.shape or shape not in (None, maps.shape):
         expected = "" if shape is None else f" of {shape}"
         raise TfvidError(f"expected maps (B, T, H, W){expected}, got {maps.dtype} {maps.shape}")
-    maps = maps.astype(np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and said to be
+        maps = maps.astype(np.float32)
     bad = np.flatnonzero(~np.isfinite(maps).all(axis=(1, 2, 3)))
     if bad.size:
         raise TfvidError(f"the map of clip {bad[0]} has NaN or infinite values ({bad.size} of {len(maps)} maps have)")

@@ -10,7 +10,14 @@ from tfvid.errors import DataError
 
 
 def in_top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
-    """Whether the label is among the `k` highest logits, bool `(N,)`. Of equal logits the lower class ranks first."""
+    """Whether the label is among the `k` highest logits, bool `(N,)`. Of equal logits the lower class ranks first.
+
+    Raises:
+      DataError: a label that is no class, or a logit that is NaN, which has no rank.
+    """
+    wrong = np.flatnonzero(np.isnan(logits).any(axis=1))
+    if wrong.size:
+        raise DataError(f"the scores of clip {wrong[0]} are NaN ({wrong.size} of {len(logits)} clips' are)")
     labels = _checked(labels, logits.shape[1])
     ranking = np.argsort(-logits, axis=1, kind="stable")
     return np.any(ranking[:, :k] == labels[:, None], axis=1)
@@ -46,7 +53,12 @@ def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
     Returns:
       ``top_1``, ``top_5``, ``f1`` (macro) and ``f1_top_5`` (macro); with fewer than five classes all are used.
+
+    Raises:
+      DataError: no clip at all, a label that is no class, or a logit that is NaN.
     """
+    if not len(logits):
+        raise DataError("expected scores of one clip or more, got none")
     num_classes, predicted = logits.shape[1], logits.argmax(axis=1)
     hit = in_top_k(logits, labels, 5)
     return {

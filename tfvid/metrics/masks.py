@@ -39,4 +39,4 @@ def drop_ratio(original_score, freeze_score, reverse_score, smallest: float = 0.
     """
     freezing, reversing = drop(original_score, freeze_score), drop(original_score, reverse_score)
     kept = (freezing > smallest) & (reversing > smallest)
-    return np.divide(freezing, reversing, out=np.zeros_like(freezing), where=kept), kept
+    return np.divide(freezing, reversing, out=np.zeros(kept.shape, np.result_type(freezing, 0.0)), where=kept), kept

@@ -94,7 +94,8 @@ def _pair(first, second):
 
 
 def _stretched(maps):
-    """Each map from 0 to 1; zeros where it is equal everywhere."""
+    """Each map from 0 to 1, float32; zeros where it is equal everywhere."""
+    maps = maps.astype(np.float64)  # in which no difference of two float32 is infinite
     least = maps.min(axis=(1, 2, 3), keepdims=True)
     extent = maps.max(axis=(1, 2, 3), keepdims=True) - least
-    return np.divide(maps - least, extent, out=np.zeros_like(maps), where=extent > 0)
+    return np.divide(maps - least, extent, out=np.zeros_like(maps), where=extent > 0).astype(np.float32)
