@@ -10,7 +10,6 @@ and a test that fails, is a row of the table and exit code 1. Needs a package re
 """
 
 import argparse
-import json
 import os
 import re
 import shutil
@@ -30,15 +29,14 @@ ENVIRONMENTS = {
 # Some of each part that stands on somebody else's package: videos, records, models, graphs, events. Every explainer.
 TESTS = (
     *("test_data_video.py", "test_data_records.py", "test_loading.py", "test_results.py", "test_callbacks.py"),
-    *(
-        "test_tensorboard_plugin.py",
-        "test_explainers_contract.py::test_contract",
-        "test_export.py::test_command_on_a_model_that_comes_along",
-    ),
+    *("test_tensorboard_plugin.py", "test_explainers_contract.py::test_contract"),
+    "test_export.py::test_command_on_a_model_that_comes_along",
 )
+PYTEST = ("-m", "pytest", "-q", "-m", "not long", "-p", "no:cacheprovider")
 SHOWN = ("tensorflow", "keras", "numpy", "opencv-python-headless", "pyarrow", "tensorboard")
+VERSIONS = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
 CHECK = """
-from importlib.metadata import entry_points, version
+from importlib.metadata import entry_points
 from tensorboard import default
 assert sum(plugin.__module__ == "tfvid.tensorboard.plugin" for plugin in default.get_plugins()) == 1
 print(*(point.name for point in entry_points(group="console_scripts") if point.name.startswith("tfvid-")))
@@ -81,24 +79,13 @@ def tried(name: str, args) -> list[str]:
         bounds = oldest(wheel) if name == "oldest" else ENVIRONMENTS[name]
         call(*pip, "install", wheel, *bounds, "pytest>=8", "hypothesis>=6.100")
         call(*pip, "check")
-        listed = json.loads(call(*pip, "list", "--format=json", say=False))
-        versions |= {package["name"]: package["version"] for package in listed if package["name"] in SHOWN}
+        versions |= zip(SHOWN, call(python, "-c", VERSIONS, *SHOWN, say=False).split(), strict=True)
         shutil.rmtree(copy / "tfvid")  # from here on there is the installed one only
-        for command in call(python, "-c", CHECK, cwd=folder).split()[-len(list((ROOT / "scripts").glob("*.py"))) :]:
+        for command in call(python, "-c", CHECK, cwd=folder).splitlines()[-1].split():
             call(python.with_name(command), "--help", cwd=folder, say=False)
         call(python.with_name("tfvid-demo"), *DEMO, cwd=folder)
-        tests = (
-            python,
-            "-m",
-            "pytest",
-            "-q",
-            "-m",
-            "not long",
-            "-p",
-            "no:cacheprovider",
-            *(f"tests/{test}" for test in args.tests),
-        )
-        result = call(*tests, cwd=copy).strip().splitlines()[-1].strip("= ")
+        tests = (f"tests/{test}" for test in args.tests)
+        result = call(python, *PYTEST, *tests, cwd=copy).strip().splitlines()[-1].strip("= ")
     except subprocess.CalledProcessError as error:
         result = f"failed: {' '.join(map(str, error.cmd))[:120]}: {(error.output or '').strip().splitlines()[-1:]}"
     finally:

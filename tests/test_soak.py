@@ -36,7 +36,7 @@ def test_explaining_on_and_on_does_not_grow(soak):
 
 @pytest.mark.long
 def test_no_method_grows(soak):
-    assert_steady(soak, list(EXPLAINERS), batches=43)
+    assert_steady(soak, list(EXPLAINERS), batches=23)
 
 
 def test_what_grows_is_seen(soak, monkeypatch):
