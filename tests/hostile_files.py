@@ -125,6 +125,35 @@ def _card(folder: Path):
     return file, lambda: read_card(file).to_json()
 
 
+def _manifest(folder: Path):
+    from tfvid.data.records import Records, write_records
+    from tfvid.data.shapes import MovingShapes
+
+    write_records(MovingShapes(train=3), "train", folder, num_frames=4, size=(16, 24))
+    return folder / "train" / "manifest.json", lambda: _all_samples(Records(folder))
+
+
+def _results(folder: Path):
+    from test_results import make
+
+    from tfvid.results import ResultStore, read_results
+
+    store = ResultStore(folder)
+    store.append([make(id) for id in "abc"])
+    store.merge()
+    return store.merged, lambda: read_results(folder)
+
+
+def _model(folder: Path):
+    import keras
+
+    from tfvid.models.loading import load_model
+
+    model = keras.Sequential([keras.Input((2, 4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    model.save(folder / "net.keras")
+    return folder / "net.keras", lambda: load_model(folder / "net.keras")
+
+
 KINDS = {
     "Something-something labels": lambda folder: _something(folder, "labels"),
     "Something-something records": lambda folder: _something(folder, "train"),
@@ -139,5 +168,8 @@ KINDS = {
     "YAML of a study": lambda folder: _config(folder, "study_ssv2", StudyConfig),
     "YAML of a benchmark": lambda folder: _config(folder, "attribution_bench", AttributionConfig),
     "model card": _card,
+    "manifest of shards": _manifest,
+    "Parquet results": _results,
+    "Keras model": _model,
 }
 SLOW = {"UCF101-24 MATLAB"}  # a process each

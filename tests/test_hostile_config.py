@@ -4,6 +4,7 @@ import pytest
 from broken_files import refused_or_read
 
 from tfvid.config import AttributionConfig, RunConfig, StudyConfig, load, to_yaml
+from tfvid.errors import ConfigError
 
 # Nine names, each for a list of nine of the one before: 9**9 values.
 ALIASES = "data:\n  options:\n    a: &a [1]\n" + "".join(
@@ -65,3 +66,11 @@ def test_values_may_share_a_name(tmp_path):
     assert config.data.options == {"c": 3, "a": [1, 2], "b": [1, 2]}
     file.write_text(to_yaml(config))
     assert load(file) == config
+
+
+def test_an_option_of_the_command_line_is_parsed_alike():
+    from tfvid.commands.prepare import _option
+
+    assert _option("folds=[1, 2]") == ("folds", [1, 2])
+    with pytest.raises(ConfigError, match="--option 'day=2001-99-99': not valid YAML"):
+        _option("day=2001-99-99")

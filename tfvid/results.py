@@ -159,7 +159,8 @@ def read_results(folder, *, maps: bool = True) -> list[Result]:
         except ValueError as error:  # a map of another size than it says
             missing = [f"map ({error})"]
         if missing:
-            raise DataError(f"{folder}: a record of results has no usable value of {', '.join(missing)}")
+            place = rows.merged if rows.merged.exists() else rows.parts
+            raise DataError(f"{place}: a record has no usable value of {', '.join(missing)}")
     return results
 
 

@@ -5,10 +5,8 @@ import dataclasses
 from functools import partial
 from pathlib import Path
 
-import yaml
-
 from tfvid.commands.engine_options import add_engine_options, engine_of
-from tfvid.config import DataConfig, load
+from tfvid.config import DataConfig, load, parse
 from tfvid.errors import ConfigError
 from tfvid.stopping import stoppable
 
@@ -91,10 +89,7 @@ def _option(text: str) -> tuple[str, object]:
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise ConfigError(f"--option must be name=value, got {text!r}")
-    try:
-        return name, yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--option {text!r}: the value is not valid YAML") from None
+    return name, parse(value, f"--option {text!r}")
 
 
 def _parser() -> argparse.ArgumentParser:

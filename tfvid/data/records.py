@@ -556,8 +556,7 @@ def _check_settings(settings: dict, path):
     fits = {
         "dataset class_names": isinstance(names, list) and all(isinstance(name, str) for name in names),
         "dataset max_boxes": _is_whole(about.get("max_boxes"), 0),
-        "dataset flip_labels": _is_swap(about.get("flip_labels"), labels),
-        "dataset reverse_labels": _is_swap(about.get("reverse_labels"), labels),
+        **{f"dataset {key}": _is_swap(about.get(key, ""), labels) for key in ("flip_labels", "reverse_labels")},
         "num_frames": _is_whole(settings.get("num_frames"), 1),
         "size": isinstance(size, list) and len(size) == 2 and all(_is_whole(side, 1) for side in size),
     }
