@@ -1,6 +1,6 @@
 """Damaged videos by the thousand through the decode processes: does anything crash, hang or take too much memory?
 
-    python benchmarks/fuzz_video.py                            # 20,000 files, about 6 minutes on 2 cores
+    python benchmarks/fuzz_video.py                            # 20,000 files, 6 to 10 minutes on 2 cores
     python benchmarks/fuzz_video.py --files 300 --seed 7
     python benchmarks/fuzz_video.py --only 1234 --keep /dir    # one of them again; it is left in /dir
 

@@ -105,7 +105,7 @@ def test_smallest_frames(pool, name, size):
 
 @pytest.mark.parametrize("name", ["interlaced.mp4", "interlaced.mpg"])
 def test_interlaced_frames_are_right_or_refused(pool, name):
-    """OpenCV 4.10 weaves both fields into one frame; 4.14 and 5.0 cannot, and return what was in their memory."""
+    """OpenCV up to 4.12 weaves both fields into one frame; later ones cannot, and return what was in their memory."""
     try:
         clip = read(pool, FIXTURES / name, 8)
     except VideoError as error:

@@ -8,7 +8,7 @@
   looks like the end of the file, so this limit comes second.
 * A crash leaves no core file: a thousand bad files would fill a disk.
 * FFmpeg's error messages go to a file in memory. Nobody reads them, but that there is one is at times all that tells
-  of a failure: where OpenCV 4.14 and 5.0 cannot convert a frame, because it is interlaced, they return whatever was
+  of a failure: where OpenCV 4.13 to 5.0 cannot convert a frame, because it is interlaced, they return whatever was
   in their memory, as if all were well (`complained`).
 
 It is no sandbox: a decoder that is taken over can do what the user can. SECURITY.md says what that means.
