@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from toy_models import build, clips
 
-from tfvid.data.video import read_clip
+from tfvid.data.files import read_clip
 from tfvid.errors import TfvidError
 from tfvid.explain import explainer
 from tfvid.perturb.temporal import freeze, mix, reverse
