@@ -508,7 +508,7 @@ def test_what_cannot_be_loaded(toy, tmp_path):
     assert "\n" not in str(caught.value)
     settings = damaged / "assets" / "explain.json"
     settings.write_text(settings.read_text().replace('"format": 1', '"format": 2'))
-    with pytest.raises(ModelError, match="damaged: format 2, this version of tfvid reads 1"):
+    with pytest.raises(ModelError, match="explain.json: format 2, this version of tfvid reads 1"):
         export.load(damaged)
 
 

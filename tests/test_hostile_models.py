@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from broken_files import broken, refused_or_read
 
+from tfvid import export
 from tfvid.errors import ModelError
 from tfvid.models.card import ModelCard, read_card
 from tfvid.models.loading import load_model
@@ -183,3 +184,27 @@ def test_a_card_of_brackets(tmp_path):
     path.write_text("[" * 100_000)
     with pytest.raises(ModelError, match="cannot read the model card"):
         read_card(path)
+
+
+SETTINGS = {"format": 1, "clips": {"shape": [None, 4, 8, 8, 3], "range": [0, 1]}, "options": {"mask.iterations": 300}}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *("", "{", "[" * 100_000, "null", "5", "[]", "{}"),
+        *(
+            SETTINGS | wrong
+            for wrong in ({"format": 2}, {"format": None}, {"clips": 5}, {"options": []}, {"options": {}})
+        ),
+        *(SETTINGS | {"clips": clips} for clips in ({"shape": 5, "range": [0, 1]}, {"shape": [None], "range": [0]})),
+        SETTINGS | {"options": {"mask.iterations": "300"}},
+    ],
+    ids=lambda settings: str(settings)[:60],
+)
+def test_an_exported_models_settings_are_checked_before_its_graph_is_loaded(tmp_path, settings):
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "saved_model.pb").write_bytes(b"never read")
+    file = tmp_path / "assets" / "explain.json"
+    file.write_text(settings if isinstance(settings, str) else json.dumps(settings))
+    assert refused_or_read(lambda: export.load(tmp_path), file)

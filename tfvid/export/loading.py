@@ -41,15 +41,32 @@ def load(path, *, batch_size: int = 4) -> "Exported":
         raise ModelError(f"{path}: no exported model, a folder with a saved_model.pb")
     if not (assets / SETTINGS).is_file():
         raise ModelError(f"{path}: a SavedModel without explanations; tfvid.export.save and scripts/export.py add them")
+    settings, card = _read_settings(assets / SETTINGS), read_card(assets / CARD)
     try:
-        settings = json.loads((assets / SETTINGS).read_text(encoding="utf-8"))
+        return Exported(tf.saved_model.load(str(path)), card, settings, batch_size)
+    except Exception as error:  # TensorFlow and protobuf each raise their own on a damaged file.
+        raise ModelError(f"{path}: cannot load the exported model ({' '.join(str(error).split())[:300]})") from error
+
+
+def _read_settings(file: Path) -> dict:
+    """What else is known of the model, where it is what `load` needs."""
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
         if settings["format"] != FORMAT:
-            raise ModelError(f"{path}: format {settings['format']}, this version of tfvid reads {FORMAT}")
-        return Exported(tf.saved_model.load(str(path)), read_card(assets / CARD), settings, batch_size)
+            raise ModelError(f"{file}: format {settings['format']}, this version of tfvid reads {FORMAT}")
+        low, high = settings["clips"]["range"]
+        numbers = (
+            settings["options"]["mask.iterations"],
+            *(size or 1 for size in settings["clips"]["shape"]),
+            high - low,
+        )
+        if not all(isinstance(number, int | float) and number >= 0 for number in numbers):
+            raise ValueError(f"expected numbers, got {numbers}")
     except ModelError:
         raise
-    except Exception as error:  # TensorFlow, protobuf and json each raise their own on a damaged file.
-        raise ModelError(f"{path}: cannot load the exported model ({' '.join(str(error).split())[:300]})") from error
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise ModelError(f"{file}: cannot load the exported model ({type(error).__name__}: {error})") from error
+    return settings
 
 
 class Exported:
