@@ -309,22 +309,12 @@ def kept(out: Path, known: set) -> set:
         if file.exists() and not file.name.startswith(".")
         for row in pq.read_table(file, columns=["model", "id"]).to_pylist()
     }
-    records |= {("epochs", line["epoch"]) for line in states(out)} | {("shards", s) for s in out.rglob("shard-*.json")}
-    shards = {record for record in records if record[0] == "shards"}
+    records |= {("shards", file.name) for file in out.rglob("shard-*.tfrecord")}
+    epochs = [int(folder.name.split("-")[1]) for folder in out.glob("runs/*/checkpoints/epoch-*")]
+    records |= {("epochs", epoch) for epoch in range(1, max(epochs, default=0) + 1)}  # the newest stands for all
     lost = known - records
-    if any(out.rglob("manifest.json")):  # it has taken the place of the notes beside the shards
-        lost = {record for record in lost if record[0] != "shards"} | {
-            record for record in known & shards if not record[1].with_suffix(".tfrecord").exists()
-        }
-    newest = max((record[1] for record in records if record[0] == "epochs"), default=0)
-    lost = {record for record in lost if record[0] != "epochs" or record[1] > newest}  # older ones are removed
     assert not lost, f"{out.name}: lost {sorted(map(str, lost))}"
     return records
-
-
-def states(out: Path) -> list[dict]:
-    """Of the checkpoints that are there."""
-    return [json.loads(file.read_text()) for file in out.glob("runs/*/checkpoints/epoch-*/state.json")]
 
 
 def own_files(out: Path) -> list[Path]:

@@ -103,6 +103,8 @@ def test_killed_at_random_moments(name, kills):
 @pytest.fixture
 def kills(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):  # which it sets, and other tests should not have
+        monkeypatch.setenv(name, "1")
     return importlib.import_module("kills")
 
 
