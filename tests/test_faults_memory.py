@@ -44,16 +44,14 @@ def halvings(caught) -> list[str]:
     return [str(warning.message) for warning in caught if "out of memory" in str(warning.message)]
 
 
+@pytest.mark.long  # TensorFlow waits ten seconds for memory before it gives up
 def test_where_tensorflow_has_no_memory_left_half_as_many_clips_are_explained_at_a_time():
-    explain, clips = explainer("grad_cam", greedy(), batch_size=4), toy_models.clips(3)
+    explain, clips = explainer("grad_cam", greedy(), batch_size=2), toy_models.clips(3)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = explain(clips)
         again = explain(clips)  # no further try of what did not fit
-    assert halvings(caught) == [
-        "GradCAM: out of memory at batch_size 4, goes on with 2",
-        "GradCAM: out of memory at batch_size 2, goes on with 1",
-    ]
+    assert halvings(caught) == ["GradCAM: out of memory at batch_size 2, goes on with 1"]
     assert caught[0].filename == __file__ and explain.batch_size == 1
     alone = explainer("grad_cam", greedy(), batch_size=1)(clips)
     for name, value in arrays(alone).items():
