@@ -72,10 +72,8 @@ ODD = {
     "one row": ((6, 1, 8, 3), {}),
     "one pixel": ((6, 1, 1, 3), {}),
     "one sigmoid": (SHAPE, {"classes": 1, "head": "sigmoid"}),
-    "one softmax": (SHAPE, {"classes": 1, "head": "softmax"}),
     "float16": (SHAPE, {"dtype": "float16"}),
     "bfloat16": (SHAPE, {"dtype": "bfloat16"}),
-    "mixed float16": (SHAPE, {"dtype": "mixed_float16"}),
 }
 
 

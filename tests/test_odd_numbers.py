@@ -50,9 +50,8 @@ SOME = ("gradient", "grad_cam", "saliency_tubes", "rise")
 @pytest.mark.parametrize(
     "method", [name if name in SOME else pytest.param(name, marks=pytest.mark.long) for name in METHODS]
 )
-@pytest.mark.parametrize("value", [np.inf, 3e38])
-def test_scores_that_overflow_are_refused(method, value):
-    model = with_weight(value, "head")
+def test_scores_that_overflow_are_refused(method):
+    model = with_weight(3e38, "head")
     model.get_layer("conv").bias.assign(np.full(4, 10.0))
     assert not np.isfinite(model(clips_of(SHAPE)).numpy()).all()
     with pytest.raises(ModelError, match=r"NaN or infinite"):
