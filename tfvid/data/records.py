@@ -95,7 +95,8 @@ def write_records(
         def step(clips):
             nonlocal done
             done += clips
-            progress(done, len(samples), len(log.reasons))
+            if clips:  # none where a shard ends and all of its clips have been counted
+                progress(done, len(samples), len(log.reasons))
 
         with WriteShard(folder.absolute(), num_frames, size, quality, workers, time_limit, dataset, rebuild) as work:
             work.bad = log.bad  # here: a clip counts at once; elsewhere: when its shard has ended
