@@ -85,13 +85,19 @@ def tried(name: str, args) -> list[str]:
             call(python.with_name(command), "--help", cwd=folder, say=False)
         call(python.with_name("tfvid-demo"), *DEMO, cwd=folder)
         tests = (f"tests/{test}" for test in args.tests)
-        result = call(python, *PYTEST, *tests, cwd=copy).strip().splitlines()[-1].strip("= ")
+        result = summary(call(python, *PYTEST, *tests, cwd=copy))
     except subprocess.CalledProcessError as error:
-        result = f"failed: {' '.join(map(str, error.cmd))[:120]}: {(error.output or '').strip().splitlines()[-1:]}"
+        result = f"failed: {' '.join(error.cmd)[:120]}: {summary(error.output)}"
     finally:
         if not args.keep:
             shutil.rmtree(folder)
-    return [name, sys.version.split()[0], *versions.values(), re.sub(r"\s+", " ", result)]
+    return [name, sys.version.split()[0], *versions.values(), result]
+
+
+def summary(printed: str) -> str:
+    """The line of pytest's counts, or the last one of another command's."""
+    lines = [line.strip("= ") for line in printed.splitlines() if line.strip()] or [""]
+    return next((line for line in reversed(lines) if re.search(r"\d (passed|failed|error)", line)), lines[-1])
 
 
 def oldest(wheel: Path) -> list[str]:

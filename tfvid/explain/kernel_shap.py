@@ -133,5 +133,5 @@ def constrained_fit(z: np.ndarray, v: np.ndarray, weight: np.ndarray, total: flo
     """
     share = z.mean(axis=1, keepdims=True)
     root = np.sqrt(weight)
-    u = np.linalg.lstsq(root[:, np.newaxis] * (z - share), root * (v - total * share[:, 0]))[0]
+    u = np.linalg.lstsq(root[:, np.newaxis] * (z - share), root * (v - total * share[:, 0]), rcond=None)[0]
     return total / z.shape[1] + u

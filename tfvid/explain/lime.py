@@ -124,7 +124,7 @@ def weighted_ridge(x: np.ndarray, y: np.ndarray, weight: np.ndarray, ridge: floa
     root = np.sqrt(weight)
     rows = root[:, np.newaxis] * (x - mean_x)
     penalty = np.sqrt(ridge) * np.eye(x.shape[1])  # least squares with as many more rows
-    w = np.linalg.lstsq(np.vstack([rows, penalty]), np.append(root * (y - mean_y), np.zeros(x.shape[1])))[0]
+    w = np.linalg.lstsq(np.vstack([rows, penalty]), np.append(root * (y - mean_y), np.zeros(x.shape[1])), rcond=None)[0]
     left = np.sum((root * (y - mean_y) - rows @ w) ** 2)
     variance = np.sum((root * (y - mean_y)) ** 2)
     return w, mean_y - mean_x @ w, 1 - left / variance if variance > 0 else 1.0
