@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
-from tfvid.explain.windows import coarse_to_fine, distinct, lowest, window_masks
+from tfvid.explain.windows import Window, coarse_to_fine, distinct, lowest, window_masks
 
 WINDOWS_AT_ONCE = 8  # of one clip; bounds the memory of a search
 
@@ -69,25 +69,27 @@ def best_window(objective: ClipObjective) -> Found:
     return Found(mask, mask, loss, tried, 0)
 
 
-TRIAL = 4  # gradients spent on a window before it is known which one is worth the rest
+TRIAL = 6  # gradients spent on each start before it is known which one is worth the rest
 
 
 def descended(objective: ClipObjective, evaluations: int) -> Found:
-    """A soft mask: L-BFGS-B from the best windows a coarse search finds, with at most so many gradients on each.
+    """A soft mask: L-BFGS-B from two starts, with at most so many gradients on the better one.
 
-    Windows of equal worth can lead to masks that are not: after a few steps from each, the lowest goes on.
+    One is the best window that a coarse search finds, the other the whole clip: where few frames together matter
+    little and most of them together much, no short window leads to the best mask. After `TRIAL` steps from each, the
+    lower one goes on.
     """
-    windows, losses, tried = coarse_to_fine(objective.num_frames, objective.losses, objective.bounds, WINDOWS_AT_ONCE)
-    best, taken = Lowest(windows[0], losses[0], 0), 0
-    trial = min(TRIAL, evaluations) if len(windows) > 1 else evaluations
-    for window in windows if evaluations else ():
-        end = lbfgs(objective.loss_and_gradient, window, trial)
+    num_frames = objective.num_frames
+    start, loss, tried = coarse_to_fine(num_frames, objective.losses, objective.bounds, WINDOWS_AT_ONCE)
+    best, taken = Lowest(start, loss, 0), 0
+    for mask in (start, Window(1, num_frames).mask(num_frames)) if evaluations else ():
+        end = lbfgs(objective.loss_and_gradient, mask, min(TRIAL, evaluations))
         best, taken = min(best, end, key=lambda end: end.loss), taken + end.evaluations
-    if evaluations > trial:
-        end = lbfgs(objective.loss_and_gradient, best.mask, evaluations - trial)
+    if evaluations > TRIAL:
+        end = lbfgs(objective.loss_and_gradient, best.mask, evaluations - TRIAL)
         best, taken = min(best, end, key=lambda end: end.loss), taken + end.evaluations
     mask = best.mask if best.loss < objective.unperturbed else np.zeros_like(best.mask)
-    return Found(mask, windows[0], float(losses[0]), tried, taken)
+    return Found(mask, start, loss, tried, taken)
 
 
 class Lowest(NamedTuple):

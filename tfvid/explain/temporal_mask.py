@@ -222,7 +222,7 @@ class TemporalMask(Explainer):
     # By search, clip by clip.
 
     def _searched(self, clips, target, labels) -> dict:
-        classes, original_scores = self._compiled_original(clips, target)
+        probabilities, classes, original_scores = self._compiled_original(clips, target)
         objectives = [
             self._clip_objective(clips[i : i + 1], classes[i : i + 1], float(original_scores[i]))
             for i in range(len(clips))
@@ -232,14 +232,14 @@ class TemporalMask(Explainer):
         mask, window, window_loss, forward, backward = map(np.array, zip(*found, strict=True))
         full = np.ones((1, clips.shape[1]), np.float32)
         full_drop = original_scores - np.concatenate([objective.scores(full) for objective in objectives])
-        told = self._compiled_told(clips, target, labels, tf.constant(mask))
+        told = self._compiled_told(clips, probabilities, target, labels, tf.constant(mask))
         return told | {
             "iterations": backward.astype(np.int32),
             "initial_mask": window,
             "full_drop": full_drop,
             "window_loss": window_loss.astype(np.float32),
-            # Besides: the clip as it is, twice; the full drop; the objective in the end and RS (and FS).
-            "forward_passes": (forward + backward + 3 + self._told_passes).astype(np.int32),
+            # Besides: the clip as it is; the full drop; the objective in the end and RS (and FS).
+            "forward_passes": (forward + backward + 2 + self._told_passes).astype(np.int32),
             "backward_passes": backward.astype(np.int32),
         }
 
@@ -268,15 +268,14 @@ class TemporalMask(Explainer):
         )
 
     def _original(self, clips, target):
-        """The class explained and its score for the clips as they are, both `(B,)`."""
+        """Of the clips as they are: probabilities `(B, K)`, the class explained and its score, both `(B,)`."""
         probabilities = self.classifier.probabilities(clips)
         _, target = chosen_class(probabilities, target)
-        return target, class_score(probabilities, target)
+        return probabilities, target, class_score(probabilities, target)
 
-    def _tell(self, clips, target, labels, mask):
+    def _tell(self, clips, probabilities, target, labels, mask):
         stem = self._stem if self._searcher is self.classifier else None
-        mixtures = Mixtures(self.classifier, stem, clips)
-        return self._told(self.classifier.probabilities(clips), mixtures, target, labels, mask)
+        return self._told(probabilities, Mixtures(self.classifier, stem, clips), target, labels, mask)
 
     def _features(self, clip):
         return stem_features(self._searcher, self._stem, clip)

@@ -6,11 +6,12 @@ never below zero: that cost is a lower bound of its loss. Windows are tried in t
 is no better than the best loss so far, that loss is the lowest of all contiguous binary masks, for certain.
 
 Soon, `coarse_to_fine`: a window's loss changes little when it moves by a frame, so a coarse grid of windows tells where
-to look, and from the best of them one climbs down. Its windows have soft edges, which cost a quarter of a sharp one's
-variation (power 3): where a descent ends, too.
+to look, and from the best of them one climbs down. Its windows may have soft edges, which cost a quarter of a sharp
+one's variation (power 3): where a descent ends, too.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -69,12 +70,27 @@ def lowest(bounds: np.ndarray, scores: Callable[[np.ndarray], np.ndarray], chunk
     return best_row, best, tried
 
 
-def soft_window(start: int, stop: int, num_frames: int) -> np.ndarray:
-    """1 on [start, stop), one half on the frame before and the one behind: float32 `(T,)`."""
-    mask = np.zeros(num_frames, np.float32)
-    mask[max(start - 1, 0) : stop + 1] = 0.5
-    mask[start:stop] = 1
-    return mask
+SOFT = 0.5
+
+
+class Window(NamedTuple):
+    """Frames [start, stop), masked by 1; the frame before by `before`, the one behind by `after`: 0 is a sharp edge."""
+
+    start: int
+    stop: int
+    before: float = SOFT
+    after: float = SOFT
+
+    def mask(self, num_frames: int) -> np.ndarray:
+        """float32 `(T,)`; at the clip's own ends an edge is neither soft nor sharp."""
+        mask = np.zeros(num_frames, np.float32)
+        mask[self.start : self.stop] = 1
+        mask[max(self.start - 1, 0) : self.start] = self.before
+        mask[self.stop : self.stop + 1] = self.after
+        return mask
+
+
+EXPANDED = 5  # windows: fewer miss the best one more often, more rarely find a better one
 
 
 def coarse_to_fine(
@@ -82,9 +98,13 @@ def coarse_to_fine(
     losses: Callable[[np.ndarray], np.ndarray],
     bounds: Callable[[np.ndarray], np.ndarray],
     chunk: int,
-    starts: int = 2,
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """The best windows with soft edges that a coarse grid and a climb down from its best ones find.
+) -> tuple[np.ndarray, float, int]:
+    """The best window that a coarse grid, and a walk from its best ones, find.
+
+    Of all windows tried the best ones are expanded, the best first: those are tried that differ in one end or in one
+    edge. It ends when the `EXPANDED` best windows have all been expanded. Both kinds of first edge are in the grid:
+    behind a soft one every frozen frame is a mixture, behind a sharp one it is a frame of the clip, and where one of
+    them hides the event the other may not.
 
     Args:
       num_frames: T.
@@ -92,46 +112,52 @@ def coarse_to_fine(
       bounds: masks to what their losses cannot be below, `(W,)`; masks whose bound is no better than the best loss so
         far are not tried.
       chunk: masks whose losses are asked for at a time, at most.
-      starts: how many windows of the grid to climb down from.
 
     Returns:
-      The windows climbed to, `(N, T)`, N <= `starts`, best first; their losses; how many masks were tried.
+      The window's mask `(T,)`, its loss, and how many masks were tried.
     """
-    known: dict[tuple[int, int], float] = {}
+    known: dict[bytes, float] = {}  # by mask: two windows at an end of the clip may share one
+    windows: dict[bytes, Window] = {}
 
-    def learn(windows):
-        new = [window for window in windows if window not in known]
-        masks = np.stack([soft_window(*window, num_frames) for window in new]) if new else np.zeros((0, num_frames))
-        lowest_loss = bounds(masks) if new else np.zeros(0)
+    def learn(tried):
+        masks = {window.mask(num_frames).tobytes(): window for window in tried}
+        new = [(mask, window) for mask, window in masks.items() if mask not in known]
+        windows.update(new)
+        rows = np.array([np.frombuffer(mask, np.float32) for mask, _ in new]).reshape(-1, num_frames)
+        lowest_loss = bounds(rows) if new else np.zeros(0)
         order = np.argsort(lowest_loss, kind="stable")
         for start in range(0, len(new), chunk):
             best = min(known.values(), default=np.inf)
-            rows = [row for row in order[start : start + chunk] if lowest_loss[row] < best]
-            known.update({new[row]: np.inf for row in order[start : start + chunk]})
-            if rows:
-                known.update(zip([new[row] for row in rows], losses(masks[rows]).tolist(), strict=True))
+            asked = [row for row in order[start : start + chunk] if lowest_loss[row] < best]
+            known.update((new[row][0], np.inf) for row in order[start : start + chunk])
+            if asked:
+                known.update(zip([new[row][0] for row in asked], losses(rows[asked]).tolist(), strict=True))
 
-    def climb(window, step):
-        while step:
-            around = _around(window, step, num_frames)
-            learn(around)
-            best = min([window, *around], key=known.get)
-            window, step = (best, step) if best != window else (window, step // 2)
-        return window
+    def walk(step):
+        expanded = set()
+        while True:
+            best = sorted((mask for mask in known if np.isfinite(known[mask])), key=known.get)[:EXPANDED]
+            mask = next((mask for mask in best if mask not in expanded), None)
+            if mask is None:
+                return
+            expanded.add(mask)
+            learn(_around(windows[mask], step, num_frames))
 
-    stride = max(round(num_frames / 5), 1)
-    grid = [(i, j) for i in range(0, num_frames, stride) for j in range(num_frames, i, -stride)]
-    grid = [(i, j) for i, j in grid if j - i > 1] or grid
-    learn(grid)
-    begins = [window for window in sorted(grid, key=known.get)[:starts] if np.isfinite(known[window])]
-    ends = {climb(window, max(stride // 2, 1)) for window in begins}
-    ends = sorted(ends, key=known.get)
-    masks = np.stack([soft_window(*window, num_frames) for window in ends])
-    return masks, np.array([known[window] for window in ends]), sum(np.isfinite(loss) for loss in known.values())
+    stride = max(round(num_frames / 4), 1)
+    ends = [(i, j) for i in range(0, num_frames, stride) for j in range(num_frames, i, -stride)]
+    ends = [(i, j) for i, j in ends if j - i > 1] or ends
+    learn(Window(i, j, before) for before in (0.0, SOFT) for i, j in ends)
+    step = max(stride // 4, 1)
+    while step:
+        walk(step)
+        step //= 2
+    mask = min(known, key=known.get)
+    return np.frombuffer(mask, np.float32).copy(), known[mask], sum(np.isfinite(loss) for loss in known.values())
 
 
-def _around(window: tuple[int, int], step: int, num_frames: int) -> list[tuple[int, int]]:
-    """The windows with one end moved by `step`, or both the same way."""
-    moves = [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, 1)]
-    moved = [(window[0] + step * i, window[1] + step * j) for i, j in moves]
-    return [(i, j) for i, j in moved if 0 <= i < j <= num_frames]
+def _around(at: Window, step: int, num_frames: int) -> list[Window]:
+    """The windows with one end moved by `step`, or one edge of the other kind."""
+    moved = [at._replace(start=at.start + move) for move in (-step, step)]
+    moved += [at._replace(stop=at.stop + move) for move in (-step, step)]
+    turned = [at._replace(before=SOFT - at.before), at._replace(after=SOFT - at.after)]
+    return [window for window in moved if 0 <= window.start < window.stop <= num_frames] + turned
