@@ -1,7 +1,9 @@
 """Models and cards from disk: every form is found, everything that is wrong is one line."""
 
 import json
+import re
 import shutil
+import zipfile
 
 import keras
 import numpy as np
@@ -153,6 +155,21 @@ def test_flipped_bits(file):
         content[position] ^= 255
     file.write_bytes(content)
     assert "cannot load the model" in message(file)
+
+
+def test_what_another_keras_saved_is_called_so(tmp_path, file):
+    """A layer that this Keras does not know, from one that did."""
+    other = tmp_path / "other.keras"
+    with zipfile.ZipFile(file) as good, zipfile.ZipFile(other, "w") as bad:
+        for name in good.namelist():
+            content = good.read(name)
+            if name == "config.json":
+                content = content.replace(b'"ConvLSTM2D"', b'"ConvLSTM5D"')
+            if name == "metadata.json":
+                content = json.dumps(json.loads(content) | {"keras_version": "9.1.0"}).encode()
+            bad.writestr(name, content)
+    with pytest.raises(ModelError, match=rf"; saved by Keras 9.1.0, this is Keras {re.escape(keras.__version__)}\)$"):
+        load_model(other)
 
 
 def test_code_is_refused(tmp_path):

@@ -6,6 +6,7 @@
 Always in Keras' safe mode: a file that carries Python code is refused. Every failure is one `ModelError` line.
 """
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def load_model(path: str | Path) -> keras.Model:
     try:
         return keras.saving.load_model(file, compile=False, safe_mode=True)
     except Exception as error:  # Keras, h5py, zipfile and json each raise their own on a bad file.
-        raise ModelError(f"{file}: cannot load the model ({_first_sentence(error)})") from error
+        raise ModelError(f"{file}: cannot load the model ({_first_sentence(error)}{_other_version(file)})") from error
 
 
 def load_card(path: str | Path, model: keras.Model | None = None) -> ModelCard:
@@ -134,6 +135,16 @@ def _check_expansion(file: Path):
     most = MOST_EXPANSION * file.stat().st_size
     if unpacked > most:
         raise ModelError(f"{file}: expected at most {most} bytes in this archive, got {unpacked}")
+
+
+def _other_version(file: Path) -> str:
+    """That another Keras saved `file`, as words to end a message with; "" where the same one did or nothing is said."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            version = json.loads(archive.read("metadata.json"))["keras_version"]
+    except Exception:  # whatever is wrong with the file has been said
+        return ""
+    return "" if version == keras.__version__ else f"; saved by Keras {version}, this is Keras {keras.__version__}"
 
 
 def _weights_by_layer(model: keras.Model) -> dict[str, list]:
