@@ -302,6 +302,7 @@ def test_frames_of_one_channel(tmp_path):
     inputs = keras.Input((4, 8, 8, 1))
     model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(layers.Conv3D(2, 3, name="conv")(inputs))))
     exported = export.load(export.save(model, tmp_path / "grey"))
+    assert exported.temporal_mask.iterations == 300  # that of no options at all
     frame = np.arange(64, dtype=np.uint8).reshape(8, 8)
     file = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
     clip = np.tile(frame[np.newaxis, np.newaxis, :, :, np.newaxis] / np.float32(255), (1, 4, 1, 1, 1))

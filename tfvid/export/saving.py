@@ -86,7 +86,7 @@ def save(
         raise ModelError(f"{len(card.class_names)} class names for a model of {learn.classifier.num_classes} classes")
 
     functions = signatures(learn, locate, shape, input_range)
-    options["grad_cam.layer"] = locate.layer
+    options |= {"grad_cam.layer": locate.layer, "mask.iterations": learn.iterations}
     about = {
         CARD: dataclasses.replace(card, num_frames=shape[0], size=shape[1:3], layer=locate.layer).to_json(),
         SETTINGS: json.dumps(_settings(learn, shape, input_range, options), indent=2, ensure_ascii=False) + "\n",
