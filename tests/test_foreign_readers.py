@@ -1,7 +1,8 @@
-"""What other people's readers make of our files: Parquet by DuckDB and pandas, TFRecord by one without TensorFlow."""
+"""What other readers make of our files: Parquet by DuckDB, pandas and Spark, TFRecord by one without TensorFlow."""
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 
@@ -40,6 +41,22 @@ def test_pandas_reads_records_and_maps(results):
     heat = np.array(frame["map"][0]).reshape(frame["map_shape"][0])
     np.testing.assert_array_equal(heat, np.arange(12).reshape(2, 2, 3))
     assert frame["temporal_iou"].isna().all()
+
+
+@pytest.mark.long
+def test_spark_asks_for_means(results):
+    sql = pytest.importorskip("pyspark.sql", reason="Spark is not installed: pip install pyspark")
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java")
+    session = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+    try:
+        frame = session.read.parquet(str(results))
+        means = {row["model"]: row["avg(mask_length)"] for row in frame.groupBy("model").avg("mask_length").collect()}
+        assert sorted(means.values()) == [2.0, 2.0] and means["other"] == 2.0
+        first = frame.filter("id = 'a' and model <> 'other'").first()
+        assert first["mask"] == [0, 1, 0, 0] and first["map"] == list(range(12)) and first["map_shape"] == [2, 2, 3]
+    finally:
+        session.stop()
 
 
 # In a process of its own: it brings TensorFlow's protocol definitions, of which a process takes one.
