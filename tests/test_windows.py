@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfvid.errors import ModelError, TfvidError
-from tfvid.explain.mask_search import lbfgs
+from tfvid.explain.mask_search import ClipObjective, descended, lbfgs
 from tfvid.explain.objective import total_variation
 from tfvid.explain.temporal_mask import TemporalMask
 from tfvid.explain.windows import Window, coarse_to_fine, distinct, lowest, window_masks
@@ -181,6 +181,27 @@ def test_coarse_search_does_not_try_what_cannot_be_better():
     np.testing.assert_array_equal(window, Window(3, 4, before=0, after=0).mask(16))
     assert loss == all_loss == pytest.approx(0.01)
     assert tried == len(asked) < all_tried - 5
+
+
+def test_a_start_is_descended_from_once():
+    """Where the best window is the whole clip, there is one start, and its first mask is asked for once."""
+    asked = []
+
+    def costs(masks):
+        return 0.0 * masks.sum(axis=1)
+
+    def scores(masks):
+        return 1 - masks.mean(axis=1)
+
+    def loss_and_gradient(mask):
+        asked.append(mask.tobytes())
+        return float(scores(mask[np.newaxis])[0]), np.full(8, -1 / 8, np.float32)
+
+    whole = Window(1, 8).mask(8)
+    objective = ClipObjective(8, costs, lambda masks: scores(masks) + (masks[:, 0] == 1), loss_and_gradient, None, 1.0)
+    found = descended(objective, 5)
+    np.testing.assert_array_equal(found.window, whole)
+    assert asked.count(whole.tobytes()) == 1 and found.backward_passes == len(asked)
 
 
 def test_lbfgs_stays_in_the_box_and_keeps_the_best():

@@ -82,7 +82,9 @@ def descended(objective: ClipObjective, evaluations: int) -> Found:
     num_frames = objective.num_frames
     start, loss, tried = coarse_to_fine(num_frames, objective.losses, objective.bounds, WINDOWS_AT_ONCE)
     best, taken = Lowest(start, loss, 0), 0
-    for mask in (start, Window(1, num_frames).mask(num_frames)) if evaluations else ():
+    whole = Window(1, num_frames).mask(num_frames)
+    starts = [start] if np.array_equal(start, whole) else [start, whole]
+    for mask in starts if evaluations else ():
         end = lbfgs(objective.loss_and_gradient, mask, min(TRIAL, evaluations))
         best, taken = min(best, end, key=lambda end: end.loss), taken + end.evaluations
     if evaluations > TRIAL:
