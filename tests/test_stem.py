@@ -8,10 +8,10 @@ import toy_models
 from keras import layers
 
 from tfvid.classifier import Classifier
-from tfvid.explain.recurrence import input_gates, is_plain, recurrence
 from tfvid.explain.stem import STEMS, Mixtures, find_stem, tap_matrix
 from tfvid.explain.temporal_mask import TemporalMask
 from tfvid.perturb.temporal import freeze, reverse
+from tfvid.recurrence import input_gates, is_plain, recurrence
 
 SHAPE = (6, 9, 8, 3)
 

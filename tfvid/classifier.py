@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.errors import ModelError, TfvidError, check_choice
+from tfvid.fast_layers import fast_layers
 from tfvid.layers import LayerCall, computing_in, replaced, trace_calls
 
 
@@ -159,6 +160,7 @@ class Classifier:
             if self._precision:
                 last = [call.layer for call in self.calls if call.is_output]
                 stack.enter_context(computing_in(self.model, self._precision, last))
+            stack.enter_context(fast_layers(self.model))
             return _all_or_none(tf.cast(self.model(clips, training=False), tf.float32))
 
 

@@ -18,9 +18,9 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from tfvid.explain.recurrence import input_gates, is_plain, recurrence
 from tfvid.layers import replaced
 from tfvid.perturb.temporal import MATRICES, mix
+from tfvid.recurrence import input_gates, is_plain, recurrence
 
 
 class Stem(ABC):

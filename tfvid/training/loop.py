@@ -15,6 +15,7 @@ from tfvid.data.pipeline import as_supervised, load_dataset, make_dataset
 from tfvid.data.skipped import SkipLog
 from tfvid.errors import ConfigError, TfvidError
 from tfvid.evaluation import predict
+from tfvid.fast_layers import fast_layers
 from tfvid.files import replacing
 from tfvid.metrics import classification
 from tfvid.models.build import build_model, load_initial_weights
@@ -166,6 +167,7 @@ def _fit(
     validation = load_dataset(config.data, config.train.validation_split, skipped=skips["validation"], share=share)
     callbacks = [*callbacks, Epochs(config.train, data_epoch, checkpoints, history)]
     with contextlib.ExitStack() as stack:
+        stack.enter_context(fast_layers(checkpoints.model))
         for log in skips.values():
             stack.enter_context(log.plain_errors())
         if place.strategy:

@@ -10,7 +10,7 @@ from keras import layers
 
 
 def is_plain(layer: layers.ConvLSTM2D) -> bool:
-    """Whether `recurrence` says all that the layer does in inference."""
+    """Whether `recurrence` says all that the layer does, dropout in training aside."""
     cell = layer.cell
     return (
         cell.data_format == "channels_last"
@@ -41,12 +41,18 @@ def recurrence(layer: layers.ConvLSTM2D, gates: tf.Tensor) -> tf.Tensor:
     """
     cell = layer.cell
     kernel = tf.cast(cell.recurrent_kernel, gates.dtype)
+
+    def gated(x):
+        # TensorFlow's sigmoid of bfloat16 takes twice as long as that of float32 with the casts there and back.
+        wide = tf.cast(x, tf.float32) if x.dtype == tf.bfloat16 else x
+        return tf.cast(cell.recurrent_activation(wide), x.dtype)
+
     outputs, carry = [], None
     for gate in tf.unstack(gates, axis=1):
         if outputs:
             gate += tf.nn.conv2d(outputs[-1], kernel, 1, "SAME")
         i, f, c, o = tf.split(gate, 4, axis=-1)
-        candidate = cell.recurrent_activation(i) * cell.activation(c)
-        carry = candidate if carry is None else cell.recurrent_activation(f) * carry + candidate
-        outputs.append(cell.recurrent_activation(o) * cell.activation(carry))
+        candidate = gated(i) * cell.activation(c)
+        carry = candidate if carry is None else gated(f) * carry + candidate
+        outputs.append(gated(o) * cell.activation(carry))
     return tf.stack(outputs, axis=1) if layer.return_sequences else outputs[-1]
