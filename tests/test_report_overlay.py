@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tfvid.errors import TfvidError
@@ -128,8 +128,10 @@ def test_current_frame_and_event_are_marked():
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=300), st.integers(8, 300))
+@example([0.0] * 9, 8)
 def test_a_strip_of_any_length_fits_any_width(mask, width):
-    assert mask_strip(np.array(mask), (30, width), DARK, current=0, event=(0, len(mask))).size == (width, 30)
+    for event in ((0, len(mask)), (len(mask) // 2, len(mask) // 2 + 1)):
+        assert mask_strip(np.array(mask), (30, width), DARK, current=0, event=event).size == (width, 30)
 
 
 def test_text_is_cut_to_its_width():

@@ -8,7 +8,8 @@ import tensorflow as tf
 from tfvid.errors import TfvidError
 from tfvid.explain.descent import adam
 from tfvid.explain.objective import total_variation
-from tfvid.explain.temporal_mask import TemporalMask, centred_windows
+from tfvid.explain.temporal_mask import TemporalMask
+from tfvid.explain.windows import centred_windows
 from tfvid.models.conv_lstm import ConvLSTM
 from tfvid.perturb.temporal import freeze, reverse
 

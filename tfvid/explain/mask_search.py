@@ -12,7 +12,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
-from tfvid.explain.windows import Window, coarse_to_fine, distinct, lowest, window_masks
+from tfvid.explain.windows import (
+    Window,
+    central_window,
+    centred_windows,
+    coarse_to_fine,
+    distinct,
+    lowest,
+    window_masks,
+)
 
 WINDOWS_AT_ONCE = 8  # of one clip; bounds the memory of a search
 
@@ -69,29 +77,55 @@ def best_window(objective: ClipObjective) -> Found:
     return Found(mask, mask, loss, tried, 0)
 
 
-TRIAL = 6  # gradients spent on each start before it is known which one is worth the rest
+ENOUGH = 0.9  # of the score: a window that takes so much of it is where the best mask is
+TRIAL = 6  # gradients spent on each start before it is known which ones are worth more
+APART = 2  # frames, by which the second window begun with differs from the first
 
 
 def descended(objective: ClipObjective, evaluations: int) -> Found:
-    """A soft mask: L-BFGS-B from two starts, with at most so many gradients on the better one.
+    """A soft mask: the best window that a coarse search finds, and L-BFGS-B from there.
 
-    One is the best window that a coarse search finds, the other the whole clip: where few frames together matter
-    little and most of them together much, no short window leads to the best mask. After `TRIAL` steps from each, the
-    lower one goes on.
+    Most clips have a window that takes nearly all of the score: the descent begins there, with at most so many
+    gradients. In the others the best mask may be of two spans, or of nearly all frames, and the best window is one
+    start of several, see `_starts`; the better half goes on from each round of `TRIAL` gradients to the next.
+    """
+    masks, losses = coarse_to_fine(objective.num_frames, objective.losses, objective.bounds, WINDOWS_AT_ONCE)
+    window, loss = masks[0], float(losses[0])
+    left = loss - float(objective.costs(window[np.newaxis])[0])
+    starts, forward, backward = [window], len(masks), 0
+    if objective.floor != 0 or left > (1 - ENOUGH) * objective.unperturbed:  # of a logit there is no most of it
+        starts, passes = _starts(objective, masks)
+        forward += passes
+    best = Lowest(window, loss, 0)
+    while evaluations and len(starts) > 1:
+        ends = [lbfgs(objective.loss_and_gradient, mask, min(TRIAL, evaluations)) for mask in starts]
+        backward += sum(end.evaluations for end in ends)
+        ends.sort(key=lambda end: end.loss)
+        best = min(best, ends[0], key=lambda end: end.loss)
+        starts = [end.mask for end in ends[: len(ends) // 2]]
+    if evaluations:
+        end = lbfgs(objective.loss_and_gradient, starts[0], evaluations)
+        best, backward = min(best, end, key=lambda end: end.loss), backward + end.evaluations
+    mask = best.mask if best.loss < objective.unperturbed else np.zeros_like(best.mask)
+    return Found(mask, window, loss, forward, backward)
+
+
+def _starts(objective: ClipObjective, masks: np.ndarray) -> tuple[list[np.ndarray], int]:
+    """Where to descend from if no window is good enough, and the forward passes it took to know.
+
+    The best window; the next best that differs by `APART` frames; the published procedure's central window; and the
+    whole clip, but not quite: where every frame is frozen for certain, no gradient tells which of them mattered.
+
+    Args:
+      masks: the windows tried, the best first.
     """
     num_frames = objective.num_frames
-    start, loss, tried = coarse_to_fine(num_frames, objective.losses, objective.bounds, WINDOWS_AT_ONCE)
-    best, taken = Lowest(start, loss, 0), 0
-    whole = Window(1, num_frames).mask(num_frames)
-    starts = [start] if np.array_equal(start, whole) else [start, whole]
-    for mask in starts if evaluations else ():
-        end = lbfgs(objective.loss_and_gradient, mask, min(TRIAL, evaluations))
-        best, taken = min(best, end, key=lambda end: end.loss), taken + end.evaluations
-    if evaluations > TRIAL:
-        end = lbfgs(objective.loss_and_gradient, best.mask, evaluations - TRIAL)
-        best, taken = min(best, end, key=lambda end: end.loss), taken + end.evaluations
-    mask = best.mask if best.loss < objective.unperturbed else np.zeros_like(best.mask)
-    return Found(mask, start, loss, tried, taken)
+    centred = centred_windows(num_frames)
+    drops = objective.unperturbed - objective.scores(centred)
+    central = centred[central_window(drops, ENOUGH)]
+    others = [mask for mask in masks if np.abs(mask - masks[0]).sum() >= APART]
+    starts = [masks[0], *others[:1], central, np.float32(ENOUGH) * Window(1, num_frames).mask(num_frames)]
+    return list({mask.tobytes(): mask for mask in starts}.values()), len(centred)
 
 
 class Lowest(NamedTuple):
@@ -115,8 +149,7 @@ def lbfgs(loss_and_gradient, mask: np.ndarray, evaluations: int) -> Lowest:
             raise _Enough
         return loss, gradient.astype(float)
 
-    # It ends with a step that gains less than `ftol`. On 28 clips, 1e-6 took half as many gradients again for 1e-4.
-    options = {"maxcor": len(mask), "ftol": 5e-5, "gtol": 1e-6}
+    options = {"maxcor": len(mask), "ftol": 1e-6, "gtol": 1e-6}  # a step that gains less than `ftol` is the last
     with suppress(_Enough):  # SciPy looks at its own limit only between line searches
         minimize(evaluated, mask, jac=True, method="L-BFGS-B", bounds=[(0, 1)] * len(mask), options=options)
     return best

@@ -23,6 +23,7 @@ from tfvid.explain.descent import descend
 from tfvid.explain.mask_search import ClipObjective, best_window, descended
 from tfvid.explain.objective import Objective, Terms
 from tfvid.explain.stem import Mixtures, Stem, find_stem, stem_features
+from tfvid.explain.windows import centred_windows
 from tfvid.perturb.temporal import MATRICES, freeze, reverse
 
 
@@ -48,8 +49,8 @@ class TemporalMaskResult(Explanation):
       full_drop: float32 `(B,)`, **D**, how far perturbing the whole clip lowers the score. Where it is <= 0 the
         perturbation does not hurt this class at all, "central" started from the full window, and the mask says little.
       window_loss: float32 `(B,)`, of "search" the lowest loss of all contiguous binary masks, the empty one among
-        them, for certain; of "search+gradient" that of the best window with soft edges its coarse search came by; NaN
-        of "gradient". `loss` less this is the gap to that window, below zero where the mask is better.
+        them, for certain; of "search+gradient" that of the best window, its edges soft or sharp, that a coarse search
+        came by; NaN of "gradient". `loss` less this is the gap to that window, below zero where the mask is better.
       forward_passes: int32 `(B,)`, runs of the model that this clip took, those of the search included.
       backward_passes: int32 `(B,)`, gradients at the mask that it took.
     """
@@ -97,8 +98,8 @@ class TemporalMask(Explainer):
       variation_power: beta, >= 1.
       score: what is driven down: "probability", as in the paper, or "logit".
       learning_rate: Adam's, for "gradient".
-      iterations: Adam steps, 300 unless given; for "search+gradient" the most gradients on a mask, 20 (and 4 on
-        each other window tried).
+      iterations: Adam steps, 300 unless given; for "search+gradient" the most gradients in a row on one mask, 26 (and
+        some on others, where no window takes most of the score).
       init: "central", the smallest centred window that keeps `central_share` of the drop D that perturbing the whole
         clip brings; "full", the whole clip; "random", uniform mask values, the same draw for every clip.
       central_share: in (0, 1].
@@ -150,7 +151,7 @@ class TemporalMask(Explainer):
         check_choice("init", init, ("central", "full", "random"))
         check_choice("keep", keep, ("last", "best"))
         check_choice("precision", precision, (None, "bfloat16", "float16"))
-        iterations = {"gradient": 300, "search": 0, "search+gradient": 20}[method] if iterations is None else iterations
+        iterations = {"gradient": 300, "search": 0, "search+gradient": 26}[method] if iterations is None else iterations
         if iterations < 0 or learning_rate <= 0 or not 0 < central_share <= 1:
             raise TfvidError(
                 "expected iterations >= 0, learning_rate > 0 and central_share in (0, 1], got "
@@ -384,10 +385,3 @@ class TemporalMask(Explainer):
         if self.init == "random":
             return tf.math.log(mask + 1e-6) - tf.math.log(1 - mask + 1e-6)
         return tf.where(mask > 0.5, self.init_logit, -self.init_logit)
-
-
-def centred_windows(num_frames: int) -> np.ndarray:
-    """The full window, then those with i frames off each end, i = 1 .. T/2 - 1: float32 `(max(T/2, 1), T)`, binary."""
-    t = np.arange(num_frames)
-    off = np.arange(max(num_frames // 2, 1))[:, np.newaxis]
-    return ((t >= off) & (t < num_frames - off)).astype(np.float32)

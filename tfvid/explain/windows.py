@@ -98,8 +98,8 @@ def coarse_to_fine(
     losses: Callable[[np.ndarray], np.ndarray],
     bounds: Callable[[np.ndarray], np.ndarray],
     chunk: int,
-) -> tuple[np.ndarray, float, int]:
-    """The best window that a coarse grid, and a walk from its best ones, find.
+) -> tuple[np.ndarray, np.ndarray]:
+    """The windows that a coarse grid, and a walk from its best ones, come by.
 
     Of all windows tried the best ones are expanded, the best first: those are tried that differ in one end or in one
     edge. It ends when the `EXPANDED` best windows have all been expanded. Both kinds of first edge are in the grid:
@@ -114,7 +114,7 @@ def coarse_to_fine(
       chunk: masks whose losses are asked for at a time, at most.
 
     Returns:
-      The window's mask `(T,)`, its loss, and how many masks were tried.
+      The masks tried `(W, T)`, the best first, and their losses `(W,)`.
     """
     known: dict[bytes, float] = {}  # by mask: two windows at an end of the clip may share one
     windows: dict[bytes, Window] = {}
@@ -151,8 +151,8 @@ def coarse_to_fine(
     while step:
         walk(step)
         step //= 2
-    mask = min(known, key=known.get)
-    return np.frombuffer(mask, np.float32).copy(), known[mask], sum(np.isfinite(loss) for loss in known.values())
+    tried = sorted((mask for mask in known if np.isfinite(known[mask])), key=known.get)
+    return np.array([np.frombuffer(mask, np.float32) for mask in tried]), np.array([known[mask] for mask in tried])
 
 
 def _around(at: Window, step: int, num_frames: int) -> list[Window]:
@@ -161,3 +161,21 @@ def _around(at: Window, step: int, num_frames: int) -> list[Window]:
     moved += [at._replace(stop=at.stop + move) for move in (-step, step)]
     turned = [at._replace(before=SOFT - at.before), at._replace(after=SOFT - at.after)]
     return [window for window in moved if 0 <= window.start < window.stop <= num_frames] + turned
+
+
+def centred_windows(num_frames: int) -> np.ndarray:
+    """The full window, then those with i frames off each end, i = 1 .. T/2 - 1: float32 `(max(T/2, 1), T)`, binary."""
+    t = np.arange(num_frames)
+    off = np.arange(max(num_frames // 2, 1))[:, np.newaxis]
+    return ((t >= off) & (t < num_frames - off)).astype(np.float32)
+
+
+def central_window(drops: np.ndarray, share: float) -> int:
+    """The row of `centred_windows` that the published procedure begins with: the smallest that keeps most of the drop.
+
+    Args:
+      drops: how far each of them lowers the score, `(W,)`, the full window first.
+      share: of its drop, in (0, 1].
+    """
+    keeps = (drops >= share * drops[0]) & (drops[0] > 0)
+    return int(np.flatnonzero(keeps).max(initial=0))

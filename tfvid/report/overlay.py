@@ -123,7 +123,8 @@ def mask_strip(
     edges = np.round(np.linspace(0, width, len(mask) + 1)).astype(int)
     gap = min(gap, width // len(mask) // 4)
     for frame, value in enumerate(np.clip(mask, 0, 1).tolist()):
-        left, right = edges[frame], edges[frame + 1] - gap - 1
+        left = edges[frame]
+        right = max(edges[frame + 1] - gap - 1, left)  # more frames than pixels: the next cell covers this one
         frozen = value > 0.5
         full = theme.frozen if frozen else theme.kept
         pale = blend(full, theme.background, 0.7)
@@ -135,5 +136,6 @@ def mask_strip(
             draw.rectangle((left, 0, right, bottom + border + 1), outline=theme.ink, width=border)
     if lane:
         start, stop = event
-        draw.rectangle((edges[start], height - lane // 2, edges[stop] - gap - 1, height - 1), fill=theme.event)
+        right = max(edges[stop] - gap - 1, edges[start])
+        draw.rectangle((edges[start], height - lane // 2, right, height - 1), fill=theme.event)
     return strip
