@@ -118,9 +118,9 @@ def test_descending_from_a_window(model):
     np.testing.assert_array_equal(result.mask[2], np.zeros(6))
     assert result.mask.min() >= 0 and result.mask.max() <= 1
     np.testing.assert_array_equal(result.iterations, result.backward_passes)
-    assert (result.backward_passes <= 26 + 6 * 6).all()
+    assert (result.backward_passes <= 6 + 6 + 12 + 30).all()
     one = TemporalMask(model, method="search+gradient", iterations=1)(clips)
-    assert (one.backward_passes <= 4 + 2 + 1).all()  # one from each start, from the better half, and from the best
+    assert (one.backward_passes <= 4).all()  # one from each start
     np.testing.assert_allclose(one.loss[:2], one.window_loss[:2], atol=1e-6)  # the window's own gradient is all it took
 
 
@@ -129,7 +129,7 @@ def test_descending_is_no_worse_than_the_published_procedure(model):
     published = TemporalMask(model)(clips)
     result = TemporalMask(model, method="search+gradient")(clips)
     assert (result.loss <= published.loss + 0.005).all()
-    assert (result.forward_passes <= 100).all() and (result.backward_passes <= 26 + 6 * 6).all()
+    assert (result.forward_passes <= 100).all() and (result.backward_passes <= 6 + 6 + 12 + 30).all()
 
 
 def test_windows_with_soft_and_sharp_edges():
@@ -231,8 +231,18 @@ def test_a_start_is_descended_from_once():
     record = Recorded(lambda mask: 1 - 0.5 * mask.mean())
     found = descended(record.objective, 1)
     np.testing.assert_array_equal(found.window, np.ones(8))
-    first_round = [tuple(mask) for mask in record.descended[:3]]
-    assert len(set(first_round)) == 3 and first_round.count((1.0,) * 8) == 1
+    asked = [mask.tobytes() for mask in record.descended]
+    assert len(set(asked)) == len(asked) == found.backward_passes == 3
+
+
+def test_a_descent_that_goes_on_asks_for_no_gradient_twice():
+    """Two starts, one frame apart in what they cost; the better one goes on from where its trial ended."""
+    record = Recorded(lambda mask: 1.05 - np.maximum(mask[1], mask[6]) + 0.005 * mask[1] + 0.01 * mask[2:6].sum())
+    found = descended(record.objective, 20)
+    assert found.window[6] == 1 and record.begun_with(found.window)
+    assert any(mask[1] == 1 and mask[6] == 0 for mask in record.descended)
+    asked = [mask.tobytes() for mask in record.descended]
+    assert len(set(asked)) == len(asked) == found.backward_passes <= 6 + 20
 
 
 def test_two_spans_are_found_where_no_window_will_do():

@@ -78,54 +78,67 @@ def best_window(objective: ClipObjective) -> Found:
 
 
 ENOUGH = 0.9  # of the score: a window that takes so much of it is where the best mask is
-TRIAL = 6  # gradients spent on each start before it is known which ones are worth more
-APART = 2  # frames, by which the second window begun with differs from the first
+TRIAL = 6  # gradients spent on each start before it is known which ones are worth as many more
+NEAR, APART = 0.02, 3  # a window whose loss is this near the best one's, and whose mask differs by so many frames
 
 
 def descended(objective: ClipObjective, evaluations: int) -> Found:
     """A soft mask: the best window that a coarse search finds, and L-BFGS-B from there.
 
     Most clips have a window that takes nearly all of the score: the descent begins there, with at most so many
-    gradients. In the others the best mask may be of two spans, or of nearly all frames, and the best window is one
-    start of several, see `_starts`; the better half goes on from each round of `TRIAL` gradients to the next.
+    gradients. Where another window is nearly as good, there are two starts; and where none is good enough, several, see
+    `_starts`: the best mask may be of two spans there, or of nearly all frames. All starts take `TRIAL` gradients, the
+    better half of them as many again, and so on until one is left.
     """
     masks, losses = coarse_to_fine(objective.num_frames, objective.losses, objective.bounds, WINDOWS_AT_ONCE)
     window, loss = masks[0], float(losses[0])
-    left = loss - float(objective.costs(window[np.newaxis])[0])
-    starts, forward, backward = [window], len(masks), 0
-    if objective.floor != 0 or left > (1 - ENOUGH) * objective.unperturbed:  # of a logit there is no most of it
-        starts, passes = _starts(objective, masks)
-        forward += passes
-    best = Lowest(window, loss, 0)
-    while evaluations and len(starts) > 1:
-        ends = [lbfgs(objective.loss_and_gradient, mask, min(TRIAL, evaluations)) for mask in starts]
-        backward += sum(end.evaluations for end in ends)
-        ends.sort(key=lambda end: end.loss)
-        best = min(best, ends[0], key=lambda end: end.loss)
-        starts = [end.mask for end in ends[: len(ends) // 2]]
-    if evaluations:
-        end = lbfgs(objective.loss_and_gradient, starts[0], evaluations)
-        best, backward = min(best, end, key=lambda end: end.loss), backward + end.evaluations
+    starts, passes = _starts(objective, masks, losses)
+    loss_and_gradient, gradients = _remembered(objective.loss_and_gradient)
+    best, steps = Lowest(window, loss, 0), 0
+    while steps < evaluations:
+        steps = evaluations if len(starts) == 1 else min(steps + TRIAL, evaluations)
+        ends = [(lbfgs(loss_and_gradient, mask, steps), mask) for mask in starts]  # the steps so far are remembered
+        ends.sort(key=lambda end: end[0].loss)
+        best = min(best, ends[0][0], key=lambda end: end.loss)
+        starts = [mask for _, mask in ends[: max(len(ends) // 2, 1)]]
     mask = best.mask if best.loss < objective.unperturbed else np.zeros_like(best.mask)
-    return Found(mask, window, loss, forward, backward)
+    return Found(mask, window, loss, len(masks) + passes, len(gradients))
 
 
-def _starts(objective: ClipObjective, masks: np.ndarray) -> tuple[list[np.ndarray], int]:
-    """Where to descend from if no window is good enough, and the forward passes it took to know.
+def _starts(objective: ClipObjective, masks: np.ndarray, losses: np.ndarray) -> tuple[list[np.ndarray], int]:
+    """Where to descend from, and the forward passes it took to know.
 
-    The best window; the next best that differs by `APART` frames; the published procedure's central window; and the
-    whole clip, but not quite: where every frame is frozen for certain, no gradient tells which of them mattered.
+    The best window, and the next best that differs from it where that one is nearly as good. Where neither takes most
+    of the score: both; the published procedure's central window; and the whole clip, but not quite, since where every
+    frame is frozen for certain no gradient tells which of them mattered.
 
     Args:
-      masks: the windows tried, the best first.
+      masks: the windows tried `(W, T)`, the best first.
+      losses: theirs.
     """
-    num_frames = objective.num_frames
-    centred = centred_windows(num_frames)
-    drops = objective.unperturbed - objective.scores(centred)
-    central = centred[central_window(drops, ENOUGH)]
-    others = [mask for mask in masks if np.abs(mask - masks[0]).sum() >= APART]
-    starts = [masks[0], *others[:1], central, np.float32(ENOUGH) * Window(1, num_frames).mask(num_frames)]
-    return list({mask.tobytes(): mask for mask in starts}.values()), len(centred)
+    num_frames, floor = objective.num_frames, objective.floor
+    other = next((row for row, mask in enumerate(masks) if np.abs(mask - masks[0]).sum() >= APART), 0)
+    left = losses[0] - objective.costs(masks[:1])[0]
+    if floor == 0 and left <= (1 - ENOUGH) * objective.unperturbed:  # of a logit there is no most
+        starts, passes = [masks[0], *masks[[other] if losses[other] < losses[0] + NEAR else []]], 0
+    else:
+        centred = centred_windows(num_frames)
+        central = central_window(objective.unperturbed - objective.scores(centred), ENOUGH)
+        whole = np.float32(ENOUGH) * Window(1, num_frames).mask(num_frames)
+        starts, passes = [masks[0], masks[other], centred[central], whole], len(centred)
+    return list({mask.tobytes(): mask for mask in starts}.values()), passes
+
+
+def _remembered(loss_and_gradient):
+    """The function, which is asked once for each mask, and what it returned: a descent may be gone through again."""
+    known: dict[bytes, tuple[float, np.ndarray]] = {}
+
+    def remembered(mask):
+        if mask.tobytes() not in known:
+            known[mask.tobytes()] = loss_and_gradient(mask)
+        return known[mask.tobytes()]
+
+    return remembered, known
 
 
 class Lowest(NamedTuple):

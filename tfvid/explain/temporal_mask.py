@@ -98,8 +98,8 @@ class TemporalMask(Explainer):
       variation_power: beta, >= 1.
       score: what is driven down: "probability", as in the paper, or "logit".
       learning_rate: Adam's, for "gradient".
-      iterations: Adam steps, 300 unless given; for "search+gradient" the most gradients in a row on one mask, 26 (and
-        some on others, where no window takes most of the score).
+      iterations: Adam steps, 300 unless given; for "search+gradient" the most gradients of one descent, 30 (and 6 or
+        12 of others, where no window is clearly the best or takes most of the score).
       init: "central", the smallest centred window that keeps `central_share` of the drop D that perturbing the whole
         clip brings; "full", the whole clip; "random", uniform mask values, the same draw for every clip.
       central_share: in (0, 1].
@@ -151,7 +151,7 @@ class TemporalMask(Explainer):
         check_choice("init", init, ("central", "full", "random"))
         check_choice("keep", keep, ("last", "best"))
         check_choice("precision", precision, (None, "bfloat16", "float16"))
-        iterations = {"gradient": 300, "search": 0, "search+gradient": 26}[method] if iterations is None else iterations
+        iterations = {"gradient": 300, "search": 0, "search+gradient": 30}[method] if iterations is None else iterations
         if iterations < 0 or learning_rate <= 0 or not 0 < central_share <= 1:
             raise TfvidError(
                 "expected iterations >= 0, learning_rate > 0 and central_share in (0, 1], got "
