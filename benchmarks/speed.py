@@ -3,16 +3,19 @@
     python benchmarks/speed.py                                # the paper's sizes, several minutes
     python benchmarks/speed.py --size 64 --frames 8 --steps 5 # a quick look
 
+"Keras": the model called, or trained, as it is; the others as tfvid does it, with `tfvid.fast_layers`.
 Seconds are for one clip (a batch's time over its clips), the fastest of several runs after a warm-up: others on the
 machine only ever add to the time. One mask iteration is a forward pass, a backward pass to the mask, and Adam: the
 time of a whole `TemporalMask` call less that of one without iterations, over their number.
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +29,7 @@ from machine import describe_machine  # noqa: E402
 import tfvid  # noqa: E402
 from tfvid.errors import command  # noqa: E402
 from tfvid.explain.temporal_mask import TemporalMask  # noqa: E402
+from tfvid.fast_layers import fast_layers  # noqa: E402
 from tfvid.models import MODELS  # noqa: E402
 
 # Seconds a clip at 16x224x224, measured elsewhere: a plain TensorFlow implementation on a machine of 2 cores with AMX.
@@ -61,13 +65,13 @@ def main(argv):
 
 def print_models(args):
     comparable = (args.frames, args.size) == (16, 224)
-    row = "{:10} {:15} {:>8} {:>8}".format
+    row = "{:10} {:20} {:>8} {:>8}".format
     other = "   {:>8} {:>8} {:>10}".format if comparable else lambda *cells: ""
     print(row("", "", "here", "") + other("2 cores", "with AMX", "published"))
     print(row("model", "", "fp32", "bf16") + other("fp32", "bf16", "fp32"))
     for model in args.models:
         seconds = {precision: time_model(model, PRECISIONS[precision], args) for precision in args.precisions}
-        for work in ("forward", "mask iteration", "training step"):
+        for work in ("forward, Keras", "forward", "mask iteration", "training step, Keras", "training step"):
             here = [f"{seconds[p][work]:.3f}" if p in seconds else "" for p in PRECISIONS]
             there = [f"{value:.2f}" for value in REFERENCE.get((model, work), ())] or ["", ""]
             print(row(model, work, *here) + other(*there, PUBLISHED.get((model, work), "")), flush=True)
@@ -82,14 +86,15 @@ def time_model(name: str, dtype: str, args) -> dict[str, float]:
     keras.utils.set_random_seed(0)
     model = MODELS.find(name)(174, args.frames, (args.size, args.size), dtype=dtype)
     clips = tf.random.stateless_uniform((args.batch, args.frames, args.size, args.size, 3), (0, 0))
-    forward = tf.function(lambda clips: model(clips, training=False), autograph=False)
-    result = {
-        "forward": fastest_seconds(lambda: forward(clips).numpy(), args.steps),
-        "mask iteration": time_mask_iteration(model, clips, args.steps),
-    }
-    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     labels = tf.zeros(args.batch, tf.int32)
-    result["training step"] = fastest_seconds(lambda: model.train_on_batch(clips, labels), args.steps)
+    result = {"mask iteration": time_mask_iteration(model, clips, args.steps)}
+    for kind, layers in ((", Keras", contextlib.nullcontext), ("", fast_layers)):
+        with layers(model):
+            forward = tf.function(partial(model, training=False), autograph=False)
+            result[f"forward{kind}"] = fastest_seconds(lambda: forward(clips).numpy(), args.steps)  # noqa: B023
+            model.compile("adam", loss, jit_compile=False)
+            result[f"training step{kind}"] = fastest_seconds(lambda: model.train_on_batch(clips, labels), args.steps)
     return {work: seconds / args.batch for work, seconds in result.items()}
 
 

@@ -406,6 +406,18 @@ def test_mixed_precision_trains_and_saves_float32(tmp_path):
     assert {weight.dtype for weight in model.weights} == {"float32"}
 
 
+def test_a_run_trains_in_fast_layers(tmp_path, monkeypatch):
+    fit, inside = keras.Model.fit, []
+
+    def watched(model, *args, **kwargs):
+        inside.append({type(layer) for layer in model.layers if "call" in vars(layer)})
+        return fit(model, *args, **kwargs)
+
+    monkeypatch.setattr(keras.Model, "fit", watched)
+    train(tiny(train__epochs=1), tmp_path / "runs", tmp_path / "saved", verbose=0)
+    assert inside == [{keras.layers.ConvLSTM2D, keras.layers.BatchNormalization}]
+
+
 def test_overwrite_starts_over(tmp_path):
     folders = tmp_path / "runs", tmp_path / "saved"
     train(tiny(train__epochs=1), *folders, verbose=0)
