@@ -48,7 +48,7 @@ def fast_batch_norm(layer: layers.BatchNormalization):
         if of_batch:
             outputs = _trained(layer, images)
         else:
-            outputs = _fused(layer, images, layer.moving_mean, layer.moving_variance)
+            outputs, *_ = _fused(layer, images, layer.moving_mean, layer.moving_variance)
         return tf.ensure_shape(tf.reshape(outputs, shape), inputs.shape)
 
     return call
@@ -65,12 +65,12 @@ def _trained(layer, images):
 
 
 def _fused(layer, images, mean=None, variance=None):
+    """The outputs, mean and variance; those of the batch where none are given."""
     scale = layer.gamma if layer.scale else tf.ones(images.shape[-1])
     offset = layer.beta if layer.center else tf.zeros(images.shape[-1])
-    outputs = tf.compat.v1.nn.fused_batch_norm(
+    return tf.compat.v1.nn.fused_batch_norm(
         images, scale, offset, mean, variance, epsilon=layer.epsilon, is_training=mean is None
     )
-    return outputs if mean is None else outputs[0]
 
 
 def fast_conv_lstm(layer: layers.ConvLSTM2D):

@@ -116,11 +116,11 @@ def _starts(objective: ClipObjective, masks: np.ndarray, losses: np.ndarray) -> 
       masks: the windows tried `(W, T)`, the best first.
       losses: theirs.
     """
-    num_frames, floor = objective.num_frames, objective.floor
+    num_frames = objective.num_frames
     other = next((row for row, mask in enumerate(masks) if np.abs(mask - masks[0]).sum() >= APART), 0)
     left = losses[0] - objective.costs(masks[:1])[0]
-    if floor == 0 and left <= (1 - ENOUGH) * objective.unperturbed:  # of a logit there is no most
-        starts, passes = [masks[0], *masks[[other] if losses[other] < losses[0] + NEAR else []]], 0
+    if objective.floor == 0 and left <= (1 - ENOUGH) * objective.unperturbed:  # of a logit there is no most
+        starts, passes = masks[[0, other] if losses[other] < losses[0] + NEAR else [0]], 0
     else:
         centred = centred_windows(num_frames)
         central = central_window(objective.unperturbed - objective.scores(centred), ENOUGH)
