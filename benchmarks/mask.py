@@ -2,12 +2,13 @@
 
     python benchmarks/mask.py             # short: about 8 minutes on 2 cores
     python benchmarks/mask.py --full      # all 300 steps at the paper's sizes too: half an hour a clip
+    python benchmarks/mask.py --full --parts large --trained runs/i3d_224 runs/conv_lstm_224
 
 Two parts. The small trained models explain moving shapes, many clips, every method to its end: which losses does it
 reach? Then the models at the paper's sizes, on real clips where there are any: how long does it take? There the plain
-loop is run for `--steps` steps and its time multiplied up to 300, unless --full. Weights of that size cannot be
-trained here: their layers are random, with batch norm fitted to the clips, and the classifier is fitted to tell the
-clips apart.
+loop is run for `--steps` steps and its time multiplied up to 300, unless --full. Their layers are random, with batch
+norm fitted to the clips, and the classifier is fitted to tell the clips apart; or they are `--trained` models of moving
+shapes, see docs/performance.md, which explain those.
 
 The plain implementation is what one writes first: fp32, one clip at a time, frames frozen one after the other, the
 model called as it is, Keras' Adam, a compiled step in a Python loop.
@@ -51,46 +52,54 @@ def main(argv):
     parser.add_argument("--full", action="store_true", help="all 300 steps at the paper's sizes")
     parser.add_argument("--models", nargs="+", choices=("i3d", "conv_lstm"), default=["i3d", "conv_lstm"])
     parser.add_argument("--parts", nargs="+", choices=("small", "large"), default=["small", "large"])
+    parser.add_argument("--trained", nargs="+", type=Path, help="models for the large part")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="beside plain (all)")
     args = parser.parse_args(argv)
     print(describe_machine())
     print("\ns a clip: mean; spread: standard deviation over clips; times: as fast as plain; loss: mean of Eq. 1;")
     print("<= plain: share of clips no higher than plain + 0.0005 (in brackets: + 0); above: furthest above plain\n")
-    for name in args.models:
-        if "small" in args.parts:
-            small(name, args.clips)
-        if "large" in args.parts:
+    if "small" in args.parts:
+        for name in args.models:
+            small(name, args)
+    if "large" in args.parts:
+        for name in args.trained or args.models:
             large(name, args)
 
 
-def small(name: str, count: int):
+def small(name: str, args):
     """Every method to its end, for a small trained model."""
     model = tfvid.load_model(ROOT / "saved_models" / f"shapes_{name}")
-    clips = shapes(count, (64, 64))
-    print(f"shapes_{name}, {count} moving shapes of 16x64x64, every method to its end\n{HEAD}")
+    clips = shapes(args.clips, (64, 64))
+    print(f"shapes_{name}, {args.clips} moving shapes of 16x64x64, every method to its end\n{HEAD}")
     plain(model, clips[:1], 1)
     losses, seconds = timed(lambda clip: plain(model, clip, STEPS), clips)
     row("plain", seconds, seconds, losses, losses)
-    for way, options in WAYS.items():
-        found, taken = timed_ours(model, clips, options)
+    for way in args.ways:
+        found, taken = timed_ours(model, clips, WAYS[way])
         row(way, taken, seconds, found, losses)
     print()
 
 
-def large(name: str, args):
-    """The time of each method at the paper's sizes, and with --full the losses."""
-    clips = real_clips(max(args.large_clips, 20))
-    model = fitted(name, clips)
-    clips = clips[: args.large_clips]
-    steps = STEPS if args.full else args.steps
-    print(f"{name}, {len(clips)} clips of 16x224x224, {steps} of the {STEPS} steps of plain and gradient timed\n{HEAD}")
+def large(name: str | Path, args):
+    """The time of each method at the paper's sizes, and with --full the losses; by name, or of a trained model."""
+    if isinstance(name, Path):
+        model = tfvid.load_model(name)
+        clips = shapes(args.large_clips, model.input_shape[2:4])
+    else:
+        clips = real_clips(max(args.large_clips, 20))
+        model = fitted(name, clips)
+        clips = clips[: args.large_clips]
+    steps, size = STEPS if args.full else args.steps, "x".join(map(str, clips.shape[1:4]))
+    print(f"{name}, {len(clips)} clips of {size}, {steps} of the {STEPS} steps of plain and gradient timed\n{HEAD}")
     plain(model, clips[:1], 1)
     _, start = timed(lambda clip: plain(model, clip, 0), clips)
     losses, seconds = timed(lambda clip: plain(model, clip, steps), clips)
     seconds = start + (seconds - start) * STEPS / steps
     row("plain", seconds, seconds, *[losses if args.full else None] * 2)
-    for way, options in WAYS.items():
+    for way in args.ways:
         if way == "search" and not args.full:  # a hundred windows, a minute
             continue
+        options = WAYS[way]
         searches = "method" in options
         found, taken = timed_ours(model, clips, options, None if searches or args.full else steps)
         known = args.full or searches

@@ -195,6 +195,23 @@ def test_load_weights_names_the_layer_and_both_shapes(file, clips):
     np.testing.assert_allclose(other(clips), before, atol=1e-6)  # nothing was half loaded
 
 
+def test_load_weights_may_leave_out_a_classifier_for_other_classes(file, model, clips):
+    other = tiny(5)
+    head = [weight.numpy() for weight in other.layers[-1].weights]
+    said = load_weights(other, file, other_classifier=True)
+    assert said.endswith("net.keras, without its classifier 'logits': (32, 2) there, (32, 5) here")
+    inner, outer = (keras.Model(net.input, net.layers[-1].input) for net in (model, other))
+    np.testing.assert_allclose(outer(clips), inner(clips), atol=1e-6)
+    for ours, before in zip(other.layers[-1].weights, head, strict=True):
+        np.testing.assert_array_equal(ours, before)
+
+
+def test_load_weights_takes_a_classifier_that_fits(file, model, clips):
+    other = tiny()
+    assert "classifier" not in load_weights(other, file, other_classifier=True)
+    np.testing.assert_allclose(other(clips), model(clips), atol=1e-6)
+
+
 def test_load_weights_names_a_layer_that_is_missing(file, tmp_path):
     other = ConvLSTM(2, 4, (16, 16), blocks=2, filters=2, kernel=3)
     with pytest.raises(ModelError, match=r"layer 'conv_lstm_2' is in the model but not in .*net\.keras"):

@@ -98,8 +98,8 @@ class ModelConfig:
     Attributes:
       name: a name in `tfvid.models.MODELS`, or ``"my_file.py:MyModel"``.
       options: further keyword arguments of the model (dropout, width, depth, blocks, ...).
-      weights: start from these instead of random weights: a ``.keras`` file of the same model, or the prefix
-        of a DeepMind Kinetics I3D checkpoint (``.../model.ckpt``).
+      weights: start from these instead of random weights: a ``.keras`` file or run of the same model, or the prefix
+        of a DeepMind Kinetics I3D checkpoint (``.../model.ckpt``). A classifier of another shape is left out.
     """
 
     name: str = "i3d"

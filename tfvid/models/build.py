@@ -59,13 +59,15 @@ def _options_of(builder) -> list[str]:
 def load_initial_weights(model: keras.Model, path: str) -> None:
     """Starts `model` from ``model.weights``: a ``.keras`` file or folder, or a Kinetics checkpoint's prefix.
 
+    The classifier is left as it is where it has another shape there. Says what it loaded.
+
     Raises:
       ModelError: there is nothing there, or it does not fit.
     """
     if is_checkpoint(path):
         print(load_kinetics(model, path))
     elif Path(path).exists():
-        load_weights(model, path)
+        print(load_weights(model, path, other_classifier=True))
     else:
         raise ModelError(f"{path}: no such weights; expected a .keras file or a TensorFlow checkpoint's prefix")
 

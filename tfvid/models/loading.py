@@ -78,10 +78,17 @@ def card_from_shapes(model: keras.Model, name: str) -> ModelCard:
     return ModelCard(name, tuple(f"class {label}" for label in range(given[-1])), num_frames, size)
 
 
-def load_weights(model: keras.Model, path: str | Path) -> None:
+def load_weights(model: keras.Model, path: str | Path, *, other_classifier: bool = False) -> str:
     """Copies the weights of the model at `path` into `model`, layer by layer by name.
 
     Nothing is changed unless everything fits.
+
+    Args:
+      other_classifier: leave out the last layer where it has another shape there, for other classes or, behind a
+        `Flatten`, another size of frames.
+
+    Returns:
+      One line that says what was loaded.
 
     Raises:
       ModelError: as `load_model`; or a layer is missing on one side, or has another shape (the message names
@@ -89,6 +96,12 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
     """
     file = model_file(path)
     source, target = _weights_by_layer(load_model(file)), _weights_by_layer(model)
+    said, last = f"loaded {len(target)} layers of {file}", model.layers[-1].name
+    if other_classifier and last in source and last in target:
+        there, here = (tuple(side[last][0].shape) for side in (source, target))
+        if there != here:
+            source, target = ({n: v for n, v in side.items() if n != last} for side in (source, target))
+            said = f"loaded {len(target)} layers of {file}, without its classifier {last!r}: {there} there, {here} here"
     for name in [*target, *source]:
         if name not in source or name not in target:
             where, lacking = ("the model", file) if name in target else (file, "the model")
@@ -101,6 +114,7 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
     for name, weights in target.items():
         for variable, value in zip(weights, source[name], strict=True):
             variable.assign(value)
+    return said
 
 
 def model_file(path: str | Path) -> Path:
