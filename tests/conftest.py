@@ -8,7 +8,16 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+import keras  # noqa: E402, reads the variables
+
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """The same weights and draws every time, also in the fixtures that a test is the first to use."""
+    del item
+    keras.utils.set_random_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -31,8 +31,25 @@ class Found(NamedTuple):
     mask: np.ndarray  # float32 (T,)
     window: np.ndarray  # float32 (T,), the best window, which the descent began with if there was one
     window_loss: float
-    forward_passes: int
     backward_passes: int
+
+
+class Remembered:
+    """The scores of one clip under masks, each computed once: the parts of a search ask for some of the same windows.
+
+    Attributes:
+      known: the scores by mask; as many as there were forward passes.
+    """
+
+    def __init__(self, scores: Callable[[np.ndarray], np.ndarray]):
+        self._scores = scores
+        self.known: dict[bytes, float] = {}
+
+    def __call__(self, masks: np.ndarray) -> np.ndarray:
+        new = {mask.tobytes(): mask for mask in masks if mask.tobytes() not in self.known}
+        if new:
+            self.known.update(zip(new, self._scores(np.array(list(new.values()))), strict=True))
+        return np.array([self.known[mask.tobytes()] for mask in masks])
 
 
 class ClipObjective(NamedTuple):
@@ -72,9 +89,9 @@ def best_window(objective: ClipObjective) -> Found:
     if objective.matrix is not None:
         rows = distinct(masks, costs, objective.matrix)
         masks, costs = masks[rows], costs[rows]
-    row, loss, tried = lowest(costs, lambda rows: objective.scores(masks[rows]), min(WINDOWS_AT_ONCE, len(masks)))
+    row, loss = lowest(costs, lambda rows: objective.scores(masks[rows]), WINDOWS_AT_ONCE)
     mask, loss = (masks[row], loss) if loss < objective.unperturbed else (0 * masks[row], objective.unperturbed)
-    return Found(mask, mask, loss, tried, 0)
+    return Found(mask, mask, loss, 0)
 
 
 ENOUGH = 0.9  # of the score: a window that takes so much of it is where the best mask is
@@ -92,7 +109,7 @@ def descended(objective: ClipObjective, evaluations: int) -> Found:
     """
     masks, losses = coarse_to_fine(objective.num_frames, objective.losses, objective.bounds, WINDOWS_AT_ONCE)
     window, loss = masks[0], float(losses[0])
-    starts, passes = _starts(objective, masks, losses)
+    starts = _starts(objective, masks, losses)
     loss_and_gradient, gradients = _remembered(objective.loss_and_gradient)
     best, steps = Lowest(window, loss, 0), 0
     while steps < evaluations:
@@ -102,11 +119,11 @@ def descended(objective: ClipObjective, evaluations: int) -> Found:
         best = min(best, ends[0][0], key=lambda end: end.loss)
         starts = [mask for _, mask in ends[: max(len(ends) // 2, 1)]]
     mask = best.mask if best.loss < objective.unperturbed else np.zeros_like(best.mask)
-    return Found(mask, window, loss, len(masks) + passes, len(gradients))
+    return Found(mask, window, loss, len(gradients))
 
 
-def _starts(objective: ClipObjective, masks: np.ndarray, losses: np.ndarray) -> tuple[list[np.ndarray], int]:
-    """Where to descend from, and the forward passes it took to know.
+def _starts(objective: ClipObjective, masks: np.ndarray, losses: np.ndarray) -> list[np.ndarray]:
+    """Where to descend from.
 
     The best window, and the next best that differs from it where that one is nearly as good. Where neither takes most
     of the score: both; the published procedure's central window; and the whole clip, but not quite, since where every
@@ -120,13 +137,13 @@ def _starts(objective: ClipObjective, masks: np.ndarray, losses: np.ndarray) -> 
     other = next((row for row, mask in enumerate(masks) if np.abs(mask - masks[0]).sum() >= APART), 0)
     left = losses[0] - objective.costs(masks[:1])[0]
     if objective.floor == 0 and left <= (1 - ENOUGH) * objective.unperturbed:  # of a logit there is no most
-        starts, passes = masks[[0, other] if losses[other] < losses[0] + NEAR else [0]], 0
+        starts = masks[[0, other] if losses[other] < losses[0] + NEAR else [0]]
     else:
         centred = centred_windows(num_frames)
         central = central_window(objective.unperturbed - objective.scores(centred), ENOUGH)
         whole = np.float32(ENOUGH) * Window(1, num_frames).mask(num_frames)
-        starts, passes = [masks[0], masks[other], centred[central], whole], len(centred)
-    return list({mask.tobytes(): mask for mask in starts}.values()), passes
+        starts = [masks[0], masks[other], centred[central], whole]
+    return list({mask.tobytes(): mask for mask in starts}.values())
 
 
 def _remembered(loss_and_gradient):

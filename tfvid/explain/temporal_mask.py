@@ -20,7 +20,7 @@ from tfvid.compiled import Compiled
 from tfvid.errors import TfvidError, check_choice
 from tfvid.explain.base import Explainer, Explanation
 from tfvid.explain.descent import descend
-from tfvid.explain.mask_search import ClipObjective, best_window, descended
+from tfvid.explain.mask_search import ClipObjective, Remembered, best_window, descended
 from tfvid.explain.objective import Objective, Terms
 from tfvid.explain.stem import Mixtures, Stem, find_stem, stem_features
 from tfvid.explain.windows import centred_windows
@@ -230,17 +230,18 @@ class TemporalMask(Explainer):
         ]
         search = best_window if self.method == "search" else partial(descended, evaluations=self.iterations)
         found = [search(objective) for objective in objectives]
-        mask, window, window_loss, forward, backward = map(np.array, zip(*found, strict=True))
+        mask, window, window_loss, backward = map(np.array, zip(*found, strict=True))
         full = np.ones((1, clips.shape[1]), np.float32)
         full_drop = original_scores - np.concatenate([objective.scores(full) for objective in objectives])
+        forward = np.array([len(objective.scores.known) for objective in objectives])
         told = self._compiled_told(clips, probabilities, target, labels, tf.constant(mask))
         return told | {
             "iterations": backward.astype(np.int32),
             "initial_mask": window,
             "full_drop": full_drop,
             "window_loss": window_loss.astype(np.float32),
-            # Besides: the clip as it is; the full drop; the objective in the end and RS (and FS).
-            "forward_passes": (forward + backward + 2 + self._told_passes).astype(np.int32),
+            # Besides: the clip as it is, the objective in the end, and RS (and FS).
+            "forward_passes": (forward + backward + 1 + self._told_passes).astype(np.int32),
             "backward_passes": backward.astype(np.int32),
         }
 
@@ -261,7 +262,7 @@ class TemporalMask(Explainer):
         return ClipObjective(
             clip.shape[1],
             costs,
-            scores,
+            Remembered(scores),
             loss_and_gradient,
             matrix and (lambda masks: matrix(masks).numpy()),
             unperturbed,

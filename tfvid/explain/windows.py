@@ -45,29 +45,24 @@ def distinct(masks: np.ndarray, costs: np.ndarray, seen: Callable[[np.ndarray], 
     return np.array(sorted(best.values()), int)
 
 
-def lowest(bounds: np.ndarray, scores: Callable[[np.ndarray], np.ndarray], chunk: int) -> tuple[int, float, int]:
-    """The row with the lowest ``bound + score``, scores being >= 0.
+def lowest(bounds: np.ndarray, scores: Callable[[np.ndarray], np.ndarray], chunk: int) -> tuple[int, float]:
+    """The row with the lowest ``bound + score``, and that sum, scores being >= 0.
 
     Args:
       bounds: `(N,)`.
-      scores: rows, int `(chunk,)`, to their scores; the last rows are asked for twice where they do not fill a chunk.
-      chunk: rows asked for at a time.
-
-    Returns:
-      The row, its sum, and how many rows were asked for.
+      scores: rows, int `(n,)`, to their scores.
+      chunk: rows asked for at a time, at most.
     """
     order = np.argsort(bounds, kind="stable")
-    best_row, best, tried = -1, np.inf, 0
+    best_row, best = -1, np.inf
     for start in range(0, len(order), chunk):
         rows = order[start : start + chunk]
         if bounds[rows[0]] >= best:
             break
-        padded = np.pad(rows, (0, chunk - len(rows)), mode="edge")
-        losses = bounds[rows] + scores(padded)[: len(rows)]
-        tried += len(rows)
+        losses = bounds[rows] + scores(rows)
         if losses.min() < best:
             best_row, best = int(rows[losses.argmin()]), float(losses.min())
-    return best_row, best, tried
+    return best_row, best
 
 
 SOFT = 0.5
