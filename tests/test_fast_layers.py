@@ -184,7 +184,7 @@ def test_what_stands_in_already_stays():
 
 @pytest.mark.parametrize("make", [tfvid.I3D, tfvid.ConvLSTM])
 def test_training_a_whole_model(make):
-    """Two steps of Adam end with the weights that Keras alone ends with."""
+    """Two steps of SGD end with the weights that Keras alone ends with."""
     options = {"width": 0.1, "depth": 2} if make is tfvid.I3D else {"blocks": 2, "filters": 3}
     x, y = np.random.default_rng(2).random((4, 4, 16, 16, 3), np.float32), np.array([0, 1, 2, 1])
     ends = []

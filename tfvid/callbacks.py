@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.classifier import checked_clips
-from tfvid.errors import TfvidError, check_choice
+from tfvid.errors import TfvidError, check_choice, error_line
 from tfvid.explain import EXPLAINERS, explainer
 from tfvid.explain.base import Explainer, Explanation
 from tfvid.explanation_table import ExplanationTable, Row, explanation_rows
@@ -168,7 +168,7 @@ class ExplanationLogger(keras.callbacks.Callback):
                 built[name] = wanted if isinstance(wanted, Explainer) else explainer(model=self.model, **wanted)
                 built[name].prepare(clips)
             except Exception as error:  # Keras and a user's own model or explainer raise their own
-                raise TfvidError(f"explainer {name!r} cannot be used: {_one_line(error)}") from error
+                raise TfvidError(f"explainer {name!r} cannot be used: {error_line(error)}") from error
             self._check_classes(built[name].classifier.num_classes)
         return built
 
@@ -202,7 +202,7 @@ class ExplanationLogger(keras.callbacks.Callback):
             del self._explainers[name]
             _warn(
                 f"explainer {name!r} failed at {self.unit} {now} and is switched off; training goes on "
-                f"({_one_line(error)})"
+                f"({error_line(error)})"
             )
 
     def _result(self, explain: Explainer) -> Explanation:
@@ -260,7 +260,7 @@ class ExplanationLogger(keras.callbacks.Callback):
             self._writer = None  # its file may end within a record: the next one begins another file
             if not self._warned_of_disk:
                 self._warned_of_disk = True
-                _warn(f"{self.log_dir}: cannot write explanations; training goes on ({_one_line(error)})")
+                _warn(f"{self.log_dir}: cannot write explanations; training goes on ({error_line(error)})")
 
 
 def _maps(name: str, results: dict[str, Explanation]):
@@ -384,10 +384,6 @@ def _check_writable(folder: Path):
             tempfile.TemporaryFile(dir=place).close()
     except OSError as error:
         raise TfvidError(f"log_dir: cannot write to {folder} ({error})") from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
 
 
 def _warn(message: str):

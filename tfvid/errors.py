@@ -52,6 +52,11 @@ def one_line(text: str) -> str:
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
 
+def error_line(error: BaseException) -> str:
+    """``ValueError: what it says``, in one line of 300 characters at most: for errors that are not tfvid's own."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
 def unknown(kind: str, name, valid: Iterable[str]) -> str:
     """``unknown optimizer 'adm'; did you mean 'adam'? valid: adam, sgd``."""
     valid = [str(v) for v in valid]

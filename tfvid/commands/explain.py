@@ -4,7 +4,7 @@ import argparse
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,6 +28,33 @@ from tfvid.report.overlay import COLORMAPS
 from tfvid.stopping import stop_if_asked, stoppable
 
 
+@dataclass(frozen=True)
+class Job:
+    """What is the same for every model.
+
+    Attributes:
+      arguments: of the command line.
+      config: the data and the explainers' options.
+      dataset: where the clips are from.
+      split: of the dataset.
+      samples: the clips.
+      drawn: the ids of those that get films and pictures.
+      engine: does the work.
+      folder: where records are read from.
+      skipped: the ids of clips that could not be explained, and why; grows.
+    """
+
+    arguments: argparse.Namespace
+    config: RunConfig
+    dataset: VideoDataset
+    split: str
+    samples: list[Sample]
+    drawn: frozenset[str]
+    engine: Engine
+    folder: Path
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
 @stoppable()
 def main(argv: list[str]) -> None:
     """Parses `argv`, explains clips with each model, and writes records, films and the page."""
@@ -44,16 +71,15 @@ def main(argv: list[str]) -> None:
     drawn = _drawn(samples, dataset, split, arguments)
     explainer_options(config.explain.mask, config.explain.grad_cam)  # mistyped ones are refused before the work
     models = load_models(arguments.model, config.data.num_frames, config.data.size)
-    engine = engine_of(arguments)
-    skipped: dict[str, str] = {}
     with _records(arguments.out) as folder:
+        job = Job(arguments, config, dataset, split, samples, drawn, engine_of(arguments), folder)
         try:
             for number, model in enumerate(models):
-                _explain(model, number, dataset, split, samples, drawn, arguments, config, engine, skipped, folder)
+                _explain(model, number, job)
         finally:  # also after an error: what is done is shown
-            page = _finish(arguments, folder, skipped)
+            page = _finish(arguments, folder, job.skipped)
         paths = {sample.id: sample.path for sample in samples}
-        for id, reason in skipped.items():
+        for id, reason in job.skipped.items():
             print(f"skipped: {paths[id] or id}: {reason}")
         if page is None:
             raise DataError(f"none of the {len(samples)} clips could be explained")
@@ -101,29 +127,18 @@ def shipped_models() -> list[Path]:
     return models
 
 
-def _explain(
-    model: Loaded,
-    number: int,
-    dataset: VideoDataset,
-    split: str,
-    samples: list[Sample],
-    drawn: frozenset[str],
-    arguments,
-    config: RunConfig,
-    engine: Engine,
-    skipped: dict[str, str],
-    folder: Path,
-):
+def _explain(model: Loaded, number: int, job: Job):
     """Explains, with the `number`-th model, the samples that have no record yet."""
     from tfvid.explanation import Explainers
     from tfvid.results import ResultStore
 
+    arguments, config, samples = job.arguments, job.config, job.samples
     wanted = {sample.label for sample in samples if sample.label >= 0}
-    to_model, class_names = model.labels(dataset.class_names, wanted)
+    to_model, class_names = model.labels(job.dataset.class_names, wanted)
     mask, grad_cam = dict(config.explain.mask), dict(config.explain.grad_cam)
     grad_cam.setdefault("layer", model.card.layer)
-    source = _source(arguments, config, split, model)
-    store = ResultStore(folder)
+    source = _source(arguments, config, job.split, model)
+    store = ResultStore(job.folder)
     explaining = {"target": arguments.target, "source": source, "mask": mask, "grad_cam": grad_cam}
     explainers = Explainers(model.model, **explaining)
     store.check(model.name, explainers.settings)
@@ -131,8 +146,8 @@ def _explain(
     work = ExplainShard(
         model=model,
         data=tuple(arguments.video) if arguments.video else config.data,
-        split=split,
-        out=arguments.out if is_remote(arguments.out) else str(folder.absolute()),
+        split=job.split,
+        out=arguments.out if is_remote(arguments.out) else str(job.folder.absolute()),
         number=number,
         to_model=to_model,
         # Records are written batch by batch: small ones lose less to a kill, and take no longer on a CPU.
@@ -147,7 +162,7 @@ def _explain(
         },
         explaining=explaining,
         explainers=explainers,
-        drawn=drawn,
+        drawn=job.drawn,
         store=store if arguments.engine == "local" and not is_remote(arguments.out) else None,
     )
     log = SkipLog(len(samples), _allowed(arguments, config))
@@ -159,13 +174,13 @@ def _explain(
     bar = tqdm(total=len(samples), initial=sum(sample.id in done for sample in samples), desc=model.name, unit="clip")
     try:
         with bar:
-            for end in finished(engine, work, shards, bar.update):
+            for end in finished(job.engine, work, shards, bar.update):
                 for id, reason in end.value.items() if not end.error else [(end.shard.items[0].id, end.error)]:
                     log.bad(id, reason)
                 bar.set_postfix(skipped=len(log.reasons))
                 stop_if_asked()  # of work elsewhere; here it was asked after each batch
     finally:
-        skipped |= log.reasons
+        job.skipped.update(log.reasons)
 
 
 def _drawn(samples: list[Sample], dataset: VideoDataset, split: str, arguments) -> frozenset[str]:

@@ -99,8 +99,3 @@ def cut(items: list, size: int) -> list[Shard]:
 
 def _singles(shard: Shard) -> list[Shard]:
     return [Shard(f"{shard.name}-item-{place:04d}", (item,)) for place, item in enumerate(shard.items)]
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, and of what kind it is."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

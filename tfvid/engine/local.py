@@ -1,7 +1,7 @@
 """Shards one after the other, in this process."""
 
-from tfvid.engine.base import Done, Engine, one_line
-from tfvid.errors import TfvidError
+from tfvid.engine.base import Done, Engine
+from tfvid.errors import TfvidError, error_line
 
 
 class Local(Engine):
@@ -28,7 +28,7 @@ class Local(Engine):
             except TfvidError:
                 raise
             except Exception as error:  # a model or a library may raise anything; the other shards go on
-                reason = one_line(error)
+                reason = error_line(error)
                 progress(-sum(counted))
             else:
                 progress(len(shard.items) - sum(counted))  # e.g. clips that could not be read

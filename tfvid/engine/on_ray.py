@@ -7,8 +7,8 @@ was seen to hang instead). A worker process is kept from task to task, and with 
 import socket
 from collections.abc import Iterator
 
-from tfvid.engine.base import Done, Engine, Shard, one_line
-from tfvid.errors import ConfigError, TfvidError
+from tfvid.engine.base import Done, Engine, Shard
+from tfvid.errors import ConfigError, TfvidError, error_line
 
 
 class OnRay(Engine):
@@ -77,9 +77,9 @@ class OnRay(Engine):
         except self.ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, TfvidError):
                 raise error.cause from None
-            return Done(shard, error=one_line(error.cause or error))
+            return Done(shard, error=error_line(error.cause or error))
         except self.ray.exceptions.RayError as error:  # the worker or its node died, or had no memory left
-            return Done(shard, error=one_line(error))
+            return Done(shard, error=error_line(error))
 
     def _room(self) -> int:
         """How many shards are given out: enough that nobody waits, few enough that little is held."""
@@ -100,7 +100,7 @@ class OnRay(Engine):
                 socket.create_connection((host, int(port)), timeout=10).close()
             self.ray.init(address=self.address or "local", log_to_driver=False, logging_level="error")
         except (OSError, ValueError, RuntimeError) as error:
-            raise ConfigError(f"engine ray: no cluster at {self.address!r} ({one_line(error)})") from error
+            raise ConfigError(f"engine ray: no cluster at {self.address!r} ({error_line(error)})") from error
 
 
 def _call(work, shard: Shard):
