@@ -110,7 +110,7 @@ def draw(curves: dict, file: Path):
         panel.minorticks_off()
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("seconds a clip")
-    panels[0].legend(fontsize=7)
+    panels[0].legend(fontsize=7, handlelength=4)  # long enough for the dashes to show
     with replacing(file) as temporary:
         figure.savefig(temporary, dpi=120, format="png")
 
