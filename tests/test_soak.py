@@ -29,6 +29,7 @@ def assert_steady(soak, methods, batches):
     assert grown["memory KB"] < 4096, grown
 
 
+@pytest.mark.long
 def test_explaining_on_and_on_does_not_grow(soak):
     """One method of each kind: a map, scores of masks, a mask learned by descent, relevance passed back."""
     assert_steady(soak, ["grad_cam", "rise", "temporal_mask", "excitation_backprop"], batches=43)
