@@ -14,9 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item):
+def pytest_runtest_setup():
     """The same weights and draws every time, also in the fixtures that a test is the first to use."""
-    del item
     keras.utils.set_random_seed(0)
 
 

@@ -46,11 +46,6 @@ NOT_KNOWN = {"true_score", "window_loss"}  # NaN where nothing was asked that te
 METHODS, MODELS = list(EXPLAINERS), list(toy_models.BUILDS)
 
 
-@pytest.fixture(autouse=True)
-def fixed_seed():
-    keras.utils.set_random_seed(0)
-
-
 def build(name, model, **options):
     return explainer(name, model, **QUICK.get(name, {}), **options)
 

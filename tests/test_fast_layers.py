@@ -13,11 +13,6 @@ from tfvid.layers import replaced
 SHAPE = (4, 9, 8, 3)
 
 
-@pytest.fixture(autouse=True)
-def fixed_seed():
-    keras.utils.set_random_seed(0)
-
-
 def clips(num_clips=3):
     return tf.constant(np.random.default_rng(0).normal(1, 2, (num_clips, *SHAPE)).astype(np.float32))
 

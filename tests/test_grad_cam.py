@@ -20,11 +20,6 @@ CLIP = np.array([[[1, 2], [3, 4]], [[0, 1], [0, 5]]], np.float32).reshape(1, 2, 
 HEAD = np.array([[1.0, -2.0], [0.5, 3.0]], np.float32)
 
 
-@pytest.fixture(autouse=True)
-def fixed_seed():
-    keras.utils.set_random_seed(0)
-
-
 def by_hand(pooled=True):
     layer = layers.Conv3D(2, 1, use_bias=False, name="conv")
     inputs = keras.Input((2, 2, 2, 1))

@@ -15,11 +15,6 @@ from tfvid.models.conv_lstm import ConvLSTM
 from tfvid.models.i3d import I3D
 
 
-@pytest.fixture(autouse=True)
-def fixed_seed():
-    keras.utils.set_random_seed(0)
-
-
 def test_by_hand():
     """Features x and -x, weights (1, 0.5) and (-2, 3): L = 0.5 x for the first class, -5 x for the second."""
     for target, factor in ((0, 0.5), (1, -5)):

@@ -16,11 +16,6 @@ from tfvid.recurrence import input_gates, is_plain, recurrence
 SHAPE = (6, 9, 8, 3)
 
 
-@pytest.fixture(autouse=True)
-def fixed_seed():
-    keras.utils.set_random_seed(0)
-
-
 def clips(num_clips=2):
     return tf.constant(np.random.default_rng(0).random((num_clips, *SHAPE), np.float32))
 

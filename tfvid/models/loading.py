@@ -96,12 +96,12 @@ def load_weights(model: keras.Model, path: str | Path, *, other_classifier: bool
     """
     file = model_file(path)
     source, target = _weights_by_layer(load_model(file)), _weights_by_layer(model)
-    said, last = f"loaded {len(target)} layers of {file}", model.layers[-1].name
+    last, left_out = model.layers[-1].name, ""
     if other_classifier and last in source and last in target:
         there, here = (tuple(side[last][0].shape) for side in (source, target))
         if there != here:
             source, target = ({n: v for n, v in side.items() if n != last} for side in (source, target))
-            said = f"loaded {len(target)} layers of {file}, without its classifier {last!r}: {there} there, {here} here"
+            left_out = f", without its classifier {last!r}: {there} there, {here} here"
     for name in [*target, *source]:
         if name not in source or name not in target:
             where, lacking = ("the model", file) if name in target else (file, "the model")
@@ -114,7 +114,7 @@ def load_weights(model: keras.Model, path: str | Path, *, other_classifier: bool
     for name, weights in target.items():
         for variable, value in zip(weights, source[name], strict=True):
             variable.assign(value)
-    return said
+    return f"loaded {len(target)} layers of {file}{left_out}"
 
 
 def model_file(path: str | Path) -> Path:
