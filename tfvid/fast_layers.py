@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 from tfvid.layers import named_layers, replaced
+from tfvid.max_pool import first_maximum
 from tfvid.recurrence import input_gates, is_plain, recurrence
 
 
@@ -18,9 +19,11 @@ from tfvid.recurrence import input_gates, is_plain, recurrence
 def fast_layers(model: keras.Model):
     """While `model` is called in here, or traced, its layers run the faster way where there is one.
 
-    A layer that something else stands in for is left to that.
+    A layer whose ``call`` is replaced already keeps that one. All 3-D max-pools are those of `tfvid.max_pool`, whose
+    gradients are the same on every machine.
     """
     with ExitStack() as stack:
+        stack.enter_context(first_maximum())
         for _, layer in named_layers(model):
             if type(layer) in FAST and "call" not in vars(layer):
                 stack.enter_context(replaced(layer, "call", FAST[type(layer)](layer)))
