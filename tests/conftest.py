@@ -8,6 +8,8 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tfvid` does, which comes after Keras here
+
 import keras  # noqa: E402, reads the variables
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,6 +6,10 @@ process that only decodes video never loads TensorFlow.
 
 from importlib import import_module
 
+from tfvid import onednn
+
+onednn.switch_on()
+
 __version__ = "0.1.0"
 
 _HOME = {

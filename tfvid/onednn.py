@@ -1,0 +1,43 @@
+"""oneDNN, TensorFlow's fast kernels for x86 CPUs: switched on before TensorFlow loads.
+
+TensorFlow switches them on by itself only where the CPU has AVX-512 VNNI, AVX-VNNI or the like. Elsewhere, on most
+laptops, a forward pass of I3D takes twice as long without them and a training step five times (docs/performance.md).
+TensorFlow reads the variable once, when it loads. This module must not import TensorFlow.
+"""
+
+import os
+import platform
+import sys
+import warnings
+
+VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
+
+
+def switch_on():
+    """Sets `TF_ENABLE_ONEDNN_OPTS=1`, unless the variable is set.
+
+    Where TensorFlow is loaded already and runs without oneDNN, it warns instead, once.
+    """
+    if VARIABLE in os.environ:
+        return
+    if "tensorflow" not in sys.modules:
+        os.environ[VARIABLE] = "1"
+    elif is_on() is False:
+        warnings.warn(
+            "TensorFlow was imported before tfvid and runs without oneDNN: explanations and training take 2 to 5 times "
+            f"as long on this CPU. Import tfvid first, or set {VARIABLE}=1 before Python starts; {VARIABLE}=0 hides "
+            "this message.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def is_on() -> bool | None:
+    """Whether the TensorFlow that is loaded uses oneDNN; None where it does not tell, as on other CPUs than x86."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return None
+    try:  # there is no public way to ask
+        from tensorflow.python.util import _pywrap_util_port
+    except ImportError:
+        return None
+    return bool(_pywrap_util_port.IsMklEnabled())
