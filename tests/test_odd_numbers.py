@@ -101,7 +101,9 @@ class SoftmaxInCall(keras.Model):
 def test_a_saturated_softmax_has_maps_of_zeros(method):
     result = explain(method, SoftmaxInCall(), clips_of(SHAPE))
     np.testing.assert_array_equal(result.predicted, [2, 2])
-    np.testing.assert_array_equal(result.attribution, 0)
+    # Without oneDNN TensorFlow's softmax is 1 less a rounding error in some rows, which a linear fit passes on.
+    rounding = np.finfo(np.float32).eps if method in ("lime", "kernel_shap") else 0
+    np.testing.assert_allclose(result.attribution, 0, atol=rounding)
 
 
 def test_a_saturated_softmax_layer_is_left_out():

@@ -10,11 +10,20 @@ import toy_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tfvid import onednn
 from tfvid.errors import ModelError, TfvidError
-from tfvid.explain.mask_search import ClipObjective, Remembered, descended, lbfgs
-from tfvid.explain.objective import total_variation
+from tfvid.explain.mask_search import ClipObjective, Descent, Looks, Remembered, descended
+from tfvid.explain.objective import Objective, total_variation
 from tfvid.explain.temporal_mask import TemporalMask
-from tfvid.explain.windows import Window, central_window, coarse_to_fine, distinct, lowest, window_masks
+from tfvid.explain.windows import (
+    Window,
+    central_window,
+    distinct,
+    edged_windows,
+    lowest,
+    window_grid,
+    window_masks,
+)
 from tfvid.perturb.temporal import freeze, freeze_matrix, reverse_matrix
 
 
@@ -108,17 +117,17 @@ def test_search_leaves_a_class_alone_that_has_little_to_lose(model):
 
 
 def test_descending_from_a_window(model):
-    """Lower than the best binary window; the last clip's best mask is the empty one, and stays so."""
+    """Lower than the best binary window; the last clip's best mask is the empty one, and no window is better."""
     clips = toy_models.clips(3)
     searched = TemporalMask(model, method="search")(clips)
     result = TemporalMask(model, method="search+gradient")(clips)
-    np.testing.assert_array_equal(result.initial_mask[:, 5], np.ones(3))
-    np.testing.assert_array_equal(result.initial_mask[:, :4], np.zeros((3, 4)))
+    np.testing.assert_array_equal(result.initial_mask[:2, 5], np.ones(2))
+    np.testing.assert_array_equal(result.initial_mask[:2, :4], np.zeros((2, 4)))
     assert (result.loss[:2] < searched.loss[:2] - 1e-3).all() and (result.loss[:2] < result.window_loss[:2]).all()
     np.testing.assert_array_equal(result.mask[2], np.zeros(6))
     assert result.mask.min() >= 0 and result.mask.max() <= 1
     np.testing.assert_array_equal(result.iterations, result.backward_passes)
-    assert (result.backward_passes <= 6 + 6 + 12 + 30).all()
+    assert (result.backward_passes <= 5 + 5 + 5 + 30).all()
     one = TemporalMask(model, method="search+gradient", iterations=1)(clips)
     assert (one.backward_passes <= 4).all()  # one from each start
     np.testing.assert_allclose(one.loss[:2], one.window_loss[:2], atol=1e-6)  # the window's own gradient is all it took
@@ -140,48 +149,46 @@ def test_windows_with_soft_and_sharp_edges():
     np.testing.assert_array_equal(Window(0, 1).mask(5), [1, 0.5, 0, 0, 0])
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(2, 40), st.data())
-def test_coarse_search_finds_a_single_valley(num_frames, data):
-    """Where the loss grows with the distance from one window, that window is found, with few losses asked for."""
-    start = data.draw(st.integers(0, num_frames - 1))
-    stop = data.draw(st.integers(start + 1, num_frames))
-    edges = st.sampled_from([0.0, 0.5])
-    valley, asked = Window(start, stop, data.draw(edges), data.draw(edges)).mask(num_frames), []
-
-    def ends_and_edges(mask):
-        ones = np.flatnonzero(mask == 1)
-        return np.array([10 * ones[0], 10 * ones[-1], *(mask[mask == 0.5].size, mask[ones[0] - 1] == 0.5)])
-
-    def losses(masks):
-        asked.extend(masks.tolist())
-        return np.array([np.abs(ends_and_edges(mask) - ends_and_edges(valley)).sum() for mask in masks])
-
-    masks, found = coarse_to_fine(num_frames, losses, lambda masks: np.full(len(masks), -np.inf), 8)
-    np.testing.assert_array_equal(masks[0], valley)
-    assert found[0] == 0 and (np.diff(found) >= 0).all()
-    assert len(masks) == len(found) == len(asked) == len({tuple(mask) for mask in asked})
-    assert len(asked) <= 30 + 6 * num_frames
+def test_window_grid_by_hand():
+    """Ends every second of 8 frames; each window with a sharp and with a soft first edge."""
+    ends = [(0, 8), (0, 6), (0, 4), (0, 2), (2, 8), (2, 6), (2, 4), (4, 8), (4, 6), (6, 8)]
+    expected = [Window(i, j, before).mask(8) for before in (0, 0.5) for i, j in ends]
+    np.testing.assert_array_equal(window_grid(8), expected)
 
 
-def test_coarse_search_does_not_try_what_cannot_be_better():
-    """Windows that cost 0.01 a frame, and a score that is gone where frame 3 is masked: none longer is asked for."""
-    asked = []
+def test_edged_windows_by_hand():
+    expected = [[1, 0], [1, 0.5], [1, 1], [0, 1], [0.5, 1]]
+    assert sorted(edged_windows(2).tolist()) == sorted(expected)
 
-    def costs(masks):
-        return 0.01 * masks.sum(axis=1)
 
-    def losses(masks):
-        asked.extend(masks.tolist())
-        return costs(masks) + 1 - masks[:, 3]
+@pytest.mark.parametrize("num_frames", [2, 7, 16])
+def test_edged_windows_hold_the_grid_and_every_binary_window(num_frames):
+    masks = {mask.tobytes() for mask in edged_windows(num_frames)}
+    assert len(masks) == len(edged_windows(num_frames))
+    assert masks >= {mask.tobytes() for mask in (*window_masks(num_frames), *window_grid(num_frames))}
 
-    _, all_losses = coarse_to_fine(16, losses, lambda masks: np.zeros(len(masks)), 8)
-    assert len(all_losses) == len(asked)
-    asked.clear()
-    masks, found = coarse_to_fine(16, losses, costs, 8)
-    np.testing.assert_array_equal(masks[0], Window(3, 4, before=0, after=0).mask(16))
-    assert found[0] == all_losses[0] == pytest.approx(0.01)
-    assert len(found) == len(asked) < len(all_losses) - 5
+
+def test_edged_windows_of_long_clips_have_fewer_ends():
+    masks = edged_windows(130)
+    assert len(masks) < 4 * 44 * 45 / 2
+    starts = [np.flatnonzero(mask == 1)[0] for mask in masks]
+    assert set(starts) == set(range(0, 130, 3))
+    np.testing.assert_array_equal(masks[:, -1].max(), 1)  # the last frame can be masked
+
+
+@pytest.mark.parametrize("variation", ["published", "paper"])
+@pytest.mark.parametrize("num_frames", [2, 3, 9])
+def test_price_is_the_length_and_the_variation(variation, num_frames):
+    """In float64, with the gradient that TensorFlow finds."""
+    objective = Objective(variation=variation, length_weight=0.3, variation_weight=0.7, variation_power=2.5)
+    mask = np.random.default_rng(0).random((1, num_frames))
+    with tf.GradientTape() as tape:
+        x = tf.constant(mask)
+        tape.watch(x)
+        total = (objective.length(x) + objective.changes(x))[0]
+    price, gradient = objective.price(mask[0])
+    np.testing.assert_allclose(price, total, rtol=1e-12)
+    np.testing.assert_allclose(gradient, tape.gradient(total, x)[0], rtol=1e-9, atol=1e-12)
 
 
 def test_scores_are_asked_for_once():
@@ -214,7 +221,13 @@ class Recorded:
             return float(score(mask)), (np.array(up) - score(mask)) / 1e-3
 
         self.objective = ClipObjective(
-            8, lambda m: 0.0 * m.sum(axis=1), Remembered(scores), loss_and_gradient, None, 1.0
+            8,
+            lambda masks: 0.0 * masks.sum(axis=1),
+            lambda mask: (0.0, 0.0 * mask),
+            Remembered(scores),
+            loss_and_gradient,
+            None,
+            1.0,
         )
 
     def begun_with(self, mask):
@@ -265,9 +278,9 @@ def test_a_descent_that_goes_on_asks_for_no_gradient_twice():
 def test_two_spans_are_found_where_no_window_will_do():
     """Frame 4 must stay and all others must go: no window hides them."""
     wanted = np.array([1, 1, 1, 1, 0, 1, 1, 1], np.float32)
-    record = Recorded(lambda mask: 1 - np.prod(1 - 0.9 * np.abs(mask - wanted)))
+    record = Recorded(lambda mask: 1 - np.prod(1 - 0.9 * (mask - wanted) ** 2))
     found = descended(record.objective, 26)
-    np.testing.assert_allclose(found.mask, wanted, atol=0.02)
+    np.testing.assert_allclose(found.mask, wanted, atol=0.05)
 
 
 def test_central_window_by_hand():
@@ -277,22 +290,78 @@ def test_central_window_by_hand():
     assert central_window(np.array([-0.1, 0.5, 0.5, 0.5]), 0.9) == 0  # the whole clip does not hurt: it is begun with
 
 
-def test_lbfgs_stays_in_the_box_and_keeps_the_best():
-    """A quadratic whose lowest point lies outside: (0.25, 1.5) in [0, 1]^2 ends at (0.25, 1)."""
-    middle = np.array([0.25, 1.5])
+def test_a_descent_stays_in_the_box():
+    """A score without bounds, quadratic; its lowest point lies outside: (0.25, 1.5) in [0, 1]^2 ends at (0.25, 1)."""
+    middle, asked = np.array([0.25, 1.5]), []
 
     def loss_and_gradient(mask):
+        asked.append(mask)
         return float(((mask - middle) ** 2).sum()), 2 * (mask - middle)
 
-    end = lbfgs(loss_and_gradient, np.array([1.0, 0.0]), 30)
-    np.testing.assert_allclose(end.mask, [0.25, 1.0], atol=1e-3)
-    assert end.loss == pytest.approx(0.25, abs=1e-5) and end.evaluations < 15
-    assert lbfgs(loss_and_gradient, np.array([1.0, 0.0]), 3).evaluations == 3
+    free = (lambda masks: 0.0 * masks[:, 0]), (lambda mask: (0.0, 0.0 * mask))
+    looks = Looks(ClipObjective(2, *free, None, loss_and_gradient, None, float((middle**2).sum()), floor=-np.inf))
+    descent = Descent(looks, np.array([1, 0], np.float32))
+    descent.go_on(3)
+    assert len(asked) == looks.gradients == 3
+    descent.go_on(30)
+    assert descent.is_done and looks.gradients == len(asked) < 15
+    assert all(mask.min() >= 0 and mask.max() <= 1 and mask.dtype == np.float32 for mask in asked)
+    np.testing.assert_allclose(looks.best()[0], [0.25, 1.0], atol=0.02)
+    assert descent.loss == looks.best()[1] == pytest.approx(0.25, abs=5e-4)
+
+
+def objective_of(score, num_frames=16, length=0.01, variation=0.02):
+    """Eq. 1 with a score that is a NumPy function of masks `(T,)`; its gradient by differences."""
+    terms = Objective(length_weight=length, variation_weight=variation)
+
+    def costs(masks):
+        return (terms.length(tf.constant(masks)) + terms.changes(tf.constant(masks))).numpy()
+
+    def loss_and_gradient(mask):
+        price, slope = terms.price(mask)
+        steps = 1e-4 * np.eye(num_frames)
+        gradient = [(score(mask + step) - score(mask - step)) / 2e-4 for step in steps]
+        return price + score(mask), np.array(gradient) + slope
+
+    scores = Remembered(lambda masks: np.array([score(mask) for mask in masks]))
+    unperturbed = score(np.zeros(num_frames))
+    return ClipObjective(num_frames, costs, terms.price, scores, loss_and_gradient, None, unperturbed)
+
+
+def test_all_windows_are_tried_where_none_of_the_grid_hurts():
+    """Only the third frame matters, and only where it is masked alone: a grid of four ends never sees it."""
+
+    def score(mask):
+        return 0.95 - 0.9 * np.clip(mask[2], 0, 1) * np.prod(1 - np.clip(np.delete(mask, 2), 0, 1))
+
+    found = descended(objective_of(score), 30)
+    np.testing.assert_array_equal(found.window, Window(2, 3, 0, 0).mask(16))
+    loss = objective_of(score).loss_and_gradient(found.mask)[0]
+    assert loss <= found.window_loss == pytest.approx(0.05 + 0.01 + 0.08, abs=1e-6)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31), st.floats(0.2, 6))
+def test_the_mask_is_never_worse_than_its_window_or_none(seed, steepness):
+    """Scores that are random smooth functions of the mask, from nearly flat to steep."""
+    rng = np.random.default_rng(seed)
+    inner, outer = rng.normal(size=(6, 10)), rng.normal(size=6)
+
+    def score(mask):
+        return 1 / (1 + np.exp(-steepness * outer @ np.tanh(inner @ mask)))
+
+    objective = objective_of(score, 10)
+    found = descended(objective, 12)
+    loss = objective.loss_and_gradient(found.mask)[0]
+    assert loss <= min(found.window_loss, objective.unperturbed) + 1e-6
+    assert found.mask.min() >= 0 and found.mask.max() <= 1
+    assert found.backward_passes <= 4 * 5 + 12
 
 
 @pytest.mark.parametrize("method", ["gradient", "search", "search+gradient"])
-def test_a_search_in_half_precision_reports_what_the_model_computes(model, method):
+def test_a_search_in_half_precision_reports_what_the_model_computes(model, method, monkeypatch):
     """The mask is found in bfloat16; class, scores and loss are those of the float32 model at that mask."""
+    monkeypatch.setattr(onednn, "has_bfloat16", lambda: True)  # TensorFlow emulates it where there is none
     clips = toy_models.clips(3)
     options = {"iterations": 30} if method == "gradient" else {}
     result = TemporalMask(model, method=method, precision="bfloat16", **options)(clips, labels=[0, 1, -1])
@@ -304,8 +373,31 @@ def test_a_search_in_half_precision_reports_what_the_model_computes(model, metho
     frozen = tf.nn.softmax(model(freeze(clips, result.mask))).numpy()
     np.testing.assert_allclose(result.freeze_score, frozen[np.arange(3), result.target], atol=1e-5)
     np.testing.assert_allclose(result.score_term, result.freeze_score, atol=1e-6)
-    np.testing.assert_allclose(result.loss, own.loss, atol=0.02)
+    if method == "search+gradient":  # steps part ways after few roundings; a window is what both must beat
+        assert (result.loss <= TemporalMask(model, method="search")(clips).loss + 0.005).all()
+    else:
+        np.testing.assert_allclose(result.loss, own.loss, atol=0.02)
     assert method == "search" or not np.array_equal(result.mask, own.mask)  # it did compute in another precision
+
+
+def test_without_bfloat16_the_search_is_in_float32(model, monkeypatch):
+    monkeypatch.setattr(onednn, "has_bfloat16", lambda: False)
+    clips, own = toy_models.clips(2), TemporalMask(model, iterations=5)
+    search = TemporalMask(model, iterations=5, precision="bfloat16")
+    with pytest.warns(RuntimeWarning, match="no bfloat16 instructions, so the search runs in float32"):
+        result = search(clips)
+    np.testing.assert_allclose(result.mask, own(clips).mask, atol=1e-6)
+
+
+def test_a_mask_that_says_nothing_is_not_trusted():
+    """Clips at rest: freezing all of one changes no score."""
+    clips = toy_models.clips(2)
+    clips[1] = clips[1, :1]
+    for method in ("gradient", "search", "search+gradient"):
+        options = {"iterations": 3} if method == "gradient" else {}
+        result = TemporalMask(toy_models.build("functional"), method=method, **options)(clips)
+        assert abs(result.full_drop[1]) < 1e-5 and not result.is_trusted[1]
+        assert result.is_trusted[0] == (result.full_drop[0] >= 0.1 * result.original_score[0])
 
 
 def test_passes_of_the_published_procedure_are_counted(model):

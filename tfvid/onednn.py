@@ -9,6 +9,8 @@ import os
 import platform
 import sys
 import warnings
+from functools import cache
+from pathlib import Path
 
 VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 
@@ -41,3 +43,21 @@ def is_on() -> bool | None:
     except ImportError:
         return None
     return bool(_pywrap_util_port.IsMklEnabled())
+
+
+@cache
+def has_bfloat16() -> bool:
+    """Whether this machine computes in bfloat16: a GPU, or a CPU with instructions for it, and oneDNN, which uses them.
+
+    Elsewhere TensorFlow emulates bfloat16, which is slower than float32. CPUs are looked up in ``/proc/cpuinfo``; where
+    there is none, as on Windows and macOS, the answer is no.
+    """
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return True
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        return False
+    return bool(is_on() and flags & {"avx512_bf16", "amx_bf16"})

@@ -8,6 +8,7 @@ to find a mask can be held against it.
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfvid.classifier import class_score
@@ -82,6 +83,20 @@ class Objective:
     def length(self, mask):
         """The first term: `(B, T)` to `(B,)`."""
         return self.length_weight * tf.reduce_sum(tf.abs(mask), axis=-1)
+
+    def price(self, mask: np.ndarray) -> tuple[float, np.ndarray]:
+        """The first two terms of one mask `(T,)` with values >= 0, in float64, and their gradient `(T,)`."""
+        mask, power = np.asarray(mask, float), self.variation_power
+        change = np.diff(mask)
+        counts = np.full(len(change), 1 if self.variation == "paper" else 2)  # see `total_variation`
+        if self.variation == "published":
+            np.subtract.at(counts, [0, -1], 1)  # twice where the first change is the last
+        total = self.length_weight * mask.sum() + self.variation_weight * (counts * np.abs(change) ** power).sum()
+        slope = self.variation_weight * counts * power * np.sign(change) * np.abs(change) ** (power - 1)
+        gradient = np.full(len(mask), float(self.length_weight))
+        gradient[1:] += slope
+        gradient[:-1] -= slope
+        return float(total), gradient
 
     def changes(self, mask):
         """The second term: `(B, T)` to `(B,)`."""

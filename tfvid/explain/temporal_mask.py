@@ -9,12 +9,14 @@ window, and a shorter descent from there (`tfvid.explain.mask_search`).
 Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 3.1; after Fong & Vedaldi, ICCV 2017.
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
+from tfvid import onednn
 from tfvid.classifier import Classifier, chosen_class, class_score
 from tfvid.compiled import Compiled
 from tfvid.errors import TfvidError, check_choice
@@ -49,8 +51,8 @@ class TemporalMaskResult(Explanation):
       full_drop: float32 `(B,)`, **D**, how far perturbing the whole clip lowers the score. Where it is <= 0 the
         perturbation does not hurt this class at all, "central" started from the full window, and the mask says little.
       window_loss: float32 `(B,)`, of "search" the lowest loss of all contiguous binary masks, the empty one among
-        them, for certain; of "search+gradient" that of the best window, its edges soft or sharp, that a coarse search
-        came by; NaN of "gradient". `loss` less this is the gap to that window, below zero where the mask is better.
+        them, for certain; of "search+gradient" that of the best window tried, its edges soft or sharp, which `loss` is
+        never above; NaN of "gradient". `loss` less this is the gap to that window, below zero where the mask is better.
       forward_passes: int32 `(B,)`, runs of the model that this clip took, those of the search included.
       backward_passes: int32 `(B,)`, gradients at the mask that it took.
     """
@@ -73,6 +75,15 @@ class TemporalMaskResult(Explanation):
 
     not_known = ("true_score", "window_loss")
 
+    @property
+    def is_trusted(self) -> np.ndarray:
+        """bool `(B,)`: whether the mask tells which frames the class needs.
+
+        It does not where perturbing the whole clip lowers the score by less than a tenth (`full_drop`): the class does
+        not depend on what the perturbation takes away.
+        """
+        return self.full_drop >= 0.1 * self.original_score
+
 
 class TemporalMask(Explainer):
     """Learns, for each clip, a mask over time that hurts the model's score with the fewest frames perturbed.
@@ -88,8 +99,9 @@ class TemporalMask(Explainer):
     Args:
       model: a Keras model, or for `method="search"` any callable, see `Explainer`.
       perturbation: "freeze", "reverse", "blur", a user's ``"my_file.py:name"``, or a function (clips, mask) -> clips.
-      method: "gradient", as published; "search+gradient", a coarse search for a window and a descent from there by
-        L-BFGS-B, which is as good or better on most clips and takes a fraction of the time; "search", the best
+      method: "gradient", as published; "search+gradient", a coarse search for a window and a descent from there
+        that predicts scores from all that were asked for (`tfvid.explain.mask_search`), which is as good or better on
+        most clips and takes a fraction of the time; "search", the best
         contiguous binary mask, found for certain and without gradients. The latter wants the probability for a `score`.
       length_weight: lambda 1, the price of one perturbed frame.
       variation_weight: lambda 2, the price of a change along the mask.
@@ -111,7 +123,8 @@ class TemporalMask(Explainer):
       keep: "last", the mask after the last step, as published, or "best", the one of the lowest loss on the way.
         `init` to `keep` are those of "gradient".
       precision: what the search for a mask computes in: None, as the model does, or "bfloat16" or "float16". The class
-        explained and every score of the result are always computed as the model does.
+        explained and every score of the result are always computed as the model does. On a machine without bfloat16
+        instructions "bfloat16" warns and searches in float32.
       output: see `Explainer`.
       batch_size: see `Explainer`.
 
@@ -209,9 +222,17 @@ class TemporalMask(Explainer):
             raise TfvidError("a mask over time needs clips of 2 frames or more, got clips of a single frame")
         super().prepare(clips)
         if self._searcher is None:
-            searcher = self.classifier if self.precision is None else self.classifier.computing_in(self.precision)
+            searcher = self.classifier.computing_in(self.precision) if self._is_half() else self.classifier
             # A mere function has no layers that could be run once.
             self._stem, self._searcher = find_stem(searcher, clips) if searcher.is_keras else None, searcher
+
+    def _is_half(self) -> bool:
+        """Whether to search in half precision; warns where that was asked for and the machine cannot."""
+        if self.precision == "bfloat16" and self.classifier.is_keras and not onednn.has_bfloat16():
+            message = "precision 'bfloat16': this machine has no bfloat16 instructions, so the search runs in float32"
+            warnings.warn(message, RuntimeWarning, stacklevel=5)  # where the explainer was called
+            return False
+        return self.precision is not None
 
     def _explain(self, clips, target, labels):
         if self.method == "gradient":
@@ -262,6 +283,7 @@ class TemporalMask(Explainer):
         return ClipObjective(
             clip.shape[1],
             costs,
+            self.objective.price,
             Remembered(scores),
             loss_and_gradient,
             matrix and (lambda masks: matrix(masks).numpy()),

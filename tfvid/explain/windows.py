@@ -1,13 +1,13 @@
-"""The best contiguous mask, found by forward passes alone: for certain, or soon.
+"""Windows of frames: contiguous masks, and the best of them by forward passes alone, for certain or soon.
 
 For certain, `lowest`: a binary mask of one window of frames is one of T (T + 1) / 2, few enough to try. What it costs
 in length and variation (Eq. 1) is known before it is tried, and the score of the perturbed clip, a probability, is
 never below zero: that cost is a lower bound of its loss. Windows are tried in the order of their bounds. Once a bound
 is no better than the best loss so far, that loss is the lowest of all contiguous binary masks, for certain.
 
-Soon, `coarse_to_fine`: a window's loss changes little when it moves by a frame, so a coarse grid of windows tells where
-to look, and from the best of them one climbs down. Its windows may have soft edges, which cost a quarter of a sharp
-one's variation (power 3): where a descent ends, too.
+Soon: a grid of windows is tried, then those that a `Surrogate` predicts to be better (`tfvid.explain.mask_search`).
+These windows may have soft edges, which cost a quarter of a sharp edge's variation (power 3). Descents end with such
+edges, too.
 """
 
 from collections.abc import Callable
@@ -85,77 +85,35 @@ class Window(NamedTuple):
         return mask
 
 
-EXPANDED = 5  # windows: fewer miss the best one more often, more rarely find a better one
+MOST_ENDS = 64  # of windows: longer clips have them every few frames only
 
 
-def coarse_to_fine(
-    num_frames: int,
-    losses: Callable[[np.ndarray], np.ndarray],
-    bounds: Callable[[np.ndarray], np.ndarray],
-    chunk: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The windows that a coarse grid, and a walk from its best ones, come by.
+def window_grid(num_frames: int) -> np.ndarray:
+    """A coarse grid of windows, ends every quarter of the clip: float32 `(W, T)`.
 
-    Of all windows tried the best ones are expanded, the best first: those are tried that differ in one end or in one
-    edge. It ends when the `EXPANDED` best windows have all been expanded. Both kinds of first edge are in the grid:
-    behind a soft one every frozen frame is a mixture, behind a sharp one it is a frame of the clip, and where one of
-    them hides the event the other may not.
-
-    Args:
-      num_frames: T.
-      losses: masks float32 `(W, T)` to their losses `(W,)`.
-      bounds: masks to what their losses cannot be below, `(W,)`; masks whose bound is no better than the best loss so
-        far are not tried.
-      chunk: masks whose losses are asked for at a time, at most.
-
-    Returns:
-      The masks tried `(W, T)`, the best first, and their losses `(W,)`.
+    Both kinds of first edge are in it: behind a soft one every frozen frame is a mixture, behind a sharp one it is a
+    frame of the clip, and where one of them hides the event the other may not.
     """
-    known: dict[bytes, float] = {}  # by mask: two windows at an end of the clip may share one
-    windows: dict[bytes, Window] = {}
-
-    def learn(tried):
-        masks = {window.mask(num_frames).tobytes(): window for window in tried}
-        new = [(mask, window) for mask, window in masks.items() if mask not in known]
-        windows.update(new)
-        rows = np.array([np.frombuffer(mask, np.float32) for mask, _ in new]).reshape(-1, num_frames)
-        lowest_loss = bounds(rows) if new else np.zeros(0)
-        order = np.argsort(lowest_loss, kind="stable")
-        for start in range(0, len(new), chunk):
-            best = min(known.values(), default=np.inf)
-            asked = [row for row in order[start : start + chunk] if lowest_loss[row] < best]
-            known.update((new[row][0], np.inf) for row in order[start : start + chunk])
-            if asked:
-                known.update(zip([new[row][0] for row in asked], losses(rows[asked]).tolist(), strict=True))
-
-    def walk(step):
-        expanded = set()
-        while True:
-            best = sorted((mask for mask in known if np.isfinite(known[mask])), key=known.get)[:EXPANDED]
-            mask = next((mask for mask in best if mask not in expanded), None)
-            if mask is None:
-                return
-            expanded.add(mask)
-            learn(_around(windows[mask], step, num_frames))
-
     stride = max(round(num_frames / 4), 1)
     ends = [(i, j) for i in range(0, num_frames, stride) for j in range(num_frames, i, -stride)]
-    ends = [(i, j) for i, j in ends if j - i > 1] or ends
-    learn(Window(i, j, before) for before in (0.0, SOFT) for i, j in ends)
-    step = max(stride // 4, 1)
-    while step:
-        walk(step)
-        step //= 2
-    tried = sorted((mask for mask in known if np.isfinite(known[mask])), key=known.get)
-    return np.array([np.frombuffer(mask, np.float32) for mask in tried]), np.array([known[mask] for mask in tried])
+    return np.array([Window(i, j, before).mask(num_frames) for before in (0.0, SOFT) for i, j in ends])
 
 
-def _around(at: Window, step: int, num_frames: int) -> list[Window]:
-    """The windows with one end moved by `step`, or one edge of the other kind."""
-    moved = [at._replace(start=at.start + move) for move in (-step, step)]
-    moved += [at._replace(stop=at.stop + move) for move in (-step, step)]
-    turned = [at._replace(before=SOFT - at.before), at._replace(after=SOFT - at.after)]
-    return [window for window in moved if 0 <= window.start < window.stop <= num_frames] + turned
+def edged_windows(num_frames: int) -> np.ndarray:
+    """Every window, each of its edges sharp or soft: float32 `(W, T)`, no two of them alike.
+
+    Of clips longer than `MOST_ENDS` frames those whose ends are a multiple of a few frames.
+    """
+    step = -(-num_frames // MOST_ENDS)
+    ends = [(i, j) for i in range(0, num_frames, step) for j in range(i + step, num_frames + step, step)]
+    edges = [(before, after) for before in (0.0, SOFT) for after in (0.0, SOFT)]
+    masks = {
+        mask.tobytes(): mask
+        for i, j in ends
+        for before, after in edges
+        for mask in [Window(i, min(j, num_frames), before, after).mask(num_frames)]
+    }
+    return np.array(list(masks.values()))
 
 
 def centred_windows(num_frames: int) -> np.ndarray:
