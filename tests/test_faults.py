@@ -219,7 +219,7 @@ def test_prepare_finishes_its_shard_and_goes_on(tmp_path, monkeypatch):
     assert files(tmp_path / "stopped") == files(tmp_path / "whole")
 
 
-def test_train_finishes_its_epoch_and_goes_on(tmp_path, monkeypatch, capsys):
+def test_train_finishes_its_batch_and_goes_on(tmp_path, monkeypatch, capsys):
     from tfvid.training.callbacks import StopOnNaN
 
     loop = importlib.import_module("tfvid.training.loop")
@@ -233,9 +233,9 @@ def test_train_finishes_its_epoch_and_goes_on(tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         patch.setattr(loop, "load_dataset", with_a_bad_clip)
         stops(train.main, training(tmp_path))
-    assert [path.name for path in tmp_path.glob("runs/run/checkpoints/*")] == ["epoch-0001"]
+    assert [path.name for path in tmp_path.glob("runs/run/checkpoints/*")] == ["within-0001"]
     train.main(training(tmp_path))
-    assert "goes on after epoch 1" in capsys.readouterr().out
+    assert "goes on after batch 1 of epoch 1" in capsys.readouterr().out
     metrics = json.loads((tmp_path / "runs" / "run" / "metrics.json").read_text())
     assert metrics["epochs"] == len(metrics["history"]) == 3
     assert metrics["skipped"]["train"] == {"bad": "broken"}  # found by the first start

@@ -1,4 +1,4 @@
-"""A run killed in the middle of an epoch, and in the middle of writing a checkpoint, ends as if nothing had been."""
+"""A run that is killed or stopped within an epoch, or while it writes a checkpoint, ends as an undisturbed one."""
 
 import json
 import os
@@ -52,6 +52,14 @@ if when == "in epoch 3":
             if len(self.history) == 2 and batch == 3:
                 die()
     Epochs.on_train_batch_begin = Dying.on_train_batch_begin
+elif when.startswith("stop"):
+    epoch, last = (1, 4) if "last" in when else (2, 1)
+
+    class Stopping:
+        def on_train_batch_begin(self, batch, logs=None):
+            if len(self.history) == epoch and batch == last:
+                os.kill(os.getpid(), signal.SIGINT if "last" in when else signal.SIGTERM)
+    Epochs.on_train_batch_begin = Stopping.on_train_batch_begin
 elif when == "writing epoch 3":
     savez = np.savez
     np.savez = lambda path, *arrays: die() if "epoch-0003" in str(path) else savez(path, *arrays)
@@ -76,7 +84,7 @@ def epochs(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """One run that was never disturbed, and one that was killed twice."""
+    """One run that was never disturbed, one that was killed twice, and one that was stopped twice."""
     root = tmp_path_factory.mktemp("resume")
     whole, killed = root / "whole", root / "killed"
     assert start(whole, "never") == 0
@@ -89,13 +97,20 @@ def folders(tmp_path_factory):
     assert ".epoch-0003" in epochs(killed) and "epoch-0003" not in epochs(killed)
 
     assert start(killed, "never") == 0
-    return whole, killed
+
+    stopped = root / "stopped"
+    assert start(stopped, "stop in the last batch of epoch 2") == 0
+    assert epochs(stopped) == ["epoch-0001", "within-0002"]
+    assert start(stopped, "stop in epoch 3") == 0
+    assert "within-0003" in epochs(stopped) and not (stopped / "runs" / "run" / "metrics.json").exists()
+    assert start(stopped, "never") == 0
+    return whole, killed, stopped
 
 
 def test_history_is_equal(folders):
-    whole, killed = (json.loads((f / "runs" / "run" / "metrics.json").read_text()) for f in folders)
+    whole, killed, stopped = (json.loads((f / "runs" / "run" / "metrics.json").read_text()) for f in folders)
     assert len(whole["history"]) == 4
-    assert whole == killed
+    assert whole == killed == stopped
 
 
 def test_the_run_was_a_hard_one(folders):
@@ -108,18 +123,19 @@ def test_the_run_was_a_hard_one(folders):
 def test_weights_are_bit_equal(folders):
     from tfvid.models.loading import load_model
 
-    whole, killed = (load_model(folder / "saved_models" / "run") for folder in folders)
-    for ours, theirs in zip(whole.weights, killed.weights, strict=True):
-        assert ours.numpy().tobytes() == theirs.numpy().tobytes()
+    whole, *others = (load_model(folder / "saved_models" / "run") for folder in folders)
+    for other in others:
+        for ours, theirs in zip(whole.weights, other.weights, strict=True):
+            assert ours.numpy().tobytes() == theirs.numpy().tobytes()
 
 
 def test_optimizer_and_dropout_states_are_bit_equal(folders):
     states = [
         np.load(f / "runs" / "run" / "checkpoints" / "epoch-0004" / "training.npz", allow_pickle=False) for f in folders
     ]
-    assert states[0].files == states[1].files and len(states[0].files) > 20
+    assert states[0].files == states[1].files == states[2].files and len(states[0].files) > 20
     for name in states[0].files:
-        assert states[0][name].tobytes() == states[1][name].tobytes()
+        assert states[0][name].tobytes() == states[1][name].tobytes() == states[2][name].tobytes()
 
 
 def test_no_epoch_is_missing_from_the_logs(folders):

@@ -1,4 +1,4 @@
-"""SIGTERM, as schedulers send it before they kill: what is begun is finished and kept, and the process ends well."""
+"""SIGTERM, which schedulers send before they kill, and Ctrl-C: finish and keep what is begun, then end with code 0."""
 
 import os
 import signal
@@ -6,7 +6,9 @@ import sys
 import threading
 from contextlib import contextmanager
 
-_asked: bool | None = None  # None: nobody listens
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_asked: bool | None = None  # None: not inside `stoppable`
 
 
 class Stopped(SystemExit):
@@ -15,7 +17,7 @@ class Stopped(SystemExit):
 
 @contextmanager
 def stoppable():
-    """Inside, a first SIGTERM raises `Stopped` at the next `stop_if_asked`; a second one ends the process at once.
+    """Inside, a first SIGTERM or Ctrl-C raises `Stopped` at the next `stop_if_asked`; a second one ends at once.
 
     Around a command; also as a decorator. Does nothing inside another one, and in threads other than the main one,
     where Python has no signals.
@@ -24,7 +26,7 @@ def stoppable():
     if _asked is not None or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before, _asked = signal.signal(signal.SIGTERM, _ask), False
+    before, _asked = {number: signal.signal(number, _ask) for number in SIGNALS}, False
     try:
         yield
     except Stopped:
@@ -32,21 +34,29 @@ def stoppable():
         raise
     finally:
         _asked = None
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def is_asked() -> bool:
+    """Whether the process was asked to end."""
+    return bool(_asked)
 
 
 def stop_if_asked():
     """Call it wherever all that was done so far is kept.
 
     Raises:
-      Stopped: a SIGTERM came; exit code 0.
+      Stopped: the process was asked to end; exit code 0.
     """
     if _asked:
         raise Stopped(0)
 
 
-def _ask(*_):
+def _ask(number, _):
     global _asked
     _asked = True
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.write(2, b"\nSIGTERM: finishing what is begun; a second one ends it at once\n")  # `print` cannot be interrupted
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+    os.write(2, f"\n{name}: finishing what is begun; a second one ends it at once\n".encode())  # not interruptible

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfvid.config import TrainConfig
 from tfvid.errors import TfvidError
-from tfvid.stopping import stop_if_asked
+from tfvid.stopping import is_asked, stop_if_asked
 from tfvid.training.checkpoints import Checkpoints, History
 from tfvid.training.optimizer import rate_of
 from tfvid.training.plateau import plateau_rate
@@ -23,14 +23,29 @@ class Epochs(keras.callbacks.Callback):
     Args:
       data_epoch: the int64 variable that the training data's order and augmentation follow.
       history: records of the epochs finished before; each epoch appends its own.
+      stops_within: whether a run that is asked to end stops at the next batch; otherwise after the epoch.
     """
 
-    def __init__(self, train: TrainConfig, data_epoch: tf.Variable, checkpoints: Checkpoints, history: History):
+    def __init__(
+        self,
+        train: TrainConfig,
+        data_epoch: tf.Variable,
+        checkpoints: Checkpoints,
+        history: History,
+        *,
+        stops_within: bool,
+    ):
         super().__init__()
         self.train, self.data_epoch, self.checkpoints, self.history = train, data_epoch, checkpoints, history
+        self.stops_within = stops_within
+        self._so_far = {}
 
     def on_epoch_begin(self, epoch, logs=None):
         self.data_epoch.assign(epoch)
+        if self.checkpoints.batches:
+            for variable, value in zip(self.model.metrics_variables, self.checkpoints.metrics, strict=True):
+                variable.assign(value)
+            self._so_far = self.model.get_metrics_result()  # of an epoch that was stopped in its last batch: all of it
         if self.train.schedule == "plateau":
             self.model.optimizer.learning_rate = plateau_rate(
                 self.train.learning_rate,
@@ -39,8 +54,14 @@ class Epochs(keras.callbacks.Callback):
                 self.train.min_learning_rate,
             )
 
+    def on_train_batch_end(self, batch, logs=None):
+        if self.stops_within and is_asked():
+            self.checkpoints.save_within(self.history, self.checkpoints.batches + batch + 1)
+            stop_if_asked()
+
     def on_epoch_end(self, epoch, logs=None):
-        record = {name: float(value) for name, value in logs.items()}
+        record = {name: float(value) for name, value in (self._so_far | logs).items()}
+        self.checkpoints.batches, self._so_far = 0, {}
         self.history.append(record | {"learning_rate": rate_of(self.model.optimizer)})
         self.checkpoints.save(self.history)
         stop_if_asked()
@@ -82,8 +103,11 @@ class Logs(keras.callbacks.Callback):
     def __init__(self, folder: Path):
         super().__init__()
         self.folder = folder
-        with self._writing():
-            self.writers = {name: tf.summary.create_file_writer(str(folder / name)) for name in ("train", "validation")}
+        self._open()
+
+    def on_train_begin(self, logs=None):
+        if not self.writers:  # of a second call of `fit`
+            self._open()
 
     def on_epoch_end(self, epoch, logs=None):
         values = logs | {"learning_rate": rate_of(self.model.optimizer)}
@@ -99,6 +123,13 @@ class Logs(keras.callbacks.Callback):
         with self._writing():
             for writer in self.writers.values():
                 writer.close()
+        self.writers = {}
+
+    def _open(self):
+        with self._writing():
+            self.writers = {
+                name: tf.summary.create_file_writer(str(self.folder / name)) for name in ("train", "validation")
+            }
 
     @contextmanager
     def _writing(self):

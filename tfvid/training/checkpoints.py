@@ -7,6 +7,9 @@ One folder an epoch, ``checkpoints/epoch-0003/``, written under a temporary name
     training.npz   optimizer slots and the state of dropout's random generators
     state.json     finished epochs, the history of all metrics, and the clips that could not be read
 
+A run that is stopped within an epoch also writes ``checkpoints/within-0004/``, the same files of the state after some
+batches of epoch 4, and ``metrics.npz``, the metrics of those batches. It is gone once the epoch is finished.
+
 What else an exact resume needs is a pure function of these: data order of (seed, epoch), the learning rate of
 the optimizer's step or of the history.
 """
@@ -40,11 +43,15 @@ class Checkpoints:
 
     Attributes:
       skipped: why clips could not be read, by id, of "train" and "validation"; saved and restored with the rest.
+      batches: after `restore`, how many batches of the epoch under way the state has seen; 0 between epochs.
+      metrics: after `restore`, the values of the model's metric variables for those batches.
     """
 
     def __init__(self, folder: Path, model: keras.Model, export: keras.Model, card: ModelCard, *, writes: bool = True):
         self.folder, self.model, self.export, self.card = Path(folder), model, export, card
         self.writes = writes
+        self.batches = 0
+        self.metrics: list[np.ndarray] = []
         self.skipped: dict[str, dict[str, str]] = {"train": {}, "validation": {}}
         if not writes:
             return
@@ -69,17 +76,34 @@ class Checkpoints:
         if not self.writes:
             return
         epoch = len(history)
-        temporary = self.folder / f".epoch-{epoch:04d}"
-        try:
-            temporary.mkdir()
-            self._write(temporary, history)
-            os.replace(temporary, self.path(epoch))
-        except OSError as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            kept = f"epoch {epoch - 1} is kept, start again to go on from there" if epoch > 1 else "nothing was kept"
-            raise TfvidError(f"{self.path(epoch)}: cannot write the checkpoint ({error}); {kept}") from error
+        self._replace(self.path(epoch), epoch - 1, history)
         for old in set(self.epochs()) - {epoch, best_epoch(history)}:
             remove_folder(self.path(old))
+        for path in self.folder.glob("within-*"):
+            remove_folder(path)
+
+    def save_within(self, history: History, batches: int) -> None:
+        """Writes the state after so many batches of the epoch that follows `history`.
+
+        Raises:
+          TfvidError: see `save`.
+        """
+        if self.writes:
+            self._replace(self.folder / f"within-{len(history) + 1:04d}", len(history), history, batches)
+
+    def _replace(self, path: Path, kept_epoch: int, history: History, batches: int = 0):
+        """Writes `path` under a temporary name and renames it."""
+        temporary = path.with_name(f".{path.name}")
+        try:
+            temporary.mkdir()
+            self._write(temporary, history, batches)
+            if path.exists():  # of the same epoch, stopped before
+                remove_folder(path)
+            os.replace(temporary, path)
+        except OSError as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            kept = f"epoch {kept_epoch} is kept, start again to go on from there" if kept_epoch else "nothing was kept"
+            raise TfvidError(f"{path}: cannot write the checkpoint ({error}); {kept}") from error
 
     def restore(self) -> History:
         """Puts the model back to the newest checkpoint and returns the history; an empty one if there is none.
@@ -87,16 +111,19 @@ class Checkpoints:
         Raises:
           ModelError: the checkpoint is damaged or was made by another model.
         """
-        if not self.epochs():
+        newest = max(self.epochs(), default=0)
+        path, within = self.path(newest), self.folder / f"within-{newest + 1:04d}"
+        if within.exists():
+            path = within
+        elif not newest:
             return []
-        path = self.path(self.epochs()[-1])
         load_weights(self.model, path)
         state = path / "training.npz"
         try:
             saved = json.loads((path / "state.json").read_text())
-            history, skipped = saved["history"], saved.get("skipped", {})
-            with np.load(state, allow_pickle=False) as arrays:
-                values = [arrays[name] for name in arrays.files]
+            history, skipped, batches = saved["history"], saved.get("skipped", {}), int(saved.get("batches", 0))
+            values = _arrays(state)
+            metrics = _arrays(path / "metrics.npz") if batches else []
         except Exception as error:  # json, zipfile and NumPy each raise their own on a damaged file.
             raise ModelError(
                 f"{path}: damaged checkpoint ({error}); remove the folder to go on from an older one"
@@ -108,6 +135,7 @@ class Checkpoints:
             variable.assign(value)
         for part, reasons in skipped.items():
             self.skipped[part].update(reasons)
+        self.batches, self.metrics = batches, metrics
         return history
 
     def load_epoch(self, epoch: int) -> keras.Model:
@@ -115,13 +143,16 @@ class Checkpoints:
         load_weights(self.export, self.path(epoch))
         return self.export
 
-    def _write(self, folder: Path, history: History) -> None:
+    def _write(self, folder: Path, history: History, batches: int) -> None:
         self.export.set_weights(self.model.get_weights())
         self.export.save(folder / "model.keras")
         (folder / "card.json").write_text(self.card.to_json())
         np.savez(folder / "training.npz", *[variable.numpy() for variable in self._training_variables()])
+        if batches:
+            np.savez(folder / "metrics.npz", *[variable.numpy() for variable in self.model.metrics_variables])
         state = {
             "epoch": len(history),
+            "batches": batches,
             "history": history,
             "skipped": {part: dict(log) for part, log in self.skipped.items()},
         }
@@ -132,6 +163,11 @@ class Checkpoints:
         weights = {id(weight) for weight in self.model.weights}
         generators = [variable for variable in self.model.variables if id(variable) not in weights]
         return [*generators, *self.model.optimizer.variables]
+
+
+def _arrays(path: Path) -> list[np.ndarray]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return [arrays[name] for name in arrays.files]
 
 
 def best_epoch(history: History) -> int:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import math
 import warnings
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -91,9 +92,10 @@ def _train(config: RunConfig, run: Run, place: Distribution, verbose: str | int)
         run.begin()
     checkpoints = Checkpoints(run.checkpoints, model, export, _card(config, dataset, export), writes=place.chief)
     history = checkpoints.restore()
-    if config.model.weights and not history:
+    if config.model.weights and not history and not checkpoints.batches:
         load_initial_weights(model, config.model.weights)
-    begun = f"goes on after epoch {len(history)}" if history else "starts"
+    within = f"batch {checkpoints.batches} of epoch {len(history) + 1}" if checkpoints.batches else ""
+    begun = f"goes on after {within or f'epoch {len(history)}'}" if history or within else "starts"
     print(f"{config.name} {begun}: {config.train.epochs} epochs, {model.count_params():,} parameters, {precision}")
 
     callbacks: list[keras.callbacks.Callback] = [StopOnNaN()]
@@ -165,7 +167,8 @@ def _fit(
         config.data, config.train.split, training=True, epoch=data_epoch, skipped=skips["train"], share=share
     )
     validation = load_dataset(config.data, config.train.validation_split, skipped=skips["validation"], share=share)
-    callbacks = [*callbacks, Epochs(config.train, data_epoch, checkpoints, history)]
+    stops_within = not (place.strategy or config.data.service)  # these count their own steps
+    callbacks = [*callbacks, Epochs(config.train, data_epoch, checkpoints, history, stops_within=stops_within)]
     with contextlib.ExitStack() as stack:
         stack.enter_context(fast_layers(checkpoints.model))
         for log in skips.values():
@@ -190,16 +193,22 @@ def _fit(
             # Keras warns when a dataset does not know its length; clips are skipped, so this one cannot.
             stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", message="Your input ran out of data")
-            checkpoints.model.fit(
-                as_supervised(training),
+            fit = partial(
+                checkpoints.model.fit,
                 validation_data=as_supervised(validation),
-                initial_epoch=len(history),
-                epochs=config.train.epochs,
                 shuffle=False,  # the data shuffles itself, by (seed, epoch)
                 steps_per_epoch=_steps(config, dataset, place) if config.data.service else None,  # it does not end
                 verbose=verbose,
                 callbacks=callbacks,
             )
+            if checkpoints.batches:
+                clip = tf.zeros((1, *checkpoints.model.input_shape[1:]))
+                checkpoints.model.test_on_batch(clip, tf.zeros(1, tf.int32))  # makes the metric variables
+                # A call of its own: Keras takes the length of the first epoch for that of all.
+                rest = as_supervised(training).skip(checkpoints.batches)
+                fit(rest, initial_epoch=len(history), epochs=len(history) + 1)
+            if len(history) < config.train.epochs:
+                fit(as_supervised(training), initial_epoch=len(history), epochs=config.train.epochs)
     return {part: dict(log.reasons) for part, log in skips.items()}
 
 
