@@ -5,12 +5,14 @@ PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+PACKAGE := $(VENV)/.package
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: demo test test-long test-io compat lint bench study models clean
 
-demo: $(READY)
+# The demo needs the package only, not what the tests need (ray, moto, pandas, ...).
+demo: $(PACKAGE)
 	$(PY) scripts/demo.py
 
 # Two processes: most of a test is TensorFlow tracing a graph, on one core. A file's tests stay together.
@@ -51,9 +53,17 @@ models: demo
 	rm -rf saved_models/shapes_*
 	cp -r runs/demo/saved_models/shapes_* saved_models/
 
-$(READY): setup.py pyproject.toml
+# pip shows what it downloads and installs. Python compiles a module when it is first imported, so pip need not
+# compile all of them.
+PIP := $(PY) -m pip install --disable-pip-version-check --no-compile
+
+$(PACKAGE): setup.py pyproject.toml
 	@$(call make-venv,$(VENV))
-	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	$(PIP) -e .
+	@touch $@
+
+$(READY): $(PACKAGE)
+	$(PIP) -e '.[test]'
 	@touch $@
 
 .venv-io/.ready: setup.py pyproject.toml
