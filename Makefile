@@ -1,4 +1,5 @@
 # make demo   all set-up, then: train two small models, explain held-out clips, write runs/demo/index.html
+# make explain VIDEO=any.mp4   all set-up, then: explain one video with a small model that comes with tfvid
 # make test   all set-up, then the tests
 # make bench, make study, make lint, make compat: see below
 PYTHON ?= python3
@@ -9,15 +10,25 @@ PACKAGE := $(VENV)/.package
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-long test-io compat lint bench study models clean
+.PHONY: demo explain test test-long test-io compat lint bench study models clean
 
 # The demo needs the package only, not what the tests need (ray, moto, pandas, ...).
 demo: $(PACKAGE)
 	$(PY) scripts/demo.py
 
+# Where and when the small I3D looks in one video: runs/explain/index.html.
+explain: $(PACKAGE)
+	@test -n "$(VIDEO)" || { echo "name a video: make explain VIDEO=any.mp4"; exit 1; }
+	$(PY) scripts/explain.py --model saved_models/shapes_i3d --video "$(VIDEO)" --out runs/explain \
+	  explain.mask.method=search+gradient
+
 # Two processes: most of a test is TensorFlow tracing a graph, on one core. A file's tests stay together.
+# The numeric tests run once more without oneDNN, whose kernels round differently: TensorFlow picks by CPU.
+NUMERIC := $(addprefix tests/test_,max_pool.py excitation.py integrated_gradients.py gradients.py guided_backprop.py \
+  grad_cam.py fast_layers.py temporal_mask.py odd_numbers.py extremal_perturbation.py onednn.py)
 test: $(READY)
-	$(PY) -m pytest -n 2 --dist loadfile -m "not long"
+	TF_ENABLE_ONEDNN_OPTS=1 $(PY) -m pytest -n 2 --dist loadfile -m "not long"
+	TF_ENABLE_ONEDNN_OPTS=0 $(PY) -m pytest -n 2 --dist loadfile -m "not long" $(NUMERIC)
 
 # Every explainer on every build of model, and the like: CI runs these after the others.
 test-long: $(READY)

@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 CONFIGS = next(folder / "configs" for folder in (PACKAGE, PACKAGE.parent) if (folder / "configs").is_dir())
 EXPLAIN = "python scripts/explain.py" if CONFIGS.parent != PACKAGE else "tfvid-explain"
 MODELS = explain.SHIPPED
+METHOD = "explain.mask.method=search+gradient"  # a fraction of the passes of the published 300 steps
 
 
 @stoppable()
@@ -41,7 +42,7 @@ def main(argv: list[str]) -> None:
         from tfvid.training import train
 
         for config in configs.values():
-            train(load(config, stored), out, out / "saved_models", verbose=2)
+            train(load(config, stored), out, out / "saved_models")
     with step("3 of 4: measure them, forwards and backwards"):
         for name, model in models.items():
             folder = str(out / name / "evaluation")
@@ -49,7 +50,8 @@ def main(argv: list[str]) -> None:
     with step("4 of 4: explain held-out clips with both"):
         given = [word for model in models.values() for word in ("--model", str(model))]
         explain.main(
-            [*given, "--config", str(configs[MODELS[0]]), "--limit", str(arguments.clips), "--out", str(out), *stored]
+            [*given, "--config", str(configs[MODELS[0]]), "--limit", str(arguments.clips), "--out", str(out)]
+            + [METHOD, *stored]
         )
     print(
         f"\nOpen {out / 'index.html'} in a browser: what each model looked at, and when.\n"

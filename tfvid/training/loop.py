@@ -22,6 +22,7 @@ from tfvid.metrics import classification
 from tfvid.models.build import build_model, load_initial_weights
 from tfvid.models.card import ModelCard
 from tfvid.training import replicated
+from tfvid.training.bar import Bar
 from tfvid.training.callbacks import Epochs, Logs, StopOnNaN
 from tfvid.training.checkpoints import Checkpoints, History, best_epoch
 from tfvid.training.distribution import Distribution, distribution
@@ -49,7 +50,8 @@ def train(
         metrics.json.
       saved_models: ``<saved_models>/<name>/`` gets the SavedModel. Both models are float32.
       overwrite: start over, where a run or model of this name is there.
-      verbose: as Keras' ``fit``.
+      verbose: 0 shows nothing, 1 a bar within each epoch and a line after it, 2 the line only; "auto" is 1 on a
+        terminal and 2 elsewhere.
 
     Returns:
       The content of metrics.json: ``validation`` (top_1, top_5, f1, f1_top_5 in [0, 1]) and ``class_f1`` by class
@@ -167,9 +169,14 @@ def _fit(
         config.data, config.train.split, training=True, epoch=data_epoch, skipped=skips["train"], share=share
     )
     validation = load_dataset(config.data, config.train.validation_split, skipped=skips["validation"], share=share)
-    stops_within = not (place.strategy or config.data.service)  # these count their own steps
-    callbacks = [*callbacks, Epochs(config.train, data_epoch, checkpoints, history, stops_within=stops_within)]
     with contextlib.ExitStack() as stack:
+        if verbose and place.chief:
+            drawn = None if verbose == "auto" else verbose == 1
+            bar = Bar(_steps(config, dataset, place), config.train.epochs, drawn, checkpoints.batches)
+            stack.callback(bar.close)
+            callbacks = [*callbacks, bar]
+        stops_within = not (place.strategy or config.data.service)  # these count their own steps
+        callbacks = [*callbacks, Epochs(config.train, data_epoch, checkpoints, history, stops_within=stops_within)]
         stack.enter_context(fast_layers(checkpoints.model))
         for log in skips.values():
             stack.enter_context(log.plain_errors())
@@ -187,7 +194,6 @@ def _fit(
                 first_epoch=len(history),
                 epochs=config.train.epochs,
                 callbacks=callbacks,
-                verbose=verbose,
             )
         else:
             # Keras warns when a dataset does not know its length; clips are skipped, so this one cannot.
@@ -198,7 +204,7 @@ def _fit(
                 validation_data=as_supervised(validation),
                 shuffle=False,  # the data shuffles itself, by (seed, epoch)
                 steps_per_epoch=_steps(config, dataset, place) if config.data.service else None,  # it does not end
-                verbose=verbose,
+                verbose=0,  # `Bar` shows it
                 callbacks=callbacks,
             )
             if checkpoints.batches:

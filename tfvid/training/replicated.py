@@ -27,7 +27,6 @@ def fit(
     first_epoch: int,
     epochs: int,
     callbacks: list[keras.callbacks.Callback],
-    verbose: str | int = "auto",
 ):
     """Trains `model`, as Keras' ``fit`` does.
 
@@ -42,7 +41,6 @@ def fit(
       first_epoch: 0 is the first.
       epochs: the one to stop before.
       callbacks: Keras callbacks; the logs of an epoch are ``loss``, ``accuracy``, ``top_5`` and those with ``val_``.
-      verbose: as in ``fit``.
     """
     strategy = distribution.strategy
     each = batch_size // distribution.replicas
@@ -59,15 +57,7 @@ def fit(
         for name, part in parts.items()
     }
     step = _Steps(model, distribution, batch_size)
-    verbose = 1 if verbose == "auto" else verbose
-    callbacks = keras.callbacks.CallbackList(
-        callbacks,
-        add_progbar=bool(verbose) and distribution.chief,
-        model=model,
-        verbose=verbose,
-        epochs=epochs,
-        steps=steps,
-    )
+    callbacks = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=steps)
     callbacks.on_train_begin()
     for epoch in range(first_epoch, epochs):
         callbacks.on_epoch_begin(epoch)
