@@ -31,6 +31,12 @@ def test_drop_ratio_leaves_out_small_drops():
     np.testing.assert_allclose(ratio[1], 0.8 / 0.0005, rtol=1e-3)
 
 
+def test_a_drop_of_just_the_smallest_is_left_out():
+    """0.5 - 0.499 is 0.0010000000000000009 in float64."""
+    _, kept = drop_ratio([0.5, 0.5], [0.499, 0.498], [0.1, 0.1])
+    np.testing.assert_array_equal(kept, [False, True])
+
+
 def test_published_masks(shared_data):
     """31 Something-something clips shown on the paper's page; the paper itself has 6.2 and 9.9 on 1575 clips."""
     records = json.loads((shared_data / "published" / "freeze_masks.json").read_text())

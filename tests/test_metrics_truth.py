@@ -36,6 +36,40 @@ def of_frames(*values):
 # Boxes.
 
 
+def test_pointing_within_a_disc_by_hand():
+    """A box of one pixel, (4, 4); margin 3. A corner at (6, 6) is 2.83 pixels away, one at (7, 7) 4.24, (4, 7) is 3."""
+    boxes = np.array([4, 4, 5, 5], float).reshape(1, 1, 1, 4)
+    hits = {}
+    for place in ((6, 6), (7, 7), (4, 6), (4, 7)):
+        maps = np.zeros((1, 1, 12, 12))
+        maps[(0, 0, *place)] = 1
+        hits[place] = [int(tfvid.metrics.pointing_game(maps, boxes, 3, region)[0]) for region in ("box", "disc")]
+    assert hits == {(6, 6): [1, 1], (7, 7): [1, 0], (4, 6): [1, 1], (4, 7): [1, 0]}
+    maps[0, 0] = np.eye(12)[4][:, None] * np.eye(12)[4]
+    assert tfvid.metrics.pointing_game(maps, boxes, 0, "disc") == 1  # a pixel of the box itself
+    with pytest.raises(TfvidError, match="unknown region 'circle'"):
+        tfvid.metrics.pointing_game(maps, boxes, 3, "circle")
+
+
+def test_pointing_within_a_disc_is_torchrays():
+    """Random peaks and boxes against the rule as TorchRay computes it, pixel by pixel."""
+    rng = np.random.default_rng(0)
+    differ = 0
+    for _ in range(60):
+        top, left = rng.integers(0, 20, 2)
+        bottom, right = top + rng.integers(1, 12), left + rng.integers(1, 12)
+        maps = rng.random((1, 1, 32, 32))
+        row, column = np.unravel_index(maps.argmax(), (32, 32))
+        rows, columns = np.mgrid[:32, :32]
+        accepted = (rows - row) ** 2 + (columns - column) ** 2 < 6**2
+        box = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
+        boxes = np.array([top, left, bottom, right], float).reshape(1, 1, 1, 4)
+        disc, rectangle = (tfvid.metrics.pointing_game(maps, boxes, 6, region)[0] for region in ("disc", "box"))
+        assert disc == (accepted & box).any()
+        differ += disc != rectangle
+    assert differ > 0
+
+
 def test_pointing_game_by_hand():
     maps = np.zeros((1, 4, 6, 8), np.float32)
     maps[0, 0, 1, 2] = maps[0, 1, 5, 7] = maps[0, 2, 0, 0] = 1

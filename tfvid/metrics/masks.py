@@ -31,12 +31,14 @@ def drop_ratio(original_score, freeze_score, reverse_score, smallest: float = 0.
       original_score: OS, `(B,)`.
       freeze_score: FS, `(B,)`.
       reverse_score: RS, `(B,)`.
-      smallest: a drop must be larger than this.
+      smallest: a drop must be larger than this, by more than float32 rounds a probability: 0.5 - 0.499 is not
+        larger than 0.001, though float64 makes it so.
 
     Returns:
       ratio: `(B,)`, > 0 where kept, 0 where left out; never NaN.
       kept: bool `(B,)`; report ``ratio[kept].mean()`` and how many clips were left out.
     """
     freezing, reversing = drop(original_score, freeze_score), drop(original_score, reverse_score)
-    kept = (freezing > smallest) & (reversing > smallest)
+    least = smallest + np.finfo(np.float32).epsneg
+    kept = (freezing > least) & (reversing > least)
     return np.divide(freezing, reversing, out=np.zeros(kept.shape, np.result_type(freezing, 0.0)), where=kept), kept

@@ -6,7 +6,9 @@ with `known_boxes`.
 """
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
+from tfvid.errors import check_choice
 from tfvid.metrics.checks import checked_boxes, checked_maps
 from tfvid.metrics.localization import energy_in_boxes, inside_boxes
 from tfvid.metrics.overlap import overlap
@@ -17,7 +19,7 @@ def known_boxes(boxes, shape: tuple) -> np.ndarray:
     return _has_box(checked_boxes(boxes, shape)).any(axis=1)
 
 
-def pointing_game(maps, boxes, margin: float | None = None) -> np.ndarray:
+def pointing_game(maps, boxes, margin: float | None = None, region: str = "box") -> np.ndarray:
     """The share of frames whose largest value lies in a box, of those frames that have one; larger is better.
 
     Where a frame has several largest values, as one of zeros has, it counts as the share of them that lies in a box:
@@ -30,22 +32,37 @@ def pointing_game(maps, boxes, margin: float | None = None) -> np.ndarray:
       maps: `(B, T, H, W)`.
       boxes: `(B, T, N, 4)`.
       margin: pixels by which boxes grow on each side; None for `pointing_margin` of the frame's size.
+      region: how boxes grow. "box" grows each side by `margin`, as Li et al. write; "disc" takes the pixels that are
+        nearer than `margin` to a pixel of the box, as the code of TorchRay does, so that corners are round.
 
     Returns:
       Float32 `(B,)` in [0, 1].
 
     Raises:
-      TfvidError: shapes that do not fit, NaN in a map, a box that ends before it starts.
+      TfvidError: shapes that do not fit, NaN in a map, a box that ends before it starts, an unknown region.
     """
+    check_choice("region", region, ("box", "disc"))
     maps = checked_maps(maps)
     boxes = checked_boxes(boxes, maps.shape)
     if margin is None:
         margin = pointing_margin(*maps.shape[2:])
     largest = maps == maps.max(axis=(2, 3), keepdims=True)
-    inside = inside_boxes(boxes, *maps.shape[2:], margin)
+    if region == "box":
+        inside = inside_boxes(boxes, *maps.shape[2:], margin)
+    else:
+        inside = _within(inside_boxes(boxes, *maps.shape[2:]), margin)
     hit = np.sum(largest & inside, axis=(2, 3)) / largest.sum(axis=(2, 3))
     frames = _has_box(boxes)
     return (np.sum(hit * frames, axis=1) / np.maximum(frames.sum(axis=1), 1)).astype(np.float32)
+
+
+def _within(inside: np.ndarray, distance: float) -> np.ndarray:
+    """Pixels inside, or nearer than `distance` to one inside: bool `(B, T, H, W)`."""
+    grown = inside.copy()
+    for frame in np.ndindex(inside.shape[:2]):
+        if inside[frame].any():
+            grown[frame] |= distance_transform_edt(~inside[frame]) < distance
+    return grown
 
 
 def pointing_margin(height: int, width: int) -> int:
