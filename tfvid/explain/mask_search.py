@@ -330,7 +330,7 @@ class Descent:
                 jac=True,
                 method="L-BFGS-B",
                 bounds=list(zip(low, high, strict=True)),
-                options={"maxiter": 50},
+                options={"maxiter": 50, "ftol": 3e-6},  # far below `LEAST_GAIN`
             )
             for start in (off_the_border, self._next)
         ]

@@ -92,10 +92,13 @@ class Surrogate:
     def score_and_gradient(self, mask: np.ndarray, deviations: float) -> tuple[float, np.ndarray]:
         """`scores` of one mask `(T,)`, and the gradient there `(T,)`."""
         known, slopes = self._known(mask)
-        share = self._inverse @ known
-        deviation = np.sqrt(self._variance * max(1 - known @ share, 1e-12))
-        score = self._score(self._mean + known @ self._weights + deviations * deviation)
-        gradient = slopes @ self._weights - deviations * self._variance / deviation * (slopes @ share)
+        z, gradient = self._mean + known @ self._weights, slopes @ self._weights
+        if deviations:
+            share = self._inverse @ known
+            deviation = np.sqrt(self._variance * max(1 - known @ share, 1e-12))
+            z += deviations * deviation
+            gradient -= deviations * self._variance / deviation * (slopes @ share)
+        score = self._score(z)
         return score, gradient * (score * (1 - score) if self.is_probability else 1.0)
 
     def _known(self, mask):
