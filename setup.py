@@ -46,8 +46,8 @@ setup(
         "ray": ["ray>=2.40,<3"],
         # Supervoxels as the players of LIME and Kernel SHAP.
         "supervoxels": ["scikit-image>=0.19"],
-        # What `benchmarks/decode.py` is compared with.
-        "bench": ["av>=12", "decord>=0.6"],
+        # What `benchmarks/decode.py` and `benchmarks/engines.py` are compared with.
+        "bench": ["av>=12", "decord>=0.6", "onnxruntime>=1.18", "openvino>=2024.4", "onnx", "tf2onnx"],
         # Other libraries' values of the same maps and measures, for tests that are skipped without them. They pin old
         # versions of much else, so give them an environment of their own.
         "peers": ["tf-keras-vis>=0.8.7", "quantus>=0.6", "xplique>=2.0", "scikit-learn", "shap"],

@@ -373,6 +373,8 @@ def test_a_search_in_half_precision_reports_what_the_model_computes(model, metho
     frozen = tf.nn.softmax(model(freeze(clips, result.mask))).numpy()
     np.testing.assert_allclose(result.freeze_score, frozen[np.arange(3), result.target], atol=1e-5)
     np.testing.assert_allclose(result.score_term, result.freeze_score, atol=1e-6)
+    if method != "gradient":  # both losses are the float32 model's
+        assert (result.loss <= result.window_loss + 1e-6).all()
     if method == "search+gradient":  # steps part ways after few roundings; a window is what both must beat
         assert (result.loss <= TemporalMask(model, method="search")(clips).loss + 0.005).all()
     else:

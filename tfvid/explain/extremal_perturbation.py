@@ -4,9 +4,10 @@
 
 r_a has ones in the last a V places, so the second term is zero for a binary mask of area a; lambda_t grows. Smooth
 masks by construction, see `tfvid.explain.area_masks`; what is not shown is blurred or faded, `tfvid.perturb.pyramid`.
-Fong, Patrick & Vedaldi, "Understanding Deep Networks via Extremal Perturbations and Smooth Masks", ICCV 2019, Eq. 4-6;
-the loss and its constants as Li, Wang, Li, Huang & Sato, "Towards Visually Explaining Video Understanding Networks
-with Perturbation", arXiv 2005.00375, use them for video.
+Fong, Patrick & Vedaldi, "Understanding Deep Networks via Extremal Perturbations and Smooth Masks", ICCV 2019, Eq. 4-6.
+The weights, 1 for the class and 300 that grows for the area, are those of STEP: Li, Wang, Li, Huang & Sato, "Towards
+Visually Explaining Video Understanding Networks with Perturbation", arXiv 2005.00375. Their code uses them for STEP
+only. For the other two methods it multiplies the class's term by 100 and keeps the 300 constant; see docs/methods.md.
 
 Here each frame has a mask of the given area. `extremal_perturbation_3d` gives the area to the clip as a whole; `step`
 holds masks together in space and time besides.

@@ -256,13 +256,18 @@ class TemporalMask(Explainer):
         full_drop = original_scores - np.concatenate([objective.scores(full) for objective in objectives])
         forward = np.array([len(objective.scores.known) for objective in objectives])
         told = self._compiled_told(clips, probabilities, target, labels, tf.constant(mask))
+        told_passes = self._told_passes
+        if self._searcher is not self.classifier:  # half precision may have taken a mask for better than its window
+            of_window = self._compiled_told(clips, probabilities, target, labels, tf.constant(window))
+            window_loss, told = of_window["loss"].numpy(), _lower(told, of_window)
+            told_passes *= 2
         return told | {
             "iterations": backward.astype(np.int32),
             "initial_mask": window,
             "full_drop": full_drop,
             "window_loss": window_loss.astype(np.float32),
             # Besides: the clip as it is, the objective in the end, and RS (and FS).
-            "forward_passes": (forward + backward + 1 + self._told_passes).astype(np.int32),
+            "forward_passes": (forward + backward + 1 + told_passes).astype(np.int32),
             "backward_passes": backward.astype(np.int32),
         }
 
@@ -408,3 +413,12 @@ class TemporalMask(Explainer):
         if self.init == "random":
             return tf.math.log(mask + 1e-6) - tf.math.log(1 - mask + 1e-6)
         return tf.where(mask > 0.5, self.init_logit, -self.init_logit)
+
+
+def _lower(one: dict[str, tf.Tensor], other: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    """What was told of two masks a clip: for each clip, that of the mask with the lower loss."""
+    first = one["loss"].numpy() <= other["loss"].numpy()
+    return {
+        name: np.where(first.reshape(-1, *[1] * (value.shape.rank - 1)), value, other[name])
+        for name, value in one.items()
+    }
