@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from tfvid.metrics.masks import drop, drop_difference, drop_ratio, mask_length
+from tfvid.metrics.masks import drop, drop_difference, drop_ratio, is_trusted, mask_length
 
 
 def test_mask_length_counts_frames_above_the_threshold():
@@ -29,6 +29,10 @@ def test_drop_ratio_leaves_out_small_drops():
     ratio, kept = drop_ratio(original, frozen, reversed_, smallest=0.0001)
     np.testing.assert_array_equal(kept, [True, True, True, False, False])
     np.testing.assert_allclose(ratio[1], 0.8 / 0.0005, rtol=1e-3)
+
+
+def test_masks_that_say_little_are_not_trusted():
+    assert is_trusted([0.5, 0.5, 0.5, 0.5], [0.06, 0.04, -0.1, np.nan]).tolist() == [True, False, False, False]
 
 
 def test_a_drop_of_just_the_smallest_is_left_out():

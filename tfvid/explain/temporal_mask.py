@@ -26,6 +26,7 @@ from tfvid.explain.mask_search import ClipObjective, Remembered, best_window, de
 from tfvid.explain.objective import Objective, Terms
 from tfvid.explain.stem import Mixtures, Stem, find_stem, stem_features
 from tfvid.explain.windows import centred_windows
+from tfvid.metrics.masks import is_trusted
 from tfvid.perturb.temporal import MATRICES, freeze, reverse
 
 
@@ -77,12 +78,8 @@ class TemporalMaskResult(Explanation):
 
     @property
     def is_trusted(self) -> np.ndarray:
-        """bool `(B,)`: whether the mask tells which frames the class needs.
-
-        It does not where perturbing the whole clip lowers the score by less than a tenth (`full_drop`): the class does
-        not depend on what the perturbation takes away.
-        """
-        return self.full_drop >= 0.1 * self.original_score
+        """bool `(B,)`: whether the mask tells which frames the class needs, see `tfvid.metrics.masks.is_trusted`."""
+        return is_trusted(self.original_score, self.full_drop)
 
 
 class TemporalMask(Explainer):

@@ -17,6 +17,15 @@ def drop(original_score, perturbed_score) -> np.ndarray:
     return np.asarray(original_score) - np.asarray(perturbed_score)
 
 
+def is_trusted(original_score, full_drop) -> np.ndarray:
+    """Whether a mask tells which frames the class needs: OS and D, `(B,)`, to bool `(B,)`.
+
+    It does not where perturbing the whole clip lowers the score by less than a tenth (D = OS - the score of the whole
+    clip perturbed): the class does not depend on what the perturbation takes away. False where D is NaN.
+    """
+    return np.asarray(full_drop) >= 0.1 * np.asarray(original_score)
+
+
 def drop_difference(freeze_score, reverse_score) -> np.ndarray:
     """How much further freezing lowers the score than reversing does, RS - FS: `(B,)`, in [-1, 1]."""
     return np.asarray(reverse_score) - np.asarray(freeze_score)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfvid.metrics.masks import is_trusted
 from tfvid.report.film import titles
 from tfvid.report.overlay import display_size
 from tfvid.report.page import as_script, beside, number
@@ -151,7 +152,7 @@ def _row(model: int, row: Result, values: Mapping[str, float | None]) -> dict:
         "baselines": _finite({"random": row.temporal_iou_random, "centred": row.temporal_iou_centred}),
         "mask": [_level(float(value)) for value in np.clip(row.mask, 0, 1)],
         "panes": titles(row.perturbation),
-        "doubt": not row.full_drop > 0,
+        "doubt": not is_trusted(row.original_score, row.full_drop),
         "files": _files(row),
     }
     if row.reel:

@@ -95,7 +95,7 @@ function makeModel(card, row, film) {
     make("div", { class: "numbers" }, makeScores(row), makeMeasures(row)));
   if (row.doubt) {
     section.append(make("p", { class: "doubt" },
-      "Even the whole clip perturbed does not lower this score: the mask says little."));
+      "Perturbing the whole clip lowers this score by less than a tenth: the mask says little."));
   }
   const links = Object.entries(row.files).map(([name, file]) => make("a", { href: file }, name));
   if (links.length) section.append(make("p", { class: "files" }, ...links));
