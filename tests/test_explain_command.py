@@ -138,7 +138,12 @@ def test_records_are_what_the_explainer_says(models, clips, tmp_path):
     assert [r.target for r in results] == expected.predicted.tolist()
     assert [r.id for r in results] == [id.decode() for id in clips["id"]]
     assert json.loads(results[0].settings)["mask.length_weight"] == 0.05
-    assert summary(tmp_path)[0].startswith("i3d: 4 clips, accuracy ")
+    first, *answers = summary(tmp_path)
+    assert first.startswith("i3d: 4 clips, accuracy ") and len(answers) == 4
+    frozen = f"{results[0].freeze_score:.2f} with {results[0].mask_length} of {len(results[0].mask)} frames frozen"
+    assert answers[0].startswith(
+        f"  {results[0].id}: {results[0].target_name} {results[0].original_score:.2f}, {frozen}"
+    )
 
 
 def test_the_true_class_can_be_explained_and_the_mask_can_reverse(models, clips, tmp_path):

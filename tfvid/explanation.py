@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvid.errors import ConfigError, DataError, unknown
+from tfvid.errors import ConfigError, DataError, one_line, unknown
 from tfvid.files import replacing
 from tfvid.metrics.localization import centred_window, known_events, temporal_iou, windows
-from tfvid.metrics.masks import mask_length
+from tfvid.metrics.masks import is_trusted, mask_length
 from tfvid.report.gallery import write_gallery
 from tfvid.report.media import FORMATS, check_formats, write_media
 from tfvid.results import Result, ResultStore, read_results
@@ -209,7 +209,10 @@ def finish(out, *, skipped: dict[str, str] | None = None, title: str | None = No
 
 
 def summary(out) -> list[str]:
-    """One line a model on the run in `out`: clips, accuracy, mask length, drop, temporal IoU."""
+    """One line a model on the run in `out`: clips, accuracy, mask length, drop, temporal IoU.
+
+    Where a model explained `FEW` clips at most, a line for each clip follows, with the class explained and its scores.
+    """
     results = read_results(out)
     lines = []
     for name in dict.fromkeys(result.model for result in results):
@@ -228,7 +231,20 @@ def summary(out) -> list[str]:
             )
             line += f", temporal IoU {found:.2f} (random {random:.2f}, centred {centred:.2f})"
         lines.append(line)
+        lines += [_answer(result) for result in own] if len(own) <= FEW else []
     return lines
+
+
+FEW = 5
+
+
+def _answer(result: Result) -> str:
+    """What was explained of one clip: "  push: Moving up 0.99, 0.01 with 8 of 16 frames frozen"."""
+    little = "" if is_trusted(result.original_score, result.full_drop) else " (the mask says little)"
+    return one_line(
+        f"  {result.id}: {result.target_name} {result.original_score:.2f}, {result.freeze_score:.2f} with "
+        f"{result.mask_length} of {len(result.mask)} frames frozen{little}"
+    )
 
 
 def _backwards(clips, mask, settings):
