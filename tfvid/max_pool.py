@@ -12,7 +12,7 @@ The maximum of a window is the maximum over time of the maxima over space,
 
 and the first maximum of the window is the first over space within the first over time. So two 2-D pools compute the
 same values, and all of TensorFlow's kernels for 2-D pools hand the gradient to the first maximum. No kernel has to be
-tried out. Two 2-D pools are also faster than one 3-D pool (docs/performance.md).
+tried out. For all but small inputs two 2-D pools are also faster than one 3-D pool (docs/performance.md).
 """
 
 import threading
