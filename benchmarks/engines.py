@@ -25,11 +25,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np  # noqa: E402
 
 from tfvid.errors import TfvidError, command  # noqa: E402
+from tfvid.onednn import VARIABLE  # noqa: E402
 
-ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 ENGINES = {
-    "TensorFlow, oneDNN on": ("tensorflow", {ONEDNN: "1"}),
-    "TensorFlow, oneDNN off": ("tensorflow", {ONEDNN: "0"}),
+    "TensorFlow, oneDNN on": ("tensorflow", {VARIABLE: "1"}),
+    "TensorFlow, oneDNN off": ("tensorflow", {VARIABLE: "0"}),
     "ONNX Runtime": ("onnxruntime", {}),
     "OpenVINO": ("openvino", {}),
 }

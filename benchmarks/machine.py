@@ -9,13 +9,14 @@ import numpy as np
 import tensorflow as tf
 
 import tfvid
+from tfvid.onednn import cpu_flags
 
 
 def describe_machine() -> str:
     """Processor, devices, load and versions, a line each: what a figure means little without."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     fields = dict(line.split(":", 1) for line in info.replace("\t", "").splitlines() if ":" in line)
-    flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in fields.get("flags", "").split()]
+    flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in cpu_flags()]
     devices = tf.config.list_physical_devices("GPU")
     return "\n".join(
         [

@@ -127,7 +127,7 @@ def test_descending_from_a_window(model):
     np.testing.assert_array_equal(result.mask[2], np.zeros(6))
     assert result.mask.min() >= 0 and result.mask.max() <= 1
     np.testing.assert_array_equal(result.iterations, result.backward_passes)
-    assert (result.backward_passes <= 5 + 5 + 5 + 30).all()
+    assert (result.backward_passes <= 5 + 5 + 10 + 30).all()  # of the other starts, and of the one that goes on
     one = TemporalMask(model, method="search+gradient", iterations=1)(clips)
     assert (one.backward_passes <= 4).all()  # one from each start
     np.testing.assert_allclose(one.loss[:2], one.window_loss[:2], atol=1e-6)  # the window's own gradient is all it took
@@ -138,7 +138,7 @@ def test_descending_is_no_worse_than_the_published_procedure(model):
     published = TemporalMask(model)(clips)
     result = TemporalMask(model, method="search+gradient")(clips)
     assert (result.loss <= published.loss + 0.005).all()
-    assert (result.forward_passes <= 100).all() and (result.backward_passes <= 6 + 6 + 12 + 30).all()
+    assert (result.forward_passes <= 100).all() and (result.backward_passes <= 5 + 5 + 10 + 30).all()
 
 
 def test_windows_with_soft_and_sharp_edges():

@@ -100,7 +100,4 @@ def _three(size) -> tuple[int, int, int]:
 
 def _sizes(x: tf.Tensor) -> list:
     """The sizes of `x`: ints where they are known, scalar tensors elsewhere."""
-    known = x.shape.as_list()
-    return (
-        known if None not in known else [tf.shape(x)[axis] if size is None else size for axis, size in enumerate(known)]
-    )
+    return [tf.shape(x)[axis] if size is None else size for axis, size in enumerate(x.shape.as_list())]

@@ -46,18 +46,24 @@ def is_on() -> bool | None:
 
 
 @cache
+def cpu_flags() -> frozenset[str]:
+    """The CPU's instruction sets by Linux's names, such as "avx2"; empty where there is no ``/proc/cpuinfo``."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line.split(":", 1)[1].split() for line in lines if line.startswith("flags")), ()))
+
+
+@cache
 def has_bfloat16() -> bool:
     """Whether this machine computes in bfloat16: a GPU, or a CPU with instructions for it, and oneDNN, which uses them.
 
-    Elsewhere TensorFlow emulates bfloat16, which is slower than float32. CPUs are looked up in ``/proc/cpuinfo``; where
-    there is none, as on Windows and macOS, the answer is no.
+    Elsewhere TensorFlow emulates bfloat16, which is slower than float32. Where `cpu_flags` is empty, as on Windows and
+    macOS, the answer is no.
     """
     import tensorflow as tf
 
     if tf.config.list_physical_devices("GPU"):
         return True
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
-    except OSError:
-        return False
-    return bool(is_on() and flags & {"avx512_bf16", "amx_bf16"})
+    return bool(is_on() and cpu_flags() & {"avx512_bf16", "amx_bf16"})

@@ -48,7 +48,7 @@ class Result:
       variation_term: lambda_2 times its total variation.
       score_term: the target's score under the mask.
       iterations: steps taken.
-      full_drop: how far perturbing the whole clip lowers the score; where it is <= 0 the mask says little.
+      full_drop: how far perturbing the whole clip lowers the score; below a tenth of OS the mask says little.
       map: float32 `(T', H', W')`, Grad-CAM on its layer's own grid, not normalised.
       size: (H, W) of the frames the model saw.
       event: [start, stop) of the known event in frames; (-1, -1) where it is not known.

@@ -89,10 +89,6 @@ class ClipObjective(NamedTuple):
         """What the losses of masks `(W, T)` cannot be below: `(W,)`."""
         return self.costs(masks) + self.floor
 
-    def losses(self, masks: np.ndarray) -> np.ndarray:
-        """The losses of masks `(W, T)`: `(W,)`."""
-        return self.costs(masks) + self.scores(masks)
-
 
 def best_window(objective: ClipObjective) -> Found:
     """The contiguous binary mask of the lowest loss, the empty one among them, for certain; scores must be >= 0."""
@@ -157,8 +153,8 @@ class Looks:
 
     def best(self) -> tuple[np.ndarray, float]:
         """The mask of the lowest loss so far, the empty one among them, and its loss."""
-        key = min(self.losses, key=self.losses.get)
-        if self.losses[key] < self.objective.unperturbed:
+        key = min(self.losses, key=self.losses.get, default=b"")
+        if self.losses.get(key, np.inf) < self.objective.unperturbed:
             return np.frombuffer(key, np.float32), self.losses[key]
         return np.zeros(self.objective.num_frames, np.float32), self.objective.unperturbed
 
@@ -194,25 +190,19 @@ def descended(objective: ClipObjective, evaluations: int) -> Found:
 def promising_windows(looks: Looks) -> tuple[np.ndarray, np.ndarray]:
     """Windows by a coarse grid, then by what the surrogate predicts of all others.
 
+    Args:
+      looks: at a clip, none yet.
+
     Returns:
       The masks tried `(W, T)`, the best first, and their losses `(W,)`.
     """
-    objective, tried = looks.objective, {}
-
-    def best() -> float:
-        return min([objective.unperturbed, *tried.values()])
-
-    def look(masks):
-        tried.update(zip((mask.tobytes() for mask in masks), looks.windows(masks), strict=True))
-
+    objective, tried = looks.objective, looks.losses
     grid = window_grid(objective.num_frames)
     bounds = objective.bounds(grid)
     grid, bounds = grid[np.argsort(bounds, kind="stable")], np.sort(bounds)
     for start in range(0, len(grid), FIRST):
         chunk = slice(start, start + FIRST)
-        worth = grid[chunk][(bounds[chunk] < best()) | (start == 0)]
-        if len(worth):
-            look(worth)
+        looks.windows(grid[chunk][(bounds[chunk] < looks.best()[1]) | (start == 0)])
     others = edged_windows(objective.num_frames)
     costs = objective.costs(others)
     for _ in range(ROUNDS):
@@ -220,10 +210,10 @@ def promising_windows(looks: Looks) -> tuple[np.ndarray, np.ndarray]:
         hoped = costs + looks.surrogate.scores(others, -OPTIMISM)
         hoped[[mask.tobytes() in tried for mask in others]] = np.inf
         rows = np.argsort(hoped, kind="stable")[:THEN]
-        rows = rows[hoped[rows] < best() - WORTH]
+        rows = rows[hoped[rows] < looks.best()[1] - WORTH]
         if not rows.size:
             break
-        look(others[rows])
+        looks.windows(others[rows])
     order = sorted(tried, key=tried.get)
     return np.array([np.frombuffer(mask, np.float32) for mask in order]), np.array([tried[mask] for mask in order])
 
