@@ -1,11 +1,11 @@
 """scripts/explain.py from end to end, with real (tiny, untrained) models on drawn clips and video files."""
 
-import functools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,11 +15,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tfvid import explanation_writer
 from tfvid.commands import explain as explain_command
 from tfvid.commands.explain import VideoFiles, choose, main
+from tfvid.compiled import Compiled
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.shapes import MovingShapes
-from tfvid.errors import ConfigError, DataError, ModelError
+from tfvid.errors import ConfigError, DataError, ModelError, TfvidError
 from tfvid.explain.temporal_mask import TemporalMask
 from tfvid.explanation import explain_clips, finish, overlaps, summary
 from tfvid.models.card import ModelCard
@@ -30,7 +32,7 @@ from tfvid.results import read_results
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = ("Moving something up", "Moving something down", "Something appearing")
-QUICK = ["mask.iterations=2"]
+QUICK = ["mask.method=gradient", "mask.iterations=2"]
 
 
 @pytest.fixture(scope="module")
@@ -111,18 +113,24 @@ def test_pictures_of_some_clips_numbers_of_all(models, tmp_path, draw, drawn):
     assert page.count('class="card"') == len(drawn) and f"Shown below: {draw} of 3 clips" in page
 
 
-def test_a_model_is_compiled_once_whatever_the_shards(models, tmp_path, monkeypatch):
-    built, init = [], TemporalMask.__init__
+def test_a_model_is_traced_once_whatever_the_shards(models, tmp_path, monkeypatch, capsys):
+    built, init = [], Compiled.__init__
 
-    @functools.wraps(init)  # the command reads which options there are
     def counting(self, *arguments, **options):
         built.append(self)
         init(self, *arguments, **options)
 
-    monkeypatch.setattr(TemporalMask, "__init__", counting)
-    explain(tmp_path, [models["i3d"]], *shapes(), "--shard-size", "1", "--films")
+    monkeypatch.setattr(Compiled, "__init__", counting)
+    main(["--model", str(models["i3d"]), "--out", str(tmp_path), *shapes(), "--shard-size", "1", "--films"])
     assert len(read_results(tmp_path)) == 3
-    assert len(built) == 1 and built[0]._compiled.traces == 1
+    # Of "search+gradient", the default: the clips as they are, the stem, scores, gradients, the answer; and Grad-CAM.
+    assert sorted(function.traces for function in built) == [0, 1, 1, 1, 1, 1, 1]
+    times = json.loads((tmp_path / "times.json").read_text(encoding="utf-8"))
+    assert times["explained"] == 3 and times["a_minute"] == pytest.approx(60 * 3 / times["seconds"])
+    assert times["parts"].keys() >= {"read", "trace", "forward", "gradient", "search", "films", "page"}
+    assert 0 < sum(times["parts"].values()) < times["seconds"]
+    printed = capsys.readouterr().out
+    assert f"3 explanations in {times['seconds']:.0f} s, {times['a_minute']:.0f} a minute: read " in printed
 
 
 def test_records_are_what_the_explainer_says(models, clips, tmp_path):
@@ -144,6 +152,37 @@ def test_records_are_what_the_explainer_says(models, clips, tmp_path):
     assert answers[0].startswith(
         f"  {results[0].id}: {results[0].target_name} {results[0].original_score:.2f}, {frozen}"
     )
+
+
+def test_films_are_written_while_the_next_clips_are_explained(models, clips, tmp_path, monkeypatch):
+    """And a clip has a record when its films are there, also where the clips after it cannot be explained."""
+    next_batch, write = threading.Event(), explanation_writer.write_media
+
+    def waiting(*arguments, **options):
+        assert next_batch.wait(60)
+        return write(*arguments, **options)
+
+    def batches():
+        yield {key: value[:2] for key, value in clips.items()}
+        next_batch.set()
+        yield {key: value[2:] for key, value in clips.items()} | {"clip": np.zeros((2, 8, 32, 32, 1))}
+
+    monkeypatch.setattr(explanation_writer, "write_media", waiting)
+    mask, done = {"iterations": 1, "init": "full"}, []
+    with pytest.raises(TfvidError):
+        explain_clips(
+            load_model(models["i3d"]),
+            batches(),
+            tmp_path,
+            name="i3d",
+            class_names=CLASSES,
+            mask=mask,
+            formats=("webp",),
+            progress=done.append,
+        )
+    assert done == [2]
+    assert [result.id.encode() for result in read_results(tmp_path)] == clips["id"][:2].tolist()
+    assert all((tmp_path / result.webp).stat().st_size for result in read_results(tmp_path))
 
 
 def test_the_true_class_can_be_explained_and_the_mask_can_reverse(models, clips, tmp_path):
@@ -283,6 +322,11 @@ def test_a_killed_run_goes_on_where_it_was(models, tmp_path):
     ("arguments", "error", "message"),
     [
         (["--dataset", "shapes", "mask.iteration=5"], ConfigError, "did you mean 'mask.iterations'"),
+        (
+            ["--dataset", "shapes", "mask.method=search+gradient", "mask.init=full"],
+            ConfigError,
+            "option mask.init: method 'search[+]gradient' does not use it; add mask.method=gradient",
+        ),
         (["--dataset", "shapes", "data.sizes=5"], ConfigError, "did you mean 'data.size'"),
         (["--video", "a.mp4", "--root", "data"], ConfigError, "--root goes with --dataset"),
         (["--dataset", "shapes", "--split", "test"], ConfigError, "unknown split 'test'"),

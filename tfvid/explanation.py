@@ -7,19 +7,20 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from tfvid.errors import ConfigError, DataError, one_line, unknown
+from tfvid.errors import ConfigError, one_line, unknown
+from tfvid.explanation_writer import Explained, ExplanationWriter
 from tfvid.files import replacing
 from tfvid.metrics.localization import centred_window, known_events, temporal_iou, windows
 from tfvid.metrics.masks import is_trusted, mask_length
 from tfvid.report.gallery import write_gallery
-from tfvid.report.media import FORMATS, check_formats, write_media
+from tfvid.report.media import FORMATS, check_formats
 from tfvid.results import Result, ResultStore, read_results
 from tfvid.stopping import stop_if_asked
+from tfvid.timing import each_timed
 
 TARGETS = ("predicted", "true")
 SKIPPED = "skipped.json"
@@ -82,86 +83,63 @@ def explain_clips(
     """
     check_formats(formats)
     explainers = explainers or Explainers(model, target=target, source=source, mask=mask, grad_cam=grad_cam)
-    learn, locate, settings = explainers.learn, explainers.locate, explainers.settings
     store = ResultStore(out) if store is None else store
-    store.check(name, settings)
+    store.check(name, explainers.settings)
 
     skipped = {}
-    for batch in batches:
-        batch = {key: np.asarray(value) for key, value in batch.items()}
-        ids = [id.decode() if isinstance(id, bytes) else str(id) for id in batch["id"].tolist()]
-        finite = np.isfinite(batch["clip"]).all(axis=(1, 2, 3, 4))
-        skipped |= {id: "NaN or infinite pixels" for id, fine in zip(ids, finite, strict=True) if not fine}
-        done = store.done(name)
-        rows = [row for row, id in enumerate(ids) if id not in done and finite[row]]
-        if not rows:
-            continue
-        clips = batch["clip"][rows].astype(np.float32)
-        labels = batch["label"][rows].astype(np.int32) if "label" in batch else np.full(len(rows), -1, np.int32)
-        events = batch["event"][rows] if "event" in batch else np.full((len(rows), 2), -1)
-        if target == "true" and (labels < 0).any():
-            raise ConfigError(f"target 'true' needs labels, but clip {ids[rows[int(labels.argmin())]]} has none")
-
-        masks = learn(clips, target=labels if target == "true" else None, labels=labels)
-        maps = locate(clips, target=masks.target)
-        perturbed = np.asarray(learn.perturb(clips, masks.mask))
-        records = [
-            Result(
-                id=ids[row],
-                model=name,
-                path=(paths or {}).get(ids[row], ""),
-                label=int(labels[i]),
-                label_name=class_names[labels[i]] if labels[i] >= 0 else "",
-                predicted=int(masks.predicted[i]),
-                predicted_name=class_names[masks.predicted[i]],
-                target=int(masks.target[i]),
-                target_name=class_names[masks.target[i]],
-                perturbation=str(settings["mask.perturbation"]),
-                mask=masks.mask[i],
-                mask_length=int(mask_length(masks.mask[i])),
-                map=maps.native[i],
-                size=clips.shape[2:4],
-                event=tuple(events[i].tolist()),
-                settings=json.dumps(settings),
-                iterations=int(masks.iterations[i]),
-                **{field: float(getattr(masks, field)[i]) for field in SCORES},
-                **overlaps(masks.mask[i], events[i]),
-            )
-            for i, row in enumerate(rows)
-        ]
-        backwards = _backwards(clips, masks.mask, settings)
-        with _writing(out):
-            records = [
-                write_media(
-                    record,
-                    out,
-                    clips[i],
-                    maps.attribution[i],
-                    perturbed[i],
-                    None if backwards is None else backwards[i],
-                    formats=formats,
-                    fps=fps,
-                    colormap=colormap,
-                )
-                if shown(record.id)
-                else record
-                for i, record in enumerate(records)
-            ]
-            measure(records, maps.attribution, {key: value[rows] for key, value in batch.items()})
-            store.append(records)  # last: a clip with a record has its files
-        progress(len(records))
-        stop_if_asked()
+    media = {"formats": formats, "fps": fps, "colormap": colormap}
+    with ExplanationWriter(out, store, shown=shown, measure=measure, progress=progress, media=media) as writer:
+        for batch in each_timed("read", batches):
+            batch = {key: np.asarray(value) for key, value in batch.items()}
+            batch["id"] = np.array([id.decode() if isinstance(id, bytes) else str(id) for id in batch["id"].tolist()])
+            finite = np.isfinite(batch["clip"]).all(axis=(1, 2, 3, 4))
+            skipped |= dict.fromkeys(batch["id"][~finite].tolist(), "NaN or infinite pixels")
+            rows = finite & ~np.isin(batch["id"], list(store.done(name) | writer.ids()))
+            if rows.any():
+                batch = {key: value[rows] for key, value in batch.items()}
+                writer.take(_explained(batch, explainers, name, class_names, paths or {}))
+                stop_if_asked()
     return skipped
 
 
-@contextmanager
-def _writing(out):
-    """A disk that is full or cannot be written is no fault of the clip's: one line, and no further clip is tried."""
-    try:
-        yield
-    except OSError as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{out}: cannot be written ({reason}); what was done before is kept") from error
+def _explained(batch: dict, explainers: "Explainers", name: str, class_names, paths: Mapping[str, str]) -> Explained:
+    """Explains all clips of a batch."""
+    settings, count = explainers.settings, len(batch["id"])
+    clips, ids = batch["clip"].astype(np.float32), batch["id"].tolist()
+    labels = batch["label"].astype(np.int32) if "label" in batch else np.full(count, -1, np.int32)
+    events = batch["event"] if "event" in batch else np.full((count, 2), -1)
+    target = labels if settings["target"] == "true" else None
+    if target is not None and (labels < 0).any():
+        raise ConfigError(f"target 'true' needs labels, but clip {ids[int(labels.argmin())]} has none")
+
+    masks = explainers.learn(clips, target=target, labels=labels)
+    maps = explainers.locate(clips, target=masks.target)
+    records = [
+        Result(
+            id=ids[i],
+            model=name,
+            path=paths.get(ids[i], ""),
+            label=int(labels[i]),
+            label_name=class_names[labels[i]] if labels[i] >= 0 else "",
+            predicted=int(masks.predicted[i]),
+            predicted_name=class_names[masks.predicted[i]],
+            target=int(masks.target[i]),
+            target_name=class_names[masks.target[i]],
+            perturbation=str(settings["mask.perturbation"]),
+            mask=masks.mask[i],
+            mask_length=int(mask_length(masks.mask[i])),
+            map=maps.native[i],
+            size=clips.shape[2:4],
+            event=tuple(events[i].tolist()),
+            settings=json.dumps(settings),
+            iterations=int(masks.iterations[i]),
+            **{field: float(getattr(masks, field)[i]) for field in SCORES},
+            **overlaps(masks.mask[i], events[i]),
+        )
+        for i in range(count)
+    ]
+    perturbed = np.asarray(explainers.learn.perturb(clips, masks.mask))
+    return Explained(records, clips, maps.attribution, perturbed, _backwards(clips, masks.mask, settings), batch)
 
 
 SCORES = (
@@ -297,10 +275,11 @@ def explainer_options(mask: Mapping, grad_cam: Mapping) -> dict:
       Values by ``"mask.<option>"`` and ``"grad_cam.<option>"``.
 
     Raises:
-      ConfigError: an option that does not exist, or a value that a record cannot hold.
+      ConfigError: an option that does not exist or that the mask's method does not use, or a value that a record
+        cannot hold.
     """
     from tfvid.explain.grad_cam import GradCAM
-    from tfvid.explain.temporal_mask import TemporalMask
+    from tfvid.explain.temporal_mask import OF_GRADIENT, TemporalMask
 
     options = {}
     for prefix, explainer, given in (("mask", TemporalMask, mask), ("grad_cam", GradCAM, grad_cam)):
@@ -312,6 +291,12 @@ def explainer_options(mask: Mapping, grad_cam: Mapping) -> dict:
                 raise ConfigError(unknown("option", key, defaults))
         options |= defaults | given
         del options[f"{prefix}.batch_size"]
+    unused = [key for key in OF_GRADIENT if key in mask] if options["mask.method"] != "gradient" else []
+    if unused:
+        raise ConfigError(
+            f"option mask.{unused[0]}: method {options['mask.method']!r} does not use it; "
+            "add mask.method=gradient, or leave it out"
+        )
     try:
         json.dumps(options)
     except TypeError:

@@ -13,6 +13,20 @@ from tfvid.data.files import VideoFiles
 from tfvid.engine.base import Shard
 from tfvid.models.loaded import Loaded, load_models
 from tfvid.remote import RemoteFolder, is_remote
+from tfvid.timing import recording, timed
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a shard.
+
+    Attributes:
+      skipped: why clips were skipped, by id.
+      seconds: wall-clock time by part, see `tfvid.timing`.
+    """
+
+    skipped: dict[str, str]
+    seconds: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -58,14 +72,16 @@ class ExplainShard:
     def __getstate__(self):
         return vars(self) | {"model": replace(self.model, model=None), "explainers": None, "store": None}
 
-    def __call__(self, shard: Shard, progress) -> dict[str, str]:
-        """Explains the samples of `shard`; returns why some were skipped, by id."""
-        if not is_remote(self.out):
-            return self._explain(shard, progress, Path(self.out))
-        with TemporaryDirectory(prefix="tfvid-") as folder:
-            skipped = self._explain(shard, progress, Path(folder))
-            RemoteFolder(self.out).upload(Path(folder))
-        return skipped
+    def __call__(self, shard: Shard, progress) -> "Outcome":
+        """Explains the samples of `shard`."""
+        with recording() as seconds:
+            if not is_remote(self.out):
+                return Outcome(self._explain(shard, progress, Path(self.out)), seconds)
+            with TemporaryDirectory(prefix="tfvid-") as folder:
+                skipped = self._explain(shard, progress, Path(folder))
+                with timed("upload"):
+                    RemoteFolder(self.out).upload(Path(folder))
+        return Outcome(skipped, seconds)
 
     def _explain(self, shard: Shard, progress, folder: Path) -> dict[str, str]:
         from tfvid.data.remaining import remaining_batches
@@ -73,7 +89,8 @@ class ExplainShard:
         from tfvid.explanation import explain_clips
         from tfvid.results import ResultPart
 
-        model = self.model if self.model.model is not None else _loaded(self.model)
+        with timed("load"):
+            model = self.model if self.model.model is not None else _loaded(self.model)
         explainers = self.explainers or _explainers(model, self.explaining)
         dataset = _dataset(self.data)
         log, samples = SkipLog(), list(shard.items)

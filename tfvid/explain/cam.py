@@ -150,7 +150,7 @@ class CAM(LayerExplainer):
         batch_size: int = 8,
     ):
         super().__init__(model, layer, time=time, normalize=normalize, output=output, batch_size=batch_size)
-        self._compiled = Compiled(self._maps)
+        self._compiled = Compiled(self._maps, "gradient")
 
     def _explain(self, clips, target):
         return CAMResult(**{name: x.numpy() for name, x in self._compiled(clips, target).items()})

@@ -99,7 +99,7 @@ class ExcitationBackprop(Explainer):
         self.layer = layer
         self.gates = gates
         self.time = time
-        self._compiled = Compiled(self._maps)
+        self._compiled = Compiled(self._maps, "gradient")
 
     def _explain(self, clips, target):
         result = ExcitationResult(**{name: x.numpy() for name, x in self._compiled(clips, target).items()})

@@ -75,7 +75,7 @@ class PixelExplainer(Explainer):
         super().__init__(model, output=output, batch_size=batch_size)
         check_choice("reduce", reduce, REDUCTIONS)
         self.reduce = reduce
-        self._compiled = Compiled(self._maps)
+        self._compiled = Compiled(self._maps, "gradient")
 
     def _explain(self, clips, target):
         return Attribution(**{name: x.numpy() for name, x in self._compiled(clips, target).items()})

@@ -41,7 +41,7 @@ class LearnedMask(Explainer):
         self.iterations = iterations
         self.progress = progress
         self._compiled_begin = Compiled(self._begin)
-        self._compiled = Compiled(self._descend)
+        self._compiled = Compiled(self._descend, "gradient")
         self._compiled_tell = Compiled(self._tell)
 
     @abstractmethod

@@ -19,7 +19,8 @@ from scipy.special import expit, logit
 LENGTHS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 NOISE = 1e-6  # of the prior's variance: what rounding leaves
 LEAST = 1e-4  # a probability below it counts as this; masks gain nothing from lower ones
-MOST_ROWS = 2000  # values and partial derivatives in one fit
+MOST_ROWS = 500  # values and partial derivatives in one fit, whose time grows with their cube
+GROWN = 1.25  # so many times the rows of the last choice of a length, and it is chosen again
 
 
 class Surrogate:
@@ -34,7 +35,8 @@ class Surrogate:
         self._masks: list[np.ndarray] = []
         self._values: list[float] = []
         self._gradients: list[tuple[np.ndarray, np.ndarray]] = []  # (mask, gradient of z)
-        self._lengths = LENGTHS  # to be tried in the next fit
+        self._lengths = LENGTHS  # to be tried in the next choice
+        self._chosen_with = 0  # rows
 
     def add_scores(self, masks, scores):
         """Learns the scores `(W,)` of masks `(W, T)`."""
@@ -63,21 +65,27 @@ class Surrogate:
         values = np.array(self._values)
         self._mean = values.mean()
         targets = np.concatenate([values - self._mean, *(gradient for _, gradient in gradients)])
-        best = -np.inf
-        for length in self._lengths:
-            covariance = _covariance(masks, at, masks, at, length)
-            covariance[np.diag_indices_from(covariance)] *= 1 + NOISE
-            try:
-                factor = cho_factor(covariance, lower=True)
-            except LinAlgError:  # the looks lie too close together for so long a length
-                continue
-            weights = cho_solve(factor, targets)
-            variance = max(targets @ weights / len(targets), 1e-12)
-            likelihood = -len(targets) / 2 * np.log(variance) - np.log(np.diag(factor[0])).sum()
-            if likelihood > best:
-                best, self._length, self._weights, self._variance, kept = likelihood, length, weights, variance, factor
-        nearest = LENGTHS.index(self._length)
-        self._lengths = LENGTHS[max(nearest - 1, 0) : nearest + 2]
+        is_choice = len(targets) > GROWN * self._chosen_with
+        kept, noise, lengths = None, NOISE, self._lengths if is_choice else (self._length,)
+        while kept is None:
+            best = -np.inf
+            for length in lengths:
+                covariance = _covariance(masks, at, masks, at, length)
+                covariance[np.diag_indices_from(covariance)] *= 1 + noise
+                try:
+                    factor = cho_factor(covariance, lower=True)
+                except LinAlgError:  # the looks lie too close together for so long a length
+                    continue
+                weights = cho_solve(factor, targets)
+                variance = max(targets @ weights / len(targets), 1e-12)
+                likelihood = -len(targets) / 2 * np.log(variance) - np.log(np.diag(factor[0])).sum()
+                if likelihood > best:
+                    best, kept = likelihood, factor
+                    self._length, self._weights, self._variance = length, weights, variance
+            noise, lengths = 100 * noise, LENGTHS
+        if is_choice:
+            nearest = LENGTHS.index(self._length)
+            self._lengths, self._chosen_with = LENGTHS[max(nearest - 1, 0) : nearest + 2], len(targets)
         self._at = masks, at
         self._inverse = cho_solve(kept, np.eye(len(targets)))
 

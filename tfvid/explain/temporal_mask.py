@@ -28,6 +28,7 @@ from tfvid.explain.stem import Mixtures, Stem, find_stem, stem_features
 from tfvid.explain.windows import centred_windows
 from tfvid.metrics.masks import is_trusted
 from tfvid.perturb.temporal import MATRICES, freeze, reverse
+from tfvid.timing import timed
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,10 @@ class TemporalMaskResult(Explanation):
     def is_trusted(self) -> np.ndarray:
         """bool `(B,)`: whether the mask tells which frames the class needs, see `tfvid.metrics.masks.is_trusted`."""
         return is_trusted(self.original_score, self.full_drop)
+
+
+# Options that methods other than "gradient" do not use.
+OF_GRADIENT = ("learning_rate", "init", "central_share", "init_logit", "seed", "tolerance", "patience", "keep")
 
 
 class TemporalMask(Explainer):
@@ -191,11 +196,11 @@ class TemporalMask(Explainer):
         self.precision = precision
         self._searcher: Classifier | None = None  # the model in the precision of the search, and its stem
         self._stem: Stem | None = None
-        self._compiled = Compiled(self._learn)
+        self._compiled = Compiled(self._learn, "gradient")
         self._compiled_original = Compiled(self._original)
         self._compiled_features = Compiled(self._features)
         self._compiled_scores = Compiled(self._scores)
-        self._compiled_gradient = Compiled(self._gradient)
+        self._compiled_gradient = Compiled(self._gradient, "gradient")
         self._compiled_told = Compiled(self._tell)
 
     def __call__(self, clips, target=None, labels=None) -> TemporalMaskResult:
@@ -247,7 +252,8 @@ class TemporalMask(Explainer):
             for i in range(len(clips))
         ]
         search = best_window if self.method == "search" else partial(descended, evaluations=self.iterations)
-        found = [search(objective) for objective in objectives]
+        with timed("search"):
+            found = [search(objective) for objective in objectives]
         mask, window, window_loss, backward = map(np.array, zip(*found, strict=True))
         full = np.ones((1, clips.shape[1]), np.float32)
         full_drop = original_scores - np.concatenate([objective.scores(full) for objective in objectives])
