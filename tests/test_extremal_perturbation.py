@@ -80,9 +80,9 @@ def test_cores_of_a_small_volume():
     """Two frames of 2 x 4, cores of 2 frames x 2 x 2 (all of the box: hypot < 1), two of them side by side."""
     mask = np.arange(16, dtype=np.float32).reshape(1, 1, 2, 2, 4)
     assert (ellipsoid((2, 2, 2)) == 1 / 8).all()
-    cores = core_means(tf.constant(mask), (2, 2, 2), 2)
+    cores = core_means(tf.constant(mask), ellipsoid((2, 2, 2)), 2)
     np.testing.assert_allclose(tf.reshape(cores, [-1]), [np.mean([0, 1, 4, 5, 8, 9, 12, 13]), 8.5])
-    in_time = core_means(tf.constant(mask), (1, 2, 2), 2)  # on every frame
+    in_time = core_means(tf.constant(mask), ellipsoid((1, 2, 2)), 2)  # on every frame
     np.testing.assert_allclose(tf.reshape(in_time, [-1]), [2.5, 4.5, 10.5, 12.5])
 
 

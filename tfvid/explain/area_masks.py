@@ -26,38 +26,41 @@ class MaskGenerator:
     The grid's points lie in the middles of cells of ``step x step`` pixels that cover the frame, an overhang cut off
     alike on both sides. Every pixel sees the points within ``1 + ceil(sigma / step)`` cells, as in the published code.
 
-    Beyond the frame's edge the grid is mirrored. The published code has zeros there, and counts the mask beyond the
-    edge into its area. If only what is visible counts, points near an edge would have fewer pixels than the others,
-    less of a pull on them, and the corners would come out on top of every mask, whatever the model sees there. With
-    a mirror all points weigh the same.
+    Beyond the frame's edge the grid is mirrored. The published code has zeros there, and counts the mask in a margin
+    around the frame into its area: `margin`. If only what is visible counts, points near an edge would have fewer
+    pixels than the others, less of a pull on them, and the corners would come out on top of every mask, whatever the
+    model sees there. With a mirror all points weigh the same.
 
     Args:
       size: (H, W) of the frames.
       step: pixels from one point of the grid to the next.
       sigma: the kernel's width in pixels.
       coldness: of the smooth maximum; the larger, the closer to the maximum.
+      margin: whether masks have a margin of sigma around the frame, rounded up to cells, and zeros lie beyond the grid.
 
     Attributes:
       grid_size: (h, w).
     """
 
-    def __init__(self, size: tuple[int, int], step: int, sigma: float, coldness: float = 20.0):
+    def __init__(self, size: tuple[int, int], step: int, sigma: float, coldness: float = 20.0, margin: bool = False):
         if step < 1 or sigma <= 0 or coldness < 0:
             raise TfvidError(f"expected step >= 1, sigma > 0 and coldness >= 0, got {step}, {sigma}, {coldness}")
         self.size, self.step, self.coldness = tuple(size), step, coldness
         self.grid_size = tuple(-(-side // step) for side in self.size)
         self._radius = 1 + math.ceil(sigma / step)  # of the neighbourhood, in cells
         self._width = 2 * self._radius + 1
+        self._margin = math.ceil(sigma / step) if margin else 0  # in cells
         self._weights = cell_weights(self._width, step, sigma)
 
     def __call__(self, grid: tf.Tensor) -> tf.Tensor:
-        """Values `(..., h, w)` in [0, 1] to masks `(..., H, W)` in [0, 1]."""
-        (rows, columns), (height, width), step = self.grid_size, self.size, self.step
+        """Values `(..., h, w)` in [0, 1] to masks in [0, 1], `(..., H, W)`, or larger by the margin on all sides."""
+        step, margin = self.step, self._margin * self.step
+        rows, columns = (length + 2 * self._margin for length in self.grid_size)
+        height, width = (length + 2 * margin for length in self.size)
         leading = tf.shape(grid)[:-2]
         points = self._width**2
         pick = np.eye(points, dtype=np.float32).reshape(self._width, self._width, 1, points)
-        grid = tf.gather(grid, mirrored(rows, self._radius), axis=-2)
-        grid = tf.gather(grid, mirrored(columns, self._radius), axis=-1)
+        grid = self._extended(grid)
         neighbours = tf.nn.conv2d(tf.reshape(grid, (-1, *grid.shape[-2:], 1)), pick, 1, "VALID")
         neighbours = tf.reshape(neighbours, (-1, rows * columns, points))
         cells = smooth_max(neighbours, self._weights, self.coldness)  # (N, h w, step^2)
@@ -66,6 +69,20 @@ class MaskGenerator:
         top, left = (rows * step - height) // 2, (columns * step - width) // 2
         frames = frames[:, top : top + height, left : left + width]
         return tf.reshape(frames, tf.concat([leading, (height, width)], 0))
+
+    def visible(self, masks: tf.Tensor) -> tf.Tensor:
+        """Masks without their margin: `(..., H, W)`."""
+        (height, width), margin = self.size, self._margin * self.step
+        return masks[..., margin : margin + height, margin : margin + width]
+
+    def _extended(self, grid: tf.Tensor) -> tf.Tensor:
+        """The grid with what the outermost pixels see beyond it."""
+        if self._margin:
+            beyond = self._radius + self._margin
+            return tf.pad(grid, [(0, 0)] * (grid.shape.rank - 2) + [(beyond, beyond)] * 2)
+        rows, columns = self.grid_size
+        grid = tf.gather(grid, mirrored(rows, self._radius), axis=-2)
+        return tf.gather(grid, mirrored(columns, self._radius), axis=-1)
 
 
 def mirrored(length: int, beyond: int) -> np.ndarray:
@@ -132,9 +149,8 @@ def smooth_max(values: tf.Tensor, weights: np.ndarray, coldness: float) -> tf.Te
 def area_loss(values: tf.Tensor, areas: Sequence[float]) -> tf.Tensor:
     """How far values are from being one in a given share of their places and zero in the others.
 
-    ``mean((sort(m) - r_a)^2)``: the floor(a V) largest (one at least) are drawn to 1, the rest to 0. Of values that
-    tie across that border each is drawn there by its chance to be among the largest, were the ties broken at random:
-    what a shuffle before the sort gives on average, without one.
+    ``mean((sort(m) - r_a)^2)``: the floor(a V) largest (one at least) are drawn to 1, the rest to 0; of ties, see
+    `largest`.
 
     Args:
       values: float32 `(B, A, ..., V)` in [0, 1], A areas.
@@ -144,15 +160,30 @@ def area_loss(values: tf.Tensor, areas: Sequence[float]) -> tf.Tensor:
       float32 `(B, A)`, >= 0, the mean over all axes that follow.
     """
     volume = values.shape[-1]
-    counts = [max(1, math.floor(area * volume + 1e-6)) for area in areas]
+    r = largest(values, [max(1, math.floor(area * volume + 1e-6)) for area in areas])
+    # (m - r)^2 where r is 0 or 1; where it is a chance of being 1, what is to be expected.
+    loss = values**2 + r * (1 - 2 * values)
+    return tf.reduce_mean(loss, axis=tuple(range(2, values.shape.rank)))
+
+
+def largest(values: tf.Tensor, counts: Sequence[int]) -> tf.Tensor:
+    """Which values are among the largest: 1 or 0, without a gradient.
+
+    Of values that tie across the border each has its chance to be among the largest, were the ties broken at random:
+    what a shuffle before the sort gives on average, without one.
+
+    Args:
+      values: float32 `(B, A, ..., V)`.
+      counts: how many are, A of them, each from 1 to V.
+
+    Returns:
+      float32 like `values`, in [0, 1].
+    """
     falling = tf.sort(values, direction="DESCENDING")
     border = tf.stack([falling[:, i, ..., count - 1] for i, count in enumerate(counts)], axis=1)[..., tf.newaxis]
     above, tied = tf.cast(values > border, tf.float32), tf.cast(values == border, tf.float32)
     left = np.reshape(np.float32(counts), (-1, *[1] * (values.shape.rank - 2))) - tf.reduce_sum(above, -1, True)
-    r = tf.stop_gradient(above + tied * left / tf.reduce_sum(tied, -1, True))
-    # (m - r)^2 where r is 0 or 1; where it is a chance of being 1, what is to be expected.
-    loss = values**2 + r * (1 - 2 * values)
-    return tf.reduce_mean(loss, axis=tuple(range(2, values.shape.rank)))
+    return tf.stop_gradient(above + tied * left / tf.reduce_sum(tied, -1, True))
 
 
 def default_step(size: tuple[int, int]) -> int:

@@ -1,13 +1,13 @@
 """Extremal perturbations: of all smooth masks that show a given share of the clip, the one the class lives on best.
 
-    minimise over m:  -log p_c(x shown through m)  +  lambda_t mean((sort(m) - r_a)^2)        for each area a
+    minimise over m:  -w log p_c(x shown through m)  +  lambda_t mean((sort(m) - r_a)^2)        for each area a
 
 r_a has ones in the last a V places, so the second term is zero for a binary mask of area a; lambda_t grows. Smooth
 masks by construction, see `tfvid.explain.area_masks`; what is not shown is blurred or faded, `tfvid.perturb.pyramid`.
 Fong, Patrick & Vedaldi, "Understanding Deep Networks via Extremal Perturbations and Smooth Masks", ICCV 2019, Eq. 4-6.
-The weights, 1 for the class and 300 that grows for the area, are those of STEP: Li, Wang, Li, Huang & Sato, "Towards
-Visually Explaining Video Understanding Networks with Perturbation", arXiv 2005.00375. Their code uses them for STEP
-only. For the other two methods it multiplies the class's term by 100 and keeps the 300 constant; see docs/methods.md.
+By default w = 1 and lambda grows from 300, as in STEP: Li, Wang, Li, Huang & Sato, "Towards Visually Explaining Video
+Understanding Networks with Perturbation", arXiv 2005.00375. For the other two methods their code has w = 100 and keeps
+the 300: `weights="published"`; see docs/methods.md.
 
 Here each frame has a mask of the given area. `extremal_perturbation_3d` gives the area to the clip as a whole; `step`
 holds masks together in space and time besides.
@@ -16,6 +16,7 @@ holds masks together in space and time besides.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -28,6 +29,18 @@ from tfvid.explain.learned_mask import LearnedMask
 from tfvid.perturb.pyramid import PYRAMIDS, pyramid, shown
 
 AREAS = (0.05, 0.1, 0.15, 0.5)
+WEIGHTS = ("tfvid", "published")
+
+
+class Weights(NamedTuple):
+    """Of the class's term, and of the area's: in the first step, and by what it is multiplied in each step."""
+
+    target: float
+    area: float
+    growth: float
+
+
+OURS = Weights(1.0, 300.0, 1.0008668)
 
 
 @dataclass(frozen=True)
@@ -63,11 +76,15 @@ class ExtremalPerturbation(LearnedMask):
     Args:
       model: a Keras model, see `Explainer`.
       areas: shares of a frame, each in (0, 1); all are learned side by side, A perturbed clips for each clip.
+      weights: "tfvid", which finds a planted truth better (docs/methods.md), or "published", the weights of the code of
+        Li et al. for this method, 100 for the class and 300 for the area; it also blurs as TorchRay does, with zeros
+        beyond the frame, and counts a margin around the frame into the area.
       perturbation: what is not shown is "blur"red or "fade"d to black.
       iterations: steps; about 1000 are published.
       learning_rate: of gradient descent.
       momentum: in [0, 1).
       dampening: of the momentum: ``v = momentum v + (1 - dampening) g``, but ``v = g`` in the first step (as PyTorch).
+      class_weight: of the class's term; None for the one of `weights`, as with the next two.
       area_weight: lambda_0.
       area_growth: lambda_t = ``area_weight area_growth^t``.
       step: pixels between grid points; None for 7, less below 112 pixels: `area_masks.default_step`.
@@ -90,19 +107,22 @@ class ExtremalPerturbation(LearnedMask):
     """
 
     result = ExtremalPerturbationResult
+    published = Weights(100.0, 300.0, 1.0)
 
     def __init__(
         self,
         model,
         areas: Sequence[float] = AREAS,
         *,
+        weights: str = "tfvid",
         perturbation: str = "blur",
         iterations: int = 1000,
         learning_rate: float = 0.05,
         momentum: float = 0.9,
         dampening: float = 0.9,
-        area_weight: float = 300.0,
-        area_growth: float = 1.0008668,
+        class_weight: float | None = None,
+        area_weight: float | None = None,
+        area_growth: float | None = None,
         step: int | None = None,
         sigma: float | None = None,
         coldness: float = 20.0,
@@ -115,6 +135,7 @@ class ExtremalPerturbation(LearnedMask):
     ):
         super().__init__(model, iterations=iterations, progress=progress, output=output, batch_size=batch_size)
         check_choice("perturbation", perturbation, PYRAMIDS)
+        check_choice("weights", weights, WEIGHTS)
         if not len(areas) or not all(0 < area < 1 for area in areas):
             raise TfvidError(f"areas: expected shares between 0 and 1, got {tuple(areas)}")
         if learning_rate <= 0 or not (0 <= momentum < 1 and 0 <= dampening < 1 and 0 <= init <= 1):
@@ -124,14 +145,24 @@ class ExtremalPerturbation(LearnedMask):
             )
         self.areas = tuple(areas)
         self.learning_rate = learning_rate
-        self.area_weight = area_weight
-        self.area_growth = area_growth
+        self.is_published = weights == "published"
+        given = Weights(class_weight, area_weight, area_growth)
+        chosen = self.published if self.is_published else OURS
+        self.weights = Weights(
+            *(own if own is not None else by_default for own, by_default in zip(given, chosen, strict=True))
+        )
         self.init = init
         self._momentum = partial(descent, learning_rate=learning_rate, momentum=momentum, dampening=dampening)
         self.step = step
         self.sigma = sigma
         self.coldness = coldness
-        self._pyramid = partial(pyramid, kind=perturbation, num_levels=num_levels, max_blur=max_blur)
+        self._pyramid = partial(
+            pyramid,
+            kind=perturbation,
+            num_levels=num_levels,
+            max_blur=max_blur,
+            padding="zeros" if self.is_published else "edge",
+        )
 
     def _begin(self, clips, target):
         probabilities = self.classifier.probabilities(clips)
@@ -144,14 +175,14 @@ class ExtremalPerturbation(LearnedMask):
     def _generator(self, size) -> MaskGenerator:
         step = default_step(size) if self.step is None else self.step
         sigma = default_sigma(size) if self.sigma is None else self.sigma
-        return MaskGenerator(size, step, sigma, self.coldness)
+        return MaskGenerator(size, step, sigma, self.coldness, margin=self.is_published)
 
     def _loss(self, clips, target):
         generate, shown_score = self._generator(clips.shape[2:4]), self._shown_score(clips, target)
 
         def loss(grid, step):
             masks = generate(grid)
-            return minus_log(shown_score(masks)) + self._regularizer(masks, step)
+            return self._total(shown_score(generate.visible(masks)), masks, step)
 
         return loss
 
@@ -166,9 +197,13 @@ class ExtremalPerturbation(LearnedMask):
 
         return score
 
+    def _total(self, shown_score, masks, step):
+        """The loss of masks with their margin, `(B, A)`."""
+        return self.weights.target * minus_log(shown_score) + self._regularizer(masks, step)
+
     def _regularizer(self, masks, step):
         """What masks cost besides the score, `(B, A)`."""
-        return grown(self.area_weight, self.area_growth, step) * self._area_loss(masks)
+        return grown(self.weights.area, self.weights.growth, step) * self._area_loss(masks)
 
     def _area_loss(self, masks):
         return area_loss(tf.reshape(masks, (-1, *masks.shape[1:3], np.prod(masks.shape[3:]))), self.areas)
@@ -177,14 +212,16 @@ class ExtremalPerturbation(LearnedMask):
         return self._momentum(step, gradient, grid, velocity)
 
     def _tell(self, clips, target, grid):
-        masks = self._generator(clips.shape[2:4])(grid)
-        shown_score = self._shown_score(clips, target)(masks)
+        generate = self._generator(clips.shape[2:4])
+        masks = generate(grid)
+        visible = generate.visible(masks)
+        shown_score = self._shown_score(clips, target)(visible)
         return {
-            "attribution": tf.reduce_mean(masks, axis=1),
-            "masks": masks,
+            "attribution": tf.reduce_mean(visible, axis=1),
+            "masks": visible,
             "shown_score": shown_score,
             "area_loss": self._area_loss(masks),
-            "loss": minus_log(shown_score) + self._regularizer(masks, tf.constant(self.iterations)),
+            "loss": self._total(shown_score, masks, tf.constant(self.iterations)),
         }
 
 

@@ -4,7 +4,11 @@ A fill is a function ``clips (B, T, H, W, C) -> clips`` of the same shape and dt
 is neutral for every model, so methods and measures name theirs.
 """
 
+import math
+
 import tensorflow as tf
+
+from tfvid.errors import check_choice
 
 
 def fade(clips):
@@ -30,31 +34,40 @@ def first_frame(clips):
 FILLS = {"fade": fade, "mean": mean_colour, "blur": blurred, "first_frame": first_frame}
 
 
-def gaussian_blur(clips, sigma: float):
-    """Each frame blurred by a Gaussian, cut at 3 sigma; outside, the frame's edge goes on.
+PADDINGS = ("edge", "zeros")
+
+
+def gaussian_blur(clips, sigma: float, padding: str = "edge"):
+    """Each frame blurred by a Gaussian.
 
     Args:
       clips: float `(B, T, H, W, C)`, H and W known.
       sigma: standard deviation in pixels, >= 0; 0 changes nothing.
+      padding: what lies outside the frame: "edge", its outermost pixels go on, and the Gaussian is cut at 3 sigma;
+        "zeros", and it is cut at 4 sigma, as TorchRay's ``imsmooth`` does.
 
     Returns:
-      `(B, T, H, W, C)`, the dtype of `clips`; constant frames stay as they are.
+      `(B, T, H, W, C)`, the dtype of `clips`; with "edge", constant frames stay as they are.
     """
+    check_choice("padding", padding, PADDINGS)
     if sigma == 0:
         return tf.convert_to_tensor(clips)
     height, width = clips.shape[2:4]
-    rows, columns = blur_matrix(height, sigma, clips.dtype), blur_matrix(width, sigma, clips.dtype)
+    rows, columns = (blur_matrix(side, sigma, clips.dtype, padding) for side in (height, width))
     return tf.einsum("yh,xw,bthwc->btyxc", rows, columns, clips, optimize="greedy")
 
 
-def blur_matrix(size: int, sigma: float, dtype):
-    """`(size, size)`: row i has the weights of all pixels in pixel i of the blurred line; rows sum to one.
+def blur_matrix(size: int, sigma: float, dtype, padding: str = "edge"):
+    """`(size, size)`: row i has the weights of all pixels in pixel i of the blurred line.
 
-    `sigma` is in pixels, above 0, and known when this is traced.
+    Rows sum to one, but for those near an end with padding "zeros". `sigma` is in pixels, above 0, and known when this
+    is traced.
     """
-    radius = int(3 * sigma + 0.5)
+    radius = int(3 * sigma + 0.5) if padding == "edge" else math.ceil(4 * sigma)
     offset = tf.range(-radius, radius + 1)
     weight = tf.exp(-0.5 * (tf.cast(offset, tf.float32) / sigma) ** 2)
-    source = tf.clip_by_value(tf.range(size)[:, tf.newaxis] + offset, 0, size - 1)  # (size, taps)
-    matrix = tf.reduce_sum(tf.one_hot(source, size) * weight[:, tf.newaxis], axis=1)
+    source = tf.range(size)[:, tf.newaxis] + offset  # (size, taps)
+    if padding == "edge":
+        source = tf.clip_by_value(source, 0, size - 1)
+    matrix = tf.reduce_sum(tf.one_hot(source, size) * weight[:, tf.newaxis], axis=1)  # of no pixel outside: zeros
     return tf.cast(matrix / tf.reduce_sum(weight), dtype)

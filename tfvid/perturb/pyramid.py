@@ -14,7 +14,7 @@ from tfvid.perturb.fill import gaussian_blur
 PYRAMIDS = ("blur", "fade")
 
 
-def pyramid(clips, kind: str = "blur", num_levels: int = 8, max_blur: float = 20.0):
+def pyramid(clips, kind: str = "blur", num_levels: int = 8, max_blur: float = 20.0, padding: str = "edge"):
     """A clip from nearly nothing to itself.
 
     Args:
@@ -23,6 +23,7 @@ def pyramid(clips, kind: str = "blur", num_levels: int = 8, max_blur: float = 20
         ``l / (L - 1)``. Between two levels of "fade" there is nothing to be found that these do not say: it has two.
       num_levels: L of "blur", >= 2.
       max_blur: standard deviation in pixels at level 0 of "blur".
+      padding: of "blur", see `tfvid.perturb.fill.gaussian_blur`.
 
     Returns:
       `(L, B, T, H, W, C)`, the last level the clips themselves.
@@ -36,7 +37,7 @@ def pyramid(clips, kind: str = "blur", num_levels: int = 8, max_blur: float = 20
     if kind == "fade":
         return tf.stack([tf.zeros_like(clips), clips])
     sigmas = [max_blur * (1 - level / (num_levels - 1)) for level in range(num_levels)]
-    return tf.stack([gaussian_blur(clips, sigma) for sigma in sigmas])
+    return tf.stack([gaussian_blur(clips, sigma, padding) for sigma in sigmas])
 
 
 def shown(levels, mask):
