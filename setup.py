@@ -36,6 +36,7 @@ setup(
         "pillow>=10",
         "matplotlib>=3.8",
         "tqdm>=4.66",
+        "threadpoolctl>=3.1",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.16"],

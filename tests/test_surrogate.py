@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.special import expit, logit
+from threadpoolctl import threadpool_info
 
 from tfvid.explain import surrogate
 from tfvid.explain.surrogate import Surrogate
@@ -82,3 +83,13 @@ def test_too_many_gradients_leave_the_nearest(monkeypatch):
     process.fit(np.zeros(5))
     assert process._inverse.shape == (13, 13)
     np.testing.assert_allclose(process.scores(np.full((1, 5), 3.0)), 3.0, atol=1e-3)
+
+
+def test_one_blas_thread_inside_and_as_many_as_before_after():
+    def threads():
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    before = threads()
+    with surrogate.one_blas_thread():
+        assert set(threads()) == {1}
+    assert threads() == before

@@ -12,9 +12,13 @@ Rasmussen & Williams, "Gaussian Processes for Machine Learning", MIT Press 2006,
 derivatives, 9.4.
 """
 
+from contextlib import contextmanager
+from functools import cache
+
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.special import expit, logit
+from threadpoolctl import ThreadpoolController
 
 LENGTHS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 NOISE = 1e-6  # of the prior's variance: what rounding leaves
@@ -153,3 +157,16 @@ def _covariance(masks, at, other_masks, other_at, length: float) -> np.ndarray:
     between = kernel[..., np.newaxis, np.newaxis] * (np.eye(num_frames) / squared - outer)
     between = between.transpose(0, 2, 1, 3).reshape(len(at) * num_frames, len(other_at) * num_frames)
     return np.block([[values, to_gradients], [of_gradients, between]])
+
+
+@contextmanager
+def one_blas_thread():
+    """NumPy and SciPy with one thread: for matrices this small, more threads are 5 times slower on a busy machine."""
+    with _blas().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The libraries of linear algebra that are loaded; to find them takes milliseconds."""
+    return ThreadpoolController()

@@ -25,6 +25,7 @@ from tfvid.explain.descent import descend
 from tfvid.explain.mask_search import ClipObjective, Remembered, best_window, descended
 from tfvid.explain.objective import Objective, Terms
 from tfvid.explain.stem import Mixtures, Stem, find_stem, stem_features
+from tfvid.explain.surrogate import one_blas_thread
 from tfvid.explain.windows import centred_windows
 from tfvid.metrics.masks import is_trusted
 from tfvid.perturb.temporal import MATRICES, freeze, reverse
@@ -252,7 +253,7 @@ class TemporalMask(Explainer):
             for i in range(len(clips))
         ]
         search = best_window if self.method == "search" else partial(descended, evaluations=self.iterations)
-        with timed("search"):
+        with timed("search"), one_blas_thread():
             found = [search(objective) for objective in objectives]
         mask, window, window_loss, backward = map(np.array, zip(*found, strict=True))
         full = np.ones((1, clips.shape[1]), np.float32)
