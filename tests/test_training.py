@@ -13,6 +13,7 @@ from disk import full_disk
 from small_videos import write_video
 
 from tfvid import config as cfg
+from tfvid import onednn
 from tfvid.errors import ConfigError, ModelError, TfvidError
 from tfvid.models.build import build_model, seeded
 from tfvid.models.card import ModelCard
@@ -131,21 +132,32 @@ def test_no_weight_decay_no_loss():
 # Precision ----------------------------------------------------------------------------------------------------
 
 
-def test_mixed_precision_follows_the_processor(monkeypatch):
+@pytest.mark.parametrize(
+    ("flags", "onednn_on", "limit", "expected"),
+    [
+        ({"avx2", "amx_bf16"}, True, None, "mixed_bfloat16"),
+        ({"avx512_bf16"}, True, "avx512_core_bf16", "mixed_bfloat16"),
+        ({"avx512_bf16"}, True, "AVX2", "float32"),  # oneDNN is told to use no more
+        ({"avx512_bf16"}, True, "AVX512_CORE", "float32"),
+        ({"avx512_bf16"}, False, None, "float32"),
+        ({"avx2"}, True, None, "float32"),
+    ],
+)
+def test_mixed_precision_follows_the_processor(monkeypatch, flags, onednn_on, limit, expected):
     assert precision.policy(True) == "mixed_bfloat16"
     assert precision.policy(False) == "float32"
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
-    for flags, expected in [
-        ({"avx2", "amx_bf16"}, "mixed_bfloat16"),
-        ({"avx512_bf16"}, "mixed_bfloat16"),
-        ({"avx2"}, "float32"),
-    ]:
-        monkeypatch.setattr(precision, "cpu_flags", lambda flags=flags: flags)
-        assert precision.policy("auto") == expected
+    monkeypatch.setattr(onednn, "cpu_flags", lambda: flags)
+    monkeypatch.setattr(onednn, "is_on", lambda: onednn_on)
+    monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    if limit:
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert precision.policy("auto") == expected
 
 
 def test_mixed_precision_follows_the_gpu(monkeypatch):
-    monkeypatch.setattr(precision, "cpu_flags", lambda: {"amx_bf16"})
+    monkeypatch.setattr(onednn, "cpu_flags", lambda: {"amx_bf16"})
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["gpu"])
     for capability, expected in [((8, 0), "mixed_bfloat16"), ((9, 0), "mixed_bfloat16"), ((7, 5), "float32")]:
         details = {"compute_capability": capability}
@@ -155,8 +167,8 @@ def test_mixed_precision_follows_the_gpu(monkeypatch):
 
 def test_cpu_flags(tmp_path):
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nflags\t\t: fpu amx_bf16\n\nprocessor : 1\nflags : fpu\n")
-    assert precision.cpu_flags(tmp_path / "cpuinfo") == {"fpu", "amx_bf16"}
-    assert precision.cpu_flags(tmp_path / "gone") == set()
+    assert onednn.cpu_flags(tmp_path / "cpuinfo") == {"fpu", "amx_bf16"}
+    assert onednn.cpu_flags(tmp_path / "gone") == set()
 
 
 # Building -----------------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ import os
 import platform
 import sys
 import warnings
-from functools import cache
 from pathlib import Path
 
 VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
@@ -45,25 +44,31 @@ def is_on() -> bool | None:
     return bool(_pywrap_util_port.IsMklEnabled())
 
 
-@cache
-def cpu_flags() -> frozenset[str]:
-    """The CPU's instruction sets by Linux's names, such as "avx2"; empty where there is no ``/proc/cpuinfo``."""
+def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:
+    """The CPU's instruction sets by Linux's names, such as "avx2"; empty where there is no such file."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
     except OSError:
-        return frozenset()
-    return frozenset(next((line.split(":", 1)[1].split() for line in lines if line.startswith("flags")), ()))
+        return set()
+    return set(next((line.partition(":")[2] for line in lines if line.startswith("flags")), "").split())
 
 
-@cache
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
+# oneDNN's names of instruction sets that its variables may limit it to, and that have bfloat16, hold one of these.
+BFLOAT16_LIMITS = ("BF16", "FP16", "AMX", "AVX10", "ALL", "DEFAULT")
+
+
 def has_bfloat16() -> bool:
-    """Whether this machine computes in bfloat16: a GPU, or a CPU with instructions for it, and oneDNN, which uses them.
+    """Whether this machine computes in bfloat16: all GPUs do, or without one the CPU, through oneDNN.
 
-    Elsewhere TensorFlow emulates bfloat16, which is slower than float32. Where `cpu_flags` is empty, as on Windows and
-    macOS, the answer is no.
+    Elsewhere TensorFlow emulates bfloat16, which is slower than float32, or fails. GPUs do from compute capability 8
+    on. Where `cpu_flags` is empty, as on Windows and macOS, the answer is no.
     """
     import tensorflow as tf
 
-    if tf.config.list_physical_devices("GPU"):
-        return True
-    return bool(is_on() and cpu_flags() & {"avx512_bf16", "amx_bf16"})
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        return all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
+    limit = (os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "ALL").upper()
+    return bool(is_on() and BFLOAT16_FLAGS & cpu_flags() and any(name in limit for name in BFLOAT16_LIMITS))
