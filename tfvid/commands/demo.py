@@ -6,10 +6,12 @@ clips with both -> a page of films and numbers.
 
 import argparse
 import time
+from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from tfvid.commands import evaluate, explain, prepare
+from tfvid.commands.pace import about, pace
 from tfvid.config import load
 from tfvid.stopping import stoppable
 
@@ -18,7 +20,9 @@ PACKAGE = Path(__file__).resolve().parents[1]
 CONFIGS = next(folder / "configs" for folder in (PACKAGE, PACKAGE.parent) if (folder / "configs").is_dir())
 EXPLAIN = "python scripts/explain.py" if CONFIGS.parent != PACKAGE else "tfvid-explain"
 MODELS = explain.SHIPPED
-METHOD = "explain.mask.method=search+gradient"  # a fraction of the passes of the published 300 steps
+CLIPS = 28  # explained, unless --clips says otherwise
+# Of each part with the configurations as they are, on the machine that `tfvid.commands.pace` refers to.
+SECONDS = {"draw": 30, "train": 330, "measure": 30, "explain": 60}
 
 
 @stoppable()
@@ -29,29 +33,31 @@ def main(argv: list[str]) -> None:
     configs = {name: CONFIGS / f"{name}.yaml" for name in MODELS}
     shards, models = out / "shards", {name: out / "saved_models" / name for name in MODELS}
     drawn = load(configs[MODELS[0]], overrides)
+    step = Steps(
+        {} if overrides or out.exists() else SECONDS | {"explain": SECONDS["explain"] * arguments.clips / CLIPS}
+    )
     stored = [*overrides, f"data.records={shards}"]
 
-    with step("1 of 4: draw the moving shapes"):
+    with step("1 of 4: draw the moving shapes", "draw"):
         options = [word for option in drawn.data.options.items() for word in ("--option", "{}={}".format(*option))]
         size = [str(side) for side in drawn.data.size]
         prepare.main(
             ["--config", str(configs[MODELS[0]]), "--out", str(shards), "--size", *size]
             + ["--num-frames", str(drawn.data.num_frames), "--quality", "95", *options]
         )
-    with step("2 of 4: train a small I3D and a small C-LSTM"):
+    with step("2 of 4: train a small I3D and a small C-LSTM", "train"):
         from tfvid.training import train
 
         for config in configs.values():
             train(load(config, stored), out, out / "saved_models")
-    with step("3 of 4: measure them, forwards and backwards"):
+    with step("3 of 4: measure them, forwards and backwards", "measure"):
         for name, model in models.items():
             folder = str(out / name / "evaluation")
             evaluate.main(["--model", str(model), "--config", str(configs[name]), "--out", folder, *stored])
-    with step("4 of 4: explain held-out clips with both"):
+    with step("4 of 4: explain held-out clips with both", "explain"):
         given = [word for model in models.values() for word in ("--model", str(model))]
         explain.main(
-            [*given, "--config", str(configs[MODELS[0]]), "--limit", str(arguments.clips), "--out", str(out)]
-            + [METHOD, *stored]
+            [*given, "--config", str(configs[MODELS[0]]), "--limit", str(arguments.clips), "--out", str(out)] + stored
         )
     print(
         f"\nOpen {out / 'index.html'} in a browser: what each model looked at, and when.\n"
@@ -60,18 +66,30 @@ def main(argv: list[str]) -> None:
     )
 
 
-@contextmanager
-def step(title: str):
-    """Prints what happens now, and how long it took."""
-    print(f"\n== {title}", flush=True)
-    begun = time.monotonic()
-    yield
-    print(f"   ({time.monotonic() - begun:.0f} s)", flush=True)
+class Steps:
+    """Says what happens now, how long it will take, and how long it took.
+
+    Args:
+      seconds: of each part on the machine whose `pace` is 1; none for parts that are not estimated.
+    """
+
+    def __init__(self, seconds: Mapping[str, float]):
+        self.pace = pace() if seconds else 1.0
+        self.seconds = seconds
+
+    @contextmanager
+    def __call__(self, title: str, part: str):
+        """Prints `title` and an estimate; at the end the seconds."""
+        estimate = f", {about(self.pace * self.seconds[part])}" if part in self.seconds else ""
+        print(f"\n== {title}{estimate}", flush=True)
+        begun = time.monotonic()
+        yield
+        print(f"   ({time.monotonic() - begun:.0f} s)", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tfvid-demo", description="Train, measure and explain on the moving shapes.")
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="(%(default)s)")
-    parser.add_argument("--clips", type=int, default=28, help="held-out clips to explain (%(default)s)")
+    parser.add_argument("--clips", type=int, default=CLIPS, help="held-out clips to explain (%(default)s)")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="of both configs, e.g. train.epochs=2")
     return parser
