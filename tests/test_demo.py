@@ -61,7 +61,7 @@ def test_models_that_come_with_tfvid_know_when(name):
 
 
 def test_the_models_that_come_with_tfvid_have_todays_configuration():
-    """They are the demo's: trained as configs/ says, on the shards that the demo drew."""
+    """Trained as configs/ says, on the shards that the demo drew."""
     for name in demo.MODELS:
         trained = load(ROOT / "saved_models" / name / "assets.extra" / "config.yaml")
         assert trained.data.records is not None
