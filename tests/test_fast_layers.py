@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import tfvid
+from tfvid.activations import keras2_hard_sigmoid
 from tfvid.fast_layers import FAST, fast_layers
 from tfvid.layers import replaced
 from tfvid.max_pool import first_maximum
@@ -131,6 +132,7 @@ RECURRENT = {
     "strided": {"strides": 2},
     "last step": {"return_sequences": False},
     "without bias": {"use_bias": False, "return_sequences": True},
+    "hard gates": {"recurrent_activation": keras2_hard_sigmoid, "return_sequences": True},
     "backwards": {"go_backwards": True},
 }
 

@@ -55,6 +55,31 @@ def test_normalisation():
     np.testing.assert_allclose(clip, [[[[0.2, 0.4], [0.6, 0.8]], [[0, 0.2], [0, 1]]]], rtol=1e-6)
 
 
+def test_normalisation_from_the_minimum():
+    """Frames 1 2 3 4 and 0 1 0 5 (times 1/16): the first frame's minimum is not 0."""
+    frame = GradCAM(by_hand(), normalize="frame_range")(CLIP, target=0).attribution
+    np.testing.assert_allclose(frame, [[[[0, 1 / 3], [2 / 3, 1]], [[0, 0.2], [0, 1]]]], rtol=1e-6)
+    clip = GradCAM(by_hand(), normalize="clip_range")(CLIP + 1, target=0).attribution
+    np.testing.assert_allclose(clip, [[[[0.2, 0.4], [0.6, 0.8]], [[0, 0.2], [0, 1]]]], rtol=1e-6)
+    none = GradCAM(by_hand(), normalize="clip_range")(np.ones_like(CLIP), target=0).attribution
+    np.testing.assert_array_equal(none, np.zeros((1, 2, 2, 2)))  # a map of equal values
+
+
+def test_the_probability():
+    """y = (m / 2, -5 m), m = 0.2 the clip's mean: p_0 = 1 / (1 + exp(-1.1)), d p_0 / d A = p_0 (1 - p_0) (3, -2.5) / 8.
+
+    L = ReLU of that times (x, -x) = p_0 (1 - p_0) 5.5 x / 8.
+    """
+    clip, p = CLIP / 10, 1 / (1 + np.exp(-1.1))
+    result = GradCAM(by_hand(), score="probability", normalize=None)(clip)
+    np.testing.assert_allclose(result.native, p * (1 - p) * 5.5 / 8 * clip[..., 0], rtol=1e-5)
+    np.testing.assert_allclose(result.score, [p], rtol=1e-6)
+    assert result.predicted == 0
+    other = GradCAM(by_hand(), score="probability", normalize=None)(clip, target=1)
+    np.testing.assert_allclose(other.score, [1 - p], rtol=1e-5)
+    np.testing.assert_array_equal(other.native, np.zeros((1, 2, 2, 2)))  # all speaks against class 1
+
+
 def test_weights_by_frame_and_by_clip():
     """A head that looks at frame 0 only: its own weights by frame, half of them for both by clip."""
     model = by_hand(pooled=False)
@@ -236,6 +261,7 @@ def test_bad_options():
         ({"pool": "mean"}, "unknown pool 'mean'; valid: frame, clip"),
         ({"time": "cubic"}, "unknown time"),
         ({"normalize": "max"}, "unknown normalize"),
+        ({"score": "softmax"}, "unknown score 'softmax'"),
     ]:
         with pytest.raises(TfvidError, match=message):
             GradCAM(model, **options)

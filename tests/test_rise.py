@@ -10,7 +10,7 @@ import toy_models
 from toy_scores import PLAINLY, linear
 
 from tfvid.errors import TfvidError
-from tfvid.explain.rise import RISE, cell_size, draw, drawn_out
+from tfvid.explain.rise import BORDERS, RISE, cell_size, draw, drawn_out
 
 
 def test_drawing_out_by_hand():
@@ -21,15 +21,26 @@ def test_drawing_out_by_hand():
         np.testing.assert_allclose(mask[0, 0, 0], expected, atol=1e-6)
 
 
+def test_drawing_out_with_a_mirror_by_hand():
+    """Three cells over six voxels, drawn out to eight: the first lies at -1/2 + 3/16 cells, which is seen at 5/16."""
+    cells = np.array([0.0, 1.0, 0.0], np.float32).reshape(1, 1, 1, 3)
+    mask = drawn_out(cells, np.zeros((1, 3), np.int32), (1, 1, 6), "mirror")
+    np.testing.assert_allclose(mask[0, 0, 0], np.array([5, 1, 7, 13, 13, 7]) / 16, atol=1e-6)
+    mask = drawn_out(cells, np.array([[0, 0, 1]], np.int32), (1, 1, 6), "mirror")
+    np.testing.assert_allclose(mask[0, 0, 0], np.array([1, 7, 13, 13, 7, 1]) / 16, atol=1e-6)
+
+
+# SciPy's "mirror", about the centre of the outermost cell, is what `skimage.transform.resize` calls "reflect".
+@pytest.mark.parametrize(("border", "mode"), [("hold", "nearest"), ("mirror", "mirror")])
 @pytest.mark.parametrize(("grid", "shape"), [((2, 3, 4), (5, 7, 8)), ((4, 7, 7), (2, 9, 30)), ((1, 1, 1), (3, 3, 3))])
-def test_drawing_out_is_scipys_zoom(grid, shape):
+def test_drawing_out_is_scipys_zoom(grid, shape, border, mode):
     cells, shifts = draw(20, grid, shape, 0.5, seed=3)
-    masks = drawn_out(tf.cast(cells, tf.float32), shifts, shape)
+    masks = drawn_out(tf.cast(cells, tf.float32), shifts, shape, border)
     voxels = cell_size(shape, grid)
     large = [(n + 1) * size for n, size in zip(grid, voxels, strict=True)]
     for cell, shift, mask in zip(cells.numpy(), shifts.numpy(), masks.numpy(), strict=True):
         factors = [size / n for size, n in zip(large, grid, strict=True)]
-        whole = scipy.ndimage.zoom(cell.astype(np.float64), factors, order=1, mode="nearest", grid_mode=True)
+        whole = scipy.ndimage.zoom(cell.astype(np.float64), factors, order=1, mode=mode, grid_mode=True)
         cut = tuple(slice(start, start + size) for start, size in zip(shift, shape, strict=True))
         np.testing.assert_allclose(mask, whole[cut], atol=1e-5)
 
@@ -89,8 +100,23 @@ def test_voxels_never_shown_are_zero():
     np.testing.assert_array_equal(result.attribution, np.zeros((1, 1, 1, 2)))
 
 
+def test_the_border_reaches_the_map():
+    """The map of a sum of pixels, from the masks themselves."""
+    clip = np.ones((1, 1, 1, 4, 1), np.float32)
+    options = {"masks": 40, "grid": (1, 1, 2), "seed": 1} | PLAINLY
+    hold, mirror = (RISE(linear(np.ones((1, 1, 4))), border=border, **options)(clip, 0) for border in BORDERS)
+    cells, shifts = draw(40, (1, 1, 2), (1, 1, 4), 0.5, seed=1)
+    for border, result in (("hold", hold), ("mirror", mirror)):
+        masks = drawn_out(tf.cast(cells, tf.float32), shifts, (1, 1, 4), border).numpy()[:, 0, 0]
+        expected = (masks.sum(1, keepdims=True) * masks).sum(0) / masks.sum(0)
+        np.testing.assert_allclose(result.attribution[0, 0, 0], expected, rtol=1e-5)
+    assert np.abs(hold.attribution - mirror.attribution).max() > 0.05
+
+
 def test_bad_options():
     build = functools.partial(RISE, toy_models.build("functional"))
     for options in ({"masks": 0}, {"grid": (4, 7)}, {"grid": (0, 7, 7)}, {"keep": 1.0}, {"keep": 0}):
         with pytest.raises(TfvidError, match=r"expected masks >= 1, a grid \(t, h, w\), 0 < keep < 1; got"):
             build(**options)
+    with pytest.raises(TfvidError, match="border 'wrap'"):
+        build(border="wrap")

@@ -15,7 +15,7 @@ from tfvid.classifier import chosen_class, class_score
 from tfvid.compiled import Compiled
 from tfvid.errors import ModelError, check_choice
 from tfvid.explain.base import Attribution, Explainer
-from tfvid.explain.features import find_layer, normalized, per_step, resized
+from tfvid.explain.features import NORMALIZATIONS, find_layer, normalized, per_step, resized
 from tfvid.layers import watched
 
 
@@ -26,7 +26,7 @@ class CAMResult(Attribution):
     Attributes:
       target: int32 `(B,)`, the class explained.
       predicted: int32 `(B,)`, the model's top class.
-      score: float32 `(B,)`, the logit of `target`.
+      score: float32 `(B,)`, of `target`: its logit, or its probability where that was asked for.
       attribution: float32 `(B, T, H, W)`, the maps at the clip's resolution, normalised as asked for; >= 0 where the
         method cuts at zero, as all but Saliency Tubes do.
       native: float32 `(B, T', H', W')`, the maps as the layer gives them, not normalised.
@@ -42,15 +42,15 @@ class Run:
       clips: the clips.
       target: int32 `(B,)`, the class explained.
       predicted: int32 `(B,)`, the top class.
-      score: float32 `(B,)`, the logit of `target`.
+      score: float32 `(B,)`, the logit of `target`, or its probability.
     """
 
-    def __init__(self, classifier, clips, target, layer: keras.Layer, path: str):
+    def __init__(self, classifier, clips, target, layer: keras.Layer, path: str, score: str = "logit"):
         self.clips, self._path, self._outputs = clips, path, []
         with tf.GradientTape(watch_accessed_variables=False) as self._tape, watched(layer, self._see):
-            logits = classifier.logits(clips)
-            self.predicted, self.target = chosen_class(logits, target)
-            self.score = class_score(logits, self.target)
+            scores = classifier.logits(clips) if score == "logit" else classifier.probabilities(clips)
+            self.predicted, self.target = chosen_class(scores, target)
+            self.score = class_score(scores, self.target)
         graph = tf.compat.v1.get_default_graph()
         if not self._outputs or any(getattr(output, "graph", None) is not graph for output in self._outputs):
             raise ModelError(f"layer {path!r} did not run, or runs inside a loop")
@@ -92,13 +92,17 @@ class LayerExplainer(Explainer):
       time: how T' steps become T frames: "nearest" repeats them, as published; "linear" interpolates.
       normalize: divide by the largest absolute value of each "frame" or of the "clip", so that maps lie in [0, 1], or
         in [-1, 1] where they are signed; None leaves them as they are. A map of zeros stays zero. "clip" keeps frames
-        comparable with one another.
+        comparable with one another. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
+        [0, 1]; a map of equal values becomes zero.
       output: see `Explainer`.
       batch_size: see `Explainer`.
 
     Attributes:
       layer: path of the layer explained, from the first call on where it was left open.
+      score: "logit" or "probability", what is explained.
     """
+
+    score = "logit"
 
     def __init__(
         self,
@@ -112,7 +116,7 @@ class LayerExplainer(Explainer):
     ):
         super().__init__(model, output=output, batch_size=batch_size)
         check_choice("time", time, ("nearest", "linear"))
-        check_choice("normalize", normalize, ("frame", "clip", None))
+        check_choice("normalize", normalize, NORMALIZATIONS)
         self.layer = layer
         self.time = time
         self.normalize = normalize
@@ -121,7 +125,7 @@ class LayerExplainer(Explainer):
     def _see(self, clips, target) -> Run:
         if self._watched is None:
             self.layer, self._watched = find_layer(self.classifier.model, self.classifier.calls, self.layer)
-        return Run(self.classifier, clips, target, self._watched, self.layer)
+        return Run(self.classifier, clips, target, self._watched, self.layer, self.score)
 
     def _at_clip_size(self, native, clips):
         return normalized(resized(native, clips.shape[1:4], self.time), self.normalize)
@@ -134,7 +138,7 @@ class CAM(LayerExplainer):
       model: a Keras model, see `Explainer`.
       layer: the layer whose features are explained; None finds it, see `LayerExplainer`.
       time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
-      normalize: "clip", "frame" or None, see `LayerExplainer`.
+      normalize: "clip", "frame", "clip_range", "frame_range" or None, see `LayerExplainer`.
       output: see `Explainer`.
       batch_size: see `Explainer`.
     """
@@ -183,7 +187,7 @@ class PooledCAM(CAM):
       layer: the layer whose features are explained; None finds it, see `LayerExplainer`.
       pool: "frame", a weight for each time step, or "clip", one for all of them.
       time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
-      normalize: "clip", "frame" or None, see `LayerExplainer`.
+      normalize: "clip", "frame", "clip_range", "frame_range" or None, see `LayerExplainer`.
       output: see `Explainer`.
       batch_size: see `Explainer`.
     """

@@ -76,9 +76,9 @@ class ExtremalPerturbation(LearnedMask):
     Args:
       model: a Keras model, see `Explainer`.
       areas: shares of a frame, each in (0, 1); all are learned side by side, A perturbed clips for each clip.
-      weights: "tfvid", which finds a planted truth better (docs/methods.md), or "published", the weights of the code of
-        Li et al. for this method, 100 for the class and 300 for the area; it also blurs as TorchRay does, with zeros
-        beyond the frame, and counts a margin around the frame into the area.
+      weights: "tfvid", which finds a planted truth better in short runs (docs/methods.md), or "published", the weights
+        of the code of Li et al. for this method, 100 for the class and 300 for the area; it also blurs as TorchRay
+        does, with zeros beyond the frame, and counts a margin around the frame into the area.
       perturbation: what is not shown is "blur"red or "fade"d to black.
       iterations: steps; about 1000 are published.
       learning_rate: of gradient descent.

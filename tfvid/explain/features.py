@@ -33,11 +33,20 @@ def resized(maps: tf.Tensor, shape: tuple, time: str = "nearest") -> tf.Tensor:
     return tf.reshape(maps, (-1, num_frames, height, width))
 
 
+NORMALIZATIONS = ("frame", "clip", "frame_range", "clip_range", None)
+
+
 def normalized(maps: tf.Tensor, by: str | None) -> tf.Tensor:
-    """Maps `(B, T, H, W)` over the largest absolute value of each "frame" or "clip"; a map of zeros stays zero."""
+    """Maps `(B, T, H, W)` divided by the largest absolute value of each "frame" or "clip".
+
+    "frame_range" and "clip_range" subtract the minimum first. A map of zeros stays zero; None changes nothing.
+    """
     if by is None:
         return maps
-    axes = {"frame": (2, 3), "clip": (1, 2, 3)}[by]
+    unit, _, is_range = by.partition("_")
+    axes = {"frame": (2, 3), "clip": (1, 2, 3)}[unit]
+    if is_range:
+        maps -= tf.reduce_min(maps, axis=axes, keepdims=True)
     return tf.math.divide_no_nan(maps, tf.reduce_max(tf.abs(maps), axis=axes, keepdims=True))
 
 

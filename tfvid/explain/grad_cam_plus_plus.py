@@ -27,7 +27,7 @@ class GradCAMPlusPlus(PooledCAM):
       layer: the layer whose features are explained; None finds it, see `LayerExplainer`.
       pool: "frame", S and w for each time step, or "clip", one of each for all of them.
       time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
-      normalize: "clip", "frame" or None, see `LayerExplainer`.
+      normalize: "clip", "frame", "clip_range", "frame_range" or None, see `LayerExplainer`.
       output: see `Explainer`.
       batch_size: see `Explainer`.
 

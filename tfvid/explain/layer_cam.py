@@ -18,7 +18,7 @@ class LayerCAM(CAM):
       model: a Keras model, see `Explainer`.
       layer: the layer whose features are explained; None finds it, see `LayerExplainer`.
       time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
-      normalize: "clip", "frame" or None, see `LayerExplainer`.
+      normalize: "clip", "frame", "clip_range", "frame_range" or None, see `LayerExplainer`.
       output: see `Explainer`.
       batch_size: see `Explainer`.
 

@@ -13,8 +13,10 @@ drawn takes out the chance that some voxels were shown more often than others.
 import numpy as np
 import tensorflow as tf
 
-from tfvid.errors import TfvidError
+from tfvid.errors import TfvidError, check_choice
 from tfvid.explain.masking import MaskingExplainer, MaskingResult, weighted_mean
+
+BORDERS = ("hold", "mirror")
 
 
 class RISE(MaskingExplainer):
@@ -27,6 +29,8 @@ class RISE(MaskingExplainer):
       masks: N, at least 1. Chance shrinks with the square root of it: noise shows below a few hundred.
       grid: cells along (T, H, W).
       keep: p, the chance that a cell is shown, between 0 and 1.
+      border: how masks go on from the centre of the outermost cell to the edge of the grid: "hold" keeps the cell's
+        value; "mirror" goes back towards the next cell, as the authors' code does. See docs/methods.md.
       seed: of the masks.
       fill: what is hidden is replaced by, see `MaskingExplainer`.
       score: "probability" or "logit".
@@ -45,6 +49,7 @@ class RISE(MaskingExplainer):
         masks: int = 2000,
         grid: tuple[int, int, int] = (4, 7, 7),
         keep: float = 0.5,
+        border: str = "hold",
         seed: int = 0,
         fill="mean",
         score: str = "probability",
@@ -55,9 +60,11 @@ class RISE(MaskingExplainer):
         super().__init__(model, fill=fill, score=score, progress=progress, output=output, batch_size=batch_size)
         if masks < 1 or len(grid) != 3 or min(grid) < 1 or not 0 < keep < 1:
             raise TfvidError(f"expected masks >= 1, a grid (t, h, w), 0 < keep < 1; got {masks}, {grid}, {keep}")
+        check_choice("border", border, BORDERS)
         self.masks = masks
         self.grid = tuple(grid)
         self.keep = keep
+        self.border = border
         self.seed = seed
 
     def _explain_clip(self, clip):
@@ -65,7 +72,7 @@ class RISE(MaskingExplainer):
 
         def views():
             for rows in clip.batches(self.masks):
-                shown = drawn_out(tf.cast(cells[rows], tf.float32), shifts[rows], clip.shape)
+                shown = drawn_out(tf.cast(cells[rows], tf.float32), shifts[rows], clip.shape, self.border)
                 yield shown, clip(shown)
 
         return clip.result(MaskingResult, weighted_mean(views()))
@@ -89,20 +96,21 @@ def cell_size(shape: tuple, grid: tuple) -> tuple[int, ...]:
     return tuple(-(-size // cells) for size, cells in zip(shape, grid, strict=True))
 
 
-def drawn_out(cells: tf.Tensor, shifts: tf.Tensor, shape: tuple) -> tf.Tensor:
+def drawn_out(cells: tf.Tensor, shifts: tf.Tensor, shape: tuple, border: str = "hold") -> tf.Tensor:
     """Coarse grids at the clip's resolution: trilinear, one cell larger than the clip, cut at the shift.
 
     Args:
       cells: float32 `(M, t, h, w)`.
       shifts: int32 `(M, 3)`, from 0 to a cell's size less 1.
       shape: (T, H, W).
+      border: "hold" or "mirror", see `RISE`.
 
     Returns:
       float32 `(M, T, H, W)`; values in [0, 1] where the cells' are.
     """
     grid = tuple(cells.shape[1:])
     t, h, w = (
-        _linear_weights(shifts[:, axis], size, cells_along, voxels)
+        _linear_weights(shifts[:, axis], size, cells_along, voxels, border)
         for axis, (size, cells_along, voxels) in enumerate(zip(shape, grid, cell_size(shape, grid), strict=True))
     )
     masks = tf.einsum("mijk,mti->mtjk", cells, t)
@@ -110,12 +118,14 @@ def drawn_out(cells: tf.Tensor, shifts: tf.Tensor, shape: tuple) -> tf.Tensor:
     return tf.einsum("mthk,mwk->mthw", masks, w)
 
 
-def _linear_weights(shift, size: int, cells: int, voxels: int):
-    """`(M, size, cells)`: what each cell has of each voxel; rows sum to one. Beyond the outer cells' centres, all.
+def _linear_weights(shift, size: int, cells: int, voxels: int, border: str):
+    """`(M, size, cells)`: what each cell has of each voxel; rows sum to one.
 
     `cells` are drawn out to ``(cells + 1) * voxels``, as published, so that the clip fits at every shift.
     """
     voxel = tf.cast(tf.range(size) + shift[:, tf.newaxis], tf.float32)
     position = (voxel + 0.5) * cells / ((cells + 1) * voxels) - 0.5  # in cells, 0 at the first one's centre
+    if border == "mirror":
+        position = cells - 1 - tf.abs(cells - 1 - tf.abs(position))
     position = tf.clip_by_value(position, 0, cells - 1)[..., tf.newaxis]
     return tf.nn.relu(1 - tf.abs(position - np.arange(cells, dtype=np.float32)))

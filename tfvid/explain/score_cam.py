@@ -30,7 +30,7 @@ class ScoreCAM(LayerExplainer):
       channels: how many of a clip's feature maps are weighed, those of largest standard deviation; None takes all. A
         forward pass each.
       time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
-      normalize: "clip", "frame" or None, see `LayerExplainer`.
+      normalize: "clip", "frame", "clip_range", "frame_range" or None, see `LayerExplainer`.
       output: see `Explainer`.
       batch_size: clips, and masked clips, that the model sees at a time; bounds memory, does not change results.
 

@@ -34,7 +34,7 @@ class STEP(ExtremalPerturbation3D):
         `ExtremalPerturbation`. The weights for the class and the area are the same with both.
       core_weight: kappa.
       core_after: steps before kappa counts. A run of fewer `iterations` is `ExtremalPerturbation3D`'s.
-      core_frames: length of an ellipsoid in frames, 8 as in their script; no longer than the clip.
+      core_frames: length of an ellipsoid in frames, 8 as in one of their scripts; no longer than the clip.
       core_size: its height and width in pixels, and the distance from one to the next; None for as many as `sigma`'s
         default, 11 at 112.
       **options: of `ExtremalPerturbation`.

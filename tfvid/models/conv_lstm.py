@@ -3,12 +3,18 @@
 N blocks of ConvLSTM2D -> batch norm -> 2x2 max-pool over space; all steps and places together feed one
 linear classifier. The published parameter count, 1,324,014 for Something-something, holds only if the blocks
 *share one* batch-norm layer; both ways are offered.
+
+The authors' code was written for TensorFlow 1, whose ConvLSTM2D has a hard sigmoid at its gates; Keras 3 has the
+logistic one. Both ways are offered.
 """
 
 import keras
 from keras import layers
 
-from tfvid.errors import ModelError
+from tfvid.activations import keras2_hard_sigmoid
+from tfvid.errors import ModelError, check_choice
+
+GATES = {"sigmoid": "sigmoid", "hard_sigmoid": keras2_hard_sigmoid}
 
 
 def ConvLSTM(
@@ -19,6 +25,7 @@ def ConvLSTM(
     blocks: int = 3,
     filters: int = 32,
     kernel: int = 5,
+    gates: str = "sigmoid",
     dropout: float = 0.0,
     shared_batch_norm: bool = True,
     synchronized: bool = False,
@@ -37,6 +44,8 @@ def ConvLSTM(
       blocks: number of ConvLSTM2D blocks; each divides H and W by four.
       filters: filters of each ConvLSTM2D.
       kernel: spatial kernel of each ConvLSTM2D, in pixels.
+      gates: activation of the gates: "sigmoid", the logistic one, or "hard_sigmoid", ``clip(0.2 x + 0.5, 0, 1)``, as in
+        the authors' TensorFlow 1 code.
       dropout: rate between the blocks, in [0, 1).
       shared_batch_norm: one batch-norm layer for all blocks, as the published count implies.
       synchronized: batch norm over all replicas; set it under a `tf.distribute` strategy only.
@@ -49,7 +58,9 @@ def ConvLSTM(
 
     Raises:
       ModelError: frames too small for the number of blocks.
+      TfvidError: gates that do not exist.
     """
+    check_choice("gates", gates, GATES)
     if blocks < 1:
         raise ModelError(f"ConvLSTM: blocks must be 1 or more, got {blocks}")
     side = min(size)
@@ -68,7 +79,14 @@ def ConvLSTM(
     x = layers.Rescaling(2.0, -1.0, name="to_signed", **options)(clips)
     for block in range(1, blocks + 1):
         x = layers.ConvLSTM2D(
-            filters, kernel, strides=2, padding="same", return_sequences=True, name=f"conv_lstm_{block}", **options
+            filters,
+            kernel,
+            strides=2,
+            padding="same",
+            recurrent_activation=GATES[gates],
+            return_sequences=True,
+            name=f"conv_lstm_{block}",
+            **options,
         )(x)
         x = (shared or batch_norm(f"_{block}"))(x)
         x = layers.MaxPooling3D((1, 2, 2), name=f"pool_{block}", **options)(x)

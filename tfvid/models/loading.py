@@ -12,6 +12,7 @@ from pathlib import Path
 
 import keras
 
+import tfvid.activations  # noqa: F401  registers them, so that models with one load
 from tfvid.errors import ModelError
 from tfvid.models.card import ModelCard, read_card
 
