@@ -3,8 +3,6 @@
 import csv
 import json
 import os
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 import tensorflow as tf
 import toy_models
 from disk import full_disk
+from forks import Forks
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from tfvid import callbacks
@@ -191,7 +190,10 @@ def test_every_third_step(tmp_path, together, steps):
     assert column(logger, "step", clip="0") == steps
 
 
-@pytest.mark.parametrize("build", ["mixed_precision", "sequential", "nested", "subclassed", "softmax"])
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("sequential", "nested")]
+
+
+@pytest.mark.parametrize("build", ["mixed_precision", "subclassed", "softmax", *LONG])
 def test_builds_of_models(tmp_path, build):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=build != "softmax")
     model = toy_models.build(build)
@@ -523,28 +525,24 @@ print(json.dumps({"different": different, "rows": rows, "losses": losses, "gener
 """
 
 
-def run_trainings(how, folder):
+@pytest.fixture(scope="module")
+def forks():
     environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    done = subprocess.run(
-        [sys.executable, "-W", "error::RuntimeWarning", "-c", TRAININGS, how, str(folder)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    environment["PYTHONWARNINGS"] = "error::RuntimeWarning"
+    with Forks("keras", "tfvid.callbacks", "tfvid.explain.temporal_mask", environment=environment) as forks:
+        yield forks
 
 
 @pytest.mark.parametrize("how", ["plain", "deferred", "mirrored"])
-def test_a_training_is_bit_identical_with_and_without(tmp_path, how):
+def test_a_training_is_bit_identical_with_and_without(forks, tmp_path, how):
     """Weights, optimizer, batch norm, dropout's seeds, metrics, and what everyone else draws.
 
     After each epoch, after each step, and with an explainer that disturbs whatever it can; for a model that is built
     only when it is trained; and under a strategy of two devices.
     """
-    result = run_trainings(how, tmp_path)
+    done = forks.run(TRAININGS, how, tmp_path, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads(done.stdout.splitlines()[-1])
     assert result["different"] == [[] for _ in result["different"]]
     assert len(result["losses"]) == 3  # it was stopped
     assert len(set(result["losses"])) == 3
