@@ -1,6 +1,7 @@
 """What holds for every explainer in the registry, on every build of Keras model."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -94,13 +95,19 @@ def on(*models, but=("functional",)):
     )
 
 
+@functools.lru_cache(maxsize=len(METHODS))
+def shared(method, model_name="functional"):
+    """A model, its `fingerprint`, and an explainer of it, which tests share: tracing takes most of their time."""
+    keras.utils.set_random_seed(0)
+    model = toy(method, model_name)
+    return model, fingerprint(model), build(method, model, batch_size=2)
+
+
 @on(*MODELS)
 @pytest.mark.parametrize("method", METHODS)
 def test_contract(method, model_name):
     """Shapes, dtypes, batch independence, determinism, one trace, the model unchanged."""
-    model, clips = toy(method, model_name), toy_models.clips(3)
-    before = fingerprint(model)
-    explain = build(method, model, batch_size=2)
+    (model, before, explain), clips = shared(method, model_name), toy_models.clips(3)
     result = explain(clips)
 
     assert len(result) == 3
@@ -123,8 +130,7 @@ def test_contract(method, model_name):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_target(method):
-    model, clips = toy(method, "functional"), toy_models.clips(3)
-    explain = build(method, model)
+    (_, _, explain), clips = shared(method), toy_models.clips(3)
     np.testing.assert_array_equal(explain(clips, 2).target, [2, 2, 2])
     np.testing.assert_array_equal(explain(clips, np.array([2, 0, 1])).target, [2, 0, 1])
     one = explain(clips[1:2], [0])
@@ -175,7 +181,7 @@ def test_a_model_that_was_never_built(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_clips_that_do_not_fit(method):
-    explain, clips = build(method, toy(method, "functional")), toy_models.clips(3)
+    (_, _, explain), clips = shared(method), toy_models.clips(3)
     broken = clips.copy()
     broken[1, 2, 3, 4, 0] = np.nan
     for bad, message in [

@@ -16,6 +16,7 @@ import tensorflow as tf
 import toy_models
 from disk import full_disk
 from keras import layers
+from small_models import tiny_i3d
 
 from tfvid import GradCAM, TemporalMask, export, freeze, reverse
 from tfvid.commands.export import main
@@ -25,9 +26,10 @@ from tfvid.layers import named_layers
 from tfvid.models.card import ModelCard
 from tfvid.models.conv_lstm import ConvLSTM
 from tfvid.models.i3d import I3D
-from tfvid.models.loading import load_model
+from tfvid.models.loading import load_card, load_model
 
 ROOT = Path(__file__).resolve().parent.parent
+SHIPPED = ROOT / "saved_models" / "shapes_i3d"
 MASK = {"iterations": 6}
 CARD = ModelCard("toy", ("a", "b", "c"), 6, (8, 8))
 BUILDS = {
@@ -103,7 +105,12 @@ def fingerprint(model):
 # --- what comes back ---
 
 
-@pytest.mark.parametrize("build", BUILDS)
+LONG = {"sequential", "nested", "per_frame"}  # much like functional, the one in `test_options...`, and conv_lstm
+
+
+@pytest.mark.parametrize(
+    "build", [pytest.param(name, marks=pytest.mark.long) if name in LONG else name for name in BUILDS]
+)
 def test_results_are_the_explainers(pairs, build):
     pair = pairs(build)
     exported = export.load(pair.folder, batch_size=2)
@@ -185,65 +192,70 @@ sys.meta_path.insert(0, NotHere())
 import numpy as np
 import tensorflow as tf
 
-folder, inputs, out = sys.argv[1:]
-inputs = dict(np.load(inputs))
-results = {}
+inputs = dict(np.load("inputs.npz"))
 
 def some(name, tensors, batch):
     return {key: value[:batch] for key, value in inputs.items() if key in tensors}
 
-exported = tf.saved_model.load(folder)
-for name, function in exported.signatures.items():
-    names = function.structured_input_signature[1]
-    for batch in (1, 3):
-        outputs = function(**{key: tf.constant(value) for key, value in some(name, names, batch).items()})
-        results |= {f"{name}/{batch}/{key}": value.numpy() for key, value in outputs.items()}
+def results_of(folder):
+    results = {}
+    exported = tf.saved_model.load(folder)
+    for name, function in exported.signatures.items():
+        names = function.structured_input_signature[1]
+        for batch in (1, 3):
+            outputs = function(**{key: tf.constant(value) for key, value in some(name, names, batch).items()})
+            results |= {f"{name}/{batch}/{key}": value.numpy() for key, value in outputs.items()}
 
-# As TensorFlow Serving does: a session, the graph by its tensors' names.
-with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-    signatures = tf.compat.v1.saved_model.load(session, ["serve"], folder).signature_def
-    for name in exported.signatures:
-        feed = some(name, signatures[name].inputs, 3)
-        feed = {signatures[name].inputs[key].name: value for key, value in feed.items()}
-        fetch = {key: tensor.name for key, tensor in signatures[name].outputs.items()}
-        results |= {f"{name}/session/{key}": value for key, value in session.run(fetch, feed).items()}
-    try:
-        feed = {"clips": inputs["clips"] * 255, "target": inputs["target"]}
-        feed = {signatures["grad_cam"].inputs[key].name: value for key, value in feed.items()}
-        session.run(signatures["grad_cam"].outputs["score"].name, feed)
-    except tf.errors.InvalidArgumentError as error:
-        results["refused"] = error.message
+    # As TensorFlow Serving does: a session, the graph by its tensors' names.
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        signatures = tf.compat.v1.saved_model.load(session, ["serve"], folder).signature_def
+        for name in exported.signatures:
+            feed = some(name, signatures[name].inputs, 3)
+            feed = {signatures[name].inputs[key].name: value for key, value in feed.items()}
+            fetch = {key: tensor.name for key, tensor in signatures[name].outputs.items()}
+            results |= {f"{name}/session/{key}": value for key, value in session.run(fetch, feed).items()}
+        try:
+            feed = {"clips": inputs["clips"] * 255, "target": inputs["target"]}
+            feed = {signatures["grad_cam"].inputs[key].name: value for key, value in feed.items()}
+            session.run(signatures["grad_cam"].outputs["score"].name, feed)
+        except tf.errors.InvalidArgumentError as error:
+            results["refused"] = error.message
+    return results
+
+for folder, out in zip(sys.argv[1::2], sys.argv[2::2]):
+    np.savez(out, **{k: np.array(v, None if np.ndim(v) else str) for k, v in results_of(folder).items()})
 assert not {"keras", "tfvid"} & set(sys.modules)
-np.savez(out, **{key: np.array(value, None if np.ndim(value) else str) for key, value in results.items()})
 """
 
 
-@pytest.mark.parametrize("build", ["i3d", "conv_lstm"])
-def test_runs_with_tensorflow_alone(pairs, build, tmp_path):
-    """Every signature, eagerly and in a session, in a process that cannot import Keras or tfvid."""
-    pair = pairs(build)
-    target, masks = np.array([-1, 2, 0], np.int32), np.linspace(0, 1, 18, dtype=np.float32).reshape(3, 6)
-    np.savez(
-        tmp_path / "inputs.npz",
-        clips=clips(),
-        target=target,
-        steps=np.full(3, 6, np.int32),
-        mask=masks,
-        frames=np.array([[jpeg(frame) for frame in clip] for clip in as_bytes(clips())]),
-    )
-    (tmp_path / "alone.py").write_text(ALONE)
-    arguments = [sys.executable, "alone.py", pair.folder, "inputs.npz", "out.npz"]
-    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    out = dict(np.load(tmp_path / "out.npz"))
+TARGET, MASKS = np.array([-1, 2, 0], np.int32), np.linspace(0, 1, 18, dtype=np.float32).reshape(3, 6)
 
+
+@pytest.fixture(scope="module")
+def alone(pairs, tmp_path_factory):
+    """What every signature of two exported models returns, by model, in a process without Keras and tfvid."""
+    folder, builds = tmp_path_factory.mktemp("alone"), ["i3d", "conv_lstm"]
+    frames = np.array([[jpeg(frame) for frame in clip] for clip in as_bytes(clips())])
+    steps = np.full(3, 6, np.int32)
+    np.savez(folder / "inputs.npz", clips=clips(), target=TARGET, steps=steps, mask=MASKS, frames=frames)
+    (folder / "alone.py").write_text(ALONE)
+    arguments = [argument for build in builds for argument in (pairs(build).folder, f"{build}.npz")]
+    done = subprocess.run([sys.executable, "alone.py", *arguments], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return {build: dict(np.load(folder / f"{build}.npz")) for build in builds}
+
+
+@pytest.mark.parametrize("build", ["i3d", "conv_lstm"])
+def test_runs_with_tensorflow_alone(pairs, alone, build):
+    """Every signature, eagerly and in a session, in a process that cannot import Keras or tfvid."""
+    pair, out = pairs(build), alone[build]
     expected = {"serving_default/probabilities": tf.nn.softmax(pair.model(clips())).numpy()}
     predicted = expected["serving_default/probabilities"].argmax(-1)
-    classes = np.where(target < 0, predicted, target)
+    classes = np.where(TARGET < 0, predicted, TARGET)
     for name, explain in (("grad_cam", pair.maps), ("temporal_mask", pair.mask)):
         expected |= {f"{name}/{key}": value for key, value in vars(explain(clips(), classes)).items()}
     del expected["temporal_mask/true_score"]
-    expected |= {"freeze/clips": freeze(clips(), masks), "reverse/clips": reverse(clips(), masks)}
+    expected |= {"freeze/clips": freeze(clips(), MASKS), "reverse/clips": reverse(clips(), MASKS)}
     for key, value in expected.items():
         name, output = key.split("/")
         for way, rows in (("1", 1), ("3", 3), ("session", 3)):
@@ -498,7 +510,7 @@ def test_what_cannot_be_loaded(toy, tmp_path):
     with pytest.raises(ModelError, match="nowhere: no exported model"):
         export.load(tmp_path / "nowhere")
     with pytest.raises(ModelError, match="a SavedModel without explanations; tfvid.export.save"):
-        export.load(ROOT / "saved_models" / "shapes_i3d")
+        export.load(SHIPPED)
     with pytest.raises(TfvidError, match="batch_size must be 1 or more, got 0"):
         export.load(toy[1], batch_size=0)
     damaged = shutil.copytree(toy[1], tmp_path / "damaged")
@@ -516,26 +528,28 @@ def test_what_cannot_be_loaded(toy, tmp_path):
 # --- the command ---
 
 
-def test_command_on_a_model_that_comes_along(tmp_path, capsys):
-    """The shipped I3D, on drawn clips: as its own explainers explain them."""
-    path, out = ROOT / "saved_models" / "shapes_i3d", tmp_path / "shapes" / "1"
+@pytest.mark.parametrize("shipped", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_command(tmp_path, capsys, shipped):
+    """A small I3D, and the one that comes with tfvid, on drawn clips: as its own explainers explain them."""
+    path, out = SHIPPED if shipped else tiny_i3d(tmp_path), tmp_path / "shapes" / "1"
     main(["--model", str(path), "--out", str(out), "mask.iterations=5"])
     printed = capsys.readouterr().out
     assert f"exported: {out}" in printed and f"--model_base_path={out.parent}" in printed
 
-    dataset = MovingShapes()
+    card = load_card(path)
+    dataset = MovingShapes(classes=card.class_names)
     samples = dataset.samples("validation")[:2]
-    drawn = np.stack([dataset.read(sample, 16, (64, 64)).frames for sample in samples]) / np.float32(255)
+    drawn = np.stack([dataset.read(sample, card.num_frames, card.size).frames for sample in samples]) / np.float32(255)
     labels = [sample.label for sample in samples]
     model, exported = load_model(path), export.load(out)
-    assert exported.card.layer == "Mixed_3c"
+    assert exported.card.layer == ("Mixed_3c" if shipped else "Mixed_3b")
     expected = TemporalMask(model, iterations=5)(drawn, labels=labels)
     assert_same(exported.temporal_mask(drawn, labels=labels), expected)
-    assert_same(exported.grad_cam(drawn), GradCAM(model, "Mixed_3c")(drawn))
+    assert_same(exported.grad_cam(drawn), GradCAM(model, exported.card.layer)(drawn))
 
 
 def test_command_says_what_is_wrong(tmp_path):
-    arguments = ["--model", str(ROOT / "saved_models" / "shapes_i3d"), "--out", str(tmp_path / "out")]
+    arguments = ["--model", str(SHIPPED), "--out", str(tmp_path / "out")]
     with pytest.raises(ConfigError, match="unknown key 'explain.masks'; did you mean 'explain.mask'"):
         main([*arguments, "masks.iterations=5"])
     with pytest.raises(ModelError, match="no such model"):
