@@ -10,6 +10,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tfvid` does, which comes after Keras here
 
+# Two workers on two cores: threads of OpenBLAS that wait for each other take 10 times the CPU of one thread.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import keras  # noqa: E402, reads the variables
 
 ROOT = Path(__file__).resolve().parent.parent

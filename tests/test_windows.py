@@ -1,5 +1,6 @@
 """The search for the best contiguous mask: never worse than trying them all, and with fewer passes."""
 
+import functools
 import itertools
 
 import keras
@@ -80,6 +81,23 @@ def model():
     return model
 
 
+@pytest.fixture(scope="module")
+def explain(model):
+    """Explains clips by the `method` given, with explainers of that model which tests share: each is traced once."""
+    explainers = functools.cache(lambda method: TemporalMask(model, method=method))
+
+    def explain(clips, *arguments, method="gradient", iterations=None):
+        explainer = explainers(method)
+        default = explainer.iterations
+        explainer.iterations = default if iterations is None else iterations
+        try:
+            return explainer(clips, *arguments)
+        finally:
+            explainer.iterations = default
+
+    return explain
+
+
 def brute_force(model, clip, target):
     """The lowest Eq. 1 loss over the empty mask and all windows, each tried by itself."""
     length = clip.shape[0]
@@ -107,20 +125,20 @@ def test_search_finds_the_best_window(model):
     assert len(np.unique(result.mask, axis=0)) > 1
 
 
-def test_search_leaves_a_class_alone_that_has_little_to_lose(model):
+def test_search_leaves_a_class_alone_that_has_little_to_lose(model, explain):
     """Where the score is below the price of any mask, the best one is empty."""
     scores = tf.nn.softmax(model(toy_models.clips(4)))
     clip, target = np.argwhere(scores.numpy() < 0.01)[0]
-    result = TemporalMask(model, method="search")(toy_models.clips(4)[clip : clip + 1], int(target))
+    result = explain(toy_models.clips(4)[clip : clip + 1], int(target), method="search")
     np.testing.assert_array_equal(result.mask, np.zeros((1, 6)))
     np.testing.assert_allclose(result.loss, result.original_score, rtol=1e-4)
 
 
-def test_descending_from_a_window(model):
+def test_descending_from_a_window(explain):
     """Lower than the best binary window; the last clip's best mask is the empty one, and no window is better."""
     clips = toy_models.clips(3)
-    searched = TemporalMask(model, method="search")(clips)
-    result = TemporalMask(model, method="search+gradient")(clips)
+    searched = explain(clips, method="search")
+    result = explain(clips, method="search+gradient")
     np.testing.assert_array_equal(result.initial_mask[:2, 5], np.ones(2))
     np.testing.assert_array_equal(result.initial_mask[:2, :4], np.zeros((2, 4)))
     assert (result.loss[:2] < searched.loss[:2] - 1e-3).all() and (result.loss[:2] < result.window_loss[:2]).all()
@@ -128,15 +146,15 @@ def test_descending_from_a_window(model):
     assert result.mask.min() >= 0 and result.mask.max() <= 1
     np.testing.assert_array_equal(result.iterations, result.backward_passes)
     assert (result.backward_passes <= 5 + 5 + 10 + 30).all()  # of the other starts, and of the one that goes on
-    one = TemporalMask(model, method="search+gradient", iterations=1)(clips)
+    one = explain(clips, method="search+gradient", iterations=1)
     assert (one.backward_passes <= 4).all()  # one from each start
     np.testing.assert_allclose(one.loss[:2], one.window_loss[:2], atol=1e-6)  # the window's own gradient is all it took
 
 
-def test_descending_is_no_worse_than_the_published_procedure(model):
+def test_descending_is_no_worse_than_the_published_procedure(explain):
     clips = toy_models.clips(6)
-    published = TemporalMask(model)(clips)
-    result = TemporalMask(model, method="search+gradient")(clips)
+    published = explain(clips)
+    result = explain(clips, method="search+gradient")
     assert (result.loss <= published.loss + 0.005).all()
     assert (result.forward_passes <= 100).all() and (result.backward_passes <= 5 + 5 + 10 + 30).all()
 
@@ -359,13 +377,13 @@ def test_the_mask_is_never_worse_than_its_window_or_none(seed, steepness):
 
 
 @pytest.mark.parametrize("method", ["gradient", "search", "search+gradient"])
-def test_a_search_in_half_precision_reports_what_the_model_computes(model, method, monkeypatch):
+def test_a_search_in_half_precision_reports_what_the_model_computes(model, explain, method, monkeypatch):
     """The mask is found in bfloat16; class, scores and loss are those of the float32 model at that mask."""
     monkeypatch.setattr(onednn, "has_bfloat16", lambda: True)  # TensorFlow emulates it where there is none
     clips = toy_models.clips(3)
     options = {"iterations": 30} if method == "gradient" else {}
     result = TemporalMask(model, method=method, precision="bfloat16", **options)(clips, labels=[0, 1, -1])
-    own = TemporalMask(model, method=method, **options)(clips)
+    own = explain(clips, method=method, **options)
     assert all(layer.dtype_policy.name == "float32" for layer in model.layers)
     scores = tf.nn.softmax(model(clips)).numpy()
     np.testing.assert_array_equal(result.predicted, scores.argmax(axis=1))
@@ -376,35 +394,34 @@ def test_a_search_in_half_precision_reports_what_the_model_computes(model, metho
     if method != "gradient":  # both losses are the float32 model's
         assert (result.loss <= result.window_loss + 1e-6).all()
     if method == "search+gradient":  # steps part ways after few roundings; a window is what both must beat
-        assert (result.loss <= TemporalMask(model, method="search")(clips).loss + 0.005).all()
+        assert (result.loss <= explain(clips, method="search").loss + 0.005).all()
     else:
         np.testing.assert_allclose(result.loss, own.loss, atol=0.02)
     assert method == "search" or not np.array_equal(result.mask, own.mask)  # it did compute in another precision
 
 
-def test_without_bfloat16_the_search_is_in_float32(model, monkeypatch):
+def test_without_bfloat16_the_search_is_in_float32(model, explain, monkeypatch):
     monkeypatch.setattr(onednn, "has_bfloat16", lambda: False)
-    clips, own = toy_models.clips(2), TemporalMask(model, iterations=5)
+    clips = toy_models.clips(2)
     search = TemporalMask(model, iterations=5, precision="bfloat16")
     with pytest.warns(RuntimeWarning, match="no bfloat16 instructions, so the search runs in float32"):
         result = search(clips)
-    np.testing.assert_allclose(result.mask, own(clips).mask, atol=1e-6)
+    np.testing.assert_allclose(result.mask, explain(clips, iterations=5).mask, atol=1e-6)
 
 
-def test_a_mask_that_says_nothing_is_not_trusted():
+def test_a_mask_that_says_nothing_is_not_trusted(explain):
     """Clips at rest: freezing all of one changes no score."""
     clips = toy_models.clips(2)
     clips[1] = clips[1, :1]
     for method in ("gradient", "search", "search+gradient"):
-        options = {"iterations": 3} if method == "gradient" else {}
-        result = TemporalMask(toy_models.build("functional"), method=method, **options)(clips)
+        result = explain(clips, method=method, iterations=3 if method == "gradient" else None)
         assert abs(result.full_drop[1]) < 1e-5 and not result.is_trusted[1]
         assert result.is_trusted[0] == (result.full_drop[0] >= 0.1 * result.original_score[0])
 
 
-def test_passes_of_the_published_procedure_are_counted(model):
+def test_passes_of_the_published_procedure_are_counted(explain):
     """3 centred windows of 6 frames, 5 steps, and the clip as it is, the mask's objective (FS is its score) and RS."""
-    result = TemporalMask(model, iterations=5)(toy_models.clips(2))
+    result = explain(toy_models.clips(2), iterations=5)
     np.testing.assert_array_equal(result.forward_passes, 3 + 5 + 3)
     np.testing.assert_array_equal(result.backward_passes, 5)
     assert np.isnan(result.window_loss).all()
@@ -417,11 +434,11 @@ def test_search_wants_a_score_with_a_floor(model):
         TemporalMask(model, method="serch")
 
 
-def test_search_takes_any_callable(model):
+def test_search_takes_any_callable(model, explain):
     """It asks for scores only: a function of NumPy clips gets the mask of the model that it stands for."""
     clips = toy_models.clips(2)
     search = TemporalMask(lambda clips: model(clips, training=False).numpy(), method="search", output="logits")
-    expected, found = TemporalMask(model, method="search")(clips), search(clips)
+    expected, found = explain(clips, method="search"), search(clips)
     np.testing.assert_array_equal(found.mask, expected.mask)
     np.testing.assert_allclose(found.loss, expected.loss, atol=1e-5)
     with pytest.raises(ModelError, match="expected a Keras model, got function"):
