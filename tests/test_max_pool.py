@@ -258,9 +258,22 @@ def frozen_clips():
 
 
 BY_GRADIENT = [name for name in EXPLAINERS if not EXPLAINERS.find(name).scores_only]
+# They take gradients as others do: smooth_grad, integrated_gradients, grad_cam, and step.
+LIKE_OTHERS = {
+    "gradient_x_input",
+    "smooth_grad_squared",
+    "var_grad",
+    "blur_ig",
+    "grad_cam_plus_plus",
+    "layer_cam",
+    "extremal_perturbation",
+    "extremal_perturbation_3d",
+}
 
 
-@pytest.mark.parametrize("method", BY_GRADIENT)
+@pytest.mark.parametrize(
+    "method", [pytest.param(name, marks=pytest.mark.long) if name in LIKE_OTHERS else name for name in BY_GRADIENT]
+)
 def test_explainers(method):
     """Every method that uses gradients finds the same as with pools whose rule is written out."""
     options = QUICK.get(method, {}) | ({"layer": "last"} if "cam" in method else {})

@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import random
+import shutil
 
 import keras
 import numpy as np
@@ -430,12 +431,11 @@ def test_a_run_trains_in_fast_layers(tmp_path, monkeypatch):
     assert inside == [{keras.layers.ConvLSTM2D, keras.layers.BatchNormalization}]
 
 
-def test_overwrite_starts_over(tmp_path):
-    folders = tmp_path / "runs", tmp_path / "saved"
-    train(tiny(train__epochs=1), *folders, verbose=0)
+def test_overwrite_starts_over(finished, tmp_path):
+    folders = [shutil.copytree(finished[0] / name, tmp_path / name) for name in ("runs", "saved_models")]
     metrics = train(tiny(train__epochs=1, seed=1), *folders, verbose=0, overwrite=True)
     assert metrics["epochs"] == 1
-    assert cfg.load(tmp_path / "saved" / "tiny" / "assets.extra" / "config.yaml").seed == 1
+    assert cfg.load(tmp_path / "saved_models" / "tiny" / "assets.extra" / "config.yaml").seed == 1
 
 
 def test_a_mistake_can_be_corrected(tmp_path):
