@@ -1,6 +1,7 @@
-"""A saved model that is small enough for tests of whole commands."""
+"""Saved models that are small enough for tests of whole commands."""
 
 import keras
+from keras import layers
 
 from tfvid.models.card import ModelCard
 from tfvid.models.i3d import I3D
@@ -10,10 +11,32 @@ TINY_CLASSES = ("Something appearing", "Something disappearing")
 
 def tiny_i3d(folder, name="tiny", width=0.1):
     """An untrained I3D of `TINY_CLASSES` at 4x16x16 with its card, saved as ``folder/<name>``; returns that path."""
+    return saved(lambda: I3D(2, 4, (16, 16), width=width, depth=1), folder, name)
+
+
+def tiny_network(folder, name="tiny"):
+    """One convolution and a pool, saved as `tiny_i3d`; for tests that an architecture does not matter to."""
+    return saved(
+        lambda: keras.Sequential(
+            [
+                keras.Input((4, 16, 16, 3)),
+                layers.Conv3D(4, 3, padding="same", activation="relu", name="conv"),
+                layers.MaxPooling3D((1, 2, 2)),
+                layers.Flatten(),
+                layers.Dense(2),
+            ]
+        ),
+        folder,
+        name,
+    )
+
+
+def saved(build, folder, name):
+    """The model that `build` makes, with seed 1, and its card in ``folder/<name>``; returns that path."""
     keras.utils.set_random_seed(1)
     path = folder / name
     path.mkdir()
-    I3D(2, 4, (16, 16), width=width, depth=1).save(path / "model.keras")
+    build().save(path / "model.keras")
     card = ModelCard(name, TINY_CLASSES, 4, (16, 16), "shapes")
     (path / "card.json").write_text(card.to_json(), encoding="utf-8")
     return path

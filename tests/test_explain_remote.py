@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pyarrow.parquet as pq
 import pytest
-from small_models import TINY_CLASSES, tiny_i3d
+from small_models import TINY_CLASSES, tiny_network
 
 from tfvid.commands.explain import main
 from tfvid.errors import DataError
@@ -15,7 +15,7 @@ from tfvid.results import ResultStore
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return tiny_i3d(tmp_path_factory.mktemp("model"))
+    return tiny_network(tmp_path_factory.mktemp("model"))
 
 
 def explain(model, out, clips, *arguments):

@@ -21,7 +21,7 @@ import pytest
 import yaml
 from disk import small_disk
 from PIL import Image
-from small_models import TINY_CLASSES, tiny_i3d
+from small_models import TINY_CLASSES, tiny_network
 
 from tfvid.commands import compare, explain, prepare, train
 from tfvid.data.shapes import MovingShapes
@@ -39,7 +39,7 @@ BENCHMARKS = ROOT / "benchmarks"
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    return tiny_i3d(tmp_path_factory.mktemp("model"))
+    return tiny_network(tmp_path_factory.mktemp("model"))
 
 
 def explaining(model: Path, out: Path, *more) -> list[str]:
@@ -89,7 +89,7 @@ def files(out: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize(
     ("name", "kills"),
-    [("prepare", 2), *(pytest.param(name, 2, marks=pytest.mark.long) for name in ("train", "explain"))],
+    [("prepare", 4), *(pytest.param(name, 2, marks=pytest.mark.long) for name in ("train", "explain"))],
 )
 def test_killed_at_random_moments(name, kills):
     """The short form of the campaign; in a process of its own, as TensorFlow must not run where it forks."""
