@@ -170,7 +170,12 @@ def test_saved_and_reloaded_model_gives_the_same(method, model_name, tmp_path):
     assert_same(build(method, model)(clips), build(method, reloaded)(clips), atol=rounding(model_name))
 
 
-@pytest.mark.parametrize("method", METHODS)
+LEARNED = {"temporal_mask", "meaningful_perturbation", "extremal_perturbation", "extremal_perturbation_3d", "step"}
+
+
+@pytest.mark.parametrize(  # `Classifier` builds it, for all methods alike; masks that are learned take longest
+    "method", [pytest.param(name, marks=pytest.mark.long) if name in LEARNED else name for name in METHODS]
+)
 def test_a_model_that_was_never_built(method):
     """It is built for any number of clips, not for the one or two it happens to see first."""
     body = [layers.Conv3D(4, 3, padding="same", activation="relu"), layers.GlobalAveragePooling3D(), layers.Dense(3)]
