@@ -28,7 +28,7 @@ QUICKER = {
 }
 CLIPS = 28  # explained, unless --clips says otherwise
 # Of each part with the configurations as they are, on the machine that `tfvid.commands.pace` refers to.
-SECONDS = {"draw": 30, "train": 330, "measure": 30, "explain": 60}
+SECONDS = {"draw": 33, "train": 300, "measure": 23, "explain": 76}
 
 
 @stoppable()
