@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tfvid import onednn
 from tfvid.errors import ModelError, TfvidError
-from tfvid.explain.mask_search import ClipObjective, Descent, Looks, Remembered, descended
+from tfvid.explain.mask_search import ClipObjective, Descent, Looks, Remembered, _later_window, descended
 from tfvid.explain.objective import Objective, total_variation
 from tfvid.explain.temporal_mask import TemporalMask
 from tfvid.explain.windows import (
@@ -344,6 +344,23 @@ def objective_of(score, num_frames=16, length=0.01, variation=0.02):
     scores = Remembered(lambda masks: np.array([score(mask) for mask in masks]))
     unperturbed = score(np.zeros(num_frames))
     return ClipObjective(num_frames, costs, terms.price, scores, loss_and_gradient, None, unperturbed)
+
+
+def test_the_best_mask_is_tried_with_a_sharp_edge_up_to_three_frames_later():
+    """Frames 5 to 7 matter; a value between 0 and 1 before them, a soft edge, keeps half of the score."""
+
+    def score(mask):
+        is_soft = ((mask[:5] > 0) & (mask[:5] < 1)).any()
+        return 0.9 if mask[5:8].min() < 1 else 0.45 if is_soft else 0.0
+
+    soft, sharp = Window(3, 8, 0.5, 0).mask(10), Window(3, 8, 0, 0).mask(10)
+    looks = Looks(objective_of(score, num_frames=10))
+    looks.windows(soft[np.newaxis])
+    np.testing.assert_array_equal(_later_window(looks), Window(5, 8, 0, 0).mask(10))  # shorter than that of frame 3
+    tried = {mask.tobytes() for mask in (soft, sharp, *(Window(first, 8, 0, 0).mask(10) for first in (4, 5, 6)))}
+    assert looks.losses.keys() == tried
+    assert _later_window(looks) is None  # nothing better is left
+    assert _later_window(Looks(objective_of(score, num_frames=10))) is None  # the empty mask
 
 
 def test_all_windows_are_tried_where_none_of_the_grid_hurts():

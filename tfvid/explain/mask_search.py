@@ -106,6 +106,7 @@ ENOUGH = 0.9  # of the score: a window that takes so much of it is where the bes
 LITTLE = 0.1  # of the score: where no window of the grid takes so much, all windows are tried
 FIRST, THEN, ROUNDS = 5, 4, 4  # windows of the grid asked for at once; predicted ones; how often
 OPTIMISM = 0.7  # standard deviations below the mean at which a window that was not tried is judged
+LATER = 3  # frames by which the best mask's start is moved in the end
 WORTH = 2e-3  # a window must promise to be better by so much
 TRIAL = 5  # gradients spent on each start before it is known which ones are worth as many more
 NEAR, APART = 0.02, 3  # a window whose loss is this near the best one's, and whose mask differs by so many frames
@@ -165,8 +166,8 @@ def descended(objective: ClipObjective, evaluations: int) -> Found:
     Most clips have a window that takes nearly all of the score: the descent begins there, with at most so many
     gradients. Where another window is nearly as good, there are two starts; and where none is good enough, several, see
     `_starts`: the best mask may be of two spans there, or of nearly all frames. All starts take `TRIAL` gradients, the
-    better half of them as many again, and so on until one is left. The mask is never worse than a window that was
-    tried, nor than the empty mask.
+    better half of them as many again, and so on until one is left. In the end its first edge is tried sharp and a few
+    frames later. The mask is never worse than a window that was tried, nor than the empty mask.
     """
     looks = Looks(objective)
     masks, losses = promising_windows(looks)
@@ -183,6 +184,8 @@ def descended(objective: ClipObjective, evaluations: int) -> Found:
         descents = sorted(descents, key=lambda descent: descent.loss)[: max(len(descents) // 2, 1)]
         if all(descent.is_done for descent in descents):
             break
+    if (window := _later_window(looks)) is not None:
+        Descent(looks, window).go_on(evaluations)
     mask, _ = looks.best()
     return Found(mask, masks[0], float(losses[0]), looks.gradients)
 
@@ -216,6 +219,22 @@ def promising_windows(looks: Looks) -> tuple[np.ndarray, np.ndarray]:
         looks.windows(others[rows])
     order = sorted(tried, key=tried.get)
     return np.array([np.frombuffer(mask, np.float32) for mask in order]), np.array([tried[mask] for mask in order])
+
+
+def _later_window(looks: Looks) -> np.ndarray | None:
+    """The best contiguous binary mask that begins with the best mask or a few frames later, if it is better; else None.
+
+    Behind a soft first edge every frozen frame is a mixture, so a descent may stop short of a sharp edge further on.
+    """
+    mask, lowest = looks.best()
+    frames = np.flatnonzero(mask > 0.5)
+    if not frames.size:
+        return None
+    start, stop = frames[0], frames[-1] + 1
+    starts = range(start, min(start + LATER + 1, stop))
+    looks.windows(np.array([Window(first, stop, 0, 0).mask(looks.objective.num_frames) for first in starts]))
+    window, loss = looks.best()
+    return window if loss < lowest else None
 
 
 def _starts(looks: Looks, masks: np.ndarray, losses: np.ndarray) -> list[np.ndarray]:
