@@ -341,8 +341,9 @@ def whole(file: Path):
 
 
 def contents(out: Path) -> dict[str, str]:
-    """What each file says, by name; logs of training as one: which values each epoch has."""
-    found = {str(file.relative_to(out)): content(file) for file in own_files(out) if "tfevents" not in file.name}
+    """What each file says, by name; logs of training as one: which values each epoch has. Without ``times.json``."""
+    files = [file for file in own_files(out) if "tfevents" not in file.name and file.name != explain.TIMES]
+    found = {str(file.relative_to(out)): content(file) for file in files}
     logs = sorted(out.rglob("*tfevents*"))
     return found | ({"logs": repr(sorted({value for log in logs for value in logged(log)}))} if logs else {})
 
