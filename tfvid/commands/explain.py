@@ -32,34 +32,7 @@ from tfvid.report.overlay import COLORMAPS
 from tfvid.stopping import stop_if_asked, stoppable
 from tfvid.timing import listed, recording, timed
 
-
-@dataclass(frozen=True)
-class Job:
-    """What is the same for every model.
-
-    Attributes:
-      arguments: of the command line.
-      config: the data and the explainers' options.
-      dataset: where the clips are from.
-      split: of the dataset.
-      samples: the clips.
-      drawn: the ids of those that get films and pictures.
-      engine: does the work.
-      folder: where records are read from.
-      skipped: the ids of clips that could not be explained, and why; grows.
-      times: where the time goes; grows.
-    """
-
-    arguments: argparse.Namespace
-    config: RunConfig
-    dataset: VideoDataset
-    split: str
-    samples: list[Sample]
-    drawn: frozenset[str]
-    engine: Engine
-    folder: Path
-    skipped: dict[str, str] = field(default_factory=dict)
-    times: "Times" = field(default_factory=lambda: Times())
+TIMES = "times.json"
 
 
 @dataclass
@@ -88,7 +61,33 @@ class Times:
         return f"{self.explained} explanations in {total:.0f} s, {rate:.0f} a minute: {listed(self.parts)}"
 
 
-TIMES = "times.json"
+@dataclass(frozen=True)
+class Job:
+    """What is the same for every model.
+
+    Attributes:
+      arguments: of the command line.
+      config: the data and the explainers' options.
+      dataset: where the clips are from.
+      split: of the dataset.
+      samples: the clips.
+      drawn: the ids of those that get films and pictures.
+      engine: does the work.
+      folder: where records are read from.
+      skipped: the ids of clips that could not be explained, and why; grows.
+      times: where the time goes; grows.
+    """
+
+    arguments: argparse.Namespace
+    config: RunConfig
+    dataset: VideoDataset
+    split: str
+    samples: list[Sample]
+    drawn: frozenset[str]
+    engine: Engine
+    folder: Path
+    skipped: dict[str, str] = field(default_factory=dict)
+    times: Times = field(default_factory=Times)
 
 
 @stoppable()
@@ -105,9 +104,7 @@ def main(argv: list[str]) -> None:
     split = VIDEOS if arguments.video else arguments.split
     samples = choose(dataset, split, arguments.classes, arguments.limit)
     drawn = _drawn(samples, dataset, split, arguments)
-    explainer_options(
-        METHOD | config.explain.mask, config.explain.grad_cam
-    )  # mistyped ones are refused before the work
+    explainer_options(config.explain.mask, config.explain.grad_cam)  # mistyped ones are refused before the work
     models = load_models(arguments.model, config.data.num_frames, config.data.size)
     with _records(arguments.out) as folder:
         job = Job(arguments, config, dataset, split, samples, drawn, engine_of(arguments), folder)
@@ -180,7 +177,7 @@ def _explain(model: Loaded, number: int, job: Job):
     arguments, config, samples = job.arguments, job.config, job.samples
     wanted = {sample.label for sample in samples if sample.label >= 0}
     to_model, class_names = model.labels(job.dataset.class_names, wanted)
-    mask, grad_cam = METHOD | config.explain.mask, dict(config.explain.grad_cam)
+    mask, grad_cam = dict(config.explain.mask), dict(config.explain.grad_cam)
     grad_cam.setdefault("layer", model.card.layer)
     source = _source(arguments, config, job.split, model)
     store = ResultStore(job.folder)
@@ -257,9 +254,11 @@ def _config(arguments, overrides: list[str]) -> RunConfig:
         raise ConfigError("--root goes with --dataset; with --config it is data.root=FOLDER")
     overrides = [f"explain.{text}" if text.startswith(("mask.", "grad_cam.")) else text for text in overrides]
     if arguments.config:
-        return configuration.load(arguments.config, overrides)
-    data = {"dataset": arguments.dataset or "shapes", "root": arguments.root}
-    return configuration.from_dict(configuration.override({"data": data}, overrides), " ".join(overrides))
+        config = configuration.load(arguments.config, overrides)
+    else:
+        data = {"dataset": arguments.dataset or "shapes", "root": arguments.root}
+        config = configuration.from_dict(configuration.override({"data": data}, overrides), " ".join(overrides))
+    return replace(config, explain=replace(config.explain, mask=METHOD | config.explain.mask))
 
 
 def _parser() -> argparse.ArgumentParser:

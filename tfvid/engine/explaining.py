@@ -72,16 +72,20 @@ class ExplainShard:
     def __getstate__(self):
         return vars(self) | {"model": replace(self.model, model=None), "explainers": None, "store": None}
 
-    def __call__(self, shard: Shard, progress) -> "Outcome":
+    def __call__(self, shard: Shard, progress) -> Outcome:
         """Explains the samples of `shard`."""
         with recording() as seconds:
-            if not is_remote(self.out):
-                return Outcome(self._explain(shard, progress, Path(self.out)), seconds)
-            with TemporaryDirectory(prefix="tfvid-") as folder:
-                skipped = self._explain(shard, progress, Path(folder))
-                with timed("upload"):
-                    RemoteFolder(self.out).upload(Path(folder))
+            skipped = self._run(shard, progress)
         return Outcome(skipped, seconds)
+
+    def _run(self, shard: Shard, progress) -> dict[str, str]:
+        if not is_remote(self.out):
+            return self._explain(shard, progress, Path(self.out))
+        with TemporaryDirectory(prefix="tfvid-") as folder:
+            skipped = self._explain(shard, progress, Path(folder))
+            with timed("upload"):
+                RemoteFolder(self.out).upload(Path(folder))
+        return skipped
 
     def _explain(self, shard: Shard, progress, folder: Path) -> dict[str, str]:
         from tfvid.data.remaining import remaining_batches

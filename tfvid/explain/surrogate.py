@@ -69,29 +69,33 @@ class Surrogate:
         values = np.array(self._values)
         self._mean = values.mean()
         targets = np.concatenate([values - self._mean, *(gradient for _, gradient in gradients)])
+        self._at = masks, at
         is_choice = len(targets) > GROWN * self._chosen_with
-        kept, noise, lengths = None, NOISE, self._lengths if is_choice else (self._length,)
-        while kept is None:
-            best = -np.inf
-            for length in lengths:
-                covariance = _covariance(masks, at, masks, at, length)
-                covariance[np.diag_indices_from(covariance)] *= 1 + noise
-                try:
-                    factor = cho_factor(covariance, lower=True)
-                except LinAlgError:  # the looks lie too close together for so long a length
-                    continue
-                weights = cho_solve(factor, targets)
-                variance = max(targets @ weights / len(targets), 1e-12)
-                likelihood = -len(targets) / 2 * np.log(variance) - np.log(np.diag(factor[0])).sum()
-                if likelihood > best:
-                    best, kept = likelihood, factor
-                    self._length, self._weights, self._variance = length, weights, variance
-            noise, lengths = 100 * noise, LENGTHS
+        noise, fits = NOISE, self._fits(self._lengths if is_choice else (self._length,), targets, NOISE)
+        while not fits:
+            noise *= 100
+            fits = self._fits(LENGTHS, targets, noise)
+        _, self._length, self._weights, self._variance, factor = max(fits, key=lambda fit: fit[0])
+        self._inverse = cho_solve(factor, np.eye(len(targets)))
         if is_choice:
             nearest = LENGTHS.index(self._length)
             self._lengths, self._chosen_with = LENGTHS[max(nearest - 1, 0) : nearest + 2], len(targets)
-        self._at = masks, at
-        self._inverse = cho_solve(kept, np.eye(len(targets)))
+
+    def _fits(self, lengths, targets: np.ndarray, noise: float) -> list[tuple]:
+        """For each length that can be fitted: the looks' likelihood, the length, weights, variance, Cholesky factor."""
+        fits = []
+        for length in lengths:
+            covariance = _covariance(*self._at, *self._at, length)
+            covariance[np.diag_indices_from(covariance)] *= 1 + noise
+            try:
+                factor = cho_factor(covariance, lower=True)
+            except LinAlgError:  # the looks lie too close together for so long a length
+                continue
+            weights = cho_solve(factor, targets)
+            variance = max(targets @ weights / len(targets), 1e-12)
+            likelihood = -len(targets) / 2 * np.log(variance) - np.log(np.diag(factor[0])).sum()
+            fits.append((likelihood, length, weights, variance, factor))
+        return fits
 
     def scores(self, masks: np.ndarray, deviations: float = 0.0) -> np.ndarray:
         """What is predicted for masks `(W, T)`, so many standard deviations above the mean: `(W,)`."""
