@@ -127,7 +127,7 @@ def read(pool: DecodePool, path: Path, number: int, tally: Tally):
         if outcome == "crashed":
             tally.crashes[number] = error.reason
     else:
-        outcome = "damaged clip" if clip.damaged else "clip"
+        outcome = "damaged clip" if clip.damage else "clip"
     tally.outcomes[outcome] += 1
     tally.slowest = max(tally.slowest, (time.monotonic() - begun, number))
     if outcome == "out of memory":

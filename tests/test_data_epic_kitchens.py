@@ -194,7 +194,7 @@ def test_seeking_finds_the_frames_that_decoding_finds(tmp_path, suffix):
     for start, stop in ((0, 5), (7, 19), (13, None), (24, 25), (20, 40)):
         sought, decoded = (decode_clip(path, 3, (32, 48), start, stop, seek=seek) for seek in (True, False))
         np.testing.assert_array_equal(sought.frames, decoded.frames)
-        assert (sought.decoded, sought.damaged) == (decoded.decoded, decoded.damaged)
+        assert (sought.decoded, sought.damage) == (decoded.decoded, decoded.damage)
     for seek in (True, False):
         with pytest.raises(DataError, match="it has 25 frames, the clip starts at frame 30"):
             decode_clip(path, 3, (32, 48), 30, 40, seek=seek)

@@ -141,6 +141,6 @@ def test_written_as_something_something(tmp_path):
     ours, theirs = source.samples("train")[1], read_back.samples("train")[1]
     assert theirs.label == ours.label
     drawn, decoded = source.read(ours, 12, (64, 96)), read_back.read(theirs, 12, (64, 96))
-    assert decoded.decoded == 12 and not decoded.damaged
+    assert decoded.decoded == 12 and not decoded.damage
     # VP9 at OpenCV's default rate: the pictures agree but for fine texture.
     assert cv2.PSNR(drawn.frames, decoded.frames) > 25

@@ -32,7 +32,7 @@ def test_evenly_spread_frames(tmp_path, suffix):
     clip = decode_clip(path, 4, SIZE)
     assert clip.frames.shape == (4, *SIZE, 3) and clip.frames.dtype == np.uint8
     assert frame_numbers(clip.frames) == [0, 6, 13, 19]
-    assert clip.decoded == 20 and not clip.damaged
+    assert clip.decoded == 20 and not clip.damage
     assert clip.event.tolist() == [-1, -1] and clip.boxes.shape == (4, 0, 4)
 
 
@@ -40,7 +40,7 @@ def test_range(tmp_path):
     path = write_video(tmp_path / "a.avi", 20)
     clip = decode_clip(path, 4, SIZE, start=5, stop=12)
     assert frame_numbers(clip.frames) == [5, 7, 9, 11]
-    assert clip.decoded == 7 and not clip.damaged
+    assert clip.decoded == 7 and not clip.damage
     assert frame_numbers(decode_clip(path, 3, SIZE, start=15).frames) == [15, 17, 19]
     # A range that goes on behind the end is what there is of it.
     clip = decode_clip(path, 3, SIZE, start=15, stop=100)
@@ -60,7 +60,7 @@ def test_header_count_is_not_trusted(tmp_path, claimed, damaged):
     assert claimed in (0, capture.get(cv2.CAP_PROP_FRAME_COUNT))  # the patch took
     clip = decode_clip(path, 4, SIZE)
     assert frame_numbers(clip.frames) == [0, 6, 13, 19]
-    assert clip.decoded == 20 and clip.damaged == damaged
+    assert clip.decoded == 20 and bool(clip.damage) == damaged
 
 
 def test_truncated_file_is_read_as_far_as_it_goes(tmp_path):
@@ -68,7 +68,7 @@ def test_truncated_file_is_read_as_far_as_it_goes(tmp_path):
     data = path.read_bytes()
     path.write_bytes(data[: (data.index(b"movi") + data.index(b"idx1")) // 2])
     clip = decode_clip(path, 4, SIZE)
-    assert clip.damaged and 2 < clip.decoded < 18
+    assert clip.damage and 2 < clip.decoded < 18
     assert frame_numbers(clip.frames)[-1] == clip.decoded - 1
 
 
@@ -203,7 +203,7 @@ def test_time_limit_between_frames(tmp_path, monkeypatch):
 )
 def test_real_clips(shared_data, name, decoded):
     clip = decode_clip(shared_data / name, 16, (56, 56))
-    assert clip.decoded == decoded and not clip.damaged
+    assert clip.decoded == decoded and not clip.damage
     assert clip.frames.std() > 10
     # Frame by frame, the plain way.
     capture, frames = cv2.VideoCapture(str(shared_data / name), cv2.CAP_FFMPEG), []

@@ -66,7 +66,7 @@ def test_reads_files(tmp_path):
     with DecodePool(dataset, 1) as pool:
         clip = pool.read(dataset.samples("train")[0], 4, SIZE)
     assert frame_numbers(clip.frames) == [0, 6, 13, 19]
-    assert clip.frames.dtype == np.uint8 and clip.decoded == 20 and not clip.damaged
+    assert clip.frames.dtype == np.uint8 and clip.decoded == 20 and not clip.damage
     assert clip.event.tolist() == [-1, -1] and clip.boxes.shape == (4, 0, 4)
 
 

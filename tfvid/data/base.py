@@ -40,14 +40,15 @@ class Clip:
       boxes: float32 `(T, N, 4)`, each object's (top, left, bottom, right) in pixels per frame, NaN where
         the object is absent; N is the dataset's `max_boxes`.
       decoded: number of frames the file really held in the asked range (0 for generated clips).
-      damaged: fewer frames came than the container promised.
+      damage: what is wrong with the file, as words that follow its name ("gives 3 of the 80 frames that its header
+        names"); "" where nothing is known to be wrong.
     """
 
     frames: np.ndarray
     event: np.ndarray = field(default_factory=lambda: np.array([-1, -1], np.int32))
     boxes: np.ndarray | None = None
     decoded: int = 0
-    damaged: bool = False
+    damage: str = ""
 
     def __post_init__(self):
         if self.boxes is None:

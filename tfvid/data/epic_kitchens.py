@@ -96,7 +96,7 @@ class EpicKitchens(VideoDataset):
         taken = frames_taken(sample, clip.decoded, num_frames)
         drawn_on = self._videos[video].size if video in self._videos else SIZE
         boxes = boxes_of([_nearest(frames, frame) for frame in taken.tolist()], self.max_boxes, drawn_on, size)
-        return Clip(clip.frames, boxes=boxes, decoded=clip.decoded, damaged=clip.damaged)
+        return Clip(clip.frames, boxes=boxes, decoded=clip.decoded, damage=clip.damage)
 
     def _classes(self, kind: str) -> dict[int, tuple[str, list[str]]]:
         return read_classes(self.annotations / CLASSES.format(kind))

@@ -413,7 +413,7 @@ def _encode_one(pool: DecodePool, num_frames: int, size, quality: int, sample: S
         clip = pool.read(sample, num_frames, size)
     except VideoError as error:
         return sample, None, False, error.reason
-    return sample, encode(sample, clip, quality), clip.damaged, ""
+    return sample, encode(sample, clip, quality), bool(clip.damage), ""
 
 
 def _settings(dataset, split, samples, num_frames, size, shard_size, quality) -> dict:

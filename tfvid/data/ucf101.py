@@ -88,9 +88,9 @@ class UCF101(VideoDataset):
         taken = frames_taken(sample, clip.decoded, num_frames)
         boxes = boxes_of([_at(tubes, frame) for frame in taken.tolist()], self.max_boxes, SIZE, size)
         if not tubes:
-            return Clip(clip.frames, boxes=boxes, decoded=clip.decoded, damaged=clip.damaged)
+            return Clip(clip.frames, boxes=boxes, decoded=clip.decoded, damage=clip.damage)
         event = event_of(taken, min(tube.start for tube in tubes), max(tube.stop for tube in tubes))
-        return Clip(clip.frames, event, boxes, clip.decoded, clip.damaged)
+        return Clip(clip.frames, event, boxes, clip.decoded, clip.damage)
 
 
 def read_class_index(file: Path) -> dict[str, int]:

@@ -62,8 +62,8 @@ def decode_clip(
         interrupt. `tfvid.data.worker` sets a limit that holds whatever the decoder does.
 
     Returns:
-      A `Clip`; `decoded` counts the frames in the range. It is `damaged` when those are at least two fewer than
-      the header promised: where a container stores no count, OpenCV rounds duration times rate, which can be
+      A `Clip`; `decoded` counts the frames in the range. Its `damage` says so when those are at least two fewer than
+      the header names: where a container stores no count, OpenCV rounds duration times rate, which can be
       one too many. Truncation and a variable frame rate cannot be told apart.
 
     Raises:
@@ -90,7 +90,8 @@ def decode_clip(
         frames, _ = _pick(capture, path, wanted, first, wanted[-1] + 1, size, deadline, time_limit)
         if not frames.keys() >= set(wanted):
             raise VideoError(path, "it gives other frames when it is decoded again")
-    return Clip(_as_clip(frames, wanted), decoded=decoded, damaged=decoded < promised - 1)
+    short = f"gives {decoded} of the {promised} frames that its header names" if decoded < promised - 1 else ""
+    return Clip(_as_clip(frames, wanted), decoded=decoded, damage=short)
 
 
 def check_range(path, num_frames: int, size: tuple[int, int], start: int, stop: int | None):

@@ -120,7 +120,7 @@ class _Child:
             _transfer(os.preadv, self.memory, [frames, boxes])
         except (EOFError, OSError):
             raise self._death(name) from None
-        return Clip(frames, np.array(reply["event"], np.int32), boxes, reply["decoded"], reply["damaged"])
+        return Clip(frames, np.array(reply["event"], np.int32), boxes, reply["decoded"], reply["damage"])
 
     def _wait(self, name: str, most: int):
         """Returns when there is a reply; VideoError after the time limit, or when more than `most` bytes are held."""
@@ -286,7 +286,7 @@ def _answer(read, request: dict) -> tuple[dict, list[np.ndarray]]:
     except Exception as error:  # a dataset may raise anything; the clip is bad, the process is not
         return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}, []
     reply = {"frames": frames.shape, "boxes": boxes.shape, "event": event}
-    return reply | {"decoded": clip.decoded, "damaged": clip.damaged}, [frames, boxes]
+    return reply | {"decoded": clip.decoded, "damage": clip.damage}, [frames, boxes]
 
 
 def main(argv: list[str]):
