@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from tfvid.data.base import Sample, VideoDataset
+from tfvid.data.root import existing_folder
 from tfvid.errors import DataError, unknown
 
 _NUMBER = r"\d{1,9}"
@@ -27,7 +28,7 @@ class CSVList(VideoDataset):
     """
 
     def __init__(self, root, *, class_names=None):
-        self.root = Path(root)
+        self.root = existing_folder(root)
         self.splits = tuple(split for split in SPLITS if self._file(split).is_file())
         if not self.splits:
             raise DataError(f"{self.root}: expected train.csv, validation.csv or test.csv in it, found none")
