@@ -8,10 +8,12 @@ import weakref
 import numpy as np
 import tensorflow as tf
 
-from tfvid.config import AugmentConfig, DataConfig
+from tfvid.arguments import frame_size, whole_number
+from tfvid.config import DataConfig, typed
 from tfvid.data import DATASETS
 from tfvid.data.augment import augment
 from tfvid.data.base import Clip, Sample, VideoDataset
+from tfvid.data.choose import in_turn
 from tfvid.data.records import Records
 from tfvid.data.share import Share
 from tfvid.data.skipped import SkipLog
@@ -34,7 +36,9 @@ def make_dataset(source, root=None, **options) -> VideoDataset:
     """
     if isinstance(source, DataConfig):
         if source.records is not None:
-            return Records(source.records)
+            records = Records(source.records)
+            records.check_options(source.options)
+            return records
         return make_dataset(source.dataset, source.root, **source.options)
     cls = DATASETS.find(source)
     parameters = inspect.signature(cls).parameters
@@ -43,7 +47,7 @@ def make_dataset(source, root=None, **options) -> VideoDataset:
         if name not in parameters and not accepts_any:
             raise ConfigError(f"dataset {source}: {unknown('option', name, [p for p in parameters if p != 'root'])}")
     if "root" in parameters and parameters["root"].default is inspect.Parameter.empty and root is None:
-        raise ConfigError(f"dataset {source!r} needs root, the folder it lies in")
+        raise ConfigError(f"dataset {source!r} needs its folder: root, --root or data.root")
     if root is not None:
         options = {"root": os.fspath(root)} | options
     dataset = cls(**options)
@@ -62,6 +66,7 @@ def load_dataset(
     deterministic: bool = True,
     decoder: str = "opencv",
     share: Share | None = None,
+    limit: int | None = None,
     **settings,
 ) -> tf.data.Dataset:
     """A dataset's clips in batches.
@@ -79,6 +84,7 @@ def load_dataset(
         take the same number of steps.
         With `service` in the settings, training clips come from its workers and do not end: epoch follows epoch, from
         the value of `epoch` now on; of several workers each is given epochs of its own.
+      limit: read at most this many clips; the classes take turns, as in `tfvid.data.choose`. None for all.
       settings: fields of `DataConfig`, stronger than those of `source`: num_frames, size, batch_size, workers,
         records (a folder of shards, read instead of videos), ...
 
@@ -101,15 +107,18 @@ def load_dataset(
     samples = dataset.samples(split)
     if not samples:
         raise ConfigError(f"split {split!r} has no clips")
+    is_chosen = _chosen(samples, limit)
     in_step, share = training and share is not None, share or Share()
     if config.batch_size % share.count:
         raise ConfigError(f"data.batch_size must be a multiple of {share.count} workers, got {config.batch_size}")
     log = SkipLog() if skipped is None else skipped
-    log.total, log.max_bad_share = share.clips(len(samples), config.batch_size, in_step), config.max_bad_share
+    log.total, log.max_bad_share = share.clips(int(is_chosen.sum()), config.batch_size, in_step), config.max_bad_share
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False) if epoch is None else epoch
     workers = config.workers or one_a_core()
 
     def pick(indices):
+        if not is_chosen.all():  # elements are (index, epoch), or of shards (record, index, epoch)
+            indices = indices.filter(lambda *element: tf.gather(is_chosen, element[-2]))
         return share.of(indices, config.batch_size, in_step)
 
     served = training and config.service is not None
@@ -140,6 +149,14 @@ def load_dataset(
     return clips.with_options(options)
 
 
+def _chosen(samples: list[Sample], limit: int | None) -> np.ndarray:
+    """Which samples are read, bool `(N,)`."""
+    if limit is None:
+        return np.ones(len(samples), bool)
+    ids = {sample.id for sample in in_turn(samples)[: whole_number(limit, "limit")]}
+    return np.array([sample.id in ids for sample in samples])
+
+
 def _by_service(address: str):
     """What is above it is done by the workers of a tf.data service; each epoch by one of them."""
     policy = tf.data.experimental.service.ShardingPolicy.DYNAMIC
@@ -156,8 +173,9 @@ def _configure(source, settings: dict) -> DataConfig:
     for name in settings:
         if name not in fields:
             raise ConfigError(unknown("setting", name, fields))
-    if isinstance(settings.get("augment"), dict):
-        settings = settings | {"augment": AugmentConfig(**settings["augment"])}
+    if "size" in settings:
+        settings = settings | {"size": frame_size(settings["size"])}
+    settings = typed(DataConfig, settings)
     if isinstance(source, DataConfig):
         return dataclasses.replace(source, **settings)
     if isinstance(source, str):
