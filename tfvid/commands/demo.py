@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tfvid.commands import evaluate, explain, prepare
+from tfvid.commands.limit import add_limit
 from tfvid.commands.pace import about, pace
+from tfvid.commands.tensorflow_log import load_tensorflow
 from tfvid.config import load
 from tfvid.stopping import stoppable
 
@@ -26,7 +28,7 @@ QUICKER = {
     "shapes_i3d": ["train.mixed_precision=false", "train.epochs=2", "data.batch_size=8", "model.options.dropout=0.0"],
     "shapes_conv_lstm": ["train.mixed_precision=false"],
 }
-CLIPS = 28  # explained, unless --clips says otherwise
+CLIPS = 28  # explained, unless --limit says otherwise
 # Of each part with the configurations as they are, on the machine that `tfvid.commands.pace` refers to.
 SECONDS = {"draw": 33, "train": 300, "measure": 23, "explain": 76}
 
@@ -39,8 +41,9 @@ def main(argv: list[str]) -> None:
     configs = {name: CONFIGS / f"{name}.yaml" for name in MODELS}
     shards, models = out / "shards", {name: out / "saved_models" / name for name in MODELS}
     drawn = load(configs[MODELS[0]], overrides)
+    load_tensorflow()
     step = Steps(
-        {} if overrides or out.exists() else SECONDS | {"explain": SECONDS["explain"] * arguments.clips / CLIPS}
+        {} if overrides or out.exists() else SECONDS | {"explain": SECONDS["explain"] * arguments.limit / CLIPS}
     )
     stored = [*overrides, f"data.records={shards}"]
 
@@ -63,7 +66,7 @@ def main(argv: list[str]) -> None:
     with step("4 of 4: explain held-out clips with both", "explain"):
         given = [word for model in models.values() for word in ("--model", str(model))]
         explain.main(
-            [*given, "--config", str(configs[MODELS[0]]), "--limit", str(arguments.clips), "--out", str(out)] + stored
+            [*given, "--config", str(configs[MODELS[0]]), "--limit", str(arguments.limit), "--out", str(out)] + stored
         )
     print(
         f"\nOpen {out / 'index.html'} in a browser: what each model looked at, and when.\n"
@@ -95,7 +98,14 @@ class Steps:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tfvid-demo", description="Train, measure and explain on the moving shapes.")
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="(%(default)s)")
-    parser.add_argument("--clips", type=int, default=CLIPS, help="held-out clips to explain (%(default)s)")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of both configs, e.g. train.epochs=2")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/demo"), help="folder for the results (default: %(default)s)"
+    )
+    add_limit(parser, CLIPS)
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="settings of both models' configurations to change, e.g. train.epochs=2",
+    )
     return parser
