@@ -244,7 +244,7 @@ def test_make_dataset(folder, shared_data, tmp_path):
     assert make_dataset("folder", folder).class_names == ("a", "b")
     with pytest.raises(TfvidError, match="unknown dataset 'shape'; did you mean 'shapes'"):
         make_dataset("shape")
-    with pytest.raises(ConfigError, match="dataset 'kth' needs its folder"):
+    with pytest.raises(ConfigError, match="dataset 'kth' needs the folder that it lies in"):
         make_dataset("kth")
     with pytest.raises(ConfigError, match="dataset kth: unknown option 'whole_file'; did you mean 'whole_files'"):
         make_dataset("kth", tmp_path, whole_file=True)

@@ -21,7 +21,10 @@ def test_a_missing_root(name, tmp_path):
 def test_no_root_at_all(name):
     with pytest.raises(TfvidError) as caught:
         make_dataset(name)
-    assert str(caught.value) == f"dataset {name!r} needs its folder: root, --root or data.root"
+    assert (
+        str(caught.value)
+        == f"dataset {name!r} needs the folder that it lies in: root=..., --root FOLDER or data.root=FOLDER"
+    )
 
 
 def test_missing_shards(tmp_path):

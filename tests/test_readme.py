@@ -54,8 +54,7 @@ def checkout(tmp_path, monkeypatch):
     """A folder that looks like a checkout with what the pages talk of: a video, and runs of the paper's models."""
     for name in ("configs", "saved_models", "scripts", "tfvid", "benchmarks", "docs", "tests", "Makefile"):
         (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / ".venv" / "bin").mkdir(parents=True)
-    (tmp_path / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
     write_video(tmp_path / "any.avi", 24).rename(tmp_path / "any.mp4")
     for name in ("i3d_ssv2", "conv_lstm_ssv2", "i3d_kth"):
         (tmp_path / "runs" / name).mkdir(parents=True)

@@ -72,10 +72,20 @@ def check_choice(argument: str, value, valid):
 
 
 def command(main):
-    """Runs a command's ``main(argv) -> None``; an error becomes one line on stderr and exit code 1."""
+    """Runs a command's ``main(argv) -> None``; an error becomes one line on stderr and exit code 1.
+
+    So does a package that is missing, as where a script is run by another Python than that of the environment.
+    """
     try:
         main(sys.argv[1:])
     except (TfvidError, OSError) as error:
         sys.exit(f"error: {error}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "tfvid":
+            raise
+        sys.exit(
+            f"error: {sys.executable} finds no module {error.name!r}; in a clone, run the command with "
+            ".venv/bin/python, which `make explain` sets up; elsewhere, install the module"
+        )
     except KeyboardInterrupt:
         sys.exit("interrupted")

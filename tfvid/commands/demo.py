@@ -13,6 +13,7 @@ from pathlib import Path
 from tfvid.commands import evaluate, explain, prepare
 from tfvid.commands.limit import add_limit
 from tfvid.commands.pace import about, pace
+from tfvid.commands.results_folder import check_folder
 from tfvid.commands.tensorflow_log import load_tensorflow
 from tfvid.config import load
 from tfvid.stopping import stoppable
@@ -20,7 +21,9 @@ from tfvid.stopping import stoppable
 PACKAGE = Path(__file__).resolve().parents[1]
 # Installed, the package has them inside; in a checkout they stand beside it.
 CONFIGS = next(folder / "configs" for folder in (PACKAGE, PACKAGE.parent) if (folder / "configs").is_dir())
-EXPLAIN = "python scripts/explain.py" if CONFIGS.parent != PACKAGE else "tfvid-explain"
+IS_CHECKOUT = CONFIGS.parent != PACKAGE
+EXPLAIN = ".venv/bin/python scripts/explain.py" if IS_CHECKOUT else "tfvid-explain"
+TENSORBOARD = ".venv/bin/tensorboard" if IS_CHECKOUT else "tensorboard"
 MODELS = explain.SHIPPED
 # Besides the configurations: what saves time here. Models this small train no faster in bfloat16, and the I3D is within
 # 0.01 of its accuracy after two epochs of small batches.
@@ -37,6 +40,7 @@ SECONDS = {"draw": 33, "train": 300, "measure": 23, "explain": 76}
 def main(argv: list[str]) -> None:
     """Runs every step; those that an earlier, interrupted demo finished are not done again."""
     arguments = _parser().parse_args(argv)
+    check_folder(arguments.out)
     out, overrides = arguments.out, arguments.overrides
     configs = {name: CONFIGS / f"{name}.yaml" for name in MODELS}
     shards, models = out / "shards", {name: out / "saved_models" / name for name in MODELS}
@@ -71,7 +75,7 @@ def main(argv: list[str]) -> None:
     print(
         f"\nOpen {out / 'index.html'} in a browser: what each model looked at, and when.\n"
         f"Then explain a video of your own:  {EXPLAIN} --model {models[MODELS[0]]} --video any.mp4\n"
-        f"and see when they came to look at the event, in training:  tensorboard --logdir {out}"
+        f"and see when in training they began to look at the event:  {TENSORBOARD} --logdir {out}"
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tfvid.commands.limit import add_limit
+from tfvid.commands.results_folder import check_folder
 from tfvid.commands.tensorflow_log import load_tensorflow
 from tfvid.config import RunConfig, load
 from tfvid.errors import ConfigError, ModelError
@@ -20,6 +21,7 @@ def main(argv: list[str]) -> None:
     """Parses `argv`, measures the model on one split, and writes JSON, CSV and PNG files."""
     arguments = _parser().parse_intermixed_args(argv)
     config = _config(arguments)
+    check_folder(arguments.out or "runs")
     load_tensorflow()
 
     from tfvid.data.pipeline import load_dataset, make_dataset

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from tfvid import config as configuration
 from tfvid.commands.engine_options import add_engine_options, engine_of
 from tfvid.commands.limit import add_limit, at_least, positive
+from tfvid.commands.results_folder import check_folder
 from tfvid.commands.tensorflow_log import load_tensorflow
 from tfvid.config import RunConfig
 from tfvid.data.base import Sample, VideoDataset
@@ -101,6 +102,7 @@ def main(argv: list[str]) -> None:
     arguments = _parser().parse_args([argument for argument in argv if argument not in overrides])
     config = _config(arguments, overrides)
     arguments.model = arguments.model or shipped_models()
+    check_folder(arguments.out)
     _check_videos(arguments.video or ())
 
     load_tensorflow()

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from tfvid.commands.limit import add_limit
+from tfvid.commands.results_folder import check_folder
 from tfvid.config import load
 
 
@@ -28,6 +29,7 @@ def checked(parser: argparse.ArgumentParser, argv: list[str], kind: type):
     limit = [] if arguments.limit is None else [f"limit={arguments.limit}"]
     config = load(arguments.config, [*arguments.overrides, *limit], kind)
     arguments.out = arguments.out or Path("runs") / config.name
+    check_folder(arguments.out)
     return arguments, config
 
 

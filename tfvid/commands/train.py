@@ -2,6 +2,7 @@
 
 import argparse
 
+from tfvid.commands.results_folder import check_folder
 from tfvid.commands.tensorflow_log import load_tensorflow
 from tfvid.config import load
 from tfvid.stopping import stoppable
@@ -12,6 +13,8 @@ def main(argv: list[str]) -> None:
     """Parses `argv` and trains; a run that was interrupted goes on where it stopped."""
     arguments = _parser().parse_intermixed_args(argv)
     config = load(arguments.config, arguments.overrides)
+    for folder in (arguments.runs, arguments.saved_models):
+        check_folder(folder)
 
     load_tensorflow()
 

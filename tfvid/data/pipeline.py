@@ -47,7 +47,8 @@ def make_dataset(source, root=None, **options) -> VideoDataset:
         if name not in parameters and not accepts_any:
             raise ConfigError(f"dataset {source}: {unknown('option', name, [p for p in parameters if p != 'root'])}")
     if "root" in parameters and parameters["root"].default is inspect.Parameter.empty and root is None:
-        raise ConfigError(f"dataset {source!r} needs its folder: root, --root or data.root")
+        given = "root=..., --root FOLDER or data.root=FOLDER"
+        raise ConfigError(f"dataset {source!r} needs the folder that it lies in: {given}")
     if root is not None:
         options = {"root": os.fspath(root)} | options
     dataset = cls(**options)
