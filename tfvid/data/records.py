@@ -419,7 +419,7 @@ def _encode_one(pool: DecodePool, num_frames: int, size, quality: int, sample: S
 def _settings(dataset, split, samples, num_frames, size, shard_size, quality) -> dict:
     """All that decides the bytes of the shards."""
     args, kwargs = dataset.arguments
-    listing = json.dumps([asdict(sample) for sample in samples])
+    listing = json.dumps([_listed(sample) for sample in samples])
     return {
         "format": FORMAT,
         "dataset": {
@@ -439,6 +439,14 @@ def _settings(dataset, split, samples, num_frames, size, shard_size, quality) ->
         "jpeg_quality": quality,
         "decoder": f"OpenCV {cv2.__version__}, INTER_AREA",
     }
+
+
+def _listed(sample: Sample) -> dict:
+    """A sample's fields, without `seconds` where it has none: shards from before that field was there stay valid."""
+    fields = asdict(sample)
+    if sample.seconds is None:
+        del fields["seconds"]
+    return fields
 
 
 def _finished(folder: Path, settings: dict) -> dict[str, dict]:

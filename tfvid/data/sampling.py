@@ -1,6 +1,10 @@
 """Which frames of a video make a clip."""
 
+from math import ceil, floor
+
 import numpy as np
+
+_ROUNDING = 1e-6  # of a frame: 0.28 s at 25 frames a second are 7 frames, though 0.28 * 25 is above 7 in binary
 
 
 def even_indices(count: int, num_frames: int) -> np.ndarray:
@@ -22,3 +26,18 @@ def even_indices(count: int, num_frames: int) -> np.ndarray:
     if count < 1 or num_frames < 1:
         raise ValueError(f"count and num_frames must be 1 or more, got {count} and {num_frames}")
     return np.round(np.linspace(0.0, count - 1.0, num_frames)).astype(np.int64)
+
+
+def frame_range(start: float, stop: float | None, fps: float) -> tuple[int, int | None]:
+    """The frames that are on screen between two times: frame k is on screen from k / fps to (k + 1) / fps.
+
+    Args:
+      start: in seconds, 0 or more.
+      stop: in seconds, above `start`; None for the end of the video.
+      fps: frames a second, the same for the whole video.
+
+    Returns:
+      First frame, 0-based, and one past the last; None for the end of the video.
+    """
+    first = floor(start * fps + _ROUNDING)
+    return first, None if stop is None else max(ceil(stop * fps - _ROUNDING), first + 1)

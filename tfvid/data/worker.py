@@ -32,7 +32,7 @@ import numpy as np
 
 from tfvid.data import DATASETS, confined
 from tfvid.data.base import Clip, Sample, VideoDataset
-from tfvid.data.video import decode_clip
+from tfvid.data.decode import decode_sample
 from tfvid.errors import DataError, VideoError, unknown
 
 GRACE = 2.0  # seconds after the time limit; a decoder that keeps the limit by itself says more about it
@@ -262,13 +262,13 @@ def _build(recipe: str):
 
 
 def _opencv(sample: Sample, num_frames: int, size: tuple[int, int], limit: float) -> Clip:
-    return decode_clip(sample.path, num_frames, size, sample.start, sample.stop, limit)
+    return decode_sample(sample, num_frames, size, limit)
 
 
 def _tfio(sample: Sample, num_frames: int, size: tuple[int, int], limit: float) -> Clip:
     from tfvid.data import tfio
 
-    return tfio.decode_clip(sample.path, num_frames, size, sample.start, sample.stop)
+    return decode_sample(sample, num_frames, size, limit, tfio.decode_clip)
 
 
 DECODERS = {"opencv": _opencv, "tfio": _tfio}
