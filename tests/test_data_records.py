@@ -166,7 +166,7 @@ def test_other_files_are_refused(videos, tmp_path):
     write_records(videos, "train", tmp_path / "out", **TRAIN, max_bad_share=0.2)
     write_video(videos.root / "train" / "a" / "new.avi", 6)
     with pytest.raises(DataError, match="samples was 10, now 11"):
-        write_records(videos, "train", tmp_path / "out", **TRAIN)
+        write_records(ClassFolders(videos.root), "train", tmp_path / "out", **TRAIN)
 
 
 def test_too_many_bad_clips(videos, tmp_path):

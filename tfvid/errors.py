@@ -3,6 +3,7 @@
 import difflib
 import re
 import sys
+import warnings
 from collections.abc import Iterable
 
 LONGEST = 2000  # characters of a message; files of others are quoted in it, and may be made of one long word
@@ -72,10 +73,15 @@ def check_choice(argument: str, value, valid):
 
 
 def command(main):
-    """Runs a command's ``main(argv) -> None``; an error becomes one line on stderr and exit code 1."""
-    try:
-        main(sys.argv[1:])
-    except (TfvidError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted")
+    """Runs a command's ``main(argv) -> None``.
+
+    An error becomes one line on stderr and exit code 1; a warning becomes one line on stderr.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: print(f"warning: {one_line(str(message))}", file=sys.stderr)
+        try:
+            main(sys.argv[1:])
+        except (TfvidError, OSError) as error:
+            sys.exit(f"error: {error}")
+        except KeyboardInterrupt:
+            sys.exit("interrupted")

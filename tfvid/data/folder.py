@@ -21,7 +21,7 @@ class ClassFolders(VideoDataset):
 
     Class names and ids are in Unicode's composed form (NFC), so that ``café`` from macOS and from Linux are one class.
     Hidden files and what systems leave behind (``__MACOSX``, ``Thumbs.db``) are not looked at. Other files that are no
-    clips, and class folders without a clip, are left out with a warning.
+    clips, and class folders without a clip, are left out with a warning. The folders are read once, here.
 
     Args:
       root: the folder.
