@@ -50,6 +50,7 @@ def test_random_groups(seed):
         ("a (3).mp4", "a"),
         ("fi001.mp4", "fi001"),  # no separator: the number is all that names the clip
         ("00001", "00001"),
+        ("a/take1.2_3", "a/take1.2"),  # a folder of frames
         ("_1.mp4", "_1"),
         ("-0xTz2FFQ-k_000010_000020.mp4", "-0xTz2FFQ-k_000010"),
     ],

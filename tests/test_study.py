@@ -512,6 +512,10 @@ def test_a_fingerprint_tells_sets_of_clips_apart(tmp_path):
     digests = [manifest.fingerprint(["x", "y"], other) for other in others] + [manifest.fingerprint(["x", "z"], base)]
     file.write_bytes(b"123")
     assert len({first, *digests, manifest.fingerprint(["x", "y"], base)}) == 7
+    frames = [Sample("a", 0, str(tmp_path))]  # a folder of frames: by the sizes of its files
+    before = manifest.fingerprint(["x", "y"], frames)
+    file.write_bytes(b"1234")
+    assert manifest.fingerprint(["x", "y"], frames) != before
 
 
 def test_measures_by_hand(study):

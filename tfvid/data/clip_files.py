@@ -163,8 +163,8 @@ def _by_number(name: str) -> tuple:
 
 
 def warn(message: str) -> None:
-    """Warns with one line, once for each message."""
-    warnings.warn(one_line(message), RuntimeWarning, stacklevel=4)
+    """Warns with one line; Python shows each message once, however often a dataset is made in a process."""
+    warnings.warn(one_line(message), RuntimeWarning, stacklevel=2)
 
 
 def shown(names: list) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from tfvid.data.clip_files import shown, warn
+from tfvid.data.confined import SUFFIXES
 from tfvid.errors import DataError
 
 NONE, PREFIX = "none", "prefix"
@@ -51,10 +52,10 @@ def group_function(groups: str | None) -> Callable[[str], Hashable]:
 
 
 def name_prefix(id: str) -> str:
-    """An id's path without the counter at its end: ``a/video01`` of ``a/video01_003.mp4``; the path without suffix
-    where there is none."""
+    """An id without its suffix and the counter at its end: ``a/video01`` of ``a/video01_003.mp4``."""
     path = PurePosixPath(id)
-    return str(path.with_name(_COUNTER.sub("", path.stem) or path.stem))
+    name = path.stem if path.suffix.lower() in SUFFIXES else path.name  # a folder of frames may have a dot in its name
+    return str(path.with_name(_COUNTER.sub("", name) or name))
 
 
 def grouped_example(ids: Sequence[str], labels: Sequence[Hashable]) -> list[str]:
