@@ -175,7 +175,7 @@ def test_spellings_of_splits(tmp_path):
     (tmp_path / "other.csv").write_text("anything")
     assert CSVList(tmp_path).splits == ("train", "validation")
     (tmp_path / "val.csv").write_text("path,label\nb,x\n")
-    with pytest.raises(DataError, match="'dev' and 'val' both mean the validation split"):
+    with pytest.raises(DataError, match="'dev.csv' and 'val.csv' both mean the validation split"):
         CSVList(tmp_path)
 
 
@@ -190,6 +190,14 @@ def test_one_list_with_a_column_for_the_split(tmp_path):
     (tmp_path / "clips.csv").write_text("path,label,split\n")
     with pytest.raises(DataError, match="clips.csv: no clips in it"):
         CSVList(tmp_path)
+
+
+def test_another_name_of_the_list_is_pointed_to(tmp_path):
+    (tmp_path / "sources.csv").write_text("path,label\na,x\nb,x\n")
+    with pytest.raises(DataError, match="clips.csv in it, found none; to read sources.csv, give it as file$"):
+        CSVList(tmp_path)
+    dataset = CSVList(tmp_path, file="sources.csv", validation_share=0.5)
+    assert [len(dataset.samples(split)) for split in dataset.splits] == [1, 1]
 
 
 def test_real_clips_by_source(shared_data):

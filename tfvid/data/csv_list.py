@@ -83,14 +83,16 @@ class CSVList(VideoDataset):
         """The rows of each split."""
         if file is not None:
             return self._divide(self.root / file)
-        files = {Path(entry.name).stem: Path(entry.path) for entry in visible(self.root) if _is_list(entry)}
-        rows = {split: self._read(files[name]) for split, name in by_split(files, self.root).items()}
+        files = {entry.name: Path(entry.path) for entry in visible(self.root) if _is_list(entry)}
+        splits = by_split({name: Path(name).stem for name in files}, self.root)
+        rows = {split: self._read(files[name]) for split, name in splits.items()}
         if rows:
             self._warn_shared(rows)
             return rows
         if not (self.root / ONE_LIST).is_file():
+            other = f"; to read {min(files)}, give it as file" if files else ""
             lists = f"train.csv, validation.csv, test.csv or {ONE_LIST}"
-            raise DataError(f"{self.root}: expected {lists} in it, found none")
+            raise DataError(f"{self.root}: expected {lists} in it, found none{other}")
         return self._divide(self.root / ONE_LIST)
 
     def _divide(self, file: Path) -> dict[str, list[dict]]:

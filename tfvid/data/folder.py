@@ -69,7 +69,7 @@ class ClassFolders(VideoDataset):
     def _split_folders(self, found: Found) -> dict[str, str]:
         """The names of the split folders, by split; of what lies beside them, `found` is given the clips."""
         folders = [entry.name for entry in visible(self.root) if entry.is_dir()]
-        splits = by_split(folders, self.root)
+        splits = by_split({name: name for name in folders}, self.root)
         if not splits:
             return {}
         beside = Found()

@@ -1,6 +1,6 @@
 """How people spell the names of splits: ``val/``, ``Valid.csv`` and ``dev`` all mean validation."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from tfvid.data.clip_files import shown, warn
 from tfvid.errors import DataError
@@ -19,19 +19,19 @@ def split_of(name: str) -> str | None:
     return _MEANING.get(name.lower())
 
 
-def by_split(names: Iterable[str], where) -> dict[str, str]:
+def by_split(stems: Mapping[str, str], where) -> dict[str, str]:
     """The names that mean a split, by split, in the order of `SPLITS`; other names are left out.
 
     Args:
-      names: of folders, or of files without their suffix.
+      stems: names of files or folders, and what of each is looked at: the name, or the name without its suffix.
       where: the folder that holds them, for the message.
 
     Raises:
       DataError: two of them mean the same split.
     """
     found: dict[str, str] = {}
-    for name in sorted(names):
-        split = split_of(name)
+    for name in sorted(stems):
+        split = split_of(stems[name])
         if split in found:
             raise DataError(f"{where}: {found[split]!r} and {name!r} both mean the {split} split; keep one of them")
         if split:
