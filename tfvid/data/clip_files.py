@@ -12,9 +12,19 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfvid.data.confined import SUFFIXES
 from tfvid.errors import DataError, one_line
 
+# What files are called that `tfvid.data.confined.CONTAINERS` opens. Their content says what they are.
+SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("3g2", "3gp", "f4v", "ismv", "m4v", "mj2", "mov", "mp4", "qt"),  # mov
+        *("mk3d", "mkv", "webm", "avi", "divx", "m2t", "m2ts", "mts", "ts"),  # matroska, avi, mpegts
+        *("mpe", "mpeg", "mpg", "vob", "flv", "asf", "wmv", "ogg", "ogm", "ogv"),  # mpeg, flv, asf, ogg
+        *("mxf", "nut", "ivf", "dif", "dv", "rm", "rmvb", "gif"),
+        *("m1v", "m2v", "264", "h264", "265", "h265", "hevc", "obu", "y4m"),
+    )
+)
 PICTURES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 
 # What file managers, archives and file systems put beside the files of a user.

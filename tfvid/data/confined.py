@@ -27,17 +27,6 @@ CONTAINERS = (
     *("mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "nut", "ivf", "dv", "rm", "gif"),
     *("mpegvideo", "m4v", "h264", "hevc", "obu", "yuv4mpegpipe"),  # bare streams of one codec
 )
-# The names that files in these formats have; which format a file is in, its content says.
-SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("3g2", "3gp", "f4v", "ismv", "m4v", "mj2", "mov", "mp4", "qt"),  # mov
-        *("mk3d", "mkv", "webm", "avi", "divx", "m2t", "m2ts", "mts", "ts"),  # matroska, avi, mpegts
-        *("mpe", "mpeg", "mpg", "vob", "flv", "asf", "wmv", "ogg", "ogm", "ogv"),  # mpeg, flv, asf, ogg
-        *("mxf", "nut", "ivf", "dif", "dv", "rm", "rmvb", "gif"),
-        *("m1v", "m2v", "264", "h264", "265", "h265", "hevc", "obu", "y4m"),
-    )
-)
 _OPTIONS, _LOG_LEVEL = "OPENCV_FFMPEG_CAPTURE_OPTIONS", "OPENCV_FFMPEG_LOGLEVEL"
 _stderr: int | None = None  # a file in memory, in a confined process
 

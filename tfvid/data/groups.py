@@ -9,8 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from tfvid.data.clip_files import shown, warn
-from tfvid.data.confined import SUFFIXES
+from tfvid.data.clip_files import SUFFIXES, shown, warn
 from tfvid.errors import DataError
 
 NONE, PREFIX = "none", "prefix"
