@@ -250,5 +250,5 @@ def test_a_label_without_training_clips_is_named(tmp_path):
 
 def test_large_groups_miss_the_share(tmp_path):
     (tmp_path / "clips.csv").write_text("path,label,group\n" + "".join(f"{i},x,{i // 10}\n" for i in range(20)))
-    with pytest.warns(RuntimeWarning, match="0.50 of the clips are held out for validation, asked for 0.1"):
+    with pytest.warns(RuntimeWarning, match="10 of 20 clips are held out for validation, asked for a share of 0.1"):
         CSVList(tmp_path, validation_share=0.1)

@@ -153,7 +153,7 @@ class CSVList(VideoDataset):
         try:
             with open(file, newline="", encoding="utf-8-sig") as lines:
                 reader = csv.DictReader(lines, strict=True)
-                columns = reader.fieldnames or []
+                reader.fieldnames = columns = [name.strip() for name in reader.fieldnames or []]
                 for name in ("path", "label", *([self._groups] if self._groups else [])):
                     if name not in columns:
                         raise DataError(f"{file}: no column {name!r} in its first line ({','.join(columns)})")

@@ -7,7 +7,7 @@ parts measures too high an accuracy.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from pathlib import PurePosixPath
+from os.path import splitext
 
 from tfvid.data.clip_files import SUFFIXES, shown, warn
 from tfvid.errors import DataError
@@ -52,9 +52,11 @@ def group_function(groups: str | None) -> Callable[[str], Hashable]:
 
 def name_prefix(id: str) -> str:
     """An id without its suffix and the counter at its end: ``a/video01`` of ``a/video01_003.mp4``."""
-    path = PurePosixPath(id)
-    name = path.stem if path.suffix.lower() in SUFFIXES else path.name  # a folder of frames may have a dot in its name
-    return str(path.with_name(_COUNTER.sub("", name) or name))
+    folder, slash, name = id.rpartition("/")
+    stem, suffix = splitext(name)
+    if suffix.lower() not in SUFFIXES:  # a folder of frames may have a dot in its name
+        stem = name
+    return folder + slash + (_COUNTER.sub("", stem) or stem)
 
 
 def grouped_example(ids: Sequence[str], labels: Sequence[Hashable]) -> list[str]:
@@ -128,10 +130,13 @@ def hold_out(labels: Sequence[Hashable], groups: Sequence[Hashable], share: floa
 
 
 def warn_share(root, held_out: Sequence[bool], share: float) -> None:
-    """Says so where the share held out is far from the one asked for, as groups are large."""
-    came = sum(held_out) / len(held_out)
-    if abs(came - share) > share / 2:
-        warn(f"{root}: {came:.2f} of the clips are held out for validation, asked for {share:g}: the groups are large")
+    """Says so where the share held out is far from the one asked for, as groups are large, or nothing is held out."""
+    out, wanted = sum(held_out), share * len(held_out)
+    if (share and not out) or abs(out - wanted) > max(1, wanted / 2):
+        warn(
+            f"{root}: {out} of {len(held_out)} clips are held out for validation, asked for a share of {share:g}: "
+            "clips of one group stay together"
+        )
 
 
 def in_several(groups: Mapping[str, Sequence[Hashable]]) -> str:
