@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.video import check_range
 from tfvid.data.worker import DecodePool, one_a_core
-from tfvid.errors import VideoError
+from tfvid.errors import VideoError, one_line
 
 VIDEOS = "videos"  # the one split of files named one by one
 
@@ -60,6 +61,9 @@ def read_clip(path, num_frames: int, size: tuple[int, int], start: int = 0, stop
 
     Raises:
       VideoError: the file cannot be decoded; the message is one line that names it and says why.
+
+    Warns:
+      UserWarning: the file is damaged, and the clip is made of what could be decoded; once for each file.
     """
     check_range(path, num_frames, size, start, stop)
     # As plain numbers, which the decode process is sent; and by a path that holds after a change of folder.
@@ -69,7 +73,14 @@ def read_clip(path, num_frames: int, size: tuple[int, int], start: int = 0, stop
         clip = _decode_processes(os.getpid()).read(sample, int(num_frames), (int(size[0]), int(size[1])))
     except VideoError as error:
         raise VideoError(path, error.reason) from None
+    warning = one_line(f"{os.fsdecode(path)} is damaged: {clip.damage}")
+    if clip.damage and warning not in _warned:
+        _warned.add(warning)
+        warnings.warn(warning, UserWarning, stacklevel=2)
     return clip.frames / np.float32(255)
+
+
+_warned: set[str] = set()  # Python's own filter may forget what it has shown
 
 
 @cache

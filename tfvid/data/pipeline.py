@@ -16,7 +16,7 @@ from tfvid.data.records import Records
 from tfvid.data.share import Share
 from tfvid.data.skipped import SkipLog
 from tfvid.data.worker import DecodePool, one_a_core
-from tfvid.errors import ConfigError, TfvidError, VideoError, unknown
+from tfvid.errors import ConfigError, TfvidError, VideoError, one_line, unknown
 
 
 def make_dataset(source, root=None, **options) -> VideoDataset:
@@ -71,7 +71,7 @@ def load_dataset(
       split: one of the dataset's splits.
       training: shuffle and augment. Order and augmentation are a pure function of (seed, epoch).
       epoch: int64 variable that is read whenever a new iterator starts; None counts as epoch 0 for ever.
-      skipped: is given the clips that could not be read; use one for each call.
+      skipped: is given the clips that could not be read, and those of damaged files; use one for each call.
       deterministic: False lets clips that are ready overtake slower ones.
       decoder: of video files: "opencv", or "tfio" for tensorflow-io's (see `tfvid.data.tfio`).
       share: of each batch, where several workers read one dataset; it makes the batches smaller. In training a last
@@ -84,13 +84,13 @@ def load_dataset(
 
     Returns:
       A `tf.data.Dataset`, one pass over the split, of dicts: clip float32 `(B, T, H, W, 3)` in [0, 1], label
-      int32 `(B,)`, id string `(B,)`, event int32 `(B, 2)`, boxes float32 `(B, T, N, 4)`. The last batch may be
-      smaller.
+      int32 `(B,)`, id string `(B,)`, event int32 `(B, 2)`, boxes float32 `(B, T, N, 4)`, damage string `(B,)`, what is
+      wrong with the clip's file, "" where nothing is known to be. The last batch may be smaller.
 
     Raises:
       TfvidError: here, where something asked for does not exist. While iterating, where more than
-        `max_bad_share` of the clips are bad, the error is one of TensorFlow's; `SkipLog.plain_errors` makes it
-        the one line that it was.
+        `max_bad_share` of the clips are bad, or more than `max_damaged_share` damaged, the error is one of
+        TensorFlow's; `SkipLog.plain_errors` makes it the one line that it was.
     """
     config = _configure(source, settings)
     dataset = source if isinstance(source, VideoDataset) and config.records is None else make_dataset(config)
@@ -105,7 +105,9 @@ def load_dataset(
     if config.batch_size % share.count:
         raise ConfigError(f"data.batch_size must be a multiple of {share.count} workers, got {config.batch_size}")
     log = SkipLog() if skipped is None else skipped
-    log.total, log.max_bad_share = share.clips(len(samples), config.batch_size, in_step), config.max_bad_share
+    drawn = share.clips(len(samples), config.batch_size, in_step)
+    log.total = len(samples) if in_step else drawn  # in training a worker sees other clips in each epoch
+    log.max_bad_share, log.max_damaged_share = config.max_bad_share, config.max_damaged_share
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False) if epoch is None else epoch
     workers = config.workers or one_a_core()
 
@@ -118,6 +120,8 @@ def load_dataset(
     if isinstance(dataset, Records):
         dataset.check_shape(split, config.num_frames, config.size)
     if served:
+        for id, damage in dataset.damaged(split).items():  # the log is here, the workers that read are elsewhere
+            log.damage(id, damage)
         clips = dataset.served(split, int(epoch), config.seed)
     elif isinstance(dataset, Records):
         clips = dataset.stream(split, epoch, config.seed if training else None, workers, log, pick)
@@ -126,7 +130,7 @@ def load_dataset(
         pool = DecodePool(dataset, workers, config.time_limit, decoder)
         clips = _read(indices, _Clips(samples, pool, config, dataset.max_boxes, log), workers)
     if in_step:
-        clips = clips.repeat().take(log.total)
+        clips = clips.repeat().take(drawn)
     if training:
         clips = clips.map(_augmenting(config, dataset), workers)
     clips = clips.map(lambda clip, epoch: clip, workers).batch(config.batch_size // share.count)
@@ -191,8 +195,8 @@ def _read(indices: tf.data.Dataset, clips: "_Clips", workers: int) -> tf.data.Da
     reference = weakref.ref(clips)
 
     def read(index, epoch):
-        frames, event, boxes, ok = tf.numpy_function(
-            lambda index: reference().read(index), [index], (tf.uint8, tf.int32, tf.float32, tf.bool)
+        frames, event, boxes, damage, ok = tf.numpy_function(
+            lambda index: reference().read(index), [index], (tf.uint8, tf.int32, tf.float32, tf.string, tf.bool)
         )
         clip = {
             "clip": tf.ensure_shape(frames, clips.frames_shape),
@@ -200,6 +204,7 @@ def _read(indices: tf.data.Dataset, clips: "_Clips", workers: int) -> tf.data.Da
             "id": ids[index],
             "event": tf.ensure_shape(event, (2,)),
             "boxes": tf.ensure_shape(boxes, clips.boxes_shape),
+            "damage": tf.ensure_shape(damage, ()),
         }
         return clip, epoch, tf.ensure_shape(ok, ())
 
@@ -218,18 +223,21 @@ class _Clips:
         self.boxes_shape = (config.num_frames, max_boxes, 4)
 
     def read(self, index: int):
-        """Frames, event, boxes, and whether there are any."""
+        """Frames, event, boxes, damage, and whether there are any frames."""
         sample = self.samples[index]
         try:
             clip = self._clip(sample)
         except VideoError as error:
             self.log.bad(sample.id, error.reason)
             frames, boxes = np.zeros(self.frames_shape, np.uint8), np.zeros(self.boxes_shape, np.float32)
-            return frames, np.zeros(2, np.int32), boxes, False
+            return frames, np.zeros(2, np.int32), boxes, b"", False
         except TfvidError as error:
             self.log.stop(error)
         self.log.good()
-        return clip.frames, clip.event, clip.boxes, True
+        damage = one_line(clip.damage)
+        if damage:
+            self.log.damage(sample.id, damage)
+        return clip.frames, clip.event, clip.boxes, damage.encode(), True
 
     def _clip(self, sample: Sample) -> Clip:
         if sample.id in self.log.reasons:  # bad in an earlier epoch; it need not take its time again
