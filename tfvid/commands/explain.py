@@ -207,7 +207,7 @@ def _explain(model: Loaded, number: int, job: Job):
         drawn=job.drawn,
         store=store if arguments.engine == "local" and not is_remote(arguments.out) else None,
     )
-    log = SkipLog(len(samples), _allowed(arguments, config))
+    log = SkipLog(len(samples), *_allowed(arguments, config))
     shards = [
         replace(shard, items=items)
         for shard in cut(samples, arguments.shard_size)
@@ -220,6 +220,8 @@ def _explain(model: Loaded, number: int, job: Job):
                 skipped = {end.shard.items[0].id: end.error} if end.error else end.value.skipped
                 for id, reason in skipped.items():
                     log.bad(id, reason)
+                for id, damage in ({} if end.error else end.value.damaged).items():
+                    log.damage(id, damage)
                 job.times.explained += len(end.shard.items) - len(skipped)
                 job.times.parts.update({} if end.error else end.value.seconds)
                 bar.set_postfix(skipped=len(log.reasons))
@@ -237,9 +239,9 @@ def _drawn(samples: list[Sample], dataset: VideoDataset, split: str, arguments) 
     return frozenset(sample.id for sample in samples)
 
 
-def _allowed(arguments, config: RunConfig) -> float:
-    """The share of clips that may be bad; files named one by one are all tried."""
-    return 1.0 if arguments.video else config.data.max_bad_share
+def _allowed(arguments, config: RunConfig) -> tuple[float, float]:
+    """The shares of clips that may be bad and damaged; files named one by one are all tried."""
+    return (1.0, 1.0) if arguments.video else (config.data.max_bad_share, config.data.max_damaged_share)
 
 
 def _source(arguments, config: RunConfig, split: str, model) -> str:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from tfvid.config import DataConfig, StudyConfig, from_dict
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.choose import choose
+from tfvid.data.skipped import SkipLog, damage_line
 from tfvid.errors import ConfigError, ModelError, unknown
 from tfvid.explanation import explain_clips, explainer_options, weights_digest
 from tfvid.files import replacing
@@ -81,8 +82,12 @@ def run(config: StudyConfig, out) -> dict:
     manifest.keep(out, made_of)
 
     skipped: dict[str, str] = {}
+    damaged: dict[str, str] = {}
     for model in models:
-        skipped |= _predict(model, dataset, samples, to_model, config, out)
+        log = _predict(model, dataset, samples, to_model, config, out)
+        skipped, damaged = skipped | log.reasons, damaged | log.damaged
+    if damaged:
+        print(damage_line(damaged))
     answers = predictions.read(out, groups, class_names)
     chosen = _classes(config, dataset, samples, answers.class_f1(), to_model)
     explained = [sample for sample in samples if dataset.class_names[sample.label] in chosen]
@@ -231,6 +236,7 @@ def _batches(model: Loaded, dataset: VideoDataset, samples, done, to_model, conf
         workers=config.data.workers,
         time_limit=config.data.time_limit,
         max_bad_share=config.data.max_bad_share,
+        max_damaged_share=config.data.max_damaged_share,
         skipped=log,
     )
 
@@ -241,9 +247,8 @@ def _bar(task: str, model: Loaded, samples: list[Sample], done: set[str]) -> tqd
     return tqdm(total=len(samples), initial=before, desc=f"{task} {model.name}", unit="clip")
 
 
-def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out: Path) -> dict[str, str]:
-    """The model's answers to the whole split, forwards and backwards; returns why clips were skipped."""
-    from tfvid.data.skipped import SkipLog
+def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out: Path) -> SkipLog:
+    """The model's answers to the whole split, forwards and backwards; returns what happened to the clips read."""
     from tfvid.evaluation import stream
 
     store, log = predictions.store(out), SkipLog()
@@ -255,15 +260,13 @@ def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out
             bar.update(len(answers.ids))
             stop_if_asked()
     store.merge()
-    return log.reasons
+    return log
 
 
 def _explain(
     model: Loaded, dataset, samples, to_model, class_names, config: StudyConfig, out: Path, shown: set[str]
 ) -> dict[str, str]:
     """Masks, maps and measures of the clips chosen; returns why clips were skipped."""
-    from tfvid.data.skipped import SkipLog
-
     store, log = measures.store(out), SkipLog()
     done = ResultStore(out).done(model.name)
     grad_cam = dict(config.grad_cam)
@@ -297,7 +300,6 @@ def _methods(models: list[Loaded], groups, dataset, chosen, to_model, config: St
     """Ways to find a mask side by side, by the first model of each group: rows by model, kept model by model."""
     if not config.method_clips:
         return {}
-    from tfvid.data.skipped import SkipLog
     from tfvid.study.methods import method_table
 
     samples = choose(dataset, config.split, chosen, config.method_clips)
