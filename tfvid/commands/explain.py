@@ -207,7 +207,8 @@ def _explain(model: Loaded, number: int, job: Job):
         drawn=job.drawn,
         store=store if arguments.engine == "local" and not is_remote(arguments.out) else None,
     )
-    log = SkipLog(len(samples), *_allowed(arguments, config))
+    log = SkipLog(len(samples), _allowed(arguments, config.data.max_bad_share))
+    log.max_damaged_share = _allowed(arguments, config.data.max_damaged_share)
     shards = [
         replace(shard, items=items)
         for shard in cut(samples, arguments.shard_size)
@@ -239,9 +240,9 @@ def _drawn(samples: list[Sample], dataset: VideoDataset, split: str, arguments) 
     return frozenset(sample.id for sample in samples)
 
 
-def _allowed(arguments, config: RunConfig) -> tuple[float, float]:
-    """The shares of clips that may be bad and damaged; files named one by one are all tried."""
-    return (1.0, 1.0) if arguments.video else (config.data.max_bad_share, config.data.max_damaged_share)
+def _allowed(arguments, share: float) -> float:
+    """The share of clips that may be bad, or damaged; files named one by one are all tried."""
+    return 1.0 if arguments.video else share
 
 
 def _source(arguments, config: RunConfig, split: str, model) -> str:

@@ -47,7 +47,8 @@ def read_clip(path, num_frames: int, size: tuple[int, int], start: int = 0, stop
 
     It is decoded in a process of its own (`tfvid.data.worker`), which is started by the first call and stays: that
     call takes about a second longer. A file that crashes the decoder, takes over a minute or more than 2 GiB of
-    memory is an error like any other. Threads may read at the same time.
+    memory is an error like any other. Threads may read at the same time. A damaged file gives a clip of the frames that
+    can be decoded, and a UserWarning, once for each file.
 
     Args:
       path: a video file: mp4, mov, webm, mkv, avi, ... (`tfvid.data.confined.CONTAINERS`).
@@ -61,9 +62,6 @@ def read_clip(path, num_frames: int, size: tuple[int, int], start: int = 0, stop
 
     Raises:
       VideoError: the file cannot be decoded; the message is one line that names it and says why.
-
-    Warns:
-      UserWarning: the file is damaged, and the clip is made of what could be decoded; once for each file.
     """
     check_range(path, num_frames, size, start, stop)
     # As plain numbers, which the decode process is sent; and by a path that holds after a change of folder.

@@ -105,9 +105,7 @@ def load_dataset(
     if config.batch_size % share.count:
         raise ConfigError(f"data.batch_size must be a multiple of {share.count} workers, got {config.batch_size}")
     log = SkipLog() if skipped is None else skipped
-    drawn = share.clips(len(samples), config.batch_size, in_step)
-    log.total = len(samples) if in_step else drawn  # in training a worker sees other clips in each epoch
-    log.max_bad_share, log.max_damaged_share = config.max_bad_share, config.max_damaged_share
+    log.total, log.max_bad_share = share.clips(len(samples), config.batch_size, in_step), config.max_bad_share
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False) if epoch is None else epoch
     workers = config.workers or one_a_core()
 
@@ -120,8 +118,6 @@ def load_dataset(
     if isinstance(dataset, Records):
         dataset.check_shape(split, config.num_frames, config.size)
     if served:
-        for id, damage in dataset.damaged(split).items():  # the log is here, the workers that read are elsewhere
-            log.damage(id, damage)
         clips = dataset.served(split, int(epoch), config.seed)
     elif isinstance(dataset, Records):
         clips = dataset.stream(split, epoch, config.seed if training else None, workers, log, pick)
@@ -130,13 +126,17 @@ def load_dataset(
         pool = DecodePool(dataset, workers, config.time_limit, decoder)
         clips = _read(indices, _Clips(samples, pool, config, dataset.max_boxes, log), workers)
     if in_step:
-        clips = clips.repeat().take(drawn)
+        clips = clips.repeat().take(log.total)
     if training:
         clips = clips.map(_augmenting(config, dataset), workers)
     clips = clips.map(lambda clip, epoch: clip, workers).batch(config.batch_size // share.count)
     if served:
         clips = clips.apply(_by_service(config.service))
     clips = clips.map(_to_unit_range, 1).prefetch(2)
+    log.max_damaged_share = config.max_damaged_share
+    log.total_of_epochs = len(samples) if in_step else log.total
+    for id, damage in dataset.damaged(split).items() if served else ():  # the log is here, who reads is elsewhere
+        log.damage(id, damage)
     options = tf.data.Options()
     options.deterministic = deterministic
     # Threads of its own: those that wait for a child must not be taken from the model's.

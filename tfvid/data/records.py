@@ -28,7 +28,7 @@ from tfvid.data.skipped import SkipLog
 from tfvid.data.worker import DecodePool
 from tfvid.engine.base import Engine, Shard
 from tfvid.engine.local import Local
-from tfvid.errors import DataError, VideoError, one_line, unknown
+from tfvid.errors import DataError, VideoError, unknown
 from tfvid.files import replacing
 from tfvid.stopping import stop_if_asked
 
@@ -85,7 +85,8 @@ def write_records(
     settings = _settings(dataset, split, samples, num_frames, size, shard_size, quality)
     with _only_writer(folder):
         finished = _finished(folder, settings)
-        log = SkipLog(len(samples), max_bad_share, max_damaged_share)
+        log = SkipLog(len(samples), max_bad_share)
+        log.max_damaged_share = max_damaged_share
         for note in finished.values():
             log.reasons.update(note["skipped"])
             for id, damage in _damage_of(note).items():
@@ -441,7 +442,7 @@ def _encode_one(pool: DecodePool, num_frames: int, size, quality: int, sample: S
         clip = pool.read(sample, num_frames, size)
     except VideoError as error:
         return sample, None, "", error.reason
-    return sample, encode(sample, clip, quality), one_line(clip.damage), ""
+    return sample, encode(sample, clip, quality), clip.damage, ""
 
 
 def _settings(dataset, split, samples, num_frames, size, shard_size, quality) -> dict:
@@ -519,7 +520,7 @@ def _damage_of(note: dict) -> dict[str, str]:
     damaged = note["damaged"]
     if isinstance(damaged, list):
         return dict.fromkeys(damaged, "the shard does not say what is wrong with its file")
-    return {id: one_line(damage) for id, damage in damaged.items()}
+    return damaged
 
 
 @contextmanager

@@ -10,35 +10,39 @@ from tfvid.errors import DataError, TfvidError, one_line
 class SkipLog:
     """What happened to the clips of one dataset; safe to share between threads.
 
-    A clip that cannot be read is *bad*: it is skipped. A clip of a damaged file (`tfvid.data.base.Clip.damage`) is
+    A clip that cannot be read is *bad* and is skipped. A clip of a damaged file (`tfvid.data.base.Clip.damage`) is
     used, with the frames that could be decoded.
 
     Args:
       total: clips there are.
       max_bad_share: `bad` raises when more than this share of them is bad.
-      max_damaged_share: `damage` raises when more than this share of them is damaged.
 
     Attributes:
       seen: clips read so far, good and bad, every epoch counted.
       reasons: id -> why it was skipped; a clip that is bad in every epoch is there once.
-      damaged: id -> what is wrong with its file, of the clips that were read from damaged files.
       fatal: the error that stopped the run, or None.
+      damaged: id -> what is wrong with its file, of the clips that were read from damaged files.
+      max_damaged_share: `damage` raises when more than this share of the clips is damaged.
+      total_of_epochs: clips there are over all epochs, `total` where it is None; more than that for one of several
+        workers, who is given other clips in each epoch.
     """
 
-    def __init__(self, total: int = 0, max_bad_share: float = 1.0, max_damaged_share: float = 1.0):
-        self.total, self.max_bad_share, self.max_damaged_share = total, max_bad_share, max_damaged_share
+    def __init__(self, total: int = 0, max_bad_share: float = 1.0):
+        self.total, self.max_bad_share = total, max_bad_share
         self.seen = 0
         self.reasons: dict[str, str] = {}
-        self.damaged: dict[str, str] = {}
         self.fatal: TfvidError | None = None
         self._lock = threading.Lock()
+        self.damaged: dict[str, str] = {}
+        self.max_damaged_share = 1.0
+        self.total_of_epochs: int | None = None
 
     def good(self):
         with self._lock:
             self.seen += 1
 
     def bad(self, id: str, reason: str):
-        """Lists a clip that cannot be read.
+        """Lists a clip.
 
         Raises:
           DataError: more than `max_bad_share` of all clips are bad now.
@@ -48,7 +52,18 @@ class SkipLog:
             self.reasons.setdefault(id, reason)
             bad = len(self.reasons)
         if bad > self.max_bad_share * self.total:
-            self._stop_for(self.reasons, bad, "cannot be read", f"{self.max_bad_share:g} (max_bad_share)")
+            first, why = next(iter(self.reasons.items()))
+            self.stop(
+                DataError(
+                    f"{bad} of {self.total} clips cannot be read, more than the allowed share of "
+                    f"{self.max_bad_share:g} (max_bad_share); the first: {first}: {why}"
+                )
+            )
+
+    def stop(self, error: TfvidError):
+        """Raises `error`, and keeps it for `plain_errors`."""
+        self.fatal = error
+        raise error
 
     def damage(self, id: str, damage: str):
         """Lists a clip that was read from a damaged file.
@@ -57,25 +72,17 @@ class SkipLog:
           DataError: more than `max_damaged_share` of all clips are damaged now.
         """
         with self._lock:
-            self.damaged.setdefault(id, damage)
+            self.damaged.setdefault(id, one_line(damage))
             damaged = len(self.damaged)
-        if damaged > self.max_damaged_share * self.total:
-            share = f"{self.max_damaged_share:g} (max_damaged_share)"
-            self._stop_for(self.damaged, damaged, "come from damaged files", share)
-
-    def _stop_for(self, listed: dict[str, str], count: int, what: str, share: str):
-        first, why = next(iter(listed.items()))
-        self.stop(
-            DataError(
-                f"{count} of {self.total} clips {what}, more than the allowed share of {share}; "
-                f"the first: {first}: {why}"
+        total = self.total if self.total_of_epochs is None else self.total_of_epochs
+        if damaged > self.max_damaged_share * total:
+            first, what = next(iter(self.damaged.items()))
+            self.stop(
+                DataError(
+                    f"{damaged} of {total} clips come from damaged files, more than the allowed share of "
+                    f"{self.max_damaged_share:g} (max_damaged_share); the first: {first}: {what}"
+                )
             )
-        )
-
-    def stop(self, error: TfvidError):
-        """Raises `error`, and keeps it for `plain_errors`."""
-        self.fatal = error
-        raise error
 
     @contextmanager
     def plain_errors(self):

@@ -11,7 +11,6 @@ from tqdm import tqdm
 from tfvid.config import DataConfig, StudyConfig, from_dict
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.choose import choose
-from tfvid.data.skipped import SkipLog, damage_line
 from tfvid.errors import ConfigError, ModelError, unknown
 from tfvid.explanation import explain_clips, explainer_options, weights_digest
 from tfvid.files import replacing
@@ -60,6 +59,7 @@ def compare(models: Mapping[str, object], dataset, out, **options) -> dict:
 def run(config: StudyConfig, out) -> dict:
     """Runs the study of `config` in the folder `out`; see `compare`."""
     from tfvid.data.pipeline import make_dataset
+    from tfvid.data.skipped import damage_line
 
     out = Path(out)
     explainer_options(config.mask, config.grad_cam)  # mistyped ones are refused before the work
@@ -84,8 +84,8 @@ def run(config: StudyConfig, out) -> dict:
     skipped: dict[str, str] = {}
     damaged: dict[str, str] = {}
     for model in models:
-        log = _predict(model, dataset, samples, to_model, config, out)
-        skipped, damaged = skipped | log.reasons, damaged | log.damaged
+        bad, read_in_part = _predict(model, dataset, samples, to_model, config, out)
+        skipped, damaged = skipped | bad, damaged | read_in_part
     if damaged:
         print(damage_line(damaged))
     answers = predictions.read(out, groups, class_names)
@@ -247,8 +247,13 @@ def _bar(task: str, model: Loaded, samples: list[Sample], done: set[str]) -> tqd
     return tqdm(total=len(samples), initial=before, desc=f"{task} {model.name}", unit="clip")
 
 
-def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out: Path) -> SkipLog:
-    """The model's answers to the whole split, forwards and backwards; returns what happened to the clips read."""
+def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out: Path) -> tuple[dict, dict]:
+    """The model's answers to the whole split, forwards and backwards.
+
+    Returns:
+      By id: why clips were skipped, and what is wrong with the files of damaged ones.
+    """
+    from tfvid.data.skipped import SkipLog
     from tfvid.evaluation import stream
 
     store, log = predictions.store(out), SkipLog()
@@ -260,13 +265,15 @@ def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out
             bar.update(len(answers.ids))
             stop_if_asked()
     store.merge()
-    return log
+    return log.reasons, log.damaged
 
 
 def _explain(
     model: Loaded, dataset, samples, to_model, class_names, config: StudyConfig, out: Path, shown: set[str]
 ) -> dict[str, str]:
     """Masks, maps and measures of the clips chosen; returns why clips were skipped."""
+    from tfvid.data.skipped import SkipLog
+
     store, log = measures.store(out), SkipLog()
     done = ResultStore(out).done(model.name)
     grad_cam = dict(config.grad_cam)
@@ -300,6 +307,7 @@ def _methods(models: list[Loaded], groups, dataset, chosen, to_model, config: St
     """Ways to find a mask side by side, by the first model of each group: rows by model, kept model by model."""
     if not config.method_clips:
         return {}
+    from tfvid.data.skipped import SkipLog
     from tfvid.study.methods import method_table
 
     samples = choose(dataset, config.split, chosen, config.method_clips)
