@@ -66,12 +66,16 @@ def load_dataset(
 ) -> tf.data.Dataset:
     """A dataset's clips in batches.
 
+    Clips of damaged files are among them, with the frames that could be decoded. Batches say so: beside what is listed
+    under Returns they have ``damage``, string `(B,)`, what is wrong with the clip's file, "" where nothing is known to
+    be. So does ``skipped.damaged``.
+
     Args:
       source: a dataset's name, a `VideoDataset`, or a `DataConfig`.
       split: one of the dataset's splits.
       training: shuffle and augment. Order and augmentation are a pure function of (seed, epoch).
       epoch: int64 variable that is read whenever a new iterator starts; None counts as epoch 0 for ever.
-      skipped: is given the clips that could not be read, and those of damaged files; use one for each call.
+      skipped: is given the clips that could not be read; use one for each call.
       deterministic: False lets clips that are ready overtake slower ones.
       decoder: of video files: "opencv", or "tfio" for tensorflow-io's (see `tfvid.data.tfio`).
       share: of each batch, where several workers read one dataset; it makes the batches smaller. In training a last
@@ -84,8 +88,8 @@ def load_dataset(
 
     Returns:
       A `tf.data.Dataset`, one pass over the split, of dicts: clip float32 `(B, T, H, W, 3)` in [0, 1], label
-      int32 `(B,)`, id string `(B,)`, event int32 `(B, 2)`, boxes float32 `(B, T, N, 4)`, damage string `(B,)`, what is
-      wrong with the clip's file, "" where nothing is known to be. The last batch may be smaller.
+      int32 `(B,)`, id string `(B,)`, event int32 `(B, 2)`, boxes float32 `(B, T, N, 4)`. The last batch may be
+      smaller.
 
     Raises:
       TfvidError: here, where something asked for does not exist. While iterating, where more than
