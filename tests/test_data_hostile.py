@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -321,6 +322,24 @@ def test_read_clip_is_protected(tmp_path, monkeypatch):
     with ThreadPoolExecutor(4) as threads:
         for clip in threads.map(lambda _: tfvid.read_clip("../a.mp4", 4, SIZE), range(8)):
             np.testing.assert_array_equal(clip, expected)
+
+
+def test_read_clip_warns_once_of_a_damaged_file(tmp_path):
+    for name in ("a.avi", "b.avi"):
+        write_video(tmp_path / name, 20)
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[: (whole.index(b"movi") + whole.index(b"idx1")) // 2])
+    for name, times in (("a.avi", 2), ("b.avi", 1)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(times):
+                assert tfvid.read_clip(tmp_path / name, 4, SIZE).shape == (4, *SIZE, 3)
+        (warning,) = caught
+        assert str(warning.message).startswith(f"{tmp_path / name} is damaged: ") and "\n" not in str(warning.message)
+        assert warning.filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tfvid.read_clip(FIXTURES / "plain.mp4", 4, SIZE)
 
 
 def test_read_clip_after_a_fork():

@@ -8,13 +8,15 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_videos import frame_numbers, write_video
+from small_videos import damaged_dataset, frame_numbers, write_video
 
 from tfvid.config import AugmentConfig, DataConfig
 from tfvid.data.kth import KTH
-from tfvid.data.pipeline import SkipLog, as_supervised, load_dataset, make_dataset
+from tfvid.data.pipeline import as_supervised, load_dataset, make_dataset
 from tfvid.data.records import write_records
 from tfvid.data.shapes import MovingShapes
+from tfvid.data.share import Share
+from tfvid.data.skipped import SkipLog, damage_line
 from tfvid.errors import ConfigError, DataError, TfvidError
 
 SHAPES = {"num_frames": 4, "size": (12, 16), "batch_size": 4}
@@ -51,6 +53,7 @@ def test_elements(folder):
         "id": ([None], tf.string),
         "event": ([None, 2], tf.int32),
         "boxes": ([None, 4, 0, 4], tf.float32),
+        "damage": ([None], tf.string),
     }
     clips = collect(dataset)
     assert clips["id"].tolist() == [f"train/{c}/{i}.avi".encode() for c in "ab" for i in range(9) if "ab"[i % 2] == c]
@@ -183,6 +186,52 @@ def test_too_many_bad_clips_stop_the_run_with_one_line(with_bad_files):
     message = str(caught.value)
     assert message.startswith("2 of 10 clips cannot be read, more than the allowed share of 0.1 (max_bad_share); ")
     assert "the first: train/a/" in message and "\n" not in message
+
+
+def test_damaged_clips_are_used_counted_and_listed(tmp_path):
+    log, epoch = SkipLog(), tf.Variable(0, dtype=tf.int64)
+    options = {"skipped": log, "training": True, "epoch": epoch}
+    source = damaged_dataset(tmp_path, ["train-2", "train-4"], 6)
+    dataset = load_dataset(source, "train", **options, **SHAPES)
+    for number in range(2):
+        epoch.assign(number)
+        clips = collect(dataset)
+        found = dict(zip(clips["id"].tolist(), clips["damage"].tolist(), strict=True))
+        assert found == {f"train-{id}".encode(): b"ends early" if id in (2, 4) else b"" for id in range(6)}
+    assert log.damaged == {"train-2": "ends early", "train-4": "ends early"}
+    assert not log.reasons and log.seen == 12
+
+
+def test_too_many_damaged_clips_stop_the_run_with_one_line(tmp_path):
+    source = damaged_dataset(tmp_path, ["train-2", "train-4"], 6)
+    assert len(collect(load_dataset(source, "train", max_damaged_share=0.34, **SHAPES))["id"]) == 6
+    log = SkipLog()
+    with pytest.raises(DataError) as caught, log.plain_errors():
+        collect(load_dataset(source, "train", skipped=log, max_damaged_share=0.3, **SHAPES))
+    assert str(caught.value) == (
+        "2 of 6 clips come from damaged files, more than the allowed share of 0.3 (max_damaged_share); "
+        f"the first: {next(iter(log.damaged))}: ends early"
+    )
+
+
+def test_a_worker_that_sees_all_damaged_clips_in_time_is_not_stopped(tmp_path):
+    """A third of the clips is damaged; over the epochs each of two workers reads them all, half of them at a time."""
+    log, epoch = SkipLog(), tf.Variable(0, dtype=tf.int64)
+    options = {"skipped": log, "training": True, "epoch": epoch, "share": Share(0, 2), "max_damaged_share": 0.4}
+    source = damaged_dataset(tmp_path, ["train-2", "train-4"], 6)
+    dataset = load_dataset(source, "train", **options, **SHAPES | {"batch_size": 6})
+    while len(log.damaged) < 2:
+        assert len(collect(dataset)["id"]) == 3
+        epoch.assign_add(1)
+    assert int(epoch) <= 20
+
+
+def test_the_line_of_damaged_clips_names_three():
+    assert damage_line({}) == ""
+    assert damage_line({"a": "ends early"}) == "1 clip comes from a damaged file: a (ends early)"
+    many = {name: "ends\nearly" for name in "abcde"}
+    said = "5 clips come from damaged files: a (ends early); b (ends early); c (ends early); and 2 more"
+    assert damage_line(many) == said
 
 
 def test_other_errors_pass_plain_errors_unchanged():

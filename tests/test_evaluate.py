@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_videos import write_video
+from small_videos import damaged_dataset, write_video
 
 from tfvid.commands.evaluate import main
 from tfvid.config import from_dict
@@ -271,3 +271,23 @@ def test_bad_clips_are_counted(tmp_path):
     assert results["clips"] == 5 and len(results["skipped"]) == 1
     with pytest.raises(DataError, match="1 of 6 clips cannot be read"):
         main([*arguments, "data.max_bad_share=0.1"])
+
+
+def test_damaged_clips_are_counted_and_named(tmp_path, capsys):
+    source = damaged_dataset(tmp_path, ["validation-2"], 3, "abc")
+    model = saved(tmp_path / "net")
+    (model / "assets.extra" / "card.json").unlink()
+    data = [f"data.dataset={source}", "data.options={}"]
+    arguments = ["--model", str(model), "--out", str(tmp_path / "out"), *data]
+    main(arguments)
+    results = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert results["damaged"] == {"validation-2": "ends early"} and results["clips"] == 3
+    printed = capsys.readouterr().out
+    assert (
+        "3 clips of validation, 0 skipped, 1 damaged\n1 clip comes from a damaged file: validation-2 (ends early)"
+        in printed
+    )
+    with pytest.raises(
+        DataError, match=r"1 of 3 clips come from damaged files, more than .* 0.3 \(max_damaged_share\)"
+    ):
+        main([*arguments, "data.max_damaged_share=0.3"])

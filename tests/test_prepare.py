@@ -85,7 +85,7 @@ def test_real_clips_and_config(shared_data, tmp_path, capsys):
     assert "validation: 6 clips in 1 shards" in capsys.readouterr().out
     manifest = json.loads((tmp_path / "out/validation/manifest.json").read_text())
     assert manifest["settings"]["num_frames"] == 4 and manifest["settings"]["size"] == [30, 40]
-    assert manifest["skipped"] == {} and manifest["damaged"] == []
+    assert manifest["skipped"] == {} and manifest["damaged"] == {}
 
 
 def test_default_splits_are_those_with_labels(tmp_path, capsys):

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from test_results import make
 
 import tfvid.metrics.statistics
 import tfvid.study
@@ -28,7 +29,7 @@ from tfvid.explain.temporal_mask import TemporalMask
 from tfvid.metrics.blobs import VARIANTS, blob_statistics
 from tfvid.metrics.statistics import comparison
 from tfvid.models.card import ModelCard
-from tfvid.results import read_results
+from tfvid.results import ResultStore, read_results
 from tfvid.study import manifest, predictions, tables
 from tfvid.study.differences import differences, filtered_ratio
 from tfvid.study.document import write_document
@@ -565,6 +566,8 @@ def test_three_groups_are_compared_in_pairs(tmp_path):
     paths = [{"name": name, "paths": ["x"] * len(own)} for name, own in groups.items()]
     config = from_dict({"models": paths}, "x", StudyConfig)
     made = manifest.describe(config, dict.fromkeys(groups, []), Some(), [])
+    records = [make("1", "a", damage="ends early"), make("2", "a", still=True), make("2", "b", still=True)]
+    ResultStore(tmp_path).append([*records, make("3", "a")])
     report = write_report(
         tmp_path, config, known, given, chosen=[0], reverse_labels=None, methods={}, manifest=made, skipped={}, fps=5.0
     )
@@ -573,3 +576,7 @@ def test_three_groups_are_compared_in_pairs(tmp_path):
     scores = {row["model"]: row["f1"] for row in by_id(report, "table_1")["rows"]}
     assert list(scores) == ["A", "a", "a2", "B", "C"]
     assert scores["A"]["mean"] == pytest.approx((1 + 1 / 3) / 2) and scores["A"]["n"] == 2
+    assert report["notes"][-2:] == [
+        "Of the clips explained, 1 clip comes from a damaged file: 1 (ends early).",
+        "1 clip has identical frames only, its mask says nothing: 2.",
+    ]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from disk import full_disk
-from small_videos import write_video
+from small_videos import damaged_dataset, write_video
 
 from tfvid import config as cfg
 from tfvid import onednn
@@ -518,6 +518,25 @@ def test_clips_that_cannot_be_read_are_skipped_and_listed_or_stop_the_run(tmp_pa
     with pytest.raises(TfvidError, match="1 of 6 clips cannot be read") as caught:
         train(strict, tmp_path / "runs", tmp_path / "saved", verbose=0)
     assert "\n" not in str(caught.value)
+
+
+def test_damaged_clips_are_printed_kept_and_limited(tmp_path, capsys):
+    data = {"data__dataset": damaged_dataset(tmp_path, ["train-1"], 2), "data__options": {}}
+    config = tiny(**data, train__epochs=2)
+    metrics = train(config, tmp_path / "runs", tmp_path / "saved", verbose=2)
+    assert metrics["damaged"] == {"train": {"train-1": "ends early"}, "validation": {}}
+    lines = capsys.readouterr().out.splitlines()
+    told = [
+        number
+        for number, line in enumerate(lines)
+        if line == "train: 1 clip comes from a damaged file: train-1 (ends early)"
+    ]
+    assert len(told) == 1 and lines[told[0] - 1].startswith("epoch 1 of 2: ")
+    state = json.loads((tmp_path / "runs" / "tiny" / "checkpoints" / "epoch-0002" / "state.json").read_text())
+    assert state["damaged"] == metrics["damaged"]
+    strict = tiny(name="strict", **data, data__max_damaged_share=0.4)
+    with pytest.raises(TfvidError, match=r"1 of 2 clips come from damaged files, more than .* \(max_damaged_share\)"):
+        train(strict, tmp_path / "runs", tmp_path / "saved", verbose=0)
 
 
 def test_real_clips_train_and_are_measured(shared_data, tmp_path):

@@ -61,6 +61,7 @@ class DataConfig:
       seed: of data order and augmentation.
       augment: applied to training clips only.
       max_bad_share: the run stops when more than this share of clips cannot be read.
+      max_damaged_share: the run stops when more than this share of clips comes from damaged files; 1.0 is no limit.
       time_limit: seconds one file may take to decode.
       service: address of a tf.data service, e.g. ``grpc://host:5000``, whose workers read `records` for training.
     """
@@ -76,6 +77,7 @@ class DataConfig:
     seed: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     max_bad_share: float = 0.1
+    max_damaged_share: float = 1.0
     time_limit: float = 60.0
     service: str | None = None
 
@@ -87,7 +89,8 @@ class DataConfig:
         _require(min(self.size) >= 1, "data.size", "[height, width] of 1 pixel or more", self.size)
         _require(self.batch_size >= 1, "data.batch_size", "1 or more", self.batch_size)
         _require(self.workers is None or self.workers >= 1, "data.workers", "1 or more", self.workers)
-        _require(0 <= self.max_bad_share <= 1, "data.max_bad_share", "in [0, 1]", self.max_bad_share)
+        for name in ("max_bad_share", "max_damaged_share"):
+            _require(0 <= getattr(self, name) <= 1, f"data.{name}", "in [0, 1]", getattr(self, name))
         _require(self.time_limit > 0, "data.time_limit", "above 0 seconds", self.time_limit)
 
 

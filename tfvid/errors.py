@@ -42,6 +42,10 @@ class ModelError(TfvidError):
     """A model, layer or checkpoint that does not fit what is asked of it."""
 
 
+class StillClipWarning(UserWarning):
+    """All frames of a clip are identical, so its mask says nothing about time."""
+
+
 def one_line(text: str) -> str:
     r"""`text` fit to be printed: no line breaks, control characters as ``\x1b``, at most `LONGEST` characters.
 

@@ -222,6 +222,7 @@ class Clips:
                 workers=data.workers,
                 time_limit=data.time_limit,
                 max_bad_share=data.max_bad_share,
+                max_damaged_share=data.max_damaged_share,
                 skipped=log,
             ):
                 yield batch | {"id": np.array([id.decode() for id in batch["id"].tolist()], object)}

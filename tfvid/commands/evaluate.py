@@ -36,6 +36,7 @@ def main(argv: list[str]) -> None:
         "split": arguments.split,
         "clips": len(predictions.ids),
         "skipped": dict(skips.reasons),
+        "damaged": dict(skips.damaged),
         "class_names": list(dataset.class_names),
         "playbacks": measures,
     }
@@ -104,7 +105,12 @@ def _write_csv(path: Path, header: list, rows: list[list]) -> None:
 
 
 def _print(results: dict) -> None:
-    print(f"{results['clips']} clips of {results['split']}, {len(results['skipped'])} skipped")
+    from tfvid.data.skipped import damage_line
+
+    skipped, damaged = len(results["skipped"]), len(results["damaged"])
+    print(f"{results['clips']} clips of {results['split']}, {skipped} skipped, {damaged} damaged")
+    if damaged:
+        print(damage_line(results["damaged"]))
     print(f"{'clips played':14}  top-1  top-5     F1  F1 top-5")
     for playback, scores in results["playbacks"].items():
         figures = (scores["top_1"], scores["top_5"], scores["f1"], scores["f1_top_5"])

@@ -207,7 +207,8 @@ def _explain(model: Loaded, number: int, job: Job):
         drawn=job.drawn,
         store=store if arguments.engine == "local" and not is_remote(arguments.out) else None,
     )
-    log = SkipLog(len(samples), _allowed(arguments, config))
+    log = SkipLog(len(samples), _allowed(arguments, config.data.max_bad_share))
+    log.max_damaged_share = _allowed(arguments, config.data.max_damaged_share)
     shards = [
         replace(shard, items=items)
         for shard in cut(samples, arguments.shard_size)
@@ -220,6 +221,8 @@ def _explain(model: Loaded, number: int, job: Job):
                 skipped = {end.shard.items[0].id: end.error} if end.error else end.value.skipped
                 for id, reason in skipped.items():
                     log.bad(id, reason)
+                for id, damage in ({} if end.error else end.value.damaged).items():
+                    log.damage(id, damage)
                 job.times.explained += len(end.shard.items) - len(skipped)
                 job.times.parts.update({} if end.error else end.value.seconds)
                 bar.set_postfix(skipped=len(log.reasons))
@@ -237,9 +240,9 @@ def _drawn(samples: list[Sample], dataset: VideoDataset, split: str, arguments) 
     return frozenset(sample.id for sample in samples)
 
 
-def _allowed(arguments, config: RunConfig) -> float:
-    """The share of clips that may be bad; files named one by one are all tried."""
-    return 1.0 if arguments.video else config.data.max_bad_share
+def _allowed(arguments, share: float) -> float:
+    """The share of clips that may be bad, or damaged; files named one by one are all tried."""
+    return 1.0 if arguments.video else share
 
 
 def _source(arguments, config: RunConfig, split: str, model) -> str:

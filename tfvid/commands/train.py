@@ -3,6 +3,7 @@
 import argparse
 
 from tfvid.config import load
+from tfvid.data.skipped import damage_line
 from tfvid.stopping import stoppable
 
 
@@ -18,6 +19,9 @@ def main(argv: list[str]) -> None:
     for split, reasons in metrics["skipped"].items():
         for clip, reason in reasons.items():
             print(f"skipped in {split}: {clip}: {reason}")
+    for split, damaged in metrics.get("damaged", {}).items():  # runs of earlier versions do not have it
+        if damaged:
+            print(f"{split}: {damage_line(damaged)}")
     for name, score in metrics["class_f1"].items():
         print(f"F1 {score:.3f}  {name}")
     measures = "  ".join(f"{name} {score:.3f}" for name, score in metrics["validation"].items())

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.clip_files import Found, find_clips, visible, warn
 from tfvid.data.video import check_range
 from tfvid.data.worker import DecodePool, one_a_core
-from tfvid.errors import VideoError
+from tfvid.errors import VideoError, one_line
 
 VIDEOS = "videos"  # the one split of files named one by one
 
@@ -62,7 +63,8 @@ def read_clip(path, num_frames: int, size: tuple[int, int], start: int = 0, stop
 
     It is decoded in a process of its own (`tfvid.data.worker`), which is started by the first call and stays: that
     call takes about a second longer. A file that crashes the decoder, takes over a minute or more than 2 GiB of
-    memory is an error like any other. Threads may read at the same time.
+    memory is an error like any other. Threads may read at the same time. A damaged file gives a clip of the frames that
+    can be decoded, and a UserWarning, once for each file.
 
     Args:
       path: a video file: mp4, mov, webm, mkv, avi, ... (`tfvid.data.confined.CONTAINERS`). Or a folder with the frames
@@ -86,7 +88,14 @@ def read_clip(path, num_frames: int, size: tuple[int, int], start: int = 0, stop
         clip = _decode_processes(os.getpid()).read(sample, int(num_frames), (int(size[0]), int(size[1])))
     except VideoError as error:
         raise VideoError(path, error.reason) from None
+    warning = one_line(f"{os.fsdecode(path)} is damaged: {clip.damage}")
+    if clip.damage and warning not in _warned:
+        _warned.add(warning)
+        warnings.warn(warning, UserWarning, stacklevel=2)
     return clip.frames / np.float32(255)
+
+
+_warned: set[str] = set()  # Python's own filter may forget what it has shown
 
 
 @cache

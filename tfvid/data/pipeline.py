@@ -16,7 +16,7 @@ from tfvid.data.records import Records
 from tfvid.data.share import Share
 from tfvid.data.skipped import SkipLog
 from tfvid.data.worker import DecodePool, one_a_core
-from tfvid.errors import ConfigError, TfvidError, VideoError, unknown
+from tfvid.errors import ConfigError, TfvidError, VideoError, one_line, unknown
 
 
 def make_dataset(source, root=None, **options) -> VideoDataset:
@@ -66,6 +66,10 @@ def load_dataset(
 ) -> tf.data.Dataset:
     """A dataset's clips in batches.
 
+    Clips of damaged files are among them, with the frames that could be decoded. Batches say so: beside what is listed
+    under Returns they have ``damage``, string `(B,)`, what is wrong with the clip's file, "" where nothing is known to
+    be. So does ``skipped.damaged``.
+
     Args:
       source: a dataset's name, a `VideoDataset`, or a `DataConfig`.
       split: one of the dataset's splits.
@@ -89,8 +93,8 @@ def load_dataset(
 
     Raises:
       TfvidError: here, where something asked for does not exist. While iterating, where more than
-        `max_bad_share` of the clips are bad, the error is one of TensorFlow's; `SkipLog.plain_errors` makes it
-        the one line that it was.
+        `max_bad_share` of the clips are bad, or more than `max_damaged_share` damaged, the error is one of
+        TensorFlow's; `SkipLog.plain_errors` makes it the one line that it was.
     """
     config = _configure(source, settings)
     dataset = source if isinstance(source, VideoDataset) and config.records is None else make_dataset(config)
@@ -133,6 +137,10 @@ def load_dataset(
     if served:
         clips = clips.apply(_by_service(config.service))
     clips = clips.map(_to_unit_range, 1).prefetch(2)
+    log.max_damaged_share = config.max_damaged_share
+    log.total_of_epochs = len(samples) if in_step else log.total
+    for id, damage in dataset.damaged(split).items() if served else ():  # the log is here, who reads is elsewhere
+        log.damage(id, damage)
     options = tf.data.Options()
     options.deterministic = deterministic
     # Threads of its own: those that wait for a child must not be taken from the model's.
@@ -191,8 +199,8 @@ def _read(indices: tf.data.Dataset, clips: "_Clips", workers: int) -> tf.data.Da
     reference = weakref.ref(clips)
 
     def read(index, epoch):
-        frames, event, boxes, ok = tf.numpy_function(
-            lambda index: reference().read(index), [index], (tf.uint8, tf.int32, tf.float32, tf.bool)
+        frames, event, boxes, damage, ok = tf.numpy_function(
+            lambda index: reference().read(index), [index], (tf.uint8, tf.int32, tf.float32, tf.string, tf.bool)
         )
         clip = {
             "clip": tf.ensure_shape(frames, clips.frames_shape),
@@ -200,6 +208,7 @@ def _read(indices: tf.data.Dataset, clips: "_Clips", workers: int) -> tf.data.Da
             "id": ids[index],
             "event": tf.ensure_shape(event, (2,)),
             "boxes": tf.ensure_shape(boxes, clips.boxes_shape),
+            "damage": tf.ensure_shape(damage, ()),
         }
         return clip, epoch, tf.ensure_shape(ok, ())
 
@@ -218,18 +227,21 @@ class _Clips:
         self.boxes_shape = (config.num_frames, max_boxes, 4)
 
     def read(self, index: int):
-        """Frames, event, boxes, and whether there are any."""
+        """Frames, event, boxes, damage, and whether there are any frames."""
         sample = self.samples[index]
         try:
             clip = self._clip(sample)
         except VideoError as error:
             self.log.bad(sample.id, error.reason)
             frames, boxes = np.zeros(self.frames_shape, np.uint8), np.zeros(self.boxes_shape, np.float32)
-            return frames, np.zeros(2, np.int32), boxes, False
+            return frames, np.zeros(2, np.int32), boxes, b"", False
         except TfvidError as error:
             self.log.stop(error)
         self.log.good()
-        return clip.frames, clip.event, clip.boxes, True
+        damage = one_line(clip.damage)
+        if damage:
+            self.log.damage(sample.id, damage)
+        return clip.frames, clip.event, clip.boxes, damage.encode(), True
 
     def _clip(self, sample: Sample) -> Clip:
         if sample.id in self.log.reasons:  # bad in an earlier epoch; it need not take its time again

@@ -59,6 +59,7 @@ def compare(models: Mapping[str, object], dataset, out, **options) -> dict:
 def run(config: StudyConfig, out) -> dict:
     """Runs the study of `config` in the folder `out`; see `compare`."""
     from tfvid.data.pipeline import make_dataset
+    from tfvid.data.skipped import damage_line
 
     out = Path(out)
     explainer_options(config.mask, config.grad_cam)  # mistyped ones are refused before the work
@@ -81,8 +82,12 @@ def run(config: StudyConfig, out) -> dict:
     manifest.keep(out, made_of)
 
     skipped: dict[str, str] = {}
+    damaged: dict[str, str] = {}
     for model in models:
-        skipped |= _predict(model, dataset, samples, to_model, config, out)
+        bad, read_in_part = _predict(model, dataset, samples, to_model, config, out)
+        skipped, damaged = skipped | bad, damaged | read_in_part
+    if damaged:
+        print(damage_line(damaged))
     answers = predictions.read(out, groups, class_names)
     chosen = _classes(config, dataset, samples, answers.class_f1(), to_model)
     explained = [sample for sample in samples if dataset.class_names[sample.label] in chosen]
@@ -231,6 +236,7 @@ def _batches(model: Loaded, dataset: VideoDataset, samples, done, to_model, conf
         workers=config.data.workers,
         time_limit=config.data.time_limit,
         max_bad_share=config.data.max_bad_share,
+        max_damaged_share=config.data.max_damaged_share,
         skipped=log,
     )
 
@@ -241,8 +247,12 @@ def _bar(task: str, model: Loaded, samples: list[Sample], done: set[str]) -> tqd
     return tqdm(total=len(samples), initial=before, desc=f"{task} {model.name}", unit="clip")
 
 
-def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out: Path) -> dict[str, str]:
-    """The model's answers to the whole split, forwards and backwards; returns why clips were skipped."""
+def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out: Path) -> tuple[dict, dict]:
+    """The model's answers to the whole split, forwards and backwards.
+
+    Returns:
+      By id: why clips were skipped, and what is wrong with the files of damaged ones.
+    """
     from tfvid.data.skipped import SkipLog
     from tfvid.evaluation import stream
 
@@ -255,7 +265,7 @@ def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out
             bar.update(len(answers.ids))
             stop_if_asked()
     store.merge()
-    return log.reasons
+    return log.reasons, log.damaged
 
 
 def _explain(

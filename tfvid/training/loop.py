@@ -23,7 +23,7 @@ from tfvid.models.build import build_model, load_initial_weights
 from tfvid.models.card import ModelCard
 from tfvid.training import replicated
 from tfvid.training.bar import Bar
-from tfvid.training.callbacks import Epochs, Logs, StopOnNaN
+from tfvid.training.callbacks import DamagedClips, Epochs, Logs, StopOnNaN
 from tfvid.training.checkpoints import Checkpoints, History, best_epoch
 from tfvid.training.distribution import Distribution, distribution
 from tfvid.training.explain import explanation_logger
@@ -56,7 +56,8 @@ def train(
     Returns:
       The content of metrics.json: ``validation`` (top_1, top_5, f1, f1_top_5 in [0, 1]) and ``class_f1`` by class
       name, both of the kept epoch; ``kept_epoch``, ``epochs``, ``parameters``, ``precision``, ``skipped``
-      {"train" or "validation": {id: reason}} and ``history`` (a record an epoch).
+      {"train" or "validation": {id: reason}}, ``damaged``, the clips of damaged files in the same form, and
+      ``history`` (a record an epoch).
 
     Raises:
       TfvidError: a setting that does not fit, a loss that is not a number, a full disk. One line; checkpoints
@@ -106,10 +107,10 @@ def _train(config: RunConfig, run: Run, place: Distribution, verbose: str | int)
         if config.explain.log_every:
             callbacks.append(explanation_logger(config, dataset, checkpoints.card, run.folder / "logs"))
     with _memory(config):
-        skipped = _fit(config, dataset, checkpoints, history, verbose, callbacks, place)
+        clips = _fit(config, dataset, checkpoints, history, verbose, callbacks, place)
     if place.chief:
         results = _finish(config, dataset, checkpoints, history, run)
-        run.finish(results | {"precision": precision, "skipped": skipped, "history": history})
+        run.finish(results | {"precision": precision} | clips | {"history": history})
 
 
 @contextlib.contextmanager
@@ -158,12 +159,17 @@ def _fit(
     verbose: str | int,
     callbacks: list,
     place: Distribution,
-) -> dict[str, dict[str, str]]:
-    """Trains the epochs that are left; extends `history`. Returns this worker's clips that could not be read."""
+) -> dict[str, dict[str, dict[str, str]]]:
+    """Trains the epochs that are left; extends `history`.
+
+    Returns:
+      ``skipped`` and ``damaged``: of this worker's clips, those that could not be read and those of damaged files.
+    """
     data_epoch = tf.Variable(len(history), dtype=tf.int64, trainable=False)
     skips = {part: SkipLog() for part in checkpoints.skipped}
     for part, log in skips.items():
-        log.reasons = checkpoints.skipped[part]  # one dict: what was found before a kill counts, and is saved again
+        # The same dicts: what was found before a kill counts, and is saved again.
+        log.reasons, log.damaged = checkpoints.skipped[part], checkpoints.damaged[part]
     share = place.share if place.strategy else None
     training = load_dataset(
         config.data, config.train.split, training=True, epoch=data_epoch, skipped=skips["train"], share=share
@@ -174,7 +180,7 @@ def _fit(
             drawn = None if verbose == "auto" else verbose == 1
             bar = Bar(_steps(config, dataset, place), config.train.epochs, drawn, checkpoints.batches)
             stack.callback(bar.close)
-            callbacks = [*callbacks, bar]
+            callbacks = [*callbacks, bar, DamagedClips(skips)]
         stops_within = not (place.strategy or config.data.service)  # these count their own steps
         callbacks = [*callbacks, Epochs(config.train, data_epoch, checkpoints, history, stops_within=stops_within)]
         stack.enter_context(fast_layers(checkpoints.model))
@@ -215,7 +221,10 @@ def _fit(
                 fit(rest, initial_epoch=len(history), epochs=len(history) + 1)
             if len(history) < config.train.epochs:
                 fit(as_supervised(training), initial_epoch=len(history), epochs=config.train.epochs)
-    return {part: dict(log.reasons) for part, log in skips.items()}
+    return {
+        "skipped": {part: dict(log.reasons) for part, log in skips.items()},
+        "damaged": {part: dict(log.damaged) for part, log in skips.items()},
+    }
 
 
 def _finish(config: RunConfig, dataset: VideoDataset, checkpoints: Checkpoints, history: History, run: Run) -> dict:
