@@ -196,7 +196,7 @@ def _fit(
                 callbacks=callbacks,
             )
         else:
-            # Keras warns when a dataset does not know its length; clips are skipped, so this one cannot.
+            # Keras warns at the end of a dataset of unknown length. The validation data is one: bad clips are left out.
             stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", message="Your input ran out of data")
             fit = partial(
@@ -210,12 +210,28 @@ def _fit(
             if checkpoints.batches:
                 clip = tf.zeros((1, *checkpoints.model.input_shape[1:]))
                 checkpoints.model.test_on_batch(clip, tf.zeros(1, tf.int32))  # makes the metric variables
+            if checkpoints.batches == _steps(config, dataset, place):
+                _end_epoch(checkpoints.model, as_supervised(validation), len(history), callbacks)
+            elif checkpoints.batches:
                 # A call of its own: Keras takes the length of the first epoch for that of all.
                 rest = as_supervised(training).skip(checkpoints.batches)
                 fit(rest, initial_epoch=len(history), epochs=len(history) + 1)
             if len(history) < config.train.epochs:
                 fit(as_supervised(training), initial_epoch=len(history), epochs=config.train.epochs)
     return {part: dict(log.reasons) for part, log in skips.items()}
+
+
+def _end_epoch(model: keras.Model, validation: tf.data.Dataset, epoch: int, callbacks: list):
+    """Ends an epoch that was stopped after its last batch as `fit` does.
+
+    `fit` itself would run the training step once more to learn that no batch is left, and so move dropout's state on.
+    """
+    callbacks = keras.callbacks.CallbackList(callbacks, model=model, epochs=epoch + 1, steps=0)
+    callbacks.on_train_begin()
+    callbacks.on_epoch_begin(epoch)
+    measured = model.evaluate(validation, verbose=0, callbacks=callbacks, return_dict=True)
+    callbacks.on_epoch_end(epoch, {f"val_{name}": value for name, value in measured.items()})
+    callbacks.on_train_end()
 
 
 def _finish(config: RunConfig, dataset: VideoDataset, checkpoints: Checkpoints, history: History, run: Run) -> dict:
