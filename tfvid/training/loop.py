@@ -39,6 +39,7 @@ def train(
     saved_models: str | Path = "saved_models",
     *,
     overwrite: bool = False,
+    extend: bool = False,
     verbose: str | int = "auto",
 ) -> dict:
     """Trains ``config.model``; goes on exactly where an interrupted run of the same configuration stopped.
@@ -50,6 +51,10 @@ def train(
         metrics.json.
       saved_models: ``<saved_models>/<name>/`` gets the SavedModel. Both models are float32.
       overwrite: start over, where a run or model of this name is there.
+      extend: go on with the run that is there to ``train.epochs`` where these are more than it was started with. With
+        a constant or plateau schedule the result is that of a run with so many epochs from the start. With a cosine
+        schedule, whose rates depend on the number of epochs, the epochs done keep the rates of the shorter run, and
+        the further ones have those of the longer one.
       verbose: 0 shows nothing, 1 a bar within each epoch and a line after it, 2 the line only; "auto" is 1 on a
         terminal and 2 elsewhere.
 
@@ -66,19 +71,19 @@ def train(
         tf.config.experimental.enable_op_determinism()
     place = distribution(config.distribution, config.data.batch_size)
     with place.together():
-        run = _opened(config, runs, saved_models, overwrite, place)
+        run = _opened(config, runs, saved_models, overwrite, extend, place)
         if run.metrics() is None:
             _train(config, run, place, verbose)
         place.wait()
         return run.metrics()
 
 
-def _opened(config: RunConfig, runs, saved_models, overwrite: bool, place: Distribution) -> Run:
+def _opened(config: RunConfig, runs, saved_models, overwrite: bool, extend: bool, place: Distribution) -> Run:
     """The run's folder; the chief looks at it first, and clears it where the run is to start over."""
     if not place.chief:
         place.wait()
         return Run(config, runs, saved_models, chief=False)
-    run = Run(config, runs, saved_models, overwrite)
+    run = Run(config, runs, saved_models, overwrite, extend)
     place.wait()
     return run
 
@@ -99,6 +104,11 @@ def _train(config: RunConfig, run: Run, place: Distribution, verbose: str | int)
     within = f"batch {checkpoints.batches} of epoch {len(history) + 1}" if checkpoints.batches else ""
     begun = f"goes on after {within or f'epoch {len(history)}'}" if history or within else "starts"
     print(f"{config.name} {begun}: {config.train.epochs} epochs, {model.count_params():,} parameters, {precision}")
+    if run.extended_from and config.train.schedule == "cosine":
+        print(
+            f"the cosine schedule depends on train.epochs: epochs up to {len(history)} were trained with the learning "
+            f"rates of a run of {run.extended_from}, the others are with those of a run of {config.train.epochs}"
+        )
 
     callbacks: list[keras.callbacks.Callback] = [StopOnNaN()]
     if place.chief:
