@@ -21,6 +21,7 @@ from tfvid.files import replacing
 from tfvid.metrics import classification
 from tfvid.models.build import build_model, load_initial_weights
 from tfvid.models.card import ModelCard
+from tfvid.models.compiling import compile_classifier
 from tfvid.training import replicated
 from tfvid.training.bar import Bar
 from tfvid.training.callbacks import Epochs, Logs, StopOnNaN
@@ -139,14 +140,7 @@ def _compiled_model(config: RunConfig, dataset: VideoDataset, precision: str, pl
     """The model in training: loss, optimizer with its variables."""
     model = build_model(config, len(dataset.class_names), precision, synchronized=place.replicas > 1)
     add_weight_decay(model, config.train.weight_decay)
-    model.compile(
-        optimizer=make_optimizer(config.train, _steps(config, dataset, place)),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float32"),
-        metrics=[
-            keras.metrics.SparseCategoricalAccuracy("accuracy", dtype="float32"),
-            keras.metrics.SparseTopKCategoricalAccuracy(5, "top_5", dtype="float32"),
-        ],
-    )
+    compile_classifier(model, make_optimizer(config.train, _steps(config, dataset, place)))
     model.optimizer.build(model.trainable_variables)
     return model
 
