@@ -2,9 +2,11 @@
 
 import gc
 import os
+import warnings
 from pathlib import Path
 
 import cv2
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -123,6 +125,76 @@ def test_the_epoch_is_that_of_the_iterators_start():
     np.testing.assert_array_equal(clips, expected["clip"])
 
 
+def test_each_new_iterator_is_the_next_epoch():
+    """Without a variable: pass after pass, repeated, cut short, at once; and from a number on."""
+
+    def epochs(first, count):
+        variable = tf.Variable(0, dtype=tf.int64)
+        dataset = load_dataset(shapes(), "train", training=True, epoch=variable, **SHAPES)
+        for number in range(first, first + count):
+            variable.assign(number)
+            yield collect(dataset)
+
+    expected = list(epochs(0, 6))
+    assert len({tuple(clips["id"]) for clips in expected}) == 6
+    dataset = load_dataset(shapes(), "train", training=True, **SHAPES)
+    assert same(collect(dataset), expected[0])
+    assert same(collect(dataset), expected[1])
+    repeated = collect(dataset.repeat(2))
+    for name in repeated:
+        both = np.concatenate([expected[2][name], expected[3][name]])
+        np.testing.assert_array_equal(repeated[name], both)
+    assert collect(dataset.take(1))["id"].tolist() == expected[4]["id"][:4].tolist()
+    asked_for, made = iter(dataset), iter(dataset)
+    assert next(asked_for)["id"].numpy().tolist() == expected[5]["id"][:4].tolist()
+    del made  # nothing was asked of it: it does not count
+    dataset = load_dataset(shapes(), "train", training=True, epoch=6, **SHAPES)
+    for clips in epochs(6, 2):
+        assert same(collect(dataset), clips)
+
+
+@pytest.mark.parametrize("steps", [None, 3])
+def test_fit_trains_every_epoch_on_all_clips(steps):
+    """Epochs of one length, each in an order of its own, with `steps_per_epoch` and without."""
+    orders = []
+    for number in range(3):
+        clips = collect(load_dataset(shapes(), "train", training=True, epoch=number, **SHAPES))
+        orders.append(clips["label"].tolist())
+    assert orders[0] != orders[1] != orders[2]
+    dataset = load_dataset(shapes(), "train", training=True, **SHAPES)
+    assert len(dataset) == len(as_supervised(dataset)) == 3
+    model = keras.Sequential([keras.Input((4, 12, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(14)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True)
+    seen, begun = [], []
+
+    def train_step(batch):
+        seen[-1] += batch[1].numpy().tolist()
+        return keras.Sequential.train_step(model, batch)
+
+    class Begins(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            begun.append(self.params["steps"])
+            seen.append([])
+
+    model.train_step = train_step
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Your input ran out of data")
+        model.fit(
+            as_supervised(dataset), epochs=3, steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[Begins()]
+        )
+    assert seen == orders
+    assert begun == [3, 3, 3]  # which the progress bar shows, in the first epoch too
+
+
+@pytest.mark.parametrize("epoch", [-1, 0.5, True, None, tf.constant(1), tf.Variable([1, 2]), tf.Variable(1.0)])
+def test_an_epoch_that_is_none(epoch):
+    with pytest.raises(
+        ConfigError, match="epoch: expected a number, 0 or more, or a tf.Variable of one, got"
+    ) as caught:
+        load_dataset(shapes(), "train", training=True, epoch=epoch, **SHAPES)
+    assert "\n" not in str(caught.value)
+
+
 def test_evaluation_is_in_order_and_untouched():
     variable = tf.Variable(5, dtype=tf.int64)
     clips = collect(load_dataset(shapes(), "validation", epoch=variable, augment=AugmentConfig(0.5, True), **SHAPES))
@@ -176,6 +248,34 @@ def test_bad_clips_are_skipped_counted_and_listed(with_bad_files):
     write_video(with_bad_files / "train" / "a" / "7.avi", 6)
     assert len(collect(dataset)["id"]) == 8
     assert log.seen == 20 and len(log.reasons) == 2 and log.fatal is None
+
+
+def test_bad_clips_of_training_are_replaced(with_bad_files):
+    """All epochs have the length that the dataset says; the clips in the place of bad ones are of the same epoch."""
+    options = {"root": with_bad_files, "training": True, "max_bad_share": 0.2, "workers": 2} | SHAPES
+    log = SkipLog()
+    dataset = load_dataset("folder", "train", skipped=log, **options)
+    assert len(dataset) == 3
+    for number in range(2):
+        clips = collect(dataset)
+        assert len(clips["id"]) == 10 and len(set(clips["id"])) == 8
+        assert clips["id"][8:].tolist() == clips["id"][:2].tolist()
+        np.testing.assert_array_equal(clips["clip"][8:], clips["clip"][:2])
+        assert same(clips, collect(load_dataset("folder", "train", epoch=number, **options)))
+    assert sorted(log.reasons) == ["train/a/3.avi", "train/a/7.avi"] and log.fatal is None
+
+
+def test_training_without_a_good_clip_is_one_line(tmp_path):
+    for i in range(3):
+        (tmp_path / "train" / "a").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "train" / "a" / f"{i}.avi").write_bytes(b"")
+    log = SkipLog()
+    options = {"root": tmp_path, "skipped": log, "max_bad_share": 1.0} | SHAPES
+    dataset = load_dataset("folder", "train", training=True, **options)
+    none = "none of the 3 training clips can be read; the first: train/a/.*is empty"
+    with pytest.raises(DataError, match=none), log.plain_errors():
+        list(dataset)
+    assert list(load_dataset("folder", "train", **options | {"skipped": SkipLog()})) == []
 
 
 def test_too_many_bad_clips_stop_the_run_with_one_line(with_bad_files):
@@ -312,13 +412,14 @@ def test_errors_before_anything_is_read(folder):
         load_dataset(MovingShapes(train=0), "train")
 
 
-def test_no_process_is_left_when_the_dataset_is_gone(folder):
+@pytest.mark.parametrize("training", [False, True])
+def test_no_process_is_left_when_the_dataset_is_gone(folder, training):
     def children():
         tasks = Path(f"/proc/{os.getpid()}/task").glob("*/children")
         return {pid for task in tasks for pid in task.read_text().split()}
 
     before = children()
-    dataset = load_dataset("folder", "train", root=folder, workers=2, **SHAPES)
+    dataset = load_dataset("folder", "train", root=folder, workers=2, training=training, **SHAPES)
     assert children() == before  # nothing is started before it is needed
     collect(dataset)
     assert len(children() - before) == 2

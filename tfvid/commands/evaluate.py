@@ -20,7 +20,7 @@ def main(argv: list[str]) -> None:
     from tfvid.evaluation import PLAYBACKS, measure, predict
     from tfvid.models.loading import load_card, load_model
 
-    model = load_model(arguments.model)
+    model = load_model(arguments.model, compile=False)
     card = load_card(arguments.model, model)
     dataset = make_dataset(config.data)
     _check_fit(model, card, config, dataset, arguments)

@@ -16,7 +16,7 @@ def main(argv: list[str]) -> None:
     from tfvid.export import save  # TensorFlow takes seconds to load; a mistyped key should not
     from tfvid.models.loading import load_card, load_model
 
-    model = load_model(arguments.model)
+    model = load_model(arguments.model, compile=False)
     card = load_card(arguments.model, model)
     folder = save(
         model,

@@ -15,7 +15,9 @@ def main(argv: list[str]) -> None:
 
     from tfvid.training import train  # TensorFlow takes seconds to load; a mistyped key should not
 
-    metrics = train(config, arguments.runs, arguments.saved_models, overwrite=arguments.overwrite)
+    metrics = train(
+        config, arguments.runs, arguments.saved_models, overwrite=arguments.overwrite, extend=arguments.extend
+    )
     for split, reasons in metrics["skipped"].items():
         for clip, reason in reasons.items():
             print(f"skipped in {split}: {clip}: {reason}")
@@ -34,6 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", required=True, help="a YAML file, e.g. configs/i3d_ssv2.yaml")
     parser.add_argument("--runs", default="runs", help="folder for <name>/: metrics, logs, checkpoints (%(default)s)")
     parser.add_argument("--saved-models", default="saved_models", help="folder for <name>/: the model (%(default)s)")
-    parser.add_argument("--overwrite", action="store_true", help="start over where <name> is there already")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--overwrite", action="store_true", help="start over where <name> is there already")
+    again.add_argument("--extend", action="store_true", help="go on with <name> to a larger train.epochs")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. data.root=/data/ssv2 train.epochs=2")
     return parser

@@ -261,9 +261,9 @@ class Records(VideoDataset):
             )
 
     def stream(
-        self, split: str, epoch: tf.Variable, seed: int | None, workers: int, log: SkipLog, pick=lambda records: records
+        self, split: str, epoch: tf.Tensor, seed: int | None, workers: int, log: SkipLog, pick=lambda records: records
     ) -> tf.data.Dataset:
-        """(clip, epoch) of all clips: in order, or, with a seed, shuffled by a pure function of (seed, epoch).
+        """(clip, epoch) of all clips: in order, or, with a seed, shuffled by a pure function of (seed, epoch), int64.
 
         `pick` chooses among them before they are looked at, a function of datasets.
 
@@ -290,9 +290,7 @@ class Records(VideoDataset):
         def is_whole(record, index, epoch):
             return tf.ensure_shape(tf.numpy_function(note, [index, record], tf.bool), ())
 
-        # Inside a flat_map, so that each new iterator reads the epoch anew.
-        records = tf.data.Dataset.range(1).flat_map(lambda _: self._pass(split, epoch.read_value(), seed))
-        records = pick(records).filter(is_whole)
+        records = pick(self._pass(split, epoch, seed)).filter(is_whole)
         return records.map(lambda record, index, epoch: (self._parse(split, record), epoch), workers)
 
     def served(self, split: str, first_epoch: int, seed: int) -> tf.data.Dataset:

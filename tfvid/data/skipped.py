@@ -18,6 +18,7 @@ class SkipLog:
       max_bad_share: `bad` raises when more than this share of them is bad.
 
     Attributes:
+      needs_one: `bad` also raises when all clips are bad; training, which replaces bad clips, has none to take then.
       seen: clips read so far, good and bad, every epoch counted.
       reasons: id -> why it was skipped; a clip that is bad in every epoch is there once.
       fatal: the error that stopped the run, or None.
@@ -29,6 +30,7 @@ class SkipLog:
 
     def __init__(self, total: int = 0, max_bad_share: float = 1.0):
         self.total, self.max_bad_share = total, max_bad_share
+        self.needs_one = False
         self.seen = 0
         self.reasons: dict[str, str] = {}
         self.fatal: TfvidError | None = None
@@ -45,20 +47,22 @@ class SkipLog:
         """Lists a clip.
 
         Raises:
-          DataError: more than `max_bad_share` of all clips are bad now.
+          DataError: more than `max_bad_share` of all clips are bad now, or all of them where one is needed.
         """
         with self._lock:
             self.seen += 1
             self.reasons.setdefault(id, reason)
             bad = len(self.reasons)
+        first, why = next(iter(self.reasons.items()))
         if bad > self.max_bad_share * self.total:
-            first, why = next(iter(self.reasons.items()))
             self.stop(
                 DataError(
                     f"{bad} of {self.total} clips cannot be read, more than the allowed share of "
                     f"{self.max_bad_share:g} (max_bad_share); the first: {first}: {why}"
                 )
             )
+        if self.needs_one and bad >= self.total:
+            self.stop(DataError(f"none of the {self.total} training clips can be read; the first: {first}: {why}"))
 
     def stop(self, error: TfvidError):
         """Raises `error`, and keeps it for `plain_errors`."""

@@ -63,7 +63,7 @@ def load_models(paths: Iterable[str | Path], num_frames: int, size: tuple[int, i
 
     loaded = []
     for path in map(Path, paths):
-        model = load_model(path)
+        model = load_model(path, compile=False)
         card = load_card(path, model)
         frames, own_size = card.num_frames or num_frames, card.size or size
         loaded.append(Loaded(card.name, path, model, card, frames, tuple(own_size)))

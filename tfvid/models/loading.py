@@ -15,16 +15,21 @@ import keras
 import tfvid.activations  # noqa: F401  registers them, so that models with one load
 from tfvid.errors import ModelError
 from tfvid.models.card import ModelCard, read_card
+from tfvid.models.compiling import compile_by_card, read_compiled
 
 PLACES = ("", "assets.extra")
 MOST_EXPANSION = 64  # weights hardly shrink when packed, a configuration of many like layers tenfold
 
 
-def load_model(path: str | Path) -> keras.Model:
-    """Loads a trained model, ready for inference (not compiled).
+def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
+    """Loads a trained model.
 
     Args:
       path: a ``.keras`` file, or a ``runs/<name>``, ``saved_models/<name>`` or checkpoint folder.
+      compile: make it ready for ``fit`` and ``evaluate``. With the loss, metrics and optimizer that the file was saved
+        with; where they cannot be restored, the model is not compiled, and a warning says why. A file without any
+        and with a card beside it, as `tfvid.training` writes them, gets the loss and metrics of `tfvid.training` and
+        Adam at its default rate; call ``model.compile`` for others. False leaves all of that out.
 
     Returns:
       The Keras model; tfvid's own take float32 clips `(B, T, H, W, 3)` in [0, 1] and return logits `(B, K)`.
@@ -38,9 +43,13 @@ def load_model(path: str | Path) -> keras.Model:
         raise ModelError(f"{file}: not a .keras file, or cut off")
     _check_expansion(file)
     try:
-        return keras.saving.load_model(file, compile=False, safe_mode=True)
+        model = read_compiled(file) if compile else keras.saving.load_model(file, compile=False, safe_mode=True)
     except Exception as error:  # Keras, h5py, zipfile and json each raise their own on a bad file.
         raise ModelError(f"{file}: cannot load the model ({_first_sentence(error)}{_other_version(file)})") from error
+    beside = file.with_name("card.json")
+    if compile and beside.is_file():
+        compile_by_card(model, read_card(beside))
+    return model
 
 
 def load_card(path: str | Path, model: keras.Model | None = None) -> ModelCard:
@@ -58,7 +67,7 @@ def load_card(path: str | Path, model: keras.Model | None = None) -> ModelCard:
     if beside.is_file():
         card = read_card(beside)
     else:
-        model = model or load_model(file)
+        model = model or load_model(file, compile=False)
         card = card_from_shapes(model, file.stem)
     if model is not None and model.output_shape[-1] != len(card.class_names):
         raise ModelError(f"{beside}: {len(card.class_names)} class names for {model.output_shape[-1]} logits")
@@ -96,7 +105,7 @@ def load_weights(model: keras.Model, path: str | Path, *, other_classifier: bool
         the layer and both shapes).
     """
     file = model_file(path)
-    source, target = _weights_by_layer(load_model(file)), _weights_by_layer(model)
+    source, target = _weights_by_layer(load_model(file, compile=False)), _weights_by_layer(model)
     last, left_out = model.layers[-1].name, ""
     if other_classifier and last in source and last in target:
         there, here = (tuple(side[last][0].shape) for side in (source, target))

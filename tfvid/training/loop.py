@@ -21,6 +21,7 @@ from tfvid.files import replacing
 from tfvid.metrics import classification
 from tfvid.models.build import build_model, load_initial_weights
 from tfvid.models.card import ModelCard
+from tfvid.models.compiling import compile_classifier
 from tfvid.training import replicated
 from tfvid.training.bar import Bar
 from tfvid.training.callbacks import DamagedClips, Epochs, Logs, StopOnNaN
@@ -39,6 +40,7 @@ def train(
     saved_models: str | Path = "saved_models",
     *,
     overwrite: bool = False,
+    extend: bool = False,
     verbose: str | int = "auto",
 ) -> dict:
     """Trains ``config.model``; goes on exactly where an interrupted run of the same configuration stopped.
@@ -50,6 +52,10 @@ def train(
         metrics.json.
       saved_models: ``<saved_models>/<name>/`` gets the SavedModel. Both models are float32.
       overwrite: start over, where a run or model of this name is there.
+      extend: go on with the run that is there to ``train.epochs`` where these are more than it was started with. With
+        a constant or plateau schedule the result is that of a run with so many epochs from the start. With a cosine
+        schedule, whose rates depend on the number of epochs, the epochs done keep the rates of the shorter run, and
+        the further ones have those of the longer one.
       verbose: 0 shows nothing, 1 a bar within each epoch and a line after it, 2 the line only; "auto" is 1 on a
         terminal and 2 elsewhere.
 
@@ -67,19 +73,19 @@ def train(
         tf.config.experimental.enable_op_determinism()
     place = distribution(config.distribution, config.data.batch_size)
     with place.together():
-        run = _opened(config, runs, saved_models, overwrite, place)
+        run = _opened(config, runs, saved_models, overwrite, extend, place)
         if run.metrics() is None:
             _train(config, run, place, verbose)
         place.wait()
         return run.metrics()
 
 
-def _opened(config: RunConfig, runs, saved_models, overwrite: bool, place: Distribution) -> Run:
+def _opened(config: RunConfig, runs, saved_models, overwrite: bool, extend: bool, place: Distribution) -> Run:
     """The run's folder; the chief looks at it first, and clears it where the run is to start over."""
     if not place.chief:
         place.wait()
         return Run(config, runs, saved_models, chief=False)
-    run = Run(config, runs, saved_models, overwrite)
+    run = Run(config, runs, saved_models, overwrite, extend)
     place.wait()
     return run
 
@@ -100,6 +106,11 @@ def _train(config: RunConfig, run: Run, place: Distribution, verbose: str | int)
     within = f"batch {checkpoints.batches} of epoch {len(history) + 1}" if checkpoints.batches else ""
     begun = f"goes on after {within or f'epoch {len(history)}'}" if history or within else "starts"
     print(f"{config.name} {begun}: {config.train.epochs} epochs, {model.count_params():,} parameters, {precision}")
+    if run.extended_from and config.train.schedule == "cosine":
+        print(
+            f"the cosine schedule depends on train.epochs: epochs up to {len(history)} were trained with the learning "
+            f"rates of a run of {run.extended_from}, the others are with those of a run of {config.train.epochs}"
+        )
 
     callbacks: list[keras.callbacks.Callback] = [StopOnNaN()]
     if place.chief:
@@ -130,14 +141,7 @@ def _compiled_model(config: RunConfig, dataset: VideoDataset, precision: str, pl
     """The model in training: loss, optimizer with its variables."""
     model = build_model(config, len(dataset.class_names), precision, synchronized=place.replicas > 1)
     add_weight_decay(model, config.train.weight_decay)
-    model.compile(
-        optimizer=make_optimizer(config.train, _steps(config, dataset, place)),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float32"),
-        metrics=[
-            keras.metrics.SparseCategoricalAccuracy("accuracy", dtype="float32"),
-            keras.metrics.SparseTopKCategoricalAccuracy(5, "top_5", dtype="float32"),
-        ],
-    )
+    compile_classifier(model, make_optimizer(config.train, _steps(config, dataset, place)))
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -202,7 +206,7 @@ def _fit(
                 callbacks=callbacks,
             )
         else:
-            # Keras warns when a dataset does not know its length; clips are skipped, so this one cannot.
+            # Keras warns at the end of a dataset of unknown length. The validation data is one: bad clips are left out.
             stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", message="Your input ran out of data")
             fit = partial(
@@ -216,6 +220,9 @@ def _fit(
             if checkpoints.batches:
                 clip = tf.zeros((1, *checkpoints.model.input_shape[1:]))
                 checkpoints.model.test_on_batch(clip, tf.zeros(1, tf.int32))  # makes the metric variables
+            if checkpoints.batches == _steps(config, dataset, place):
+                _end_epoch(checkpoints.model, as_supervised(validation), len(history), callbacks)
+            elif checkpoints.batches:
                 # A call of its own: Keras takes the length of the first epoch for that of all.
                 rest = as_supervised(training).skip(checkpoints.batches)
                 fit(rest, initial_epoch=len(history), epochs=len(history) + 1)
@@ -225,6 +232,19 @@ def _fit(
         "skipped": {part: dict(log.reasons) for part, log in skips.items()},
         "damaged": {part: dict(log.damaged) for part, log in skips.items()},
     }
+
+
+def _end_epoch(model: keras.Model, validation: tf.data.Dataset, epoch: int, callbacks: list):
+    """Ends an epoch that was stopped after its last batch as `fit` does.
+
+    `fit` itself would run the training step once more to learn that no batch is left, and so move dropout's state on.
+    """
+    callbacks = keras.callbacks.CallbackList(callbacks, model=model, epochs=epoch + 1, steps=0)
+    callbacks.on_train_begin()
+    callbacks.on_epoch_begin(epoch)
+    measured = model.evaluate(validation, verbose=0, callbacks=callbacks, return_dict=True)
+    callbacks.on_epoch_end(epoch, {f"val_{name}": value for name, value in measured.items()})
+    callbacks.on_train_end()
 
 
 def _finish(config: RunConfig, dataset: VideoDataset, checkpoints: Checkpoints, history: History, run: Run) -> dict:
