@@ -8,8 +8,6 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PACKAGE := $(VENV)/.package
 
-export TF_CPP_MIN_LOG_LEVEL ?= 2
-
 .PHONY: demo explain test test-long test-io compat lint bench study models clean
 
 # The demo needs the package only, not what the tests need (ray, moto, pandas, ...).

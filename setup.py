@@ -31,6 +31,10 @@ setup(
         "opencv-python-headless>=4.11",
         "scipy>=1.15",
         "tensorboard>=2.16",
+        # TensorBoard up to 2.20, which TensorFlow up to 2.20 asks for, imports pkg_resources, which setuptools 82 no
+        # longer has (tensorflow/tensorboard#7003). TensorBoard 2.21 does without. A requirement cannot depend on the
+        # version of another package, so this one holds for all.
+        "setuptools<82",
         "pyarrow>=15",
         "pyyaml>=6",
         "pillow>=10",

@@ -393,7 +393,7 @@ def test_make_dataset(folder, shared_data, tmp_path):
     assert make_dataset("folder", folder).class_names == ("a", "b")
     with pytest.raises(TfvidError, match="unknown dataset 'shape'; did you mean 'shapes'"):
         make_dataset("shape")
-    with pytest.raises(ConfigError, match="dataset 'kth' needs root"):
+    with pytest.raises(ConfigError, match="dataset 'kth' needs the folder that it lies in"):
         make_dataset("kth")
     with pytest.raises(ConfigError, match="dataset kth: unknown option 'whole_file'; did you mean 'whole_files'"):
         make_dataset("kth", tmp_path, whole_file=True)
@@ -430,3 +430,45 @@ def test_no_process_is_left_when_the_dataset_is_gone(folder, training):
     del batches
     gc.collect()
     assert children() <= before
+
+
+# A limit ------------------------------------------------------------------------------------------------------
+
+
+def test_a_limit_takes_classes_in_turn(folder):
+    """Videos 0, 2, 4, 6, 8 are of class a, 1, 3, 5, 7 of class b; five clips are three of a and two of b."""
+    log = SkipLog()
+    clips = collect(load_dataset("folder", "train", root=folder, limit=5, skipped=log, **SHAPES))
+    assert clips["id"].tolist() == [f"train/{name}.avi".encode() for name in ("a/0", "a/2", "a/4", "b/1", "b/3")]
+    assert log.total == 5
+    everything = collect(load_dataset("folder", "train", root=folder, limit=99, **SHAPES))
+    assert len(everything["id"]) == 9
+
+
+def test_a_limit_reads_the_same_clips_of_shards(tmp_path):
+    dataset = shapes()
+    write_records(dataset, "train", tmp_path, num_frames=4, size=(12, 16), shard_size=4)
+    drawn = collect(load_dataset(dataset, "train", limit=3, **SHAPES))
+    stored = collect(load_dataset("shapes", "train", records=str(tmp_path), limit=3, **SHAPES))
+    assert stored["id"].tolist() == drawn["id"].tolist() and len(drawn["id"]) == 3
+
+
+# Options of shards --------------------------------------------------------------------------------------------
+
+
+def test_options_that_shards_were_not_made_with_are_refused(tmp_path):
+    kept = ["Something appearing", "Something disappearing"]
+    write_records(MovingShapes(train=4, classes=kept), "train", tmp_path, num_frames=4, size=(12, 16))
+
+    def config(**options):
+        return DataConfig(records=str(tmp_path), options=options)
+
+    assert make_dataset(config(train=4, classes=kept)).class_names == tuple(kept)
+    assert make_dataset(config()).class_names == tuple(kept)
+    for options, had in (({"train": 56}, "train=4"), ({"seed": 1}, "no seed"), ({"classes": kept[:1]}, "classes=")):
+        name, value = next(iter(options.items()))
+        with pytest.raises(ConfigError) as caught:
+            make_dataset(config(**options))
+        said = str(caught.value)
+        assert said.startswith(f"data.options.{name}={value} has no effect: clips are read from {tmp_path}/train, ")
+        assert f"made with {had}" in said and "set data.records=null" in said

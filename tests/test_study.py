@@ -97,7 +97,7 @@ def settings(trained, **changes) -> dict:
         "name": "small",
         "models": groups,
         "data": data | {"size": [32, 32], "batch_size": 4},
-        "clips_per_class": 2,
+        "limit": 6,
         "film_clips": 1,
         "mask": {"iterations": 2, "batch_size": 2},
         "method_clips": 1,
@@ -209,16 +209,14 @@ def test_a_second_start_does_only_what_is_missing(models, tmp_path, monkeypatch)
     monkeypatch.setattr(TemporalMask, "__call__", watched)
     groups = {"A": models["i3d"], "B": [models["c_lstm"]]}
     rest = {
-        key: value
-        for key, value in settings(models).items()
-        if key not in ("models", "data", "clips_per_class", "method_clips")
+        key: value for key, value in settings(models).items() if key not in ("models", "data", "limit", "method_clips")
     }
     data = settings(models)["data"]
-    first = tfvid.study.compare(groups, data, tmp_path, **rest, clips_per_class=1)
+    first = tfvid.study.compare(groups, data, tmp_path, **rest, limit=3)
     assert explained == [2, 1, 2, 1] and first["dataset"]["clips"] == 3
-    again = tfvid.study.compare(groups, data, tmp_path, **rest, clips_per_class=1)
+    again = tfvid.study.compare(groups, data, tmp_path, **rest, limit=3)
     assert explained == [2, 1, 2, 1] and again == first
-    more = tfvid.study.compare(groups, data, tmp_path, **rest, clips_per_class=2)
+    more = tfvid.study.compare(groups, data, tmp_path, **rest, limit=6)
     assert explained == [2, 1, 2, 1, 2, 1, 2, 1] and more["dataset"]["clips"] == 6
     assert all(
         more["clips"][model][id] == clip for model in first["clips"] for id, clip in first["clips"][model].items()
@@ -316,7 +314,7 @@ def test_models_that_do_not_fit_get_one_clear_line(models, tmp_path, which, mess
         ({"models": [{"name": "A", "paths": ["x"]}, {"name": "A", "paths": ["y"]}]}, "groups of different names"),
         ({"models": [{"name": "A", "paths": ["x"]}, {"nam": "B", "paths": ["y"]}]}, r"did you mean 'models\[1\].name'"),
         ({"films": ["avi"]}, r"films\[0\]: unknown value 'avi'"),
-        ({"clips_per_class": 0}, "clips_per_class must be 1 or more"),
+        ({"limit": 0}, "limit must be 1 or more"),
     ],
 )
 def test_mistakes_in_a_configuration_get_one_clear_line(models, study, tmp_path, changes, message):

@@ -79,7 +79,8 @@ def check_choice(argument: str, value, valid):
 def command(main):
     """Runs a command's ``main(argv) -> None``.
 
-    An error becomes one line on stderr and exit code 1; a warning becomes one line on stderr.
+    An error becomes one line on stderr and exit code 1, and so does a missing package (a script may be run by another
+    Python than that of the environment). A warning becomes one line on stderr.
     """
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {one_line(str(message))}", file=sys.stderr)
@@ -87,5 +88,12 @@ def command(main):
             main(sys.argv[1:])
         except (TfvidError, OSError) as error:
             sys.exit(f"error: {error}")
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] == "tfvid":
+                raise
+            sys.exit(
+                f"error: {sys.executable} finds no module {error.name!r}; in a clone, run the command with "
+                ".venv/bin/python, which `make explain` sets up; elsewhere, install the module"
+            )
         except KeyboardInterrupt:
             sys.exit("interrupted")

@@ -46,7 +46,7 @@ def run(config: AttributionConfig, out) -> dict:
         check_options(method)
     dataset = make_dataset(config.data)
     measures = find_measures(config.measures, dataset.max_boxes)
-    samples = choose(dataset, config.split, list(config.classes), config.clips)
+    samples = choose(dataset, config.split, list(config.classes), config.limit)
     networks = _load(config)
     clips = {name: Clips(network, dataset, samples, config) for name, network in networks.items()}
     weights = {name: weights_digest(network.model) for name, network in networks.items()}

@@ -1,6 +1,7 @@
 """``tfvid-benchmark-attribution``: every attribution method judged by every measure on every network."""
 
 from tfvid.commands.found import checked, parser_of, tell
+from tfvid.commands.tensorflow_log import load_tensorflow
 from tfvid.config import AttributionConfig
 from tfvid.stopping import stoppable
 
@@ -17,7 +18,9 @@ def main(argv: list[str]) -> None:
     )
     arguments, config = checked(parser, argv, AttributionConfig)
 
-    from tfvid.attribution import run  # TensorFlow takes seconds to load; a mistyped key should not
+    load_tensorflow()
+
+    from tfvid.attribution import run
     from tfvid.attribution.document import write_document
 
     report = run(config, arguments.out)

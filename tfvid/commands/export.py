@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from tfvid import config as configuration
+from tfvid.commands.tensorflow_log import load_tensorflow
 
 
 def main(argv: list[str]) -> None:
@@ -13,7 +14,9 @@ def main(argv: list[str]) -> None:
     overrides = [f"explain.{text}" for text in arguments.overrides]
     options = configuration.from_dict(configuration.override({}, overrides), " ".join(overrides)).explain
 
-    from tfvid.export import save  # TensorFlow takes seconds to load; a mistyped key should not
+    load_tensorflow()
+
+    from tfvid.export import save
     from tfvid.models.loading import load_card, load_model
 
     model = load_model(arguments.model, compile=False)
@@ -50,12 +53,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="tfvid-export", description="Export a video classifier with its explanations as one SavedModel."
     )
     parser.add_argument("--model", required=True, type=Path, help="runs/<name>, saved_models/<name> or a .keras file")
-    parser.add_argument("--out", required=True, type=Path, help="the folder to write")
-    parser.add_argument("--overwrite", action="store_true", help="in the place of a SavedModel that is there")
+    parser.add_argument("--out", required=True, type=Path, help="folder for the SavedModel, e.g. exported/<name>/1")
+    parser.add_argument("--overwrite", action="store_true", help="replace a SavedModel that is already there")
     parser.add_argument(
         "overrides",
         nargs="*",
         metavar="key=value",
-        help="the explainers' options, e.g. mask.iterations=100 grad_cam.layer=Mixed_5c",
+        help="options of the explainers, e.g. mask.iterations=100 grad_cam.layer=Mixed_5c",
     )
     return parser

@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from tfvid.commands.engine_options import add_engine_options, engine_of
+from tfvid.commands.results_folder import check_folder
+from tfvid.commands.tensorflow_log import load_tensorflow
 from tfvid.config import DataConfig, load, parse
 from tfvid.errors import ConfigError
 from tfvid.stopping import stoppable
@@ -20,6 +22,8 @@ def main(argv: list[str]) -> None:
     if not 1 <= arguments.quality <= 100:
         raise ConfigError(f"quality must be in 1 to 100, got {arguments.quality}")
     config = _data_config(arguments)
+    check_folder(arguments.out)
+    load_tensorflow()
 
     from tfvid.data.pipeline import make_dataset
 

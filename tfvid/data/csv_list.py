@@ -8,6 +8,7 @@ from pathlib import Path
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.clip_files import nfc, visible, warn
 from tfvid.data.groups import grouped_example, hold_out, in_several, warn_share
+from tfvid.data.root import existing_folder
 from tfvid.data.sampling import frame_range
 from tfvid.data.split_names import SPELLINGS, SPLITS, by_split, split_of, warn_untrained
 from tfvid.errors import DataError, unknown
@@ -54,9 +55,7 @@ class CSVList(VideoDataset):
     """
 
     def __init__(self, root, *, class_names=None, file=None, groups=None, validation_share=0.2):
-        self.root = Path(root)
-        if not self.root.is_dir():
-            raise DataError(f"{self.root}: no such folder")
+        self.root = existing_folder(root)
         if not 0 <= validation_share < 1:
             raise DataError(f"validation_share must be in [0, 1), got {validation_share}")
         self._share, self._groups = validation_share, groups

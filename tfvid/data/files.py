@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfvid.arguments import frame_size, whole_number
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.clip_files import Found, find_clips, visible, warn
 from tfvid.data.video import check_range
@@ -79,13 +80,17 @@ def read_clip(path, num_frames: int, size: tuple[int, int], start: int = 0, stop
 
     Raises:
       VideoError: the file cannot be decoded; the message is one line that names it and says why.
+      ConfigError: `num_frames`, `size`, `start` or `stop` is not a number, or not a pair of them.
     """
+    # Plain numbers can be sent to the decode process.
+    num_frames, size = whole_number(num_frames, "num_frames"), frame_size(size)
+    start = whole_number(start, "start", None)
+    stop = None if stop is None else whole_number(stop, "stop", None)
     check_range(path, num_frames, size, start, stop)
-    # As plain numbers, which the decode process is sent; and by a path that holds after a change of folder.
-    last = None if stop is None else int(stop)
-    sample = Sample("", -1, os.path.abspath(os.fsdecode(path)), int(start), last)
+    # An absolute path stays right when the folder is changed.
+    sample = Sample("", -1, os.path.abspath(os.fsdecode(path)), start, stop)
     try:
-        clip = _decode_processes(os.getpid()).read(sample, int(num_frames), (int(size[0]), int(size[1])))
+        clip = _decode_processes(os.getpid()).read(sample, num_frames, size)
     except VideoError as error:
         raise VideoError(path, error.reason) from None
     warning = one_line(f"{os.fsdecode(path)} is damaged: {clip.damage}")

@@ -8,10 +8,12 @@ import weakref
 import numpy as np
 import tensorflow as tf
 
-from tfvid.config import AugmentConfig, DataConfig
+from tfvid.arguments import frame_size, whole_number
+from tfvid.config import DataConfig, typed
 from tfvid.data import DATASETS
 from tfvid.data.augment import augment
 from tfvid.data.base import Clip, Sample, VideoDataset
+from tfvid.data.choose import in_turn
 from tfvid.data.records import Records
 from tfvid.data.share import Share
 from tfvid.data.skipped import SkipLog
@@ -34,7 +36,9 @@ def make_dataset(source, root=None, **options) -> VideoDataset:
     """
     if isinstance(source, DataConfig):
         if source.records is not None:
-            return Records(source.records)
+            records = Records(source.records)
+            records.check_options(source.options)
+            return records
         return make_dataset(source.dataset, source.root, **source.options)
     cls = DATASETS.find(source)
     parameters = inspect.signature(cls).parameters
@@ -43,7 +47,8 @@ def make_dataset(source, root=None, **options) -> VideoDataset:
         if name not in parameters and not accepts_any:
             raise ConfigError(f"dataset {source}: {unknown('option', name, [p for p in parameters if p != 'root'])}")
     if "root" in parameters and parameters["root"].default is inspect.Parameter.empty and root is None:
-        raise ConfigError(f"dataset {source!r} needs root, the folder it lies in")
+        given = "root=..., --root FOLDER or data.root=FOLDER"
+        raise ConfigError(f"dataset {source!r} needs the folder that it lies in: {given}")
     if root is not None:
         options = {"root": os.fspath(root)} | options
     dataset = cls(**options)
@@ -62,6 +67,7 @@ def load_dataset(
     deterministic: bool = True,
     decoder: str = "opencv",
     share: Share | None = None,
+    limit: int | None = None,
     **settings,
 ) -> tf.data.Dataset:
     """A dataset's clips in batches.
@@ -87,6 +93,7 @@ def load_dataset(
         batch that is not full is then left out: all workers take the same number of steps.
         With `service` in the settings, training clips come from its workers and do not end: epoch follows epoch, from
         the value of `epoch` now on; of several workers each is given epochs of its own.
+      limit: read at most this many clips; the classes take turns, as in `tfvid.data.choose`. None for all.
       settings: fields of `DataConfig`, stronger than those of `source`: num_frames, size, batch_size, workers,
         records (a folder of shards, read instead of videos), ...
 
@@ -110,22 +117,28 @@ def load_dataset(
     samples = dataset.samples(split)
     if not samples:
         raise ConfigError(f"split {split!r} has no clips")
+    is_chosen = _chosen(samples, limit)
     in_step, share = training and share is not None, share or Share()
     if config.batch_size % share.count:
         raise ConfigError(f"data.batch_size must be a multiple of {share.count} workers, got {config.batch_size}")
     log = SkipLog() if skipped is None else skipped
-    log.total, log.max_bad_share = share.clips(len(samples), config.batch_size, in_step), config.max_bad_share
+    chosen = int(is_chosen.sum())
+    log.total, log.max_bad_share = share.clips(chosen, config.batch_size, in_step), config.max_bad_share
     log.needs_one = training
     begin = _epochs(epoch)
     seed = config.seed if training else None
     workers = config.workers or one_a_core()
 
     def pick(indices):
+        if not is_chosen.all():  # elements are (index, epoch), or of shards (record, index, epoch)
+            indices = indices.filter(lambda *element: tf.gather(is_chosen, element[-2]))
         return share.of(indices, config.batch_size, in_step)
 
     served = training and config.service is not None
     if served and in_step:
         raise ConfigError("data.service goes with distribution none: its clips cannot be shared out evenly")
+    if served and limit is not None:
+        raise ConfigError("limit does not go with data.service, whose workers read all clips")
     if isinstance(dataset, Records):
         dataset.check_shape(split, config.num_frames, config.size)
         source = dataset
@@ -154,7 +167,7 @@ def load_dataset(
         clips = clips.apply(_by_service(config.service))
     clips = clips.map(_to_unit_range, 1).prefetch(2)
     log.max_damaged_share = config.max_damaged_share
-    log.total_of_epochs = len(samples) if in_step else log.total
+    log.total_of_epochs = chosen if in_step else log.total
     for id, damage in dataset.damaged(split).items() if served else ():  # the log is here, who reads is elsewhere
         log.damage(id, damage)
     options = tf.data.Options()
@@ -162,6 +175,14 @@ def load_dataset(
     # Threads of its own: those that wait for a child must not be taken from the model's.
     options.threading.private_threadpool_size = workers + 2
     return clips.with_options(options)
+
+
+def _chosen(samples: list[Sample], limit: int | None) -> np.ndarray:
+    """Which samples are read, bool `(N,)`."""
+    if limit is None:
+        return np.ones(len(samples), bool)
+    ids = {sample.id for sample in in_turn(samples)[: whole_number(limit, "limit")]}
+    return np.array([sample.id in ids for sample in samples])
 
 
 def _by_service(address: str):
@@ -180,8 +201,9 @@ def _configure(source, settings: dict) -> DataConfig:
     for name in settings:
         if name not in fields:
             raise ConfigError(unknown("setting", name, fields))
-    if isinstance(settings.get("augment"), dict):
-        settings = settings | {"augment": AugmentConfig(**settings["augment"])}
+    if "size" in settings:
+        settings = settings | {"size": frame_size(settings["size"])}
+    settings = typed(DataConfig, settings)
     if isinstance(source, DataConfig):
         return dataclasses.replace(source, **settings)
     if isinstance(source, str):

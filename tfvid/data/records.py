@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,11 +25,12 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from tfvid.data.base import Clip, Sample, VideoDataset
+from tfvid.data.root import existing_folder
 from tfvid.data.skipped import SkipLog
 from tfvid.data.worker import DecodePool
 from tfvid.engine.base import Engine, Shard
 from tfvid.engine.local import Local
-from tfvid.errors import DataError, VideoError, unknown
+from tfvid.errors import ConfigError, DataError, VideoError, unknown
 from tfvid.files import replacing
 from tfvid.stopping import stop_if_asked
 
@@ -205,6 +207,8 @@ class Records(VideoDataset):
             from tfvid.data import tfio
 
             tfio.require()
+        if not remote:
+            existing_folder(self.folder)
         known = ("train", "validation", "test")
         listed = known if remote else sorted(p.parent.name for p in Path(self.folder).glob(f"*/{MANIFEST}"))
         found = {split: _read_manifest(f"{self.folder}/{split}/{MANIFEST}", missing_ok=remote) for split in listed}
@@ -218,6 +222,27 @@ class Records(VideoDataset):
         self.max_boxes = about["max_boxes"]
         self.flip_labels = _int_keys(about["flip_labels"])
         self.reverse_labels = _int_keys(about["reverse_labels"])
+
+    def check_options(self, options: Mapping):
+        """Refuses options of a dataset that the shards were not made with: they would have no effect.
+
+        Args:
+          options: `DataConfig.options`.
+
+        Raises:
+          ConfigError: one line that names the first such option, what the shards were made with, and what to do.
+        """
+        for split, manifest in self.manifests.items():
+            made_with = manifest["settings"]["dataset"].get("arguments")
+            made_with = made_with if isinstance(made_with, list) else []
+            for name, value in options.items():
+                same = {f"{name}={value}"} | ({f"{name}={tuple(value)}"} if isinstance(value, list) else set())
+                if same.isdisjoint(map(str, made_with)):
+                    before = next((text for text in map(str, made_with) if text.startswith(f"{name}=")), f"no {name}")
+                    raise ConfigError(
+                        f"data.options.{name}={value} has no effect: clips are read from {self.folder}/{split}, which "
+                        f"was made with {before}; set data.records=null to read the dataset, or prepare new shards"
+                    )
 
     def samples(self, split: str) -> list[Sample]:
         if split not in self.splits:

@@ -133,9 +133,10 @@ def _open(path, time_limit: float, start: int = 0) -> tuple[cv2.VideoCapture, in
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: milliseconds,
         cv2.CAP_PROP_READ_TIMEOUT_MSEC: milliseconds,
     }
-    # An absolute path cannot be taken for a protocol ("concat:...").
+    # An absolute path cannot be taken for a protocol ("concat:..."). In bytes, since OpenCV crashes on a str that is
+    # not valid Unicode: Python's form of a name that is not text in the locale's encoding.
     flat = [value for option in options.items() for value in option]
-    capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, flat)
+    capture = cv2.VideoCapture(os.fsencode(os.path.abspath(path)), cv2.CAP_FFMPEG, flat)
     if not capture.isOpened():
         raise VideoError(path, "no video stream that can be opened (not a video, audio only, or a broken header)")
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # the default of some releases only

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from tfvid.config import DataConfig, StudyConfig, from_dict
 from tfvid.data.base import Sample, VideoDataset
-from tfvid.data.choose import choose
+from tfvid.data.choose import choose, in_turn
 from tfvid.errors import ConfigError, ModelError, unknown
 from tfvid.explanation import explain_clips, explainer_options, weights_digest
 from tfvid.files import replacing
@@ -34,7 +34,7 @@ def compare(models: Mapping[str, object], dataset, out, **options) -> dict:
         more.
       dataset: a name in `tfvid.data.DATASETS`, or a `DataConfig`, or a dict of its fields.
       out: the study's folder, see docs/comparing.md.
-      **options: further fields of `tfvid.config.StudyConfig`: split, classes, clips_per_class, mask, ...
+      **options: further fields of `tfvid.config.StudyConfig`: split, classes, limit, mask, ...
 
     Returns:
       The report, as in ``report.json``.
@@ -45,7 +45,7 @@ def compare(models: Mapping[str, object], dataset, out, **options) -> dict:
 
     Example:
       >>> models = {"I3D": "saved_models/shapes_i3d", "C-LSTM": "saved_models/shapes_conv_lstm"}
-      >>> tfvid.study.compare(models, "shapes", "runs/study", clips_per_class=4)["findings"][0]["answer"]
+      >>> tfvid.study.compare(models, "shapes", "runs/study", limit=56)["findings"][0]["answer"]
     """
     groups = [
         {"name": name, "paths": [os.fspath(path) for path in ([given] if isinstance(given, (str, Path)) else given)]}
@@ -91,7 +91,7 @@ def run(config: StudyConfig, out) -> dict:
     answers = predictions.read(out, groups, class_names)
     chosen = _classes(config, dataset, samples, answers.class_f1(), to_model)
     explained = [sample for sample in samples if dataset.class_names[sample.label] in chosen]
-    explained = _first_of_each_class(explained, config.clips_per_class)
+    explained = in_turn(explained)[: config.limit]
     filmed = {sample.id for sample in _first_of_each_class(explained, config.film_clips)}
     for model in models:
         shown = filmed if model.name in {names[0] for names in groups.values()} else set()
