@@ -124,7 +124,7 @@ def load_dataset(
     log = SkipLog() if skipped is None else skipped
     chosen = int(is_chosen.sum())
     log.total, log.max_bad_share = share.clips(chosen, config.batch_size, in_step), config.max_bad_share
-    log.needs_one = training
+    log.needs_one = training and share.count == 1  # the reasons of a share are those of all its epochs
     begin = _epochs(epoch)
     seed = config.seed if training else None
     workers = config.workers or one_a_core()
