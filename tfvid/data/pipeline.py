@@ -135,6 +135,8 @@ def load_dataset(
         return share.of(indices, config.batch_size, in_step)
 
     served = training and config.service is not None
+    if served and limit is not None:
+        raise ConfigError("limit does not go with data.service: its clips come from other processes")
     if served and in_step:
         raise ConfigError("data.service goes with distribution none: its clips cannot be shared out evenly")
     if served and limit is not None:
