@@ -139,8 +139,6 @@ def load_dataset(
         raise ConfigError("limit does not go with data.service: its clips come from other processes")
     if served and in_step:
         raise ConfigError("data.service goes with distribution none: its clips cannot be shared out evenly")
-    if served and limit is not None:
-        raise ConfigError("limit does not go with data.service, whose workers read all clips")
     if isinstance(dataset, Records):
         dataset.check_shape(split, config.num_frames, config.size)
         source = dataset
