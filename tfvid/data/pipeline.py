@@ -65,7 +65,7 @@ def load_dataset(
     epoch: int | tf.Variable = 0,
     skipped: SkipLog | None = None,
     deterministic: bool = True,
-    decoder: str = "opencv",
+    decoder: str = "pyav",
     share: Share | None = None,
     limit: int | None = None,
     **settings,
@@ -88,7 +88,7 @@ def load_dataset(
         read whenever an iterator starts, never changed; for loops that set it themselves.
       skipped: is given the clips that could not be read; use one for each call.
       deterministic: False lets clips that are ready overtake slower ones.
-      decoder: of video files: "opencv", or "tfio" for tensorflow-io's (see `tfvid.data.tfio`).
+      decoder: of video files: "pyav" (FFmpeg's libraries), or "tfio" for tensorflow-io's (see `tfvid.data.tfio`).
       share: of each batch, where several workers read one dataset; it makes the batches smaller. In training a last
         batch that is not full is then left out: all workers take the same number of steps.
         With `service` in the settings, training clips come from its workers and do not end: epoch follows epoch, from
