@@ -16,6 +16,10 @@ from pathlib import Path
 
 MEMORY = 2 << 30  # bytes for one clip; a frame of the most pixels allowed takes up to 1.2 GB (FFV1, RGB)
 
+# A frame or picture may have 8192 x 8192 pixels: twice an 8K frame, and about 600 MB while it is decoded and converted.
+# A few bytes of header can ask for far more.
+MAX_PIXELS = 8192 * 8192
+
 # What may be opened, by FFmpeg's names: "mov" is .mp4 too, "matroska" .webm, "mpeg" .vob. FFmpeg knows some 350 formats
 # more: it would draw a text file as pictures, open what a playlist names, and take ``a%d.png`` for a series of files.
 CONTAINERS = (

@@ -17,14 +17,10 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from tfvid.data.confined import CONTAINERS
+from tfvid.data.confined import CONTAINERS, MAX_PIXELS
 from tfvid.data.cut_off import missing_bytes
 from tfvid.data.picture import RgbConverter, progressive
 from tfvid.errors import VideoError
-
-# A frame may have 8192 x 8192 pixels: twice an 8K frame, and about 600 MB while it is decoded and converted. A
-# few bytes of header can ask for far more.
-MAX_PIXELS = 8192 * 8192
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 _DEFAULT_IS_WORTH = 5_000_000  # pixels of a frame: how the command `ffmpeg` weighs the mark "default"
@@ -150,6 +146,11 @@ class VideoReader:
         return ", ".join(found)
 
     @property
+    def rate(self) -> float:
+        """Frames a second, as FFmpeg finds it in the header and the first frames; 0 where it is not known."""
+        return float(self._stream.guessed_rate or 0)
+
+    @property
     def _is_mov(self) -> bool:
         return self._container.format.name.startswith("mov")
 
@@ -216,7 +217,7 @@ class VideoReader:
             return stream.frames - 1, stream.frames  # some writers count one too many
         duration = self._container.duration
         seconds = duration / av.time_base if duration else float((stream.duration or 0) * (stream.time_base or 0))
-        return 0, max(0, round(seconds * float(stream.guessed_rate or 0)))
+        return 0, max(0, round(seconds * self.rate))
 
     def _packets(self) -> Iterator[Packet]:
         packets = self._container.demux(self._stream)
