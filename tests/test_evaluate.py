@@ -254,7 +254,7 @@ def test_a_limit_is_said_and_has_a_folder_of_its_own(evaluated, monkeypatch, tmp
     monkeypatch.chdir(tmp_path)
     main(["--model", str(evaluated / "net"), "--limit", "4"])
     printed = capsys.readouterr()
-    assert printed.out.startswith("4 clips of validation, 0 skipped\n")
+    assert printed.out.startswith("4 clips of validation, 0 skipped, 0 damaged\n")
     assert "net: 100%" in printed.err and "4/4" in printed.err
     results = json.loads((tmp_path / "runs/net/evaluation/validation-limit-4/metrics.json").read_text())
     assert (results["clips"], results["limit"]) == (4, 4)

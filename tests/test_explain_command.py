@@ -184,7 +184,7 @@ def test_damaged_and_still_clips_are_told(models, clips, tmp_path):
     # Of many clips, the number and the first ones.
     ResultStore(tmp_path).append([replace(results[2], id=str(number)) for number in range(3)])
     assert summary(tmp_path)[-1] == (
-        f"4 clips have identical frames only, their masks say nothing: {results[2].id}, 0, 1, 2"
+        f"4 clips have only identical frames, so that a mask says nothing about time: {results[2].id}, 0, 1, 2"
     )
 
 

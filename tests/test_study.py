@@ -576,5 +576,5 @@ def test_three_groups_are_compared_in_pairs(tmp_path):
     assert scores["A"]["mean"] == pytest.approx((1 + 1 / 3) / 2) and scores["A"]["n"] == 2
     assert report["notes"][-2:] == [
         "Of the clips explained, 1 clip comes from a damaged file: 1 (ends early).",
-        "1 clip has identical frames only, its mask says nothing: 2.",
+        "1 clip has only identical frames, so that a mask says nothing about time: 2.",
     ]

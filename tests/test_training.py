@@ -491,6 +491,20 @@ def test_what_cannot_be_extended_is_one_line(finished, tmp_path):
     assert json.loads((runs / "tiny" / "metrics.json").read_text()) == finished[1]
 
 
+def test_the_command_extends(finished, tmp_path, capsys):
+    from tfvid.commands import train as command
+
+    (tmp_path / "tiny.yaml").write_text(cfg.to_yaml(tiny()))
+    arguments = ["--config", str(tmp_path / "tiny.yaml"), "--saved-models", str(finished[0] / "saved_models")]
+    with pytest.raises(ConfigError, match="expected a run to extend, got none"):
+        command.main([*arguments, "--runs", str(tmp_path), "--extend"])
+    command.main([*arguments, "--runs", str(finished[0] / "runs"), "--extend"])
+    assert "of 2: top_1" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        command.main([*arguments, "--overwrite", "--extend"])
+    assert "not allowed with argument --overwrite" in capsys.readouterr().err
+
+
 def test_a_run_stopped_within_its_first_epoch_has_its_settings_too(tmp_path):
     Run(tiny(), tmp_path, tmp_path / "saved").begin()
     (tmp_path / "tiny" / "checkpoints" / "within-0001").mkdir(parents=True)

@@ -236,8 +236,7 @@ def summary(out) -> list[str]:
     if damaged:
         lines.append(damage_line(damaged))
     if still and len({result.id for result in results}) > FEW:
-        some = ", ".join(still[:FEW]) + (", ..." if len(still) > FEW else "")
-        lines.append(one_line(f"{still_line(len(still))}: {some}"))
+        lines.append(still_line(still))
     return lines
 
 

@@ -9,14 +9,14 @@ Parquet reader can read them.
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from tfvid.errors import ConfigError, DataError
+from tfvid.errors import ConfigError, DataError, one_line
 from tfvid.store import VERSION, RowStore
 
 NAME = "results"
@@ -24,11 +24,11 @@ NAME = "results"
 STILL = "All {} frames of this clip are identical: the mask says nothing about time."
 
 
-def still_line(count: int) -> str:
-    """What is said of `count` clips that are `still`; their names may follow."""
-    if count == 1:
-        return "1 clip has identical frames only, its mask says nothing"
-    return f"{count} clips have identical frames only, their masks say nothing"
+def still_line(ids: Sequence[str]) -> str:
+    """What is said of several clips that are `still`, one or more, in one line that names the first of them."""
+    named = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
+    clips = "1 clip has" if len(ids) == 1 else f"{len(ids)} clips have"
+    return one_line(f"{clips} only identical frames, so that a mask says nothing about time: {named}")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ def main(argv: list[str]) -> None:
         "Judge attribution methods by objective measures and by the truth, on the same clips.",
         config="configs/attribution_bench.yaml",
         document="docs/attribution.md",
-        override="clips=4 data.root=/data/ucf101",
+        override="seed=1 data.root=/data/ucf101",
     )
     arguments, config = checked(parser, argv, AttributionConfig)
 

@@ -18,7 +18,7 @@ def parser_of(name: str, description: str, *, config: str, document: str, overri
         "--out", type=Path, help="folder for the results (default: runs/<name>, with the name in the YAML file)"
     )
     parser.add_argument("--document", type=Path, help=f"also write the findings to this Markdown file, e.g. {document}")
-    add_limit(parser)
+    add_limit(parser, without="as the YAML file says")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"settings of the file to change: {override}")
     return parser
 

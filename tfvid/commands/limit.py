@@ -3,14 +3,17 @@
 import argparse
 
 
-def add_limit(parser: argparse.ArgumentParser, default: int | None = None, verb: str = "explain") -> None:
+def add_limit(
+    parser: argparse.ArgumentParser, default: int | None = None, *, verb: str = "explain", without: str = "all"
+) -> None:
     """Adds ``--limit N``: work on at most N clips; the classes take turns (`tfvid.data.choose`).
 
     Args:
       default: N where the option is not given; None for all clips.
       verb: what the command does with the clips.
+      without: how the help describes a default of None.
     """
-    shown = "all" if default is None else default
+    shown = without if default is None else default
     words = f"{verb} at most N clips; the classes take turns, so that each has its share (default: {shown})"
     parser.add_argument("--limit", type=positive, metavar="N", default=default, help=words)
 

@@ -103,19 +103,31 @@ def _option(text: str) -> tuple[str, object]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tfvid-prepare",
-        description="Writes a dataset's clips as sharded TFRecords. Run it again to go on after an interruption.",
+        description="Write the clips of a dataset as TFRecord shards. A run that was stopped continues.",
     )
-    parser.add_argument("--config", type=Path, help="take the settings below from this file's data section")
-    parser.add_argument("--dataset", help="a dataset's name, or my_file.py:MyDataset")
+    parser.add_argument("--config", type=Path, help="YAML file; its data section is the default of the settings below")
+    parser.add_argument("--dataset", help="name of a dataset, or my_file.py:MyDataset")
     parser.add_argument("--root", help="the dataset's folder")
-    parser.add_argument("--option", action="append", metavar="NAME=VALUE", help="a further option of the dataset")
-    parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
-    parser.add_argument("--split", action="append", help="repeat for several; default: all that have labels")
-    parser.add_argument("--num-frames", type=int, help="frames a clip (16)")
-    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the frames (224 224)")
-    parser.add_argument("--shard-size", type=int, default=256, help="clips a shard (256)")
-    parser.add_argument("--quality", type=int, default=90, help="of JPEG, 1 to 100 (90)")
-    parser.add_argument("--workers", type=int, help="decode processes (one a core)")
+    parser.add_argument(
+        "--option", action="append", metavar="NAME=VALUE", help="a further option of the dataset; repeat it for several"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
+    parser.add_argument(
+        "--split", action="append", help="split of the dataset; repeat it for several (default: all that have labels)"
+    )
+    parser.add_argument("--num-frames", type=int, help="frames of a clip (default: 16)")
+    parser.add_argument(
+        "--size",
+        type=int,
+        nargs=2,
+        metavar=("H", "W"),
+        help="height and width of the frames in pixels (default: 224 224)",
+    )
+    parser.add_argument("--shard-size", type=int, default=256, help="clips in a shard (default: 256)")
+    parser.add_argument("--quality", type=int, default=90, help="quality of the JPEG frames, 1 to 100 (default: 90)")
+    parser.add_argument(
+        "--workers", type=int, help="processes that decode videos (default: one for each processor core)"
+    )
     add_engine_options(parser)
     parser.add_argument("--time-limit", type=float, help="seconds a file may take (60)")
     parser.add_argument("--max-bad-share", type=float, help="stop when more of the clips are bad (0.1)")

@@ -2,8 +2,6 @@
 
 import os
 
-import cv2
-
 from tfvid.data.base import Clip, Sample
 from tfvid.data.sampling import frame_range
 from tfvid.data.video import check_file, decode_clip
@@ -29,7 +27,7 @@ def decode_sample(
     if sample.seconds is not None:
         if is_folder:
             raise VideoError(sample.path, "a folder of frames has no frame rate; the list must give it, as 'fps'")
-        start, stop = frame_range(*sample.seconds, frame_rate(sample.path))
+        start, stop = frame_range(*sample.seconds, frame_rate(sample.path, time_limit))
     if is_folder:
         from tfvid.data.frames import decode_frames  # Pillow loads only where it is used
 
@@ -39,15 +37,16 @@ def decode_sample(
     return decode_clip(sample.path, num_frames, size, start, stop, time_limit)
 
 
-def frame_rate(path) -> float:
-    """Frames a second that a video file's header names.
+def frame_rate(path, time_limit: float) -> float:
+    """Frames a second of a video file, as its header names them.
 
     Raises:
       VideoError: it cannot be opened, or names none.
     """
+    from tfvid.data.reader import VideoReader  # here: only processes that decode load FFmpeg's libraries
+
     check_file(path)
-    capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
-    fps = capture.get(cv2.CAP_PROP_FPS) if capture.isOpened() else 0.0
-    if not 0 < fps < 1000:
-        raise VideoError(path, "it names no frame rate; the list must give it, as 'fps'")
-    return fps
+    with VideoReader(path, time_limit) as video:
+        if not 0 < video.rate < 1000:
+            raise VideoError(path, "it names no frame rate; the list must give it, as 'fps'")
+        return video.rate

@@ -15,12 +15,12 @@ from PIL import Image, ImageOps
 
 from tfvid.data.base import Clip
 from tfvid.data.clip_files import PICTURES, SUFFIXES, frame_series, numbers_in, shown, visible
+from tfvid.data.confined import MAX_PIXELS
 from tfvid.data.resize import resize_into
 from tfvid.data.sampling import even_indices
 from tfvid.data.video import check_range
 from tfvid.errors import DataError, VideoError
 
-MAX_PIXELS = 8192 * 8192  # of a picture, as of a video's frame; its header says how many before it is decoded
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # of Pillow's 40, those that `PICTURES` names
 
 

@@ -65,7 +65,7 @@ def load_dataset(
     epoch: int | tf.Variable = 0,
     skipped: SkipLog | None = None,
     deterministic: bool = True,
-    decoder: str = "opencv",
+    decoder: str = "pyav",
     share: Share | None = None,
     limit: int | None = None,
     **settings,
@@ -88,7 +88,7 @@ def load_dataset(
         read whenever an iterator starts, never changed; for loops that set it themselves.
       skipped: is given the clips that could not be read; use one for each call.
       deterministic: False lets clips that are ready overtake slower ones.
-      decoder: of video files: "opencv", or "tfio" for tensorflow-io's (see `tfvid.data.tfio`).
+      decoder: of video files: "pyav" (FFmpeg's libraries), or "tfio" for tensorflow-io's (see `tfvid.data.tfio`).
       share: of each batch, where several workers read one dataset; it makes the batches smaller. In training a last
         batch that is not full is then left out: all workers take the same number of steps.
         With `service` in the settings, training clips come from its workers and do not end: epoch follows epoch, from
@@ -124,7 +124,7 @@ def load_dataset(
     log = SkipLog() if skipped is None else skipped
     chosen = int(is_chosen.sum())
     log.total, log.max_bad_share = share.clips(chosen, config.batch_size, in_step), config.max_bad_share
-    log.needs_one = training
+    log.needs_one = training and share.count == 1  # the reasons of a share are those of all its epochs
     begin = _epochs(epoch)
     seed = config.seed if training else None
     workers = config.workers or one_a_core()
@@ -135,10 +135,10 @@ def load_dataset(
         return share.of(indices, config.batch_size, in_step)
 
     served = training and config.service is not None
+    if served and limit is not None:
+        raise ConfigError("limit does not go with data.service: its clips come from other processes")
     if served and in_step:
         raise ConfigError("data.service goes with distribution none: its clips cannot be shared out evenly")
-    if served and limit is not None:
-        raise ConfigError("limit does not go with data.service, whose workers read all clips")
     if isinstance(dataset, Records):
         dataset.check_shape(split, config.num_frames, config.size)
         source = dataset

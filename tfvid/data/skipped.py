@@ -53,7 +53,7 @@ class SkipLog:
             self.seen += 1
             self.reasons.setdefault(id, reason)
             bad = len(self.reasons)
-        first, why = next(iter(self.reasons.items()))
+            first, why = next(iter(self.reasons.items()))
         if bad > self.max_bad_share * self.total:
             self.stop(
                 DataError(

@@ -19,7 +19,6 @@ from tfvid.report.page import as_script, beside, number
 from tfvid.report.reel import grid
 from tfvid.results import STILL, Result
 
-DAMAGED = "Damaged file: "
 SHOWN_AT_FIRST = 3  # films a clip; of more models, the first of each group
 
 
@@ -252,7 +251,7 @@ def _models(models: list[tuple[str, Group]]) -> str:
 
 def _plain(clip: dict, rows: list[tuple[int, Result]]) -> str:
     sections = "".join(_plain_row(data, row) for data, (_, row) in zip(clip["rows"], rows, strict=True))
-    damage = f'<p class="doubt">{DAMAGED}{escape(clip["damage"])}</p>' if clip["damage"] else ""
+    damage = f'<p class="doubt">Damaged file: {escape(clip["damage"])}</p>' if clip["damage"] else ""
     return (
         f'<article class="card"><h2>{escape(clip["heading"])}</h2><p class="id">{escape(clip["id"])}</p>{damage}'
         f'<div class="models">{sections}</div></article>'

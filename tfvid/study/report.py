@@ -175,7 +175,7 @@ def _unusual(results: Sequence[Result]) -> list[str]:
         notes.append(f"Of the clips explained, {damage_line(damaged)}.")
     still = sorted({result.id for result in results if result.still})
     if still:
-        notes.append(f"{still_line(len(still))}: {_some(still)}.")
+        notes.append(f"{still_line(still)}.")
     return notes
 
 
