@@ -3,13 +3,15 @@
 import csv
 import unicodedata
 import warnings
+from pathlib import Path
 
 import pytest
 from small_videos import frame_numbers, write_video
 
 from tfvid.data.base import Sample
 from tfvid.data.csv_list import CSVList
-from tfvid.data.sampling import frame_range
+from tfvid.data.decode import frame_times
+from tfvid.data.sampling import frame_range, frames_between
 from tfvid.data.worker import DecodePool
 from tfvid.errors import DataError, VideoError
 
@@ -123,8 +125,8 @@ def test_frame_ranges():
     assert frame_range(0, None, 30) == (0, None)
 
 
-def test_seconds_at_the_rate_of_the_file(tmp_path):
-    """`write_video` writes 25 frames a second; the decode process looks that up."""
+def test_seconds_by_the_time_stamps_of_the_file(tmp_path):
+    """`write_video` writes 25 frames a second; the decode process looks the times up."""
     write_video(tmp_path / "a.avi", 20)
     write(tmp_path, "path,label,start_seconds,stop_seconds\na.avi,run,0.2,0.48\na.avi,run,0.6,\nclip,run,1,\n")
     dataset = CSVList(tmp_path)
@@ -138,6 +140,25 @@ def test_seconds_at_the_rate_of_the_file(tmp_path):
         with pytest.raises(VideoError, match="a folder of frames has no frame rate; the list must give it, as 'fps'"):
             pool.read(folder, 2, (8, 12))
     assert frame_numbers(dataset.read(first, 4, (8, 12)).frames) == [5, 7, 9, 11]
+
+
+def test_frames_between_times():
+    times = [0.0, 0.1, 0.5, 0.6]  # the last frame is on screen to 0.7
+    assert frames_between(0.1, 0.5, times) == (1, 2)
+    assert frames_between(0.3, 0.55, times) == (1, 3)
+    assert frames_between(0.65, None, times) == (3, None)
+    assert frames_between(0.7, 9.0, times) == (4, 5)  # behind the end
+    assert frames_between(0.5, 1.0, [0.0]) == (0, 1)
+
+
+def test_seconds_of_a_variable_frame_rate(shared_data):
+    """ffprobe's times, for files whose frames are not in the order or at the places that a rate would give."""
+    fixtures = Path(__file__).parent / "fixtures"
+    assert frame_times(fixtures / "variable_rate.mp4", 9) == pytest.approx([0, 0.04, 0.08, 1.2, 1.24, 3.6, 3.64, 10])
+    assert frame_times(shared_data / "hard_files" / "trim_editlist.mp4", 9) == pytest.approx(
+        [i / 10 for i in range(17)]
+    )
+    assert len(frame_times(shared_data / "hard_files" / "opengop_midcut.ts", 9)) == 56
 
 
 # --- Folders of frames, and names in two normal forms.

@@ -305,7 +305,7 @@ def _parser() -> argparse.ArgumentParser:
         "(default: the two small models that come with tfvid)",
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--video", nargs="+", metavar="FILE", help="video files of any length and size")
+    source.add_argument("--video", nargs="+", metavar="PATH", help="video files, or folders of frames or of videos")
     source.add_argument("--config", help="a run's YAML file, for its data and explain settings")
     source.add_argument("--dataset", help="name of a dataset; --root says where it lies")
     parser.add_argument("--root", help="the dataset's folder")

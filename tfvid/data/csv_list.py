@@ -33,9 +33,9 @@ class CSVList(VideoDataset):
     * ``label``: the class.
     * ``start``, ``stop``: where the clip is a part of the video, its frames, 0-based, stop one past the last. Either
       may be empty.
-    * ``start_seconds``, ``stop_seconds``: the same in seconds. Frame k is on screen from k / fps to (k + 1) / fps; the
-      part has all frames that are on screen in it. A constant frame rate is assumed.
-    * ``fps``: the frame rate for these; where it is empty, the one that the file's header names. Folders of frames
+    * ``start_seconds``, ``stop_seconds``: the same in seconds; the part has all frames that are on screen in it. The
+      file's time stamps say when those are, so the frame rate may vary.
+    * ``fps``: a frame rate to use instead: frame k is then on screen from k / fps to (k + 1) / fps. Folders of frames
       need it.
     * ``group``: clips of one group stay on one side of the split.
 

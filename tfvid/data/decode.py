@@ -3,7 +3,7 @@
 import os
 
 from tfvid.data.base import Clip, Sample
-from tfvid.data.sampling import frame_range
+from tfvid.data.sampling import frames_between
 from tfvid.data.video import check_file, decode_clip
 from tfvid.errors import VideoError
 
@@ -20,14 +20,14 @@ def decode_sample(
         `tfvid.data.video.decode_clip`.
 
     Raises:
-      VideoError: it cannot be decoded, or its range is in seconds and its frame rate is not known.
+      VideoError: it cannot be decoded, or its range is in seconds and its frames have no times.
     """
     is_folder = os.path.isdir(sample.path)
     start, stop = sample.start, sample.stop
     if sample.seconds is not None:
         if is_folder:
             raise VideoError(sample.path, "a folder of frames has no frame rate; the list must give it, as 'fps'")
-        start, stop = frame_range(*sample.seconds, frame_rate(sample.path, time_limit))
+        start, stop = frames_between(*sample.seconds, frame_times(sample.path, time_limit))
     if is_folder:
         from tfvid.data.frames import decode_frames  # Pillow loads only where it is used
 
@@ -37,16 +37,17 @@ def decode_sample(
     return decode_clip(sample.path, num_frames, size, start, stop, time_limit)
 
 
-def frame_rate(path, time_limit: float) -> float:
-    """Frames a second of a video file, as its header names them.
+def frame_times(path, time_limit: float) -> list[float]:
+    """When each frame of a video file is first on screen, in seconds after the first one.
 
     Raises:
-      VideoError: it cannot be opened, or names none.
+      VideoError: it cannot be opened, or its packets have no time stamps.
     """
-    from tfvid.data.reader import VideoReader  # here: only processes that decode load FFmpeg's libraries
+    from tfvid.data.reader import VideoReader  # only processes that decode load FFmpeg's libraries
 
     check_file(path)
     with VideoReader(path, time_limit) as video:
-        if not 0 < video.rate < 1000:
-            raise VideoError(path, "it names no frame rate; the list must give it, as 'fps'")
-        return video.rate
+        times = video.frame_times()
+    if not times:
+        raise VideoError(path, "its frames have no times; the list must give its frame rate, as 'fps'")
+    return times

@@ -97,6 +97,21 @@ class VideoReader:
                 self._path, f"a frame of pixel format {frame.format.name} cannot be converted ({error})"
             ) from None
 
+    def frame_times(self) -> list[float]:
+        """When each frame is first on screen, in seconds after the first one, in order.
+
+        They are the time stamps of the packets: the file is read to its end, but not decoded. This reader can then give
+        no frames.
+
+        Returns:
+          One time for each frame that has a time stamp; [] where the container has none.
+        """
+        packets = [(packet.pts, packet.is_keyframe, packet.is_discard) for packet in self._packets()]
+        packets = [packet for packet in packets if packet[0] is not None]
+        first = next((pts for pts, is_key, _ in packets if is_key), 0)  # frames before a keyframe cannot be decoded
+        stamps = sorted(pts for pts, _, is_left_out in packets if pts >= first and not is_left_out)  # by an edit list
+        return [float((stamp - stamps[0]) * self._stream.time_base) for stamp in stamps]
+
     def seek(self, start: int) -> bool:
         """Goes to a frame at or before the frame `start`, 0-based, whose number is known for certain; see `first`.
 

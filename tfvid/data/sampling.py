@@ -1,6 +1,8 @@
 """Which frames of a video make a clip."""
 
-from math import ceil, floor
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from math import ceil, floor, inf
 
 import numpy as np
 
@@ -41,3 +43,20 @@ def frame_range(start: float, stop: float | None, fps: float) -> tuple[int, int 
     """
     first = floor(start * fps + _ROUNDING)
     return first, None if stop is None else max(ceil(stop * fps - _ROUNDING), first + 1)
+
+
+def frames_between(start: float, stop: float | None, times: Sequence[float]) -> tuple[int, int | None]:
+    """The frames that are on screen between two times, where each frame is on screen until the next one is.
+
+    Args:
+      start: in seconds, 0 or more.
+      stop: in seconds, above `start`; None for the end of the video.
+      times: when each frame is first on screen, in seconds, ascending; the last frame stays as long as the one before.
+
+    Returns:
+      First frame, 0-based, and one past the last; None for the end of the video. Where the video has ended by `start`,
+      the first is the number of its frames.
+    """
+    end = 2 * times[-1] - times[-2] if len(times) > 1 else inf
+    first = bisect_right(times, start + _ROUNDING) - 1 if start < end else len(times)
+    return first, None if stop is None else max(bisect_left(times, stop - _ROUNDING), first + 1)
