@@ -5,6 +5,7 @@ import csv
 import json
 from pathlib import Path
 
+from tfvid.commands.model_options import add_model_options, load_config_of
 from tfvid.config import RunConfig, load
 from tfvid.errors import ConfigError, ModelError
 from tfvid.files import replacing
@@ -17,11 +18,10 @@ def main(argv: list[str]) -> None:
 
     from tfvid.data.pipeline import load_dataset, make_dataset
     from tfvid.data.skipped import SkipLog
-    from tfvid.evaluation import PLAYBACKS, measure, predict
-    from tfvid.models.loading import load_card, load_model
+    from tfvid.evaluation import PLAYBACKS, chance_warning, measure, predict
+    from tfvid.models.loaded import load_model_as
 
-    model = load_model(arguments.model)
-    card = load_card(arguments.model, model)
+    model, card = load_model_as(arguments.model, load_config_of(arguments))
     dataset = make_dataset(config.data)
     _check_fit(model, card, config, dataset, arguments)
 
@@ -42,6 +42,9 @@ def main(argv: list[str]) -> None:
     out = arguments.out or Path("runs") / card.name / "evaluation" / arguments.split
     _write(out, results, predictions)
     _print(results)
+    right = predictions.logits["forward"].argmax(axis=1) == predictions.labels
+    if warning := chance_warning(int(right.sum()), len(right), len(dataset.class_names)):
+        print(f"warning: {warning}")
     print(f"results: {out}")
 
 
@@ -120,9 +123,12 @@ def _print(results: dict) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tfvid-evaluate", description="Measure a trained video classifier.")
-    parser.add_argument("--model", required=True, type=Path, help="runs/<name>, saved_models/<name> or a .keras file")
+    parser.add_argument(
+        "--model", required=True, type=Path, help="runs/<name>, saved_models/<name>, a .keras or .h5 file"
+    )
     parser.add_argument("--config", type=Path, help="whose data to use; the model's own where not given")
     parser.add_argument("--split", default="validation", help="(%(default)s)")
     parser.add_argument("--out", type=Path, help="folder for the results (runs/<model's name>/evaluation/<split>)")
+    add_model_options(parser)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. data.root=/data/ssv2")
     return parser

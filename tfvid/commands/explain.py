@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from tfvid import config as configuration
 from tfvid.commands.engine_options import add_engine_options, engine_of
+from tfvid.commands.model_options import add_model_options, load_config_of
 from tfvid.config import RunConfig
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.choose import choose
@@ -105,7 +106,7 @@ def main(argv: list[str]) -> None:
     samples = choose(dataset, split, arguments.classes, arguments.limit)
     drawn = _drawn(samples, dataset, split, arguments)
     explainer_options(config.explain.mask, config.explain.grad_cam)  # mistyped ones are refused before the work
-    models = load_models(arguments.model, config.data.num_frames, config.data.size)
+    models = load_models(arguments.model, config.data.num_frames, config.data.size, load_config_of(arguments))
     with _records(arguments.out) as folder:
         job = Job(arguments, config, dataset, split, samples, drawn, engine_of(arguments), folder)
         try:
@@ -120,7 +121,7 @@ def main(argv: list[str]) -> None:
             print(f"skipped: {paths[id] or id}: {reason}")
         if page is None:
             raise DataError(f"none of the {len(samples)} clips could be explained")
-        print("\n".join(summary(folder)))
+        print("\n".join(summary(folder, {model.name: len(model.card.class_names) for model in models})))
         if job.times.explained:
             print(job.times.save(arguments.out, folder))
     print(f"records: {arguments.out}/results.parquet\nopen in a browser: {arguments.out}/{page.name}")
@@ -224,6 +225,9 @@ def _explain(model: Loaded, number: int, job: Job):
                 job.times.parts.update({} if end.error else end.value.seconds)
                 bar.set_postfix(skipped=len(log.reasons))
                 stop_if_asked()  # of work elsewhere; here it was asked after each batch
+        scaled = explainers.learn.classifier.input_range  # "auto" where nothing was explained in this process
+        if scaled not in ("auto", None, (0.0, 1.0)):
+            print(f"{model.name}: clips in [0, 1] are scaled to the model's {scaled[0]:g} to {scaled[1]:g}")
     finally:
         job.skipped.update(log.reasons)
 
@@ -272,7 +276,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model",
         action="append",
         type=Path,
-        help="runs/<name>, saved_models/<name> or a .keras file; twice to compare two (both that come with tfvid)",
+        help="runs/<name>, saved_models/<name>, a .keras or .h5 file; twice to compare two (both that come with tfvid)",
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--video", nargs="+", metavar="FILE", help="video files of any length and size")
@@ -284,6 +288,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--classes", nargs="+", metavar="CLASS", help="clips of these classes only")
     parser.add_argument("--target", choices=TARGETS, default="predicted", help="the class explained (%(default)s)")
     parser.add_argument("--out", default="runs/explain", help="a folder, or a URI as s3://bucket/run (%(default)s)")
+    add_model_options(parser)
     add_engine_options(parser)
     parser.add_argument("--shard-size", type=_positive, default=32, help="clips given out at a time (%(default)s)")
     parser.add_argument(

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from tfvid import config as configuration
+from tfvid.commands.model_options import add_model_options, load_config_of
 
 
 def main(argv: list[str]) -> None:
@@ -14,10 +15,9 @@ def main(argv: list[str]) -> None:
     options = configuration.from_dict(configuration.override({}, overrides), " ".join(overrides)).explain
 
     from tfvid.export import save  # TensorFlow takes seconds to load; a mistyped key should not
-    from tfvid.models.loading import load_card, load_model
+    from tfvid.models.loaded import load_model_as
 
-    model = load_model(arguments.model)
-    card = load_card(arguments.model, model)
+    model, card = load_model_as(arguments.model, load_config_of(arguments))
     folder = save(
         model,
         arguments.out,
@@ -49,9 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tfvid-export", description="Export a video classifier with its explanations as one SavedModel."
     )
-    parser.add_argument("--model", required=True, type=Path, help="runs/<name>, saved_models/<name> or a .keras file")
+    parser.add_argument(
+        "--model", required=True, type=Path, help="runs/<name>, saved_models/<name>, a .keras or .h5 file"
+    )
     parser.add_argument("--out", required=True, type=Path, help="the folder to write")
     parser.add_argument("--overwrite", action="store_true", help="in the place of a SavedModel that is there")
+    add_model_options(parser)
     parser.add_argument(
         "overrides",
         nargs="*",
