@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_videos import write_video
+from small_videos import damaged_dataset, write_video
 
 from tfvid.commands.evaluate import main
 from tfvid.config import from_dict
@@ -100,8 +100,8 @@ def test_a_clips_answer_does_not_depend_on_its_batch(ramps):
         np.testing.assert_allclose(small.logits[playback], large.logits[playback], atol=1e-6)
 
 
-def test_predict_traces_once(ramps):
-    """Also with a smaller last batch: the batch size is left open."""
+def test_predict_traces_twice(ramps):
+    """To see what the model is, and to run it; also with a smaller last batch: the batch size is left open."""
     traces = []
 
     class Counting(keras.layers.Layer):
@@ -113,7 +113,7 @@ def test_predict_traces_once(ramps):
     model = keras.Model(clips, keras.layers.GlobalAveragePooling3D()(Counting()(clips)))
     traces.clear()
     predict(model, batches(ramps, np.zeros(5, int), 2), PLAYBACKS)
-    assert len(traces) == 1
+    assert [shape[0] for shape in traces].count(None) == 2
 
 
 # Measuring ----------------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ def test_a_limit_is_said_and_has_a_folder_of_its_own(evaluated, monkeypatch, tmp
     monkeypatch.chdir(tmp_path)
     main(["--model", str(evaluated / "net"), "--limit", "4"])
     printed = capsys.readouterr()
-    assert printed.out.startswith("4 clips of validation, 0 skipped\n")
+    assert printed.out.startswith("4 clips of validation, 0 skipped, 0 damaged\n")
     assert "net: 100%" in printed.err and "4/4" in printed.err
     results = json.loads((tmp_path / "runs/net/evaluation/validation-limit-4/metrics.json").read_text())
     assert (results["clips"], results["limit"]) == (4, 4)
@@ -309,3 +309,23 @@ def test_bad_clips_are_counted(tmp_path):
     assert results["clips"] == 5 and len(results["skipped"]) == 1
     with pytest.raises(DataError, match="1 of 6 clips cannot be read"):
         main([*arguments, "data.max_bad_share=0.1"])
+
+
+def test_damaged_clips_are_counted_and_named(tmp_path, capsys):
+    source = damaged_dataset(tmp_path, ["validation-2"], 3, "abc")
+    model = saved(tmp_path / "net")
+    (model / "assets.extra" / "card.json").unlink()
+    data = [f"data.dataset={source}", "data.options={}"]
+    arguments = ["--model", str(model), "--out", str(tmp_path / "out"), *data]
+    main(arguments)
+    results = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert results["damaged"] == {"validation-2": "ends early"} and results["clips"] == 3
+    printed = capsys.readouterr().out
+    assert (
+        "3 clips of validation, 0 skipped, 1 damaged\n1 clip comes from a damaged file: validation-2 (ends early)"
+        in printed
+    )
+    with pytest.raises(
+        DataError, match=r"1 of 3 clips come from damaged files, more than .* 0.3 \(max_damaged_share\)"
+    ):
+        main([*arguments, "data.max_damaged_share=0.3"])

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from test_results import make
 
 import tfvid.metrics.statistics
 import tfvid.study
@@ -28,7 +29,7 @@ from tfvid.explain.temporal_mask import TemporalMask
 from tfvid.metrics.blobs import VARIANTS, blob_statistics
 from tfvid.metrics.statistics import comparison
 from tfvid.models.card import ModelCard
-from tfvid.results import read_results
+from tfvid.results import ResultStore, read_results
 from tfvid.study import manifest, predictions, tables
 from tfvid.study.differences import differences, filtered_ratio
 from tfvid.study.document import write_document
@@ -291,7 +292,7 @@ def odd(tmp_path: Path, which: str) -> Path:
         ("size", "'odd' takes clips of 8 frames of 48x32, but 'i3d' takes clips of 8 frames of 32x32"),
         ("count", "'odd' knows 4 classes, but 'i3d' knows 3 classes"),
         ("names", "'odd' knows other classes than 'i3d': 'Something disappearing' in the place of"),
-        ("nan", "model 'odd': NaN or infinite scores for clip validation-000000"),
+        ("nan", "model 'odd': the model's weight .* has NaN values"),
     ],
 )
 def test_models_that_do_not_fit_get_one_clear_line(models, tmp_path, which, message):
@@ -510,6 +511,10 @@ def test_a_fingerprint_tells_sets_of_clips_apart(tmp_path):
     digests = [manifest.fingerprint(["x", "y"], other) for other in others] + [manifest.fingerprint(["x", "z"], base)]
     file.write_bytes(b"123")
     assert len({first, *digests, manifest.fingerprint(["x", "y"], base)}) == 7
+    frames = [Sample("a", 0, str(tmp_path))]  # a folder of frames: by the sizes of its files
+    before = manifest.fingerprint(["x", "y"], frames)
+    file.write_bytes(b"1234")
+    assert manifest.fingerprint(["x", "y"], frames) != before
 
 
 def test_measures_by_hand(study):
@@ -559,6 +564,8 @@ def test_three_groups_are_compared_in_pairs(tmp_path):
     paths = [{"name": name, "paths": ["x"] * len(own)} for name, own in groups.items()]
     config = from_dict({"models": paths}, "x", StudyConfig)
     made = manifest.describe(config, dict.fromkeys(groups, []), Some(), [])
+    records = [make("1", "a", damage="ends early"), make("2", "a", still=True), make("2", "b", still=True)]
+    ResultStore(tmp_path).append([*records, make("3", "a")])
     report = write_report(
         tmp_path, config, known, given, chosen=[0], reverse_labels=None, methods={}, manifest=made, skipped={}, fps=5.0
     )
@@ -567,3 +574,7 @@ def test_three_groups_are_compared_in_pairs(tmp_path):
     scores = {row["model"]: row["f1"] for row in by_id(report, "table_1")["rows"]}
     assert list(scores) == ["A", "a", "a2", "B", "C"]
     assert scores["A"]["mean"] == pytest.approx((1 + 1 / 3) / 2) and scores["A"]["n"] == 2
+    assert report["notes"][-2:] == [
+        "Of the clips explained, 1 clip comes from a damaged file: 1 (ends early).",
+        "1 clip has only identical frames, so that a mask says nothing about time: 2.",
+    ]

@@ -62,6 +62,7 @@ class DataConfig:
       seed: of data order and augmentation.
       augment: applied to training clips only.
       max_bad_share: the run stops when more than this share of clips cannot be read.
+      max_damaged_share: the run stops when more than this share of clips comes from damaged files; 1.0 is no limit.
       time_limit: seconds one file may take to decode.
       service: address of a tf.data service, e.g. ``grpc://host:5000``, whose workers read `records` for training.
     """
@@ -77,6 +78,7 @@ class DataConfig:
     seed: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     max_bad_share: float = 0.1
+    max_damaged_share: float = 1.0
     time_limit: float = 60.0
     service: str | None = None
 
@@ -89,7 +91,8 @@ class DataConfig:
         _require(is_pair and min(self.size) >= 1, "data.size", "[height, width] of 1 pixel or more", self.size)
         _require(self.batch_size >= 1, "data.batch_size", "1 or more", self.batch_size)
         _require(self.workers is None or self.workers >= 1, "data.workers", "1 or more", self.workers)
-        _require(0 <= self.max_bad_share <= 1, "data.max_bad_share", "in [0, 1]", self.max_bad_share)
+        for name in ("max_bad_share", "max_damaged_share"):
+            _require(0 <= getattr(self, name) <= 1, f"data.{name}", "in [0, 1]", getattr(self, name))
         _require(self.time_limit > 0, "data.time_limit", "above 0 seconds", self.time_limit)
 
 
@@ -218,19 +221,41 @@ class RunConfig:
         _require(bool(re.fullmatch(r"\w[\w.-]*", self.name)), "name", "letters, digits, '_', '-' and '.'", self.name)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoadConfig:
+    """What a model file alone does not say, see docs/models.md; what is not given is what the model's card says.
+
+    Attributes:
+      input_range: the values [low, high] that the model takes for black and white; clips in [0, 1] are scaled to them.
+      channels: the order of the colours that it takes.
+      output: what it returns.
+      custom: a Python file with the model's own layers and functions.
+    """
+
+    input_range: tuple[float, float] | None = None
+    channels: Literal["auto", "rgb", "bgr"] = "auto"
+    output: Literal["auto", "logits", "probabilities"] = "auto"
+    custom: str | None = None
+
+    def __post_init__(self):
+        low, high = self.input_range or (0, 1)
+        _require(low < high, "input_range", "[low, high], the lower value first", self.input_range)
+
+
 @dataclass(frozen=True)
-class GroupConfig:
+class GroupConfig(LoadConfig):
     """Models compared as one, e.g. several seeds of one architecture.
 
     Attributes:
       name: of the group, in tables and figures.
-      paths: of its models: ``runs/<name>``, ``saved_models/<name>`` or ``.keras`` files.
+      paths: of its models: ``runs/<name>``, ``saved_models/<name>``, ``.keras`` or ``.h5`` files.
     """
 
     name: str
     paths: tuple[str, ...]
 
     def __post_init__(self):
+        super().__post_init__()
         _require(bool(self.name), "models: name", "some text", self.name)
         _require(len(self.paths) >= 1, f"models: paths of {self.name!r}", "one model or more", self.paths)
 
@@ -307,18 +332,19 @@ class StudyConfig:
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
+class NetworkConfig(LoadConfig):
     """A network of the attribution benchmark.
 
     Attributes:
       name: in tables and figures.
-      path: ``runs/<name>``, ``saved_models/<name>`` or a ``.keras`` file.
+      path: ``runs/<name>``, ``saved_models/<name>``, a ``.keras`` or ``.h5`` file.
     """
 
     name: str
     path: str
 
     def __post_init__(self):
+        super().__post_init__()
         _require(bool(self.name), "networks: name", "some text", self.name)
 
 

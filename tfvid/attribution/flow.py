@@ -222,6 +222,7 @@ class Clips:
                 workers=data.workers,
                 time_limit=data.time_limit,
                 max_bad_share=data.max_bad_share,
+                max_damaged_share=data.max_damaged_share,
                 skipped=log,
             ):
                 yield batch | {"id": np.array([id.decode() for id in batch["id"].tolist()], object)}
@@ -232,7 +233,8 @@ class Clips:
 
 
 def _load(config: AttributionConfig) -> dict[str, Loaded]:
-    loaded = load_models([network.path for network in config.networks], config.data.num_frames, config.data.size)
+    paths = [network.path for network in config.networks]
+    loaded = load_models(paths, config.data.num_frames, config.data.size, config.networks)
     return {network.name: model for network, model in zip(config.networks, loaded, strict=True)}
 
 

@@ -39,6 +39,7 @@ def _prepare(dataset, split: str, config: DataConfig, arguments) -> None:
 
     from tfvid.data.pipeline import make_dataset
     from tfvid.data.records import MANIFEST, write_records
+    from tfvid.data.skipped import damage_line
     from tfvid.data.worker import one_a_core
 
     bars = []  # one, made at the first call: what an earlier run did counts as done, but not into the rate
@@ -61,6 +62,7 @@ def _prepare(dataset, split: str, config: DataConfig, arguments) -> None:
             workers=config.workers or one_a_core(),
             time_limit=config.time_limit,
             max_bad_share=config.max_bad_share,
+            max_damaged_share=config.max_damaged_share,
             progress=progress,
             engine=engine_of(arguments),
             rebuild=partial(make_dataset, config),
@@ -73,6 +75,8 @@ def _prepare(dataset, split: str, config: DataConfig, arguments) -> None:
         f"{len(manifest['skipped'])} skipped, {len(manifest['damaged'])} damaged, "
         f"listed in {arguments.out / split / MANIFEST}"
     )
+    if manifest["damaged"]:
+        print(f"{split}: {damage_line(manifest['damaged'])}")
 
 
 def _data_config(arguments) -> DataConfig:
@@ -127,4 +131,5 @@ def _parser() -> argparse.ArgumentParser:
     add_engine_options(parser)
     parser.add_argument("--time-limit", type=float, help="seconds a file may take (60)")
     parser.add_argument("--max-bad-share", type=float, help="stop when more of the clips are bad (0.1)")
+    parser.add_argument("--max-damaged-share", type=float, help="stop when more of the clips are damaged (1.0)")
     return parser

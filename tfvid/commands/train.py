@@ -5,6 +5,7 @@ import argparse
 from tfvid.commands.results_folder import check_folder
 from tfvid.commands.tensorflow_log import load_tensorflow
 from tfvid.config import load
+from tfvid.data.skipped import damage_line
 from tfvid.stopping import stoppable
 
 
@@ -20,10 +21,15 @@ def main(argv: list[str]) -> None:
 
     from tfvid.training import train
 
-    metrics = train(config, arguments.runs, arguments.saved_models, overwrite=arguments.overwrite)
+    metrics = train(
+        config, arguments.runs, arguments.saved_models, overwrite=arguments.overwrite, extend=arguments.extend
+    )
     for split, reasons in metrics["skipped"].items():
         for clip, reason in reasons.items():
             print(f"skipped in {split}: {clip}: {reason}")
+    for split, damaged in metrics.get("damaged", {}).items():  # runs of earlier versions do not have it
+        if damaged:
+            print(f"{split}: {damage_line(damaged)}")
     for name, score in metrics["class_f1"].items():
         print(f"F1 {score:.3f}  {name}")
     measures = "  ".join(f"{name} {score:.3f}" for name, score in metrics["validation"].items())
@@ -44,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         default="saved_models",
         help="the trained model goes to SAVED_MODELS/<name> (default: %(default)s)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="start over, and replace a run or model of this name")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--overwrite", action="store_true", help="start over, and replace a run or model of this name")
+    again.add_argument("--extend", action="store_true", help="continue a finished run to a larger train.epochs")
     parser.add_argument(
         "overrides",
         nargs="*",

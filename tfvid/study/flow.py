@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,13 +60,17 @@ def compare(models: Mapping[str, object], dataset, out, **options) -> dict:
 def run(config: StudyConfig, out) -> dict:
     """Runs the study of `config` in the folder `out`; see `compare`."""
     from tfvid.data.pipeline import make_dataset
+    from tfvid.data.skipped import damage_line
 
     out = Path(out)
     explainer_options(config.mask, config.grad_cam)  # mistyped ones are refused before the work
     dataset = make_dataset(config.data)
     samples = _labelled(dataset, config)
     models = load_models(
-        [path for group in config.models for path in group.paths], config.data.num_frames, config.data.size
+        [path for group in config.models for path in group.paths],
+        config.data.num_frames,
+        config.data.size,
+        [group for group in config.models for _ in group.paths],
     )
     to_model, class_names = _fit(models, dataset, samples)
     groups = _groups(config, models)
@@ -81,9 +86,14 @@ def run(config: StudyConfig, out) -> dict:
     manifest.keep(out, made_of)
 
     skipped: dict[str, str] = {}
+    damaged: dict[str, str] = {}
     for model in models:
-        skipped |= _predict(model, dataset, samples, to_model, config, out)
+        bad, read_in_part = _predict(model, dataset, samples, to_model, config, out)
+        skipped, damaged = skipped | bad, damaged | read_in_part
+    if damaged:
+        print(damage_line(damaged))
     answers = predictions.read(out, groups, class_names)
+    _warn_of_chance(answers)
     chosen = _classes(config, dataset, samples, answers.class_f1(), to_model)
     explained = [sample for sample in samples if dataset.class_names[sample.label] in chosen]
     explained = in_turn(explained)[: config.limit]
@@ -231,6 +241,7 @@ def _batches(model: Loaded, dataset: VideoDataset, samples, done, to_model, conf
         workers=config.data.workers,
         time_limit=config.data.time_limit,
         max_bad_share=config.data.max_bad_share,
+        max_damaged_share=config.data.max_damaged_share,
         skipped=log,
     )
 
@@ -241,8 +252,12 @@ def _bar(task: str, model: Loaded, samples: list[Sample], done: set[str]) -> tqd
     return tqdm(total=len(samples), initial=before, desc=f"{task} {model.name}", unit="clip")
 
 
-def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out: Path) -> dict[str, str]:
-    """The model's answers to the whole split, forwards and backwards; returns why clips were skipped."""
+def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out: Path) -> tuple[dict, dict]:
+    """The model's answers to the whole split, forwards and backwards.
+
+    Returns:
+      By id: why clips were skipped, and what is wrong with the files of damaged ones.
+    """
     from tfvid.data.skipped import SkipLog
     from tfvid.evaluation import stream
 
@@ -250,12 +265,30 @@ def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out
     done = predictions.done(store, model.name)
     with _bar("predict", model, samples, done) as bar, log.plain_errors():
         batches = _batches(model, dataset, samples, done, to_model, config, config.data.batch_size, log)
-        for answers in stream(model.model, batches, predictions.PLAYBACKS):
+        for answers in _naming(model, stream(model.model, batches, predictions.PLAYBACKS)):
             store.append(predictions.rows(model.name, answers))
             bar.update(len(answers.ids))
             stop_if_asked()
     store.merge()
-    return log.reasons
+    return log.reasons, log.damaged
+
+
+def _naming(model: Loaded, answers):
+    """The answers of a model; an error says which one it was."""
+    try:
+        yield from answers
+    except ModelError as error:
+        raise ModelError(f"model {model.name!r}: {error}") from error
+
+
+def _warn_of_chance(answers: predictions.Answers):
+    """Warns of models that are right as often as guessing is."""
+    from tfvid.evaluation import chance_warning
+
+    for model, columns in answers.columns.items():
+        right = columns["forward_predicted"] == columns["label"]
+        if warning := chance_warning(int(right.sum()), len(right), len(answers.class_names)):
+            warnings.warn(f"model {model!r}: {warning}", RuntimeWarning, stacklevel=3)
 
 
 def _explain(
