@@ -1,5 +1,6 @@
 """Videos of any name are read, whatever the locale; names that a page cannot hold are refused in one line."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -45,3 +46,21 @@ def test_explain_refuses_before_the_work(tmp_path, name, said):
     with pytest.raises(DataError, match=said):
         main(["--model", "not looked at", "--video", str(video), "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
+
+
+def test_text_files_are_utf_8_whatever_the_locale():
+    """Each call in tfvid that opens a text file names an encoding."""
+    bare = []
+    for file in sorted((ROOT / "tfvid").rglob("*.py")):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(call, ast.Call):
+                continue
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+            is_open = isinstance(call.func, ast.Name) and name == "open" or ast.unparse(call.func) == "os.fdopen"
+            is_binary = is_open and len(call.args) > 1 and "b" in str(getattr(call.args[1], "value", ""))
+            least = {"read_text": 1, "write_text": 2}.get(name)  # with the encoding as a positional argument
+            if (is_open and not is_binary) or least:
+                named = any(keyword.arg == "encoding" for keyword in call.keywords)
+                if not named and not (least and len(call.args) >= least):
+                    bare.append(f"{file.relative_to(ROOT)}:{call.lineno}")
+    assert bare == []

@@ -36,7 +36,13 @@ NOT_RUN = {
     "grpc.insecure_channel": "needs TensorFlow Serving",
     "onnxruntime.InferenceSession": "needs a network in ONNX",
     "torch.jit.load": "needs PyTorch",
+    'load_model("runs/i3d_kth")': "needs KTH",
+    'load_model("lrcn.h5"': "needs a model from elsewhere; tests/test_loading.py loads some",
+    'TFSMLayer("folder"': "needs a SavedModel from elsewhere",
+    "import Attention": "needs a file with layers of one's own",
 }
+# Pages of docs/ whose other Python blocks are run.
+PAGES_RUN = ("explainers", "export", "measures", "methods", "results", "tensorboard")
 # Commands that are not even started, by their first words, and why.
 NOT_STARTED = {
     ".venv/bin/tensorboard": "a server; tests/test_tensorboard_page.py runs it",
@@ -130,6 +136,11 @@ def test_every_exception_is_of_a_block_that_is_there():
         assert any(words[0] == program for _, words in COMMANDS), program
 
 
+def test_every_python_block_is_run_or_an_exception():
+    pages = {"README.md", *(f"docs/{page}.md" for page in PAGES_RUN)}
+    assert [str(block) for block in PYTHON if block.page not in pages and is_run(block)] == []
+
+
 def run_command(*words: str):
     """Runs a command in the current folder, with the checkout's package."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -164,7 +175,7 @@ def test_readmes_commands_and_blocks_run(checkout):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("page", ["explainers", "export", "measures", "methods", "results", "tensorboard"])
+@pytest.mark.parametrize("page", PAGES_RUN)
 def test_a_pages_python_runs(page, checkout):
     namespace: dict = {}
     if page == "export":

@@ -44,7 +44,7 @@ def allowance(num_frames: int, size: tuple[int, int]) -> int:
 def held(process: int) -> int:
     """Bytes of memory that are the process's own, 0 where the system does not say."""
     try:
-        _, resident, shared, *_ = Path(f"/proc/{process}/statm").read_text().split()
+        _, resident, shared, *_ = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()
     except (OSError, ValueError):
         return 0
     return (int(resident) - int(shared)) * resource.getpagesize()
@@ -53,7 +53,7 @@ def held(process: int) -> int:
 def limit_memory(more: int):
     """This process gets no more memory than it has now and `more` bytes."""
     try:
-        data = re.search(r"VmData:\s*(\d+) kB", Path("/proc/self/status").read_text())
+        data = re.search(r"VmData:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
     except OSError:
         return
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)

@@ -61,4 +61,4 @@ def _write_video(frames, file: Path, fps: float) -> None:
 
 def _write_json(value, file: Path) -> None:
     with replacing(file) as temporary:
-        temporary.write_text(json.dumps(value, indent=1))
+        temporary.write_text(json.dumps(value, indent=1), encoding="utf-8")

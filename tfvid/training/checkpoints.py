@@ -122,7 +122,7 @@ class Checkpoints:
         load_weights(self.model, path)
         state = path / "training.npz"
         try:
-            saved = json.loads((path / "state.json").read_text())
+            saved = json.loads((path / "state.json").read_text(encoding="utf-8"))
             history, batches = saved["history"], int(saved.get("batches", 0))
             skipped, damaged = saved.get("skipped", {}), saved.get("damaged", {})
             values = _arrays(state)
@@ -150,7 +150,7 @@ class Checkpoints:
     def _write(self, folder: Path, history: History, batches: int) -> None:
         self.export.set_weights(self.model.get_weights())
         self.export.save(folder / "model.keras")
-        (folder / "card.json").write_text(self.card.to_json())
+        (folder / "card.json").write_text(self.card.to_json(), encoding="utf-8")
         np.savez(folder / "training.npz", *[variable.numpy() for variable in self._training_variables()])
         if batches:
             np.savez(folder / "metrics.npz", *[variable.numpy() for variable in self.model.metrics_variables])
@@ -161,7 +161,7 @@ class Checkpoints:
             "skipped": {part: dict(log) for part, log in self.skipped.items()},
             "damaged": {part: dict(log) for part, log in self.damaged.items()},
         }
-        (folder / "state.json").write_text(json.dumps(state))
+        (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
 
     def _training_variables(self) -> list:
         """What training changes beside the weights: random generators' states, and the optimizer's variables."""

@@ -29,8 +29,8 @@ def write_saved_model(folder: Path, model: keras.Model, card: ModelCard, config:
             extra = temporary / "assets.extra"
             extra.mkdir()
             model.save(extra / "model.keras")
-            (extra / "card.json").write_text(card.to_json())
-            (extra / "config.yaml").write_text(to_yaml(config))
+            (extra / "card.json").write_text(card.to_json(), encoding="utf-8")
+            (extra / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     except (OSError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())
         raise TfvidError(

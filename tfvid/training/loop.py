@@ -262,7 +262,7 @@ def _finish(config: RunConfig, dataset: VideoDataset, checkpoints: Checkpoints, 
     with replacing(run.folder / "model.keras") as temporary:
         model.save(temporary)
     with replacing(run.folder / "card.json") as temporary:
-        temporary.write_text(card.to_json())
+        temporary.write_text(card.to_json(), encoding="utf-8")
     write_saved_model(run.saved_model, model, card, config)
     return {
         "validation": measures,

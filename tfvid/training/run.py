@@ -87,7 +87,7 @@ class Run:
         if not path.exists():
             return None
         try:
-            metrics = json.loads(path.read_text())
+            metrics = json.loads(path.read_text(encoding="utf-8"))
             return metrics if metrics["epochs"] >= self.config.train.epochs else None
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
@@ -97,7 +97,7 @@ class Run:
     def finish(self, metrics: dict) -> None:
         """Writes ``metrics.json``, which marks the run as finished."""
         with replacing(self.folder / "metrics.json") as temporary:
-            temporary.write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+            temporary.write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _difference(before: RunConfig, now: RunConfig) -> str:
