@@ -100,8 +100,8 @@ def test_a_clips_answer_does_not_depend_on_its_batch(ramps):
         np.testing.assert_allclose(small.logits[playback], large.logits[playback], atol=1e-6)
 
 
-def test_predict_traces_once(ramps):
-    """Also with a smaller last batch: the batch size is left open."""
+def test_predict_traces_twice(ramps):
+    """To see what the model is, and to run it; also with a smaller last batch: the batch size is left open."""
     traces = []
 
     class Counting(keras.layers.Layer):
@@ -113,7 +113,7 @@ def test_predict_traces_once(ramps):
     model = keras.Model(clips, keras.layers.GlobalAveragePooling3D()(Counting()(clips)))
     traces.clear()
     predict(model, batches(ramps, np.zeros(5, int), 2), PLAYBACKS)
-    assert len(traces) == 1
+    assert [shape[0] for shape in traces].count(None) == 2
 
 
 # Measuring ----------------------------------------------------------------------------------------------------

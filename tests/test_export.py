@@ -468,7 +468,11 @@ def no_maps():
         ),
         (toy_models.functional, {"mask": {"perturbation": freeze}}, "must be plain values"),
         (toy_models.functional, {"mask": {"method": "search"}}, "learns masks by 'gradient' only, got 'search'"),
-        (toy_models.functional, {"input_range": (1, 0)}, "input_range: expected the lowest and the highest"),
+        (
+            toy_models.functional,
+            {"input_range": (1, 0)},
+            "input_range: expected the values that the model takes for black and white",
+        ),
     ],
 )
 def test_a_model_that_cannot_be_exported(tmp_path, build, options, message):

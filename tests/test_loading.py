@@ -207,11 +207,17 @@ def test_missing(tmp_path):
     assert "no model.keras yet" in message(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x89HDF\r\n\x1a\n"])
+@pytest.mark.parametrize("content", [b"", b"hello"])
 def test_not_a_model(tmp_path, content):
     path = tmp_path / "bad.keras"
     path.write_bytes(content)
-    assert "not a .keras file, or cut off" in message(path)
+    assert "not a .keras file and not HDF5, or cut off" in message(path)
+
+
+def test_an_hdf5_file_that_is_cut_off(tmp_path):
+    path = tmp_path / "bad.keras"
+    path.write_bytes(b"\x89HDF\r\n\x1a\n")
+    assert "cannot load the model" in message(path)
 
 
 def test_cut_off(file):

@@ -20,6 +20,7 @@ _HOME = {
     "R2Plus1D": "tfvid.models.r2plus1d",
     "CNNLSTM": "tfvid.models.cnn_lstm",
     "load_model": "tfvid.models.loading",
+    "declare": "tfvid.model_format",
     "TemporalMask": "tfvid.explain.temporal_mask",
     "GradCAM": "tfvid.explain.grad_cam",
     "explainer": "tfvid.explain",

@@ -22,6 +22,7 @@ from tfvid.explain import EXPLAINERS, explainer
 from tfvid.explain.base import Explainer, Explanation
 from tfvid.explanation_table import ExplanationTable, Row, explanation_rows
 from tfvid.metrics.masks import still_clips
+from tfvid.model_format import checked_range, declare
 from tfvid.perturb.temporal import freeze, reverse
 from tfvid.tensorboard import summary
 from tfvid.undisturbed import undisturbed
@@ -50,7 +51,7 @@ class ExplanationLogger(keras.callbacks.Callback):
       explainers: what to explain with: a list of names (``"grad_cam"``) and `Explainer` instances, built on the model
         in training; or, by the name to show, an instance or a dict of options, whose "method" is the shown name
         where it is not given: ``{"grad_cam": {}, "mask": {"method": "temporal_mask", "iterations": 100}}``.
-      clips: float `(B, T, H, W, 3)` in [0, 1], as the model takes them. A few: they are explained each time.
+      clips: float `(B, T, H, W, 3)` in [0, 1], RGB. A few: they are explained each time.
       log_dir: made if it is not there.
       every: epochs (or steps) between two explanations.
       labels: the true classes, ints `(B,)`, -1 where not known.
@@ -60,6 +61,8 @@ class ExplanationLogger(keras.callbacks.Callback):
       class_names: in the order of the model's scores; without them classes go by their number.
       ids: names of the clips, B strings; default "0" to "B-1".
       events: int `(B, 2)`, the known event as [start, stop) in frames; (-1, -1) where it is not known.
+      input_range: the values (low, high) that the model is trained on for black and white, e.g. (0, 255) or (-1, 1);
+        the clips are scaled to them, see `Explainer`. "auto": what was declared of the model, or its first layers say.
 
     Attributes:
       table: the rows as a list of dicts, those of earlier runs in `log_dir` too; empty before training begins.
@@ -86,6 +89,7 @@ class ExplanationLogger(keras.callbacks.Callback):
         class_names: Sequence[str] | None = None,
         ids: Sequence[str] | None = None,
         events=None,
+        input_range="auto",
     ):
         super().__init__()
         check_choice("unit", unit, ("epoch", "step"))
@@ -93,7 +97,7 @@ class ExplanationLogger(keras.callbacks.Callback):
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise TfvidError(f"every: expected a whole number of {unit}s, 1 or more, got {every!r}")
         self.every, self.unit, self.log_dir = every, unit, Path(log_dir)
-        self.clips = _unit_clips(clips)
+        self.clips, self.input_range = _unit_clips(clips), checked_range(input_range)
         count, num_frames = self.clips.shape[:2]
         self.labels = _labels(labels, count)
         for place in np.flatnonzero(still_clips(self.clips))[:1]:
@@ -165,6 +169,8 @@ class ExplanationLogger(keras.callbacks.Callback):
 
     def _build(self) -> dict[str, Explainer]:
         """The explainers, on the model in training. All that can be wrong with them or the clips is found here."""
+        if self.input_range != "auto":
+            declare(self.model, input_range=self.input_range)
         clips = checked_clips(self.clips, self.model)
         built = {}
         for name, wanted in self._wanted.items():
@@ -339,7 +345,10 @@ def _unit_clips(clips) -> np.ndarray:
     if clips.dtype.kind != "f":
         raise TfvidError(f"clips: expected floats in [0, 1], got {clips.dtype}; uint8 ones are to be divided by 255")
     if not (clips.min() >= 0 and clips.max() <= 1):  # so written, NaN fails too
-        raise TfvidError(f"clips: expected floats in [0, 1], got {clips.min():g} to {clips.max():g}")
+        raise TfvidError(
+            f"clips: expected floats in [0, 1], got {clips.min():g} to {clips.max():g}; bring them to [0, 1], and say "
+            "with input_range=(low, high) what the model is trained on"
+        )
     return clips.astype(np.float32)
 
 

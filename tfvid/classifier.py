@@ -1,7 +1,8 @@
 """A video model as two functions of clips, ``logits`` and ``probabilities``, whatever it is and returns."""
 
 import re
-from contextlib import ExitStack
+import warnings
+from contextlib import ExitStack, nullcontext
 from copy import copy
 
 import keras
@@ -10,7 +11,9 @@ import tensorflow as tf
 
 from tfvid.errors import ModelError, TfvidError, check_choice
 from tfvid.fast_layers import fast_layers
-from tfvid.layers import LayerCall, computing_in, replaced, trace_calls
+from tfvid.input_range import read_range
+from tfvid.layers import LayerCall, Trace, computing_in, replaced, trace_calls
+from tfvid.model_format import OUTPUTS, checked_range, declared
 
 
 class Classifier:
@@ -25,54 +28,125 @@ class Classifier:
     are the log-probabilities instead: the logits less their log-sum-exp, which is the same number for all classes,
     but not a constant.
 
+    A model with a single output unit has two classes, 1 and 0. A sigmoid's p is the probability of class 1, and 1 - p
+    that of class 0. The logits are the log odds of each class: z for class 1 and -z for class 0, where p = sigmoid(z).
+    A linear unit is taken for z where `output` is "logits", or where the model is compiled with a binary loss
+    ``from_logits``; otherwise it is refused, for it may as well be a regression.
+
+    Clips in [0, 1] are brought to the values that the model takes, see `input_range`; gradients are those with respect
+    to the clips in [0, 1]. What the model takes can also be told with `tfvid.declare`, or stand in its card.
+
     Where only scores are needed, the model may be anything that can be called, e.g. a network of another framework:
     ``lambda clips: net(torch.from_numpy(clips).permute(0, 4, 1, 2, 3)).detach().numpy()``. It is given NumPy clips,
     float32 `(N, T, H, W, C)`, N up to the `batch_size` of what calls it, and returns scores `(N, K)`.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)`, one input and one output.
-      output: "auto", "logits" or "probabilities".
+      output: "auto", "logits" or "probabilities". "auto" is what was declared, or else as above.
       any_callable: whether `model` may be any callable.
+      input_range: the values (low, high) that the model takes for black and white. Clips in [0, 1] are scaled to them;
+        others are refused. None: clips are given to the model as they are. "auto": what was declared, or else what the
+        model's first layers say (see `tfvid.input_range`), or else as they are. Where the layers say it and the first
+        clips lie outside [0, 1], these are given to the model as they are, with a warning.
 
     Attributes:
       model: the model.
       calls: its layer calls in order, from `prepare` on.
-      num_classes: K, from `prepare` on.
+      num_classes: K, from `prepare` on; 2 for a model with one output unit.
+      num_units: how many numbers the model returns for a clip: K, or 1.
       output: "logits" or "probabilities", from `prepare` on.
+      input_range: (low, high), what clips in [0, 1] are scaled to, from `prepare` on; None where they are given to the
+        model as they are.
+      channels: the order of the colours that the model takes, "rgb" or "bgr".
     """
 
-    def __init__(self, model, output: str = "auto", any_callable: bool = False):
-        check_choice("output", output, ("auto", "logits", "probabilities"))
+    def __init__(self, model, output: str = "auto", any_callable: bool = False, input_range="auto"):
+        check_choice("output", output, OUTPUTS)
         if not (isinstance(model, keras.Model) or any_callable and callable(model)):
             expected = "a Keras model or a function of clips" if any_callable else "a Keras model"
             raise ModelError(f"expected {expected}, got {type(model).__name__}")
+        known = declared(model)
         self.model = model
-        self.output = output
+        self.output = known.output if output == "auto" else output
+        self.input_range = checked_range(input_range)
+        if self.input_range == "auto":
+            self.input_range = known.input_range
+        self.channels = known.channels
         self.calls: list[LayerCall] = []
         self.num_classes: int | None = None
+        self.num_units: int | None = None  # what the model returns for a clip: K, or 1 for two classes
         self._activation: keras.Layer | None = None  # the last layer, where it ends in a softmax or sigmoid
         self._precision: str | None = None
 
     def prepare(self, clips: tf.Tensor):
-        """Learns what the model returns, once; `clips` are real ones, float32."""
+        """Learns what the model takes and returns, once; checks the range of the clips each time.
+
+        Args:
+          clips: real ones, float32 `(B, T, H, W, C)`.
+
+        Raises:
+          ModelError: a model that does not classify clips, or does not say what its one linear output is.
+          TfvidError: clips outside [0, 1] for a model whose input range they are to be scaled to.
+        """
         if self.num_classes is not None:
-            return
+            return self._check_range(clips)
         if not self.is_keras:
             return self._prepare_callable(clips)
-        self.calls, scores = self._tried(clips)
+        trace = self._tried(clips)
+        self.calls, scores = trace.calls, trace.output
         if not tf.is_tensor(scores) or scores.shape.rank != 2 or scores.shape[1] is None:
             raise ModelError(
                 f"expected a model with one output, class scores (B, K), got {_shapes(scores)}{_one_output(self.model)}"
             )
         _check_weights(self.model)
+        self._settle_range(clips, read_range(trace.clips))
         last = next((call.layer for call in self.calls if call.is_output), None)
         activation = _activation(last)
         self._activation = last if _OUTPUT.get(activation) == "probabilities" else None
-        if self.output == "auto":
+        self.num_units = scores.shape[1]
+        if self.num_units == 1:
+            self._settle_binary(_OUTPUT.get(activation), is_softmax=activation is keras.activations.softmax)
+        elif self.output == "auto":
             self.output = _OUTPUT.get(activation) or _looks_like(self._outputs(clips[:2]).numpy())
-        self._set_num_classes(scores.shape[1])
+        self.num_classes = max(self.num_units, 2)
 
-    def _tried(self, clips):
+    def _settle_range(self, clips, read: tuple[float, float] | None):
+        """Decides what clips in [0, 1] are scaled to; `read` is what the model's first layers say."""
+        if self.input_range == "auto":
+            self.input_range = read if read is not None and _is_unit(clips) else None
+            if read is not None and self.input_range is None:
+                low, high = read
+                warnings.warn(
+                    f"expected clips in [0, 1], got {_values(clips)}; they are given to the model as they are, and its "
+                    f"first layers take {low:g} to {high:g}; input_range=None says that this is right",
+                    RuntimeWarning,
+                    stacklevel=6,  # where the explainer is called
+                )
+        self._check_range(clips)
+
+    def _check_range(self, clips):
+        if self.input_range is not None and not _is_unit(clips):
+            low, high = self.input_range
+            raise TfvidError(
+                f"expected clips in [0, 1], which are scaled to the model's {low:g} to {high:g}, got {_values(clips)}; "
+                "input_range=None gives the model clips as they are"
+            )
+
+    def _settle_binary(self, said: str | None, is_softmax: bool):
+        """Decides what a model's one output unit is; `said` is what its activation says."""
+        if is_softmax:
+            raise ModelError("expected scores of 2 classes or more, got a softmax over one class, which is always 1")
+        loss = getattr(self.model, "loss", None) if getattr(self.model, "compiled", False) else None
+        from_logits = getattr(loss, "from_logits", None) if "binary" in _name(loss) else None
+        if self.output == "auto" and said != "probabilities" and from_logits is None:
+            raise ModelError(
+                "the model has one output and no sigmoid behind it: output='logits' says that it is the logit of class "
+                "1 against class 0, output='probabilities' that it is the probability of class 1"
+            )
+        if self.output == "auto":
+            self.output = "logits" if said != "probabilities" and from_logits else "probabilities"
+
+    def _tried(self, clips) -> Trace:
         """`trace_calls` of the model, built first where it never ran."""
         try:
             if not self.model.built and isinstance(self.model, keras.Sequential):  # a call would fix its batch size
@@ -80,7 +154,11 @@ class Classifier:
             elif not self.model.built:
                 self.model(clips[:1], training=False)
             return trace_calls(self.model, tuple(clips.shape[1:]))
-        except (TfvidError, tf.errors.OpError):  # such as no memory left: not that the model takes something else
+        except (
+            TfvidError,
+            tf.errors.OpError,
+            MemoryError,
+        ):  # such as no memory left: not that the model takes something else
             raise
         except Exception as error:  # a user's own ``call`` raises what it likes
             reason = re.sub(r"\x1b\[\d*m", "", f"{type(error).__name__}: {error}")  # Keras prints some of it in bold
@@ -98,35 +176,36 @@ class Classifier:
         return self.output == "logits" or self._activation is not None
 
     def _prepare_callable(self, clips):
-        scores = np.asarray(self.model(clips[:2].numpy()))
+        self._settle_range(clips, None)
+        scores = np.asarray(self.model(self._to_model(clips[:2]).numpy()))
         if scores.ndim != 2 or len(scores) != len(clips[:2]) or scores.dtype.kind != "f":
             raise ModelError(
                 f"expected a function of clips that returns float scores ({len(clips[:2])}, K) for "
                 f"{len(clips[:2])} clips, got {scores.dtype} {scores.shape}"
             )
-        if self.output == "auto":
+        self.num_units = scores.shape[1]
+        if self.num_units == 1:
+            self._settle_binary(None, is_softmax=False)
+        elif self.output == "auto":
             self.output = _looks_like(scores)
-        self._set_num_classes(scores.shape[1])
-
-    def _set_num_classes(self, num_classes: int):
-        if self.output == "logits" and num_classes == 1:
-            raise ModelError(
-                "expected logits of 2 classes or more, got a model with one: a softmax over it is always 1"
-            )
-        self.num_classes = num_classes
+        self.num_classes = max(self.num_units, 2)
 
     def logits(self, clips) -> tf.Tensor:
-        """Clips float32 `(B, T, H, W, C)` to logits float32 `(B, K)`."""
-        if self.output == "logits":
-            return self._outputs(clips)
-        if self._activation is None:
-            return tf.math.log(tf.maximum(self._outputs(clips), np.finfo(np.float32).tiny))
-        with _without_activation(self._activation):
-            return self._outputs(clips)
+        """Clips float32 `(B, T, H, W, C)` to logits float32 `(B, K)`; the log odds where the model has one output."""
+        if self.output == "probabilities" and self._activation is None:
+            logs = tf.math.log(tf.maximum(self.probabilities(clips), TINY))  # finite also where p rounds to 0
+            return logs if self.num_units > 1 else logs - logs[:, ::-1]
+        with nullcontext() if self.output == "logits" else _without_activation(self._activation):
+            outputs = self._outputs(clips)
+        return outputs if self.num_units > 1 else tf.concat([-outputs, outputs], axis=1)
 
     def probabilities(self, clips) -> tf.Tensor:
         """Clips float32 `(B, T, H, W, C)` to class probabilities float32 `(B, K)`."""
         outputs = self._outputs(clips)
+        if self.num_units == 1:
+            if self.output == "logits":
+                return tf.sigmoid(tf.concat([-outputs, outputs], axis=1))
+            return tf.concat([1 - outputs, outputs], axis=1)
         return outputs if self.output == "probabilities" else tf.nn.softmax(outputs)
 
     def computing_in(self, precision: str) -> "Classifier":
@@ -153,15 +232,42 @@ class Classifier:
         return seen[0]
 
     def _outputs(self, clips):
+        """What the model returns for clips in [0, 1] (or as they are), float32 `(B, units)`."""
+        clips = self._to_model(clips)
         if not self.is_keras:
             scores = tf.numpy_function(lambda x: np.asarray(self.model(x), np.float32), [clips], tf.float32)
-            return _all_or_none(tf.ensure_shape(scores, (None, self.num_classes)))
+            return _all_or_none(tf.ensure_shape(scores, (None, self.num_units)))
         with ExitStack() as stack:
             if self._precision:
                 last = [call.layer for call in self.calls if call.is_output]
                 stack.enter_context(computing_in(self.model, self._precision, last))
             stack.enter_context(fast_layers(self.model))
             return _all_or_none(tf.cast(self.model(clips, training=False), tf.float32))
+
+    def _to_model(self, clips):
+        """Clips in [0, 1], RGB, in the range and the order of colours that the model takes."""
+        if self.channels == "bgr":
+            clips = tf.reverse(clips, axis=[-1])
+        low, high = self.input_range or (0.0, 1.0)
+        return clips if (low, high) == (0.0, 1.0) else clips * (high - low) + low
+
+
+TINY = np.finfo(np.float32).tiny
+SLACK = 0.5  # by which clips may lie outside [0, 1]: measures add noise to them; another range lies further outside
+
+
+def _is_unit(clips) -> bool:
+    """Whether clips are in [0, 1], give or take `SLACK`."""
+    return bool(tf.reduce_min(clips) >= -SLACK) and bool(tf.reduce_max(clips) <= 1 + SLACK)
+
+
+def _values(clips) -> str:
+    return f"{float(tf.reduce_min(clips)):g} to {float(tf.reduce_max(clips)):g}"
+
+
+def _name(loss) -> str:
+    """Of a loss, or of its class, in small letters; "" for none."""
+    return str(getattr(loss, "name", None) or getattr(loss, "__name__", loss) or "").lower()
 
 
 def _all_or_none(scores: tf.Tensor) -> tf.Tensor:

@@ -221,19 +221,41 @@ class RunConfig:
         _require(bool(re.fullmatch(r"\w[\w.-]*", self.name)), "name", "letters, digits, '_', '-' and '.'", self.name)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoadConfig:
+    """What a model file alone does not say, see docs/models.md; what is not given is what the model's card says.
+
+    Attributes:
+      input_range: the values [low, high] that the model takes for black and white; clips in [0, 1] are scaled to them.
+      channels: the order of the colours that it takes.
+      output: what it returns.
+      custom: a Python file with the model's own layers and functions.
+    """
+
+    input_range: tuple[float, float] | None = None
+    channels: Literal["auto", "rgb", "bgr"] = "auto"
+    output: Literal["auto", "logits", "probabilities"] = "auto"
+    custom: str | None = None
+
+    def __post_init__(self):
+        low, high = self.input_range or (0, 1)
+        _require(low < high, "input_range", "[low, high], the lower value first", self.input_range)
+
+
 @dataclass(frozen=True)
-class GroupConfig:
+class GroupConfig(LoadConfig):
     """Models compared as one, e.g. several seeds of one architecture.
 
     Attributes:
       name: of the group, in tables and figures.
-      paths: of its models: ``runs/<name>``, ``saved_models/<name>`` or ``.keras`` files.
+      paths: of its models: ``runs/<name>``, ``saved_models/<name>``, ``.keras`` or ``.h5`` files.
     """
 
     name: str
     paths: tuple[str, ...]
 
     def __post_init__(self):
+        super().__post_init__()
         _require(bool(self.name), "models: name", "some text", self.name)
         _require(len(self.paths) >= 1, f"models: paths of {self.name!r}", "one model or more", self.paths)
 
@@ -310,18 +332,19 @@ class StudyConfig:
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
+class NetworkConfig(LoadConfig):
     """A network of the attribution benchmark.
 
     Attributes:
       name: in tables and figures.
-      path: ``runs/<name>``, ``saved_models/<name>`` or a ``.keras`` file.
+      path: ``runs/<name>``, ``saved_models/<name>``, a ``.keras`` or ``.h5`` file.
     """
 
     name: str
     path: str
 
     def __post_init__(self):
+        super().__post_init__()
         _require(bool(self.name), "networks: name", "some text", self.name)
 
 

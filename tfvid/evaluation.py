@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.stats import binom
 
+from tfvid.classifier import Classifier, checked_clips
 from tfvid.errors import DataError, TfvidError
 from tfvid.explain.base import OUT_OF_MEMORY
 from tfvid.metrics import classification
@@ -41,13 +43,13 @@ def predict(
     """Runs `model` over `clips`, which are decoded once for all playbacks; holds every answer, see `stream`.
 
     Args:
-      clips: a dataset from `tfvid.load_dataset`: batches with ``clip`` `(B, T, H, W, 3)`, ``label``, ``id``.
+      model: see `stream`.
+      clips: a dataset from `tfvid.load_dataset`: batches with ``clip`` `(B, T, H, W, 3)` in [0, 1], ``label``, ``id``.
       playbacks: names in `PLAYBACKS`.
       seed: of the shuffled order, which also depends on the clip's id and not on its place in a batch.
     """
-    empty = Predictions(
-        [], np.zeros(0, np.int32), {name: np.zeros((0, model.output_shape[-1]), np.float32) for name in playbacks}
-    )
+    num_classes = max(model.output_shape[-1], 2)
+    empty = Predictions([], np.zeros(0, np.int32), {name: np.zeros((0, num_classes), np.float32) for name in playbacks})
     parts = [empty, *stream(model, clips, playbacks, seed)]
     return Predictions(
         [id for part in parts for id in part.ids],
@@ -59,13 +61,19 @@ def predict(
 def stream(
     model: keras.Model, clips: Iterable[Mapping], playbacks: Sequence[str] = ("forward",), seed: int = 0
 ) -> Iterator[Predictions]:
-    """The answers batch by batch; `clips` are any batches, of tensors or arrays. See `predict`."""
-    forward = None
+    """The answers batch by batch; `clips` are any batches, of tensors or arrays. See `predict`.
+
+    Args:
+      model: a Keras model of clips. Clips are brought to the values that it takes, and its scores are logits, as
+        `tfvid.classifier.Classifier` does it; a model with one output unit has two classes.
+    """
+    classifier, forward = Classifier(model), None
     for batch in clips:
-        frames = tf.convert_to_tensor(batch["clip"], tf.float32)
+        frames = checked_clips(batch["clip"], model)
         if forward is None:  # one trace, also for a smaller last batch
+            _in_memory(lambda frames: classifier.prepare(frames) or frames, frames[:2])
             signature = tf.TensorSpec((None, *frames.shape[1:]), tf.float32)
-            forward = tf.function(lambda frames: model(frames, training=False), [signature])
+            forward = tf.function(classifier.logits, [signature], autograph=False)
         ids = [id.decode() for id in np.asarray(batch["id"]).tolist()]
         logits = {}
         for playback in playbacks:
@@ -136,3 +144,26 @@ def measure(predictions: Predictions, reverse_labels: dict[int, int] | None = No
                 measures[playback]["paired_clips"] = int(paired.sum())
                 measures[playback][name] = float(right.mean()) if paired.any() else None
     return measures
+
+
+FEWEST, ALPHA = 20, 0.05  # labelled clips to judge a model by; how likely chance may be to do as well
+
+
+def chance_warning(right: int, clips: int, num_classes: int) -> str | None:
+    """One line where a model's accuracy is what guessing gives; None where it is better, or the clips are few.
+
+    Guessing one of K classes is right for n or more of N clips with the probability of a binomial distribution of N
+    draws at 1 / K. From `ALPHA` on, the accuracy is no better than chance.
+
+    Args:
+      right: clips whose top class is the true one.
+      clips: labelled clips, N.
+      num_classes: K.
+    """
+    if clips < FEWEST or binom.sf(right - 1, clips, 1 / num_classes) < ALPHA:
+        return None
+    return (
+        f"{right} of {clips} clips are right, which guessing one of {num_classes} classes does as well; does "
+        "the model take other values than 0 to 1 (input_range), other colours (channels: bgr), or classes in another "
+        "order? See docs/models.md"
+    )

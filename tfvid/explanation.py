@@ -18,6 +18,7 @@ from tfvid.explanation_writer import Explained, ExplanationWriter
 from tfvid.files import replacing
 from tfvid.metrics.localization import centred_window, known_events, temporal_iou, windows
 from tfvid.metrics.masks import is_trusted, mask_length
+from tfvid.model_format import ModelFormat, declared
 from tfvid.report.gallery import write_gallery
 from tfvid.report.media import FORMATS, check_formats
 from tfvid.results import STILL, Result, ResultStore, read_results, still_line
@@ -205,13 +206,20 @@ def finish(out, *, skipped: dict[str, str] | None = None, title: str | None = No
     return write_gallery(out, skipped=skipped, fps=fps, **({} if title is None else {"title": title}))
 
 
-def summary(out) -> list[str]:
+def summary(out, num_classes: Mapping[str, int] | None = None) -> list[str]:
     """One line a model on the run in `out`: clips, accuracy, mask length, drop, temporal IoU.
 
-    Where a model explained `FEW` clips at most, lines for each clip follow: the class explained and its scores, the
-    classes of the highest probabilities, and what is wrong with the clip. Otherwise lines at the end say how many clips
-    come from damaged files or have identical frames only.
+    A warning follows where a model is right as often as guessing is, see `tfvid.evaluation.chance_warning`. Where a
+    model explained `FEW` clips at most, lines for each clip follow: the class explained and its scores, the classes of
+    the highest probabilities, and what is wrong with the clip. Otherwise lines at the end say how many clips come from
+    damaged files or have identical frames only.
+
+    Args:
+      out: the run's folder.
+      num_classes: of the models, by name, to tell guessing from knowing.
     """
+    from tfvid.evaluation import chance_warning
+
     results = read_results(out)
     lines = []
     for name in dict.fromkeys(result.model for result in results):
@@ -230,6 +238,9 @@ def summary(out) -> list[str]:
             )
             line += f", temporal IoU {found:.2f} (random {random:.2f}, centred {centred:.2f})"
         lines.append(line)
+        classes = (num_classes or {}).get(name)
+        if classes and (warning := chance_warning(sum(known), len(known), classes)):
+            lines.append(f"warning: {warning}")
         lines += [line for result in own for line in _answer(result)] if len(own) <= FEW else []
     damaged = {result.id: result.damage for result in results if result.damage}
     still = list(dict.fromkeys(result.id for result in results if result.still))
@@ -301,8 +312,12 @@ class Explainers:
         if target not in TARGETS:
             raise ConfigError(unknown("target", target, TARGETS))
         self.settings = {"weights": weights_digest(model), "target": target, "source": source}
-        self.settings |= explainer_options(mask or {}, grad_cam or {})
+        self.settings |= explainer_options(mask or {}, grad_cam or {}) | _said_of(model)
         self.learn, self.locate = TemporalMask(model, **mask or {}), GradCAM(model, **grad_cam or {})
+
+
+# Options that records of earlier versions lack, left out where they are what was done then.
+UNSAID = {"input_range": "auto", "call": "sum"}
 
 
 def explainer_options(mask: Mapping, grad_cam: Mapping) -> dict:
@@ -328,6 +343,9 @@ def explainer_options(mask: Mapping, grad_cam: Mapping) -> dict:
                 raise ConfigError(unknown("option", key, defaults))
         options |= defaults | given
         del options[f"{prefix}.batch_size"]
+        for name, default in UNSAID.items():
+            if options.get(f"{prefix}.{name}") == default:
+                del options[f"{prefix}.{name}"]
     unused = [key for key in OF_GRADIENT if key in mask] if options["mask.method"] != "gradient" else []
     if unused:
         raise ConfigError(
@@ -339,6 +357,15 @@ def explainer_options(mask: Mapping, grad_cam: Mapping) -> dict:
     except TypeError:
         raise ConfigError(f"options of explainers must be plain values here, got {options}") from None
     return options
+
+
+def _said_of(model) -> dict:
+    """What was declared of a model and changes what it sees; {} where nothing was."""
+    known, plain = declared(model), ModelFormat()
+    said = {name: value for name, value in vars(known).items() if value != getattr(plain, name)}
+    if said.get("input_range") in (None, (0.0, 1.0)):
+        said.pop("input_range", None)
+    return {f"model.{name}": value for name, value in said.items()}
 
 
 def weights_digest(model) -> str:

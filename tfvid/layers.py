@@ -92,8 +92,23 @@ def watched(layer: keras.Layer, see):
         yield
 
 
-def trace_calls(model: keras.Model, clip_shape: tuple):
-    """The layer calls of one run of `model`, in the order in which they end. Nothing is computed.
+@dataclass(frozen=True)
+class Trace:
+    """One run of a model, traced; nothing was computed.
+
+    Attributes:
+      calls: the layer calls in the order in which they end. A layer that is found at several paths has the first one.
+      clips: what the model was given, symbolic, `(None, T, H, W, C)`.
+      output: what it returned, symbolic.
+    """
+
+    calls: list[LayerCall]
+    clips: tf.Tensor
+    output: object
+
+
+def trace_calls(model: keras.Model, clip_shape: tuple, batch_size: int | None = None) -> Trace:
+    """Runs `model` on symbolic clips and sees which layers it calls.
 
     Calls inside a loop of the model's graph (a recurrent layer's cell) are left out: their outputs cannot be
     reached from outside the loop.
@@ -101,27 +116,41 @@ def trace_calls(model: keras.Model, clip_shape: tuple):
     Args:
       model: a built Keras model.
       clip_shape: `(T, H, W, C)`.
-
-    Returns:
-      A list of `LayerCall`, and the model's (symbolic) output.
+      batch_size: of the symbolic clips; None leaves it open.
     """
-    seen, result = [], []
+    seen, ends = [], []
 
     def run(clips):
         graph = tf.compat.v1.get_default_graph()
         with ExitStack() as stack:
-            for path, layer in named_layers(model):
+            for path, layer in distinct_layers(model):
                 stack.enter_context(
                     watched(layer, lambda output, path=path, layer=layer: seen.append((path, layer, output)))
                 )
-            result.append(model(clips, training=False))
+            ends[:] = clips, model(clips, training=False)
         seen[:] = [call for call in seen if getattr(call[2], "graph", graph) is graph]
-        return result[0]
+        return ends[1]
 
-    tf.function(run, autograph=False).get_concrete_function(tf.TensorSpec((None, *clip_shape)))
-    calls, known = [], set()
+    tf.function(run, autograph=False).get_concrete_function(tf.TensorSpec((batch_size, *clip_shape)))
+    calls, known, result = [], set(), _uncast(ends[1])
     for path, layer, output in seen:
         shape = tuple(output.shape) if tf.is_tensor(output) else None
-        calls.append(LayerCall(path, layer, shape, output is result[0], id(output) not in known))
+        calls.append(LayerCall(path, layer, shape, _uncast(output) is result, id(output) not in known))
         known.add(id(output))
-    return calls, result[0]
+    return Trace(calls, *ends)
+
+
+def distinct_layers(model: keras.Model):
+    """Yields (path, layer) once for every layer inside `model`, with the first of its paths, parents first."""
+    known = set()
+    for path, layer in named_layers(model):
+        if id(layer) not in known:
+            known.add(id(layer))
+            yield path, layer
+
+
+def _uncast(tensor):
+    """What a symbolic tensor was before it was cast or passed on: a mixed-precision model ends in a float32 layer."""
+    while tf.is_tensor(tensor) and tensor.op.type in ("Cast", "Identity"):
+        tensor = tensor.op.inputs[0]
+    return tensor

@@ -233,7 +233,8 @@ class Clips:
 
 
 def _load(config: AttributionConfig) -> dict[str, Loaded]:
-    loaded = load_models([network.path for network in config.networks], config.data.num_frames, config.data.size)
+    paths = [network.path for network in config.networks]
+    loaded = load_models(paths, config.data.num_frames, config.data.size, config.networks)
     return {network.name: model for network, model in zip(config.networks, loaded, strict=True)}
 
 

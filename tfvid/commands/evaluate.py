@@ -10,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tfvid.commands.limit import add_limit
+from tfvid.commands.model_options import add_model_options, load_config_of
 from tfvid.commands.results_folder import check_folder
 from tfvid.commands.tensorflow_log import load_tensorflow
 from tfvid.config import RunConfig, load
@@ -26,11 +27,10 @@ def main(argv: list[str]) -> None:
 
     from tfvid.data.pipeline import load_dataset, make_dataset
     from tfvid.data.skipped import SkipLog
-    from tfvid.evaluation import PLAYBACKS, measure, predict
-    from tfvid.models.loading import load_card, load_model
+    from tfvid.evaluation import PLAYBACKS, chance_warning, measure, predict
+    from tfvid.models.loaded import load_model_as
 
-    model = load_model(arguments.model, compile=False)
-    card = load_card(arguments.model, model)
+    model, card = load_model_as(arguments.model, load_config_of(arguments))
     dataset = make_dataset(config.data)
     _check_fit(model, card, config, dataset, arguments)
 
@@ -54,6 +54,9 @@ def main(argv: list[str]) -> None:
     out = arguments.out or Path("runs") / card.name / "evaluation" / part
     _write(out, results, predictions)
     _print(results)
+    right = predictions.logits["forward"].argmax(axis=1) == predictions.labels
+    if warning := chance_warning(int(right.sum()), len(right), len(dataset.class_names)):
+        print(f"warning: {warning}")
     print(f"results: {out}")
 
 
@@ -174,7 +177,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Measure a trained video classifier on the clips of a dataset: as they are, played backwards, with "
         "their frames shuffled, and with a single frame repeated.",
     )
-    parser.add_argument("--model", required=True, type=Path, help="runs/<name>, saved_models/<name> or a .keras file")
+    parser.add_argument(
+        "--model", required=True, type=Path, help="runs/<name>, saved_models/<name>, a .keras or .h5 file"
+    )
     parser.add_argument("--config", type=Path, help="YAML file that names the data (default: the model's)")
     parser.add_argument("--split", default="validation", help="split of the dataset (default: %(default)s)")
     parser.add_argument(
@@ -184,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
         ".../<split>-limit-N)",
     )
     add_limit(parser, verb="measure")
+    add_model_options(parser)
     words = "settings of the YAML file to change: data.root=/data/ssv2"
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=words)
     return parser

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from tfvid import config as configuration
 from tfvid.commands.engine_options import add_engine_options, engine_of
 from tfvid.commands.limit import add_limit, at_least, positive
+from tfvid.commands.model_options import add_model_options, load_config_of
 from tfvid.commands.results_folder import check_folder
 from tfvid.commands.tensorflow_log import load_tensorflow
 from tfvid.config import RunConfig
@@ -114,7 +115,7 @@ def main(argv: list[str]) -> None:
     samples = choose(dataset, split, arguments.classes, arguments.limit)
     drawn = _drawn(samples, dataset, split, arguments)
     explainer_options(config.explain.mask, config.explain.grad_cam)  # mistyped ones are refused before the work
-    models = load_models(arguments.model, config.data.num_frames, config.data.size)
+    models = load_models(arguments.model, config.data.num_frames, config.data.size, load_config_of(arguments))
     with _records(arguments.out) as folder:
         job = Job(arguments, config, dataset, split, samples, drawn, engine_of(arguments), folder)
         try:
@@ -129,7 +130,7 @@ def main(argv: list[str]) -> None:
             print(f"skipped: {paths[id] or id}: {reason}")
         if page is None:
             raise DataError(f"none of the {len(samples)} clips could be explained")
-        print("\n".join(summary(folder)))
+        print("\n".join(summary(folder, {model.name: len(model.card.class_names) for model in models})))
         if job.times.explained:
             print(job.times.save(arguments.out, folder))
     print(f"records: {arguments.out}/results.parquet\nopen in a browser: {arguments.out}/{page.name}")
@@ -236,6 +237,9 @@ def _explain(model: Loaded, number: int, job: Job):
                 job.times.parts.update({} if end.error else end.value.seconds)
                 bar.set_postfix(skipped=len(log.reasons))
                 stop_if_asked()  # of work elsewhere; here it was asked after each batch
+        scaled = explainers.learn.classifier.input_range  # "auto" where nothing was explained in this process
+        if scaled not in ("auto", None, (0.0, 1.0)):
+            print(f"{model.name}: clips in [0, 1] are scaled to the model's {scaled[0]:g} to {scaled[1]:g}")
     finally:
         job.skipped.update(log.reasons)
 
@@ -301,7 +305,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model",
         action="append",
         type=Path,
-        help="runs/<name>, saved_models/<name> or a .keras file; repeat it to explain with several models "
+        help="runs/<name>, saved_models/<name> or a .keras or .h5 file; repeat it to explain with several models "
         "(default: the two small models that come with tfvid)",
     )
     source = parser.add_mutually_exclusive_group(required=True)
@@ -320,6 +324,7 @@ def _parser() -> argparse.ArgumentParser:
         default="runs/explain",
         help="folder for the results, or a URI such as s3://bucket/run (default: %(default)s)",
     )
+    add_model_options(parser)
     add_engine_options(parser)
     parser.add_argument(
         "--shard-size",

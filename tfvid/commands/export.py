@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from tfvid import config as configuration
+from tfvid.commands.model_options import add_model_options, load_config_of
 from tfvid.commands.tensorflow_log import load_tensorflow
 
 
@@ -17,10 +18,9 @@ def main(argv: list[str]) -> None:
     load_tensorflow()
 
     from tfvid.export import save
-    from tfvid.models.loading import load_card, load_model
+    from tfvid.models.loaded import load_model_as
 
-    model = load_model(arguments.model, compile=False)
-    card = load_card(arguments.model, model)
+    model, card = load_model_as(arguments.model, load_config_of(arguments))
     folder = save(
         model,
         arguments.out,
@@ -52,9 +52,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tfvid-export", description="Export a video classifier with its explanations as one SavedModel."
     )
-    parser.add_argument("--model", required=True, type=Path, help="runs/<name>, saved_models/<name> or a .keras file")
+    parser.add_argument(
+        "--model", required=True, type=Path, help="runs/<name>, saved_models/<name>, a .keras or .h5 file"
+    )
     parser.add_argument("--out", required=True, type=Path, help="folder for the SavedModel, e.g. exported/<name>/1")
     parser.add_argument("--overwrite", action="store_true", help="replace a SavedModel that is already there")
+    add_model_options(parser)
     parser.add_argument(
         "overrides",
         nargs="*",

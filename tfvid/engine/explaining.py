@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tfvid.config import DataConfig
+from tfvid.config import DataConfig, LoadConfig
 from tfvid.data.base import VideoDataset
 from tfvid.data.files import VideoFiles
 from tfvid.engine.base import Shard
@@ -167,9 +167,9 @@ def _digest(samples) -> str:
 
 
 @cache
-def _load(path: Path, num_frames: int, size: tuple[int, int]) -> Loaded:
-    return load_models([path], num_frames, size)[0]
+def _load(path: Path, num_frames: int, size: tuple[int, int], load: LoadConfig) -> Loaded:
+    return load_models([path], num_frames, size, load)[0]
 
 
 def _loaded(model: Loaded) -> Loaded:
-    return _load(model.path.absolute(), model.num_frames, model.size)
+    return _load(model.path.absolute(), model.num_frames, model.size, model.load)

@@ -50,7 +50,7 @@ class Explanation:
                 raise ModelError(
                     f"clip {bad[0]}: the explanation's {field.name} is NaN or infinite ({bad.size} of {len(self)}), "
                     "since the model's scores or their gradients are; look at its weights, its precision and the range "
-                    "of the clips"
+                    "of the clips (input_range)"
                 )
         return self
 
@@ -85,7 +85,11 @@ class Explainer(ABC):
       model: a Keras model from one input, float clips `(B, T, H, W, C)`, to one output, class scores `(B, K)`:
         functional, Sequential or subclassed. It is left unchanged, also after an error. A method that needs scores
         only (`scores_only`) takes any callable instead, NumPy clips to NumPy scores; see `Classifier`.
-      output: what the model returns: "logits", "probabilities", or "auto", see `Classifier`.
+      output: what the model returns: "logits", "probabilities", or "auto", see `Classifier`. A model with one output
+        unit has two classes, 0 and 1, see there.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255): clips in [0, 1] are
+        scaled to them. None: clips are given to the model as they are. "auto": what was declared of the model
+        (`tfvid.declare`, a model card), or what its first layers say, see `Classifier`.
       batch_size: clips explained at a time; bounds memory, does not change results.
 
     Attributes:
@@ -96,18 +100,18 @@ class Explainer(ABC):
 
     scores_only = False
 
-    def __init__(self, model, *, output: str = "auto", batch_size: int = 8):
+    def __init__(self, model, *, output: str = "auto", input_range="auto", batch_size: int = 8):
         if batch_size < 1:
             raise TfvidError(f"batch_size must be 1 or more, got {batch_size}")
-        self.classifier = Classifier(model, output, any_callable=self.scores_only)
+        self.classifier = Classifier(model, output, any_callable=self.scores_only, input_range=input_range)
         self.batch_size = batch_size
 
     def __call__(self, clips, target=None) -> Explanation:
         """Explains `clips`.
 
         Args:
-          clips: float `(B, T, H, W, C)`, array or tensor, in the range the model was trained on ([0, 1] for
-            tfvid's models).
+          clips: float `(B, T, H, W, C)`, array or tensor, in [0, 1] and RGB, as `tfvid.read_clip` gives them; or, where
+            `input_range` is None or nothing is known of it, as the model takes them.
           target: the class to explain: an int for all clips, ints `(B,)`, or None for each clip's predicted class.
 
         Returns:

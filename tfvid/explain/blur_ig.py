@@ -29,6 +29,7 @@ class BlurIG(PathExplainer):
       steps: N, gradients taken on the way, one after another.
       reduce: "sum", signed and complete, "abs_sum" or "abs_max", see `PixelExplainer`.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `Explainer`.
 
     Raises:
@@ -48,9 +49,12 @@ class BlurIG(PathExplainer):
         steps: int = 32,
         reduce: str = "sum",
         output: str = "auto",
+        input_range="auto",
         batch_size: int = 8,
     ):
-        super().__init__(model, steps=steps, reduce=reduce, output=output, batch_size=batch_size)
+        super().__init__(
+            model, steps=steps, reduce=reduce, output=output, input_range=input_range, batch_size=batch_size
+        )
         if max_sigma is not None and max_sigma <= 0:
             raise TfvidError(f"expected max_sigma > 0 pixels, got {max_sigma}")
         self.max_sigma = max_sigma

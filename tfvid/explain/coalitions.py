@@ -47,7 +47,7 @@ class PlayersExplainer(MaskingExplainer):
       players: "frames"; three whole numbers, as many grid cells along (T, H, W); "supervoxels"; labels, whole numbers
         `(T, H, W)` or `(1, T, H, W)` for every clip, or `(B, T, H, W)` for B clips at a time, voxels of one label being
         one player; or a function from clips to such labels. See `tfvid.explain.segments`.
-      fill, score, progress, output, batch_size: see `MaskingExplainer`.
+      fill, score, progress, output, input_range, batch_size: see `MaskingExplainer`.
     """
 
     def __init__(self, model, players, **options):

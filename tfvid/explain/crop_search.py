@@ -63,6 +63,7 @@ class CropSearch(Explainer):
       variation: "published" or "paper".
       variation_power: beta, >= 1.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `Explainer`.
 
     Example:
@@ -83,9 +84,10 @@ class CropSearch(Explainer):
         variation: str = "published",
         variation_power: float = 3.0,
         output: str = "auto",
+        input_range="auto",
         batch_size: int = 8,
     ):
-        super().__init__(model, output=output, batch_size=batch_size)
+        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
         self.objective = Objective(
             perturbation,
             length_weight=length_weight,

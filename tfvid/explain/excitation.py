@@ -25,7 +25,7 @@ from tfvid.explain.cam import Run
 from tfvid.explain.excitation_model import excited
 from tfvid.explain.excitation_recurrent import GATES
 from tfvid.explain.excitation_rules import INSTEAD
-from tfvid.explain.features import find_layer, resized
+from tfvid.explain.features import find_layer, find_uses, resized
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class ExcitationBackprop(Explainer):
 
     Args:
       model: a Keras model, see `Explainer`.
-      layer: the layer whose output is explained, by name or path as for `GradCAM`; None for the clip itself, before
+      layer: the layer whose output is explained, by name or path as for `GradCAM` (of a layer that the model uses
+        several times, the probabilities of all its runs are summed); None for the clip itself, before
         any layer. The papers stop at a pooling layer, since their rule takes no pixels below zero; the one here does.
         A pixel whose value is 0 where the first convolution sees it (mid-grey for tfvid's models) excites nothing.
       gates: of recurrent layers: "signal" keeps all probability with what the gates let through; "gradient" is the
@@ -70,6 +71,7 @@ class ExcitationBackprop(Explainer):
         off. See `excitation_recurrent`.
       time: how T' steps become T frames: "nearest" repeats them, "linear" interpolates.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `Explainer`.
 
     Attributes:
@@ -91,9 +93,10 @@ class ExcitationBackprop(Explainer):
         gates: str = "signal",
         time: str = "nearest",
         output: str = "auto",
+        input_range="auto",
         batch_size: int = 8,
     ):
-        super().__init__(model, output=output, batch_size=batch_size)
+        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
         check_choice("gates", gates, GATES)
         check_choice("time", time, ("nearest", "linear"))
         self.layer = layer
@@ -117,8 +120,10 @@ class ExcitationBackprop(Explainer):
             if self.layer is None:
                 P, predicted, target, score = self._at_clips(clips, target)
             else:
-                self.layer, layer = find_layer(self.classifier.model, self.classifier.calls, self.layer)
-                run = Run(self.classifier, clips, target, layer, self.layer)
+                model, calls = self.classifier.model, self.classifier.calls
+                self.layer, layer = find_layer(model, calls, self.layer)
+                uses = find_uses(model, calls, layer, tuple(clips.shape[1:]))
+                run = Run(self.classifier, clips, target, layer, self.layer, "logit", uses)
                 P, predicted, target, score = run.G, run.predicted, run.target, run.score
         native = tf.reduce_sum(P, axis=-1)
         places = tf.reduce_prod(tf.shape(native)[1:]) / tf.reduce_prod(clips.shape[1:4])

@@ -32,13 +32,18 @@ def excited(classifier: Classifier, gates: str, contrastive: bool):
         )
     calls = classifier.calls
     top = next((call.layer for call in reversed(calls) if isinstance(call.layer, rules.LINEAR)), None)
-    if contrastive and top is None:
-        raise ModelError("contrastive excitation backprop expects a dense layer or a convolution before the scores")
+    is_binary = classifier.num_units == 1
+    if (contrastive or is_binary) and top is None:
+        which = "contrastive excitation backprop" if contrastive else "excitation backprop of a model with one output"
+        raise ModelError(f"{which} expects a dense layer or a convolution before the scores")
     ran = [call.layer for call in calls if not (call.is_output and isinstance(call.layer, layers.Softmax))]
     with ExitStack() as stack:
         for path, part in _parts(classifier.model):
             if not isinstance(part, keras.Layer) or any(part is layer for layer in ran):
-                call = _excited_call(path, part, gates, contrastive and part is top)
+                if part is top:
+                    call = rules.linear(part, contrastive, signed=is_binary)
+                else:
+                    call = _excited_call(path, part, gates)
                 if call is not None:
                     stack.enter_context(replaced(part, "call", call))
         yield
@@ -64,10 +69,10 @@ def _is_container(layer) -> bool:
     return is_own and bool(inner) and len(layer.weights) == sum(len(part.weights) for part in inner)
 
 
-def _excited_call(path: str, part, gates: str, contrast: bool):
+def _excited_call(path: str, part, gates: str):
     """The ``call`` by which the gradient of `part` is its rule; None where it is already."""
     if isinstance(part, rules.LINEAR):
-        return rules.linear(part, contrast)
+        return rules.linear(part)
     if isinstance(part, RECURRENT):
         return recurrent(part, path, gates)
     for rule, kinds, operations in _RULES:

@@ -73,22 +73,29 @@ def linear_excitation(P: tf.Tensor, terms: list[tuple]) -> list[tf.Tensor]:
     return [positive + negative for positive, negative in zip(shares[::2], shares[1::2], strict=True)]
 
 
-def linear(layer, contrast: bool):
+def linear(layer, contrast: bool = False, signed: bool = False):
     """A dense layer or a convolution.
 
     Args:
       layer: with a ``kernel``.
       contrast: take away what the same layer with negated weights passes on: the contrastive form, at the top layer.
+      signed: P below zero is the probability of the opposite, the same layer with negated weights: at the top layer of
+        a model with one output, whose class 0 is the opposite of class 1.
     """
     call = layer.call
     apply = keras.ops.matmul if isinstance(layer, layers.Dense) else layer.convolution_op
 
     def excited(x, *args, **kwargs):
         def share(P):
-            (shares,) = linear_excitation(P, [(x, layer.kernel, apply)])
-            if contrast:
-                shares -= linear_excitation(P, [(x, -layer.kernel, apply)])[0]
-            return [shares]
+            def of_class(P_class, sign):
+                (shares,) = linear_excitation(P_class, [(x, sign * layer.kernel, apply)])
+                if contrast:
+                    shares -= linear_excitation(P_class, [(x, -sign * layer.kernel, apply)])[0]
+                return shares
+
+            if not signed:
+                return [of_class(P, 1)]
+            return [of_class(tf.nn.relu(P), 1) + of_class(tf.nn.relu(-P), -1)]
 
         return linked([x], call(tf.stop_gradient(x), *args, **kwargs), share)
 

@@ -95,6 +95,7 @@ class ExtremalPerturbation(LearnedMask):
       init: the grid's value to begin with; 1 shows everything.
       progress: whether to show a bar.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: clips at a time; the model sees A times as many.
 
     Raises:
@@ -131,9 +132,17 @@ class ExtremalPerturbation(LearnedMask):
         init: float = 1.0,
         progress: bool = False,
         output: str = "auto",
+        input_range="auto",
         batch_size: int = 2,
     ):
-        super().__init__(model, iterations=iterations, progress=progress, output=output, batch_size=batch_size)
+        super().__init__(
+            model,
+            iterations=iterations,
+            progress=progress,
+            output=output,
+            input_range=input_range,
+            batch_size=batch_size,
+        )
         check_choice("perturbation", perturbation, PYRAMIDS)
         check_choice("weights", weights, WEIGHTS)
         if not len(areas) or not all(0 < area < 1 for area in areas):

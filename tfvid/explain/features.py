@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import layers
 
 from tfvid.errors import ModelError, unknown
-from tfvid.layers import LayerCall, named_layers
+from tfvid.layers import LayerCall, distinct_layers, named_layers, trace_calls
 
 # Layers that pass features on without making new ones, so that the default layer is looked for before them.
 PASSING = (
@@ -51,13 +51,71 @@ def normalized(maps: tf.Tensor, by: str | None) -> tf.Tensor:
 
 
 def per_step(outputs: list[tf.Tensor], num_clips) -> tf.Tensor:
-    """What a layer returned, in one or several calls, as float32 `(B, T', H', W', K)`."""
+    """What a layer returned in one use, in one call or in a call a frame, as float32 `(B, T', H', W', K)`."""
     outputs = [tf.cast(output, tf.float32) for output in outputs]
-    if outputs[-1].shape.rank == 5:
-        return outputs[-1]
+    if outputs[0].shape.rank == 5:
+        return outputs[0]
     if len(outputs) > 1:  # one call a frame
         return tf.stack(outputs, axis=1)
     return tf.reshape(outputs[0], (num_clips, -1, *outputs[0].shape[1:]))
+
+
+def find_uses(model: keras.Model, calls: list[LayerCall], layer: keras.Layer, clip_shape: tuple) -> list[list[int]]:
+    """How often a model uses a layer on whole clips, as the two streams of a siamese network do.
+
+    Args:
+      model: the model.
+      calls: its layer calls, in order.
+      layer: the layer.
+      clip_shape: `(T, H, W, C)`.
+
+    Returns:
+      For each use, the numbers of the layer's calls that it is made of: one call for all frames, or one a frame. The
+      uses of a functional model are in the order in which they were made, which need not be the one in which they run;
+      others in the order in which they run.
+
+    Raises:
+      ModelError: calls that are neither.
+    """
+    uses, waiting, count = [], [], 0
+    for call in calls:
+        if call.layer is layer:
+            if len(call.shape or ()) == 5:
+                uses.append([count])
+            else:
+                waiting.append(count)
+            count += 1
+        elif waiting and isinstance(call.layer, layers.TimeDistributed) and _is_inside(layer, call.layer):
+            steps = call.shape[1]
+            if not steps or len(waiting) % steps:
+                raise ModelError(f"{len(waiting)} calls of layer {layer.name!r} in {call.path!r}, not one a frame")
+            each = len(waiting) // steps
+            uses += [waiting[use::each] for use in range(each)]
+            waiting = []
+    if len(waiting) == 1:
+        uses.append(waiting)
+    elif waiting:  # all frames of all clips in one batch each time, or one frame each time
+        of_one_clip = [c.shape for c in trace_calls(model, clip_shape, 1).calls if c.layer is layer]
+        in_batch = all(shape[0] is not None and shape[0] > 1 for shape in of_one_clip)
+        uses += [[number] for number in waiting] if in_batch else [waiting]
+    return _as_made(model, layer, uses)
+
+
+def _as_made(model: keras.Model, layer: keras.Layer, uses: list[list[int]]) -> list[list[int]]:
+    """The uses of a functional model in the order in which its code made them, where one part of it has them all."""
+    by_depth = getattr(model, "_nodes_by_depth", {})
+    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]  # as they run
+    parts = [(node, node.operation) for node in nodes if isinstance(node.operation, keras.Layer)]
+    parts = [(node, part) for node, part in parts if part is layer or _is_inside(layer, part)]
+    if len({id(part) for _, part in parts}) != 1 or len(uses) % len(parts):
+        return uses
+    made, each = parts[0][1]._inbound_nodes, len(uses) // len(parts)
+    order = sorted(range(len(parts)), key=lambda place: made.index(parts[place][0]))
+    return [use for place in order for use in uses[place * each : (place + 1) * each]]
+
+
+def _is_inside(layer: keras.Layer, outer: keras.Layer) -> bool:
+    return any(inner is layer for _, inner in named_layers(outer))
 
 
 def find_layer(model: keras.Model, calls: list[LayerCall], name: str | None) -> tuple[str, keras.Layer]:
@@ -82,8 +140,9 @@ def find_layer(model: keras.Model, calls: list[LayerCall], name: str | None) -> 
                 return call.path, call.layer
         raise ModelError("the model has no layer that makes a feature map over space; expected one of (B, T, H, W, K)")
 
-    by_path = dict(named_layers(model))
+    by_path, first_path = dict(named_layers(model)), {id(layer): path for path, layer in distinct_layers(model)}
     paths = [name] if name in by_path else [path for path in by_path if path.rpartition("/")[2] == name]
+    paths = list(dict.fromkeys(first_path[id(by_path[path])] for path in paths))  # a shared layer has several
     if len(paths) > 1:
         raise ModelError(f"layer {name!r}: several of that name, say which: {', '.join(paths)}")
     if not paths:

@@ -23,6 +23,7 @@ class GradCAM(PooledCAM):
     Args:
       model: a Keras model, see `Explainer`.
       layer: the layer whose features are explained; None finds it, see `LayerExplainer`.
+      call: which run of a layer used several times, "sum" or a number, see `LayerExplainer`.
       pool: "frame", a weight for each time step (the equation above), or "clip", one for all of them, the mean
         over time (as the authors' PyTorch code does).
       score: what is explained, the class's "logit" or its "probability". The probability also counts what speaks
@@ -30,6 +31,7 @@ class GradCAM(PooledCAM):
       time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
       normalize: "clip", "frame", "clip_range", "frame_range" or None, see `LayerExplainer`.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `Explainer`.
 
     Example:
@@ -43,14 +45,26 @@ class GradCAM(PooledCAM):
         model,
         layer: str | None = None,
         *,
+        call: int | str = "sum",
         pool: str = "frame",
         score: str = "logit",
         time: str = "nearest",
         normalize: str | None = "clip",
         output: str = "auto",
+        input_range="auto",
         batch_size: int = 8,
     ):
-        super().__init__(model, layer, pool=pool, time=time, normalize=normalize, output=output, batch_size=batch_size)
+        super().__init__(
+            model,
+            layer,
+            call=call,
+            pool=pool,
+            time=time,
+            normalize=normalize,
+            output=output,
+            input_range=input_range,
+            batch_size=batch_size,
+        )
         check_choice("score", score, ("logit", "probability"))
         self.score = score
 

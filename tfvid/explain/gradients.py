@@ -68,11 +68,12 @@ class PixelExplainer(Explainer):
       reduce: how a pixel's colours become one value: "abs_max", the largest absolute value, "abs_sum", the sum of
         absolute values, or "sum", signed.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `Explainer`.
     """
 
-    def __init__(self, model, *, reduce: str, output: str = "auto", batch_size: int = 8):
-        super().__init__(model, output=output, batch_size=batch_size)
+    def __init__(self, model, *, reduce: str, output: str = "auto", input_range="auto", batch_size: int = 8):
+        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
         check_choice("reduce", reduce, REDUCTIONS)
         self.reduce = reduce
         self._compiled = Compiled(self._maps, "gradient")
@@ -108,6 +109,7 @@ class Gradient(PixelExplainer):
       model: a Keras model, see `Explainer`.
       reduce: "abs_max", "abs_sum" or "sum", see `PixelExplainer`.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `Explainer`.
 
     Example:
@@ -115,8 +117,10 @@ class Gradient(PixelExplainer):
       (2, 16, 224, 224)
     """
 
-    def __init__(self, model, *, reduce: str = "abs_max", output: str = "auto", batch_size: int = 8):
-        super().__init__(model, reduce=reduce, output=output, batch_size=batch_size)
+    def __init__(
+        self, model, *, reduce: str = "abs_max", output: str = "auto", input_range="auto", batch_size: int = 8
+    ):
+        super().__init__(model, reduce=reduce, output=output, input_range=input_range, batch_size=batch_size)
 
     def _pixels(self, run):
         return run.gradient
@@ -129,11 +133,12 @@ class GradientXInput(PixelExplainer):
       model: a Keras model, see `Explainer`.
       reduce: "abs_max", "abs_sum" or "sum", see `PixelExplainer`.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `Explainer`.
     """
 
-    def __init__(self, model, *, reduce: str = "sum", output: str = "auto", batch_size: int = 8):
-        super().__init__(model, reduce=reduce, output=output, batch_size=batch_size)
+    def __init__(self, model, *, reduce: str = "sum", output: str = "auto", input_range="auto", batch_size: int = 8):
+        super().__init__(model, reduce=reduce, output=output, input_range=input_range, batch_size=batch_size)
 
     def _pixels(self, run):
         return run.clips * run.gradient

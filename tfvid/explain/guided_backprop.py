@@ -74,6 +74,7 @@ class GuidedBackprop(PixelExplainer):
       model: a Keras model with a ReLU, see `Explainer`.
       reduce: "abs_max", "abs_sum" or "sum", see `PixelExplainer`.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `Explainer`.
 
     Raises:
@@ -86,8 +87,10 @@ class GuidedBackprop(PixelExplainer):
 
     rule = "TfvidGuidedRelu"
 
-    def __init__(self, model, *, reduce: str = "abs_max", output: str = "auto", batch_size: int = 8):
-        super().__init__(model, reduce=reduce, output=output, batch_size=batch_size)
+    def __init__(
+        self, model, *, reduce: str = "abs_max", output: str = "auto", input_range="auto", batch_size: int = 8
+    ):
+        super().__init__(model, reduce=reduce, output=output, input_range=input_range, batch_size=batch_size)
 
     def _see(self, clips, target):
         return RuledRun(self.classifier, clips, target, self.rule)

@@ -48,11 +48,12 @@ class PathExplainer(PixelExplainer):
       steps: S, gradients taken on the way, one after another.
       reduce: "sum", signed and complete, "abs_sum" or "abs_max", see `PixelExplainer`.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `Explainer`.
     """
 
-    def __init__(self, model, *, steps: int, reduce: str, output: str, batch_size: int):
-        super().__init__(model, reduce=reduce, output=output, batch_size=batch_size)
+    def __init__(self, model, *, steps: int, reduce: str, output: str, input_range, batch_size: int):
+        super().__init__(model, reduce=reduce, output=output, input_range=input_range, batch_size=batch_size)
         if steps < 1:
             raise TfvidError(f"expected steps >= 1, got {steps}")
         self.steps = steps
@@ -84,6 +85,7 @@ class IntegratedGradients(PathExplainer):
       steps: S, gradients taken on the way, one after another.
       reduce: "sum", signed and complete, "abs_sum" or "abs_max", see `PixelExplainer`.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `Explainer`.
 
     Raises:
@@ -103,9 +105,12 @@ class IntegratedGradients(PathExplainer):
         steps: int = 32,
         reduce: str = "sum",
         output: str = "auto",
+        input_range="auto",
         batch_size: int = 8,
     ):
-        super().__init__(model, steps=steps, reduce=reduce, output=output, batch_size=batch_size)
+        super().__init__(
+            model, steps=steps, reduce=reduce, output=output, input_range=input_range, batch_size=batch_size
+        )
         if not callable(baseline):
             check_choice("baseline", baseline, FILLS)
         self.baseline = baseline

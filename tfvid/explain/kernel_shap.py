@@ -33,6 +33,7 @@ class KernelSHAP(PlayersExplainer):
       score: "probability" or "logit".
       progress: see `MaskingExplainer`.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `MaskingExplainer`.
 
     Example:
@@ -54,10 +55,18 @@ class KernelSHAP(PlayersExplainer):
         score: str = "probability",
         progress: bool = True,
         output: str = "auto",
+        input_range="auto",
         batch_size: int = 8,
     ):
         super().__init__(
-            model, players, fill=fill, score=score, progress=progress, output=output, batch_size=batch_size
+            model,
+            players,
+            fill=fill,
+            score=score,
+            progress=progress,
+            output=output,
+            input_range=input_range,
+            batch_size=batch_size,
         )
         if samples < 2:
             raise TfvidError(f"expected samples >= 2, got {samples}")

@@ -17,9 +17,11 @@ class LayerCAM(CAM):
     Args:
       model: a Keras model, see `Explainer`.
       layer: the layer whose features are explained; None finds it, see `LayerExplainer`.
+      call: which run of a layer used several times, "sum" or a number, see `LayerExplainer`.
       time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
       normalize: "clip", "frame", "clip_range", "frame_range" or None, see `LayerExplainer`.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `Explainer`.
 
     Example:

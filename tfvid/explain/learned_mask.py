@@ -29,13 +29,14 @@ class LearnedMask(Explainer):
       iterations: steps, a forward and a backward pass of the model each.
       progress: whether to show a bar of the steps of each batch.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `Explainer`.
     """
 
     result: type[Attribution]
 
-    def __init__(self, model, *, iterations: int, progress: bool, output: str, batch_size: int):
-        super().__init__(model, output=output, batch_size=batch_size)
+    def __init__(self, model, *, iterations: int, progress: bool, output: str, input_range, batch_size: int):
+        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
         if iterations < 0:
             raise TfvidError(f"expected iterations >= 0, got {iterations}")
         self.iterations = iterations

@@ -54,6 +54,7 @@ class LIME(PlayersExplainer):
       score: "probability" or "logit".
       progress: see `MaskingExplainer`.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `MaskingExplainer`.
 
     Example:
@@ -77,10 +78,18 @@ class LIME(PlayersExplainer):
         score: str = "probability",
         progress: bool = True,
         output: str = "auto",
+        input_range="auto",
         batch_size: int = 8,
     ):
         super().__init__(
-            model, players, fill=fill, score=score, progress=progress, output=output, batch_size=batch_size
+            model,
+            players,
+            fill=fill,
+            score=score,
+            progress=progress,
+            output=output,
+            input_range=input_range,
+            batch_size=batch_size,
         )
         if samples < 2 or width <= 0 or ridge < 0:
             raise TfvidError(f"expected samples >= 2, width > 0, ridge >= 0; got {samples}, {width}, {ridge}")

@@ -49,13 +49,14 @@ class MaskingExplainer(Explainer):
       score: what is explained, the class's "probability" or its "logit".
       progress: whether work of more than ten seconds a clip shows a bar, on stderr.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: masked versions of a clip in the model at a time; bounds memory, does not change results.
     """
 
     scores_only = True
 
-    def __init__(self, model, *, fill, score, progress, output, batch_size):
-        super().__init__(model, output=output, batch_size=batch_size)
+    def __init__(self, model, *, fill, score, progress, output, input_range, batch_size):
+        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
         check_choice("score", score, ("probability", "logit"))
         if not callable(fill):
             check_choice("fill", fill, FILLS)

@@ -77,6 +77,7 @@ class MeaningfulPerturbation(LearnedMask):
       seed: of the shifts; all clips are shifted alike.
       progress: whether to show a bar.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `Explainer`.
 
     Raises:
@@ -109,9 +110,17 @@ class MeaningfulPerturbation(LearnedMask):
         seed: int = 0,
         progress: bool = False,
         output: str = "auto",
+        input_range="auto",
         batch_size: int = 4,
     ):
-        super().__init__(model, iterations=iterations, progress=progress, output=output, batch_size=batch_size)
+        super().__init__(
+            model,
+            iterations=iterations,
+            progress=progress,
+            output=output,
+            input_range=input_range,
+            batch_size=batch_size,
+        )
         check_choice("per", per, ("frame", "clip"))
         check_choice("init", init, ("circle", "full"))
         if not callable(fill) and fill not in FILLS:

@@ -35,6 +35,7 @@ class Occlusion(MaskingExplainer):
       score: what falls: the "probability" or the "logit".
       progress: see `MaskingExplainer`.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `MaskingExplainer`.
 
     Raises:
@@ -55,9 +56,18 @@ class Occlusion(MaskingExplainer):
         score: str = "probability",
         progress: bool = True,
         output: str = "auto",
+        input_range="auto",
         batch_size: int = 8,
     ):
-        super().__init__(model, fill=fill, score=score, progress=progress, output=output, batch_size=batch_size)
+        super().__init__(
+            model,
+            fill=fill,
+            score=score,
+            progress=progress,
+            output=output,
+            input_range=input_range,
+            batch_size=batch_size,
+        )
         check_choice("unit", unit, UNITS)
         self.unit = unit
         self.window = window

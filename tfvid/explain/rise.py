@@ -36,6 +36,7 @@ class RISE(MaskingExplainer):
       score: "probability" or "logit".
       progress: see `MaskingExplainer`.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `MaskingExplainer`.
 
     Example:
@@ -55,9 +56,18 @@ class RISE(MaskingExplainer):
         score: str = "probability",
         progress: bool = True,
         output: str = "auto",
+        input_range="auto",
         batch_size: int = 8,
     ):
-        super().__init__(model, fill=fill, score=score, progress=progress, output=output, batch_size=batch_size)
+        super().__init__(
+            model,
+            fill=fill,
+            score=score,
+            progress=progress,
+            output=output,
+            input_range=input_range,
+            batch_size=batch_size,
+        )
         if masks < 1 or len(grid) != 3 or min(grid) < 1 or not 0 < keep < 1:
             raise TfvidError(f"expected masks >= 1, a grid (t, h, w), 0 < keep < 1; got {masks}, {grid}, {keep}")
         check_choice("border", border, BORDERS)

@@ -33,9 +33,11 @@ class SaliencyTubes(CAM):
     Args:
       model: a Keras model, see `Explainer`.
       layer: the layer whose features are pooled; None finds it.
+      call: which run of a layer used several times, "sum" or a number, see `LayerExplainer`.
       time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
       normalize: "clip", "frame" or None, see `LayerExplainer`; maps are signed.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `Explainer`.
 
     Raises:
@@ -46,20 +48,24 @@ class SaliencyTubes(CAM):
       array([5.71, 3.02], dtype=float32)
     """
 
-    def prepare(self, clips):
-        super().prepare(clips)
-        if self._watched is None:
-            self._head = find_head(self.classifier)
-            self.layer, self._watched = find_pooled(self.classifier, clips, self._head, self.layer)
+    def _find_layer(self, clips):
+        self._head = find_head(self.classifier)
+        return find_pooled(self.classifier, clips, self._head, self.layer)
 
     def _native(self, run: Run):
         w = tf.gather(class_weights(self._head.layer), run.target, axis=1)  # (K, B)
+        w = tf.tile(w, (len(self._uses), 1)) / self._num_uses  # the mean over all runs of the layer is pooled
         return tf.einsum("bthwk,kb->bthw", run.A, w)
 
 
 def class_weights(head: keras.Layer) -> tf.Tensor:
-    """W, float32 `(K, classes)`, of a Dense layer or a convolution of size 1."""
-    return tf.cast(tf.reshape(head.kernel, head.kernel.shape[-2:]), tf.float32)
+    """W, float32 `(K, classes)`, of a Dense layer or a convolution of size 1; of one unit, both of its classes."""
+    return both_classes(tf.cast(tf.reshape(head.kernel, head.kernel.shape[-2:]), tf.float32))
+
+
+def both_classes(of_unit: tf.Tensor) -> tf.Tensor:
+    """`(..., classes)`; of a single unit, whose value is class 1's, class 0's too: the negative."""
+    return tf.concat([-of_unit, of_unit], axis=-1) if of_unit.shape[-1] == 1 else of_unit
 
 
 def find_head(classifier: Classifier) -> LayerCall:
@@ -69,7 +75,7 @@ def find_head(classifier: Classifier) -> LayerCall:
       ModelError: it has no Dense layer and no convolution of size 1 to the classes.
     """
     for call in reversed(classifier.calls):
-        if _is_linear(call.layer, classifier.num_classes):
+        if _is_linear(call.layer, classifier.num_units):
             return call
     raise _refused(f"the model ends in layer {classifier.calls[-1].path!r}, without a linear layer to the classes")
 
@@ -94,7 +100,7 @@ def find_pooled(classifier: Classifier, clips: tf.Tensor, head: LayerCall, name:
     """
     check_channels_last(classifier.model)
     W, bias = class_weights(head.layer), getattr(head.layer, "bias", None)
-    bias = 0.0 if bias is None else tf.cast(bias, tf.float32)
+    bias = 0.0 if bias is None else both_classes(tf.cast(bias, tf.float32))
     named = None if name is None else find_layer(classifier.model, classifier.calls, name)[0]
     layers = {
         call.path: call.layer
@@ -109,7 +115,7 @@ def find_pooled(classifier: Classifier, clips: tf.Tensor, head: LayerCall, name:
             for path, layer in layers.items():
                 stack.enter_context(watched(layer, outputs[path].append))
             logits = classifier.logits(clips)
-        features = {path: per_step(seen, 1) for path, seen in outputs.items()}
+        features = {path: _all_steps(seen) for path, seen in outputs.items()}
         places = {path: tf.size(A[..., 0]) for path, A in features.items()}
         linear = {path: tf.reduce_mean(A, (1, 2, 3)) @ W + bias for path, A in features.items()}
         return logits, linear, places
@@ -131,15 +137,22 @@ def find_pooled(classifier: Classifier, clips: tf.Tensor, head: LayerCall, name:
     raise _refused(f"layer {head.path!r} is not given the mean over time and space of {which}")
 
 
+def _all_steps(outputs: list[tf.Tensor]) -> tf.Tensor:
+    """A layer's features of one clip in all its runs, one after the other in time, float32 `(1, T', H', W', K)`."""
+    if outputs[0].shape.rank == 5:
+        return tf.concat([tf.cast(output, tf.float32) for output in outputs], axis=1)
+    return per_step(outputs, 1)
+
+
 def _could_be_pooled(call: LayerCall, calls: list[LayerCall], channels: int) -> bool:
     """Whether the layer makes features of so many channels, the same shape each time it runs."""
     shapes = {other.shape for other in calls if other.layer is call.layer}
     return has_features(call) and call.shape[-1] == channels and len(shapes) == 1
 
 
-def _is_linear(layer, num_classes: int) -> bool:
+def _is_linear(layer, num_units: int) -> bool:
     kernel = getattr(layer, "kernel", None)
-    return kernel is not None and kernel.shape[-1] == num_classes and set(kernel.shape[:-2]) <= {1}
+    return kernel is not None and kernel.shape[-1] == num_units and set(kernel.shape[:-2]) <= {1}
 
 
 def _refused(why: str) -> ModelError:

@@ -27,11 +27,13 @@ class ScoreCAM(LayerExplainer):
     Args:
       model: a Keras model, see `Explainer`.
       layer: the layer whose features are explained; None finds it, see `LayerExplainer`.
+      call: which run of a layer used several times, "sum" or a number, see `LayerExplainer`.
       channels: how many of a clip's feature maps are weighed, those of largest standard deviation; None takes all. A
         forward pass each.
       time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
       normalize: "clip", "frame", "clip_range", "frame_range" or None, see `LayerExplainer`.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: clips, and masked clips, that the model sees at a time; bounds memory, does not change results.
 
     Raises:
@@ -47,13 +49,24 @@ class ScoreCAM(LayerExplainer):
         model,
         layer: str | None = None,
         *,
+        call: int | str = "sum",
         channels: int | None = None,
         time: str = "nearest",
         normalize: str | None = "clip",
         output: str = "auto",
+        input_range="auto",
         batch_size: int = 8,
     ):
-        super().__init__(model, layer, time=time, normalize=normalize, output=output, batch_size=batch_size)
+        super().__init__(
+            model,
+            layer,
+            call=call,
+            time=time,
+            normalize=normalize,
+            output=output,
+            input_range=input_range,
+            batch_size=batch_size,
+        )
         if channels is not None and channels < 1:
             raise TfvidError(f"expected channels >= 1, got {channels}")
         self.channels = channels

@@ -46,6 +46,7 @@ class Shapley(PlayersExplainer):
       score: "probability" or "logit".
       progress: see `MaskingExplainer`.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `MaskingExplainer`.
 
     Raises:
@@ -68,10 +69,18 @@ class Shapley(PlayersExplainer):
         score: str = "probability",
         progress: bool = True,
         output: str = "auto",
+        input_range="auto",
         batch_size: int = 8,
     ):
         super().__init__(
-            model, players, fill=fill, score=score, progress=progress, output=output, batch_size=batch_size
+            model,
+            players,
+            fill=fill,
+            score=score,
+            progress=progress,
+            output=output,
+            input_range=input_range,
+            batch_size=batch_size,
         )
 
     def _play(self, game):

@@ -27,6 +27,7 @@ class SmoothGrad(PixelExplainer):
       seed: of the noise.
       reduce: "abs_max", "abs_sum" or "sum", see `PixelExplainer`.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `Explainer`.
 
     Raises:
@@ -46,9 +47,10 @@ class SmoothGrad(PixelExplainer):
         seed: int = 0,
         reduce: str = "abs_max",
         output: str = "auto",
+        input_range="auto",
         batch_size: int = 8,
     ):
-        super().__init__(model, reduce=reduce, output=output, batch_size=batch_size)
+        super().__init__(model, reduce=reduce, output=output, input_range=input_range, batch_size=batch_size)
         if samples < 1 or noise < 0:
             raise TfvidError(f"expected samples >= 1 and noise >= 0, got {samples} and {noise}")
         self.samples = samples

@@ -146,6 +146,7 @@ class TemporalMask(Explainer):
         explained and every score of the result are always computed as the model does. On a machine without bfloat16
         instructions "bfloat16" warns and searches in float32.
       output: see `Explainer`.
+      input_range: see `Explainer`.
       batch_size: see `Explainer`.
 
     Example:
@@ -176,10 +177,11 @@ class TemporalMask(Explainer):
         keep: str = "last",
         precision: str | None = None,
         output: str = "auto",
+        input_range="auto",
         batch_size: int = 4,
     ):
         self.scores_only = method == "search"
-        super().__init__(model, output=output, batch_size=batch_size)
+        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
         check_choice("method", method, ("gradient", "search", "search+gradient"))
         check_choice("init", init, ("central", "full", "random"))
         check_choice("keep", keep, ("last", "best"))

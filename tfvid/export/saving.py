@@ -18,6 +18,7 @@ from tfvid.explain.temporal_mask import TemporalMask
 from tfvid.explanation import explainer_options
 from tfvid.export.graph import clip_shape, noise, signatures, traced
 from tfvid.files import replacing_folder
+from tfvid.model_format import checked_range
 from tfvid.models.card import ModelCard
 from tfvid.models.loading import card_from_shapes
 
@@ -32,7 +33,7 @@ def save(
     card: ModelCard | None = None,
     mask: Mapping | None = None,
     grad_cam: Mapping | None = None,
-    input_range: tuple[float, float] = (0.0, 1.0),
+    input_range: tuple[float, float] | str = "auto",
     overwrite: bool = False,
 ) -> Path:
     """Writes a SavedModel that classifies clips and explains its answers, for TensorFlow without Keras or tfvid.
@@ -47,8 +48,9 @@ def save(
         unless `grad_cam` names another. None: classes are called "class 0", "class 1", ...
       mask: options of `tfvid.TemporalMask`; `iterations` is only what `load` asks for.
       grad_cam: options of `tfvid.GradCAM`.
-      input_range: lowest and highest pixel value the model was trained on. Clips outside it are refused, and JPEG
-        frames are scaled to it.
+      input_range: lowest and highest pixel value the model was trained on. The exported model takes clips in this
+        range (in Python, too: they are not in [0, 1] then), those outside it are refused, and JPEG frames are scaled to
+        it. "auto": what was declared of the model, or what its first layers say, or else (0, 1).
       overwrite: puts it in the place of a SavedModel that is there.
 
     Returns:
@@ -65,23 +67,26 @@ def save(
     """
     path = Path(os.path.abspath(path))
     _check_free(path, overwrite)
-    low, high = input_range
-    if not low < high:
-        raise TfvidError(f"input_range: expected the lowest and the highest pixel value, got {input_range}")
+    if checked_range(input_range) is None:
+        raise TfvidError("input_range: expected the lowest and the highest pixel value, or 'auto', got None")
     grad_cam = dict(grad_cam or {})
     if card is not None:
         grad_cam.setdefault("layer", card.layer)
     options = explainer_options(mask or {}, grad_cam)
-    learn, locate = TemporalMask(model, **mask or {}), GradCAM(model, **grad_cam)
+    scaled = {"input_range": "auto" if input_range == "auto" else None}
+    learn, locate = TemporalMask(model, **dict(mask or {}) | scaled), GradCAM(model, **grad_cam | scaled)
 
     if learn.method != "gradient":
         raise TfvidError(f"mask.method: an exported model learns masks by 'gradient' only, got {learn.method!r}")
 
     card = card or card_from_shapes(model, path.name)
     shape = clip_shape(model, card.num_frames, card.size)
-    clips = checked_clips(noise(shape, input_range), model)
+    clips = checked_clips(noise(shape, (0.0, 1.0) if input_range == "auto" else input_range), model)
     for explainer in (learn, locate):
         explainer.prepare(clips)
+        if input_range == "auto":
+            input_range = explainer.classifier.input_range or (0.0, 1.0)
+        explainer.classifier.input_range = None  # whoever calls the exported model gives it what the model takes
     if len(card.class_names) != learn.classifier.num_classes:
         raise ModelError(f"{len(card.class_names)} class names for a model of {learn.classifier.num_classes} classes")
 

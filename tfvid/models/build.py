@@ -10,6 +10,7 @@ import keras
 
 from tfvid.config import RunConfig
 from tfvid.errors import ModelError, unknown
+from tfvid.model_format import declare
 from tfvid.models import MODELS
 from tfvid.models.loading import load_weights
 from tfvid.models.weights import is_checkpoint, load_kinetics
@@ -27,7 +28,8 @@ def build_model(
 
     Returns:
       A model from float32 clips `(B, T, H, W, 3)` in [0, 1] to logits `(B, K)`. Initial weights and dropout
-      follow from ``config.seed``; no global random state is changed.
+      follow from ``config.seed``; no global random state is changed. It is declared to take clips as they are, for
+      it is trained on them, whatever its first layers say.
 
     Raises:
       ModelError: an option the model does not have, or a value it refuses.
@@ -42,7 +44,8 @@ def build_model(
         options = options | {"synchronized": True}
     with seeded(config.seed):
         try:
-            return builder(num_classes, config.data.num_frames, config.data.size, dtype=dtype, **options)
+            model = builder(num_classes, config.data.num_frames, config.data.size, dtype=dtype, **options)
+            return declare(model, input_range=None)
         except ModelError:
             raise
         except (TypeError, ValueError) as error:  # what Keras' layers raise for a value that does not fit

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfvid.errors import ModelError, unknown
+from tfvid.model_format import CHANNELS, OUTPUTS
 
 
 @dataclass(frozen=True)
@@ -15,13 +16,17 @@ class ModelCard:
 
     Attributes:
       name: of the run that trained it.
-      class_names: tuple of K names, in the order of the logits.
+      class_names: tuple of K names, in the order of the logits; of a model with one output unit, those of 0 and 1.
       num_frames: frames a clip, T; None where the model takes any.
       size: frame (H, W) in pixels; None where the model takes any.
       dataset: name of the dataset it was trained on; "" where it is not known.
       layer: the layer Grad-CAM explains; None leaves the choice to `tfvid.GradCAM`.
       reverse_labels: label after the clip is played backwards, by label; None where it is not known.
       metrics: validation results by name.
+      input_range: the values (low, high) that the model takes for black and white; clips in [0, 1] are scaled to them.
+        None: what its first layers say, or else (0, 1).
+      channels: the order of the colours that it takes, "rgb" or "bgr".
+      output: what it returns, "logits", "probabilities", or "auto" where its last layer says it.
     """
 
     name: str
@@ -32,6 +37,9 @@ class ModelCard:
     layer: str | None = None
     reverse_labels: dict[int, int] | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    input_range: tuple[float, float] | None = None
+    channels: str = "rgb"
+    output: str = "auto"
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
@@ -103,14 +111,24 @@ EXPECTED = {
         "labels by label, or null",
     ),
     "metrics": (lambda value: _is_mapping(value, _is_text, _is_number), "numbers by name"),
+    "input_range": (
+        lambda value: (
+            value is None
+            or (isinstance(value, list) and len(value) == 2 and all(map(_is_number, value)) and value[0] < value[1])
+        ),
+        "[lowest, highest] pixel value, or null",
+    ),
+    "channels": (lambda value: value in CHANNELS, " or ".join(CHANNELS)),
+    "output": (lambda value: value in OUTPUTS, " or ".join(OUTPUTS)),
 }
 
 
 def _as_python(values: dict) -> dict:
     """The fields JSON cannot hold as they are: tuples, and integer keys."""
-    size, reverse = values["size"], values.get("reverse_labels")
+    size, reverse, pixels = values["size"], values.get("reverse_labels"), values.get("input_range")
     return {
         "class_names": tuple(values["class_names"]),
         "size": None if size is None else tuple(size),
         "reverse_labels": None if reverse is None else {int(a): b for a, b in reverse.items()},
+        "input_range": None if pixels is None else (float(pixels[0]), float(pixels[1])),
     }

@@ -3,6 +3,7 @@
 import json
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
@@ -39,10 +40,15 @@ def compile_by_card(model: keras.Model, card: ModelCard) -> None:
         compile_classifier(model, keras.optimizers.Adam(), from_logits=not is_softmax)
 
 
-def read_compiled(file: Path) -> keras.Model:
+def read_compiled(file: Path, custom_objects: Mapping[str, object], name: Path) -> keras.Model:
     """Reads a ``.keras`` file in Keras' safe mode, compiled where the file says how.
 
     Where that cannot be restored, e.g. a loss of the author's own, the model is not compiled, and a warning says why.
+
+    Args:
+      file: the file, or a copy of it that Keras 3 reads.
+      custom_objects: the model's own layers and functions by name.
+      name: what a warning calls the file.
 
     Raises:
       Exception: the model itself cannot be loaded; Keras, h5py, zipfile and json each raise their own.
@@ -50,13 +56,13 @@ def read_compiled(file: Path) -> keras.Model:
     reason = None
     if _has_compile_config(file):
         try:
-            return keras.saving.load_model(file, compile=True, safe_mode=True)
+            return keras.saving.load_model(file, custom_objects, compile=True, safe_mode=True)
         except Exception as error:  # of the model or of its compilation: the next call tells them apart
             reason = " ".join(str(error).split())[:200]
-    model = keras.saving.load_model(file, compile=False, safe_mode=True)
+    model = keras.saving.load_model(file, custom_objects, compile=False, safe_mode=True)
     if reason is not None:
         warnings.warn(
-            f"{file}: loaded without its loss and optimizer, which cannot be restored ({reason}); "
+            f"{name}: loaded without its loss and optimizer, which cannot be restored ({reason}); "
             "call model.compile(...) before fit or evaluate",
             RuntimeWarning,
             stacklevel=3,

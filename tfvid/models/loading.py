@@ -1,54 +1,83 @@
-"""Trained models from disk: a ``.keras`` file, a run's folder, or a saved model's folder.
+"""Trained models from disk: a ``.keras`` or HDF5 file, a run's folder, or a saved model's folder.
 
     runs/<name>/model.keras                      runs/<name>/card.json
     saved_models/<name>/assets.extra/model.keras saved_models/<name>/assets.extra/card.json
 
-Always in Keras' safe mode: a file that carries Python code is refused. Every failure is one `ModelError` line.
+Always in Keras' safe mode: a file that carries Python code is refused. Every failure is one `ModelError` line. Files
+that Keras 2 saved are read as `tfvid.models.legacy` says.
 """
 
 import json
+import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import h5py
 import keras
 
 import tfvid.activations  # noqa: F401  registers them, so that models with one load
 from tfvid.errors import ModelError
+from tfvid.model_format import declare
 from tfvid.models.card import ModelCard, read_card
 from tfvid.models.compiling import compile_by_card, read_compiled
+from tfvid.models.legacy import is_hdf5, readable_archive, readable_hdf5
 
 PLACES = ("", "assets.extra")
 MOST_EXPANSION = 64  # weights hardly shrink when packed, a configuration of many like layers tenfold
 
 
-def load_model(path: str | Path, *, compile: bool = True) -> keras.Model:
+def load_model(
+    path: str | Path, *, compile: bool = True, custom_objects: Mapping[str, object] | None = None
+) -> keras.Model:
     """Loads a trained model.
 
+    What the card beside the file says of the values that the model takes and returns is declared of the model, see
+    `tfvid.declare`.
+
     Args:
-      path: a ``.keras`` file, or a ``runs/<name>``, ``saved_models/<name>`` or checkpoint folder.
+      path: a ``.keras`` or HDF5 file (``.h5``, or HDF5 that is called ``.keras``), or a ``runs/<name>``,
+        ``saved_models/<name>`` or checkpoint folder.
       compile: make it ready for ``fit`` and ``evaluate``. With the loss, metrics and optimizer that the file was saved
         with; where they cannot be restored, the model is not compiled, and a warning says why. A file without any
         and with a card beside it, as `tfvid.training` writes them, gets the loss and metrics of `tfvid.training` and
         Adam at its default rate; call ``model.compile`` for others. False leaves all of that out.
+      custom_objects: the model's own layers and functions by name; see docs/models.md.
 
     Returns:
       The Keras model; tfvid's own take float32 clips `(B, T, H, W, 3)` in [0, 1] and return logits `(B, K)`.
 
     Raises:
-      ModelError: the path is missing, not a model, cut off, corrupt, unpacks without measure, or carries code (unsafe).
+      ModelError: the path is missing, not a model, cut off, corrupt, unpacks without measure, carries code (unsafe), or
+        has a layer or an argument that Keras does not know.
     """
     file = model_file(path)
-    # By its name too: Keras reads what is called .h5 as HDF5, whatever stands behind that in the file.
-    if file.suffix != ".keras" or not zipfile.is_zipfile(file):
-        raise ModelError(f"{file}: not a .keras file, or cut off")
-    _check_expansion(file)
+    # An archive by its name too: Keras reads what is called .h5 as HDF5, whatever stands behind that in the file.
+    is_archive = file.suffix == ".keras" and zipfile.is_zipfile(file)
+    if not is_archive and not is_hdf5(file):
+        raise ModelError(f"{file}: not a .keras file and not HDF5, or cut off")
     try:
-        model = read_compiled(file) if compile else keras.saving.load_model(file, compile=False, safe_mode=True)
+        with TemporaryDirectory(prefix="tfvid-") as folder:
+            if is_archive:
+                _check_expansion(file)
+                readable = readable_archive(file, Path(folder))
+            else:
+                readable = readable_hdf5(file, Path(folder), MOST_EXPANSION)
+            known = dict(custom_objects or {})
+            if compile and is_archive:
+                model = read_compiled(readable, known, file)
+            else:
+                model = keras.saving.load_model(readable, known, compile=False, safe_mode=True)
+    except ModelError:
+        raise
     except Exception as error:  # Keras, h5py, zipfile and json each raise their own on a bad file.
-        raise ModelError(f"{file}: cannot load the model ({_first_sentence(error)}{_other_version(file)})") from error
-    beside = file.with_name("card.json")
-    if compile and beside.is_file():
-        compile_by_card(model, read_card(beside))
+        raise ModelError(f"{file}: cannot load the model ({_reason(error)}{_other_version(file)})") from error
+    if (beside := file.with_name("card.json")).is_file():
+        card = read_card(beside)
+        declare(model, input_range=card.input_range or "auto", channels=card.channels, output=card.output)
+        if compile:
+            compile_by_card(model, card)
     return model
 
 
@@ -57,7 +86,8 @@ def load_card(path: str | Path, model: keras.Model | None = None) -> ModelCard:
 
     Args:
       path: as for `load_model`.
-      model: the model loaded from there, if at hand; its number of classes is then checked.
+      model: the model loaded from there, if at hand; its number of classes is then checked. One with a single output
+        unit has two classes.
 
     Raises:
       ModelError: the card cannot be read, or does not fit the model.
@@ -69,13 +99,15 @@ def load_card(path: str | Path, model: keras.Model | None = None) -> ModelCard:
     else:
         model = model or load_model(file, compile=False)
         card = card_from_shapes(model, file.stem)
-    if model is not None and model.output_shape[-1] != len(card.class_names):
-        raise ModelError(f"{beside}: {len(card.class_names)} class names for {model.output_shape[-1]} logits")
+    if model is not None and max(model.output_shape[-1], 2) != len(card.class_names):
+        units = model.output_shape[-1]
+        expected = "1 logit, which tells class 1 from class 0: 2 names" if units == 1 else f"{units} logits"
+        raise ModelError(f"{beside}: {len(card.class_names)} class names for {expected}")
     return card
 
 
 def card_from_shapes(model: keras.Model, name: str) -> ModelCard:
-    """A card for a model that came without one: classes are called "class 0", "class 1", ...
+    """A card for a model that came without one: classes are called "class 0", "class 1", ...; two for one output unit.
 
     Raises:
       ModelError: the model is not one of clips `(B, T, H, W, C)` to logits `(B, K)`.
@@ -85,7 +117,7 @@ def card_from_shapes(model: keras.Model, name: str) -> ModelCard:
         raise ModelError(f"{name}: expected a model of clips (B, T, H, W, C) to logits (B, K), got {taken} to {given}")
     _, num_frames, height, width, _ = taken
     size = (height, width) if height and width else None
-    return ModelCard(name, tuple(f"class {label}" for label in range(given[-1])), num_frames, size)
+    return ModelCard(name, tuple(f"class {label}" for label in range(max(given[-1], 2))), num_frames, size)
 
 
 def load_weights(model: keras.Model, path: str | Path, *, other_classifier: bool = False) -> str:
@@ -138,7 +170,7 @@ def model_file(path: str | Path) -> Path:
         return path
     if not path.is_dir():
         raise ModelError(
-            f"{path}: no such model; expected a .keras file, a runs/<name> or a saved_models/<name> folder"
+            f"{path}: no such model; expected a .keras or .h5 file, a runs/<name> or a saved_models/<name> folder"
         )
     for place in PLACES:
         file = path / place / "model.keras"
@@ -146,6 +178,12 @@ def model_file(path: str | Path) -> Path:
             return file
     if (path / "checkpoints").is_dir():
         raise ModelError(f"{path}: this run has no model.keras yet; it was stopped before the end")
+    if (path / "saved_model.pb").is_file():
+        raise ModelError(
+            f"{path}: a TensorFlow SavedModel, which Keras 3 does not load as a model; save it as .keras where it was "
+            "made, or in Python explain keras.layers.TFSMLayer(path, call_endpoint='serving_default') or what tf_keras "
+            "loads as a function of clips, see docs/models.md"
+        )
     raise ModelError(f"{path}: no model.keras in this folder or its assets.extra/")
 
 
@@ -155,7 +193,7 @@ def _check_expansion(file: Path):
         with zipfile.ZipFile(file) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise ModelError(f"{file}: cannot load the model ({_first_sentence(error)})") from error
+        raise ModelError(f"{file}: cannot load the model ({_reason(error)})") from error
     most = MOST_EXPANSION * file.stat().st_size
     if unpacked > most:
         raise ModelError(f"{file}: expected at most {most} bytes in this archive, got {unpacked}")
@@ -164,8 +202,12 @@ def _check_expansion(file: Path):
 def _other_version(file: Path) -> str:
     """That another Keras saved `file`, as words to end a message with; "" where the same one did or nothing is said."""
     try:
-        with zipfile.ZipFile(file) as archive:
-            version = json.loads(archive.read("metadata.json"))["keras_version"]
+        if is_hdf5(file):
+            with h5py.File(file, "r") as archive:
+                version = archive.attrs["keras_version"]
+        else:
+            with zipfile.ZipFile(file) as archive:
+                version = json.loads(archive.read("metadata.json"))["keras_version"]
     except Exception:  # whatever is wrong with the file has been said
         return ""
     return "" if version == keras.__version__ else f"; saved by Keras {version}, this is Keras {keras.__version__}"
@@ -179,6 +221,18 @@ def _is_shape(shape, rank: int) -> bool:
     return isinstance(shape, tuple) and len(shape) == rank and not isinstance(shape[-1], tuple)
 
 
-def _first_sentence(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+def _reason(error: Exception) -> str:
+    """Why a model cannot be loaded: the cause that Keras' long message ends with, or the class that is not known."""
+    text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
+    unknown = re.search(r"(?:Could not locate (?:class|function)|Unknown \w+:) '([^']+)'", text)
+    if unknown and not hasattr(keras.layers, unknown[1]):
+        name = unknown[1].rpartition(">")[2]
+        return (
+            f"Keras does not know {name!r}, a layer or function of the model's own; give it as "
+            f"custom_objects={{{name!r}: {name}}}, or on the command line --custom with the Python file it is in"
+        )
+    return _first_sentence(text.rpartition("Exception encountered: ")[2]) or type(error).__name__
+
+
+def _first_sentence(text: str) -> str:
     return text.split(". ")[0][:300]

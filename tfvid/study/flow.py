@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,7 +67,10 @@ def run(config: StudyConfig, out) -> dict:
     dataset = make_dataset(config.data)
     samples = _labelled(dataset, config)
     models = load_models(
-        [path for group in config.models for path in group.paths], config.data.num_frames, config.data.size
+        [path for group in config.models for path in group.paths],
+        config.data.num_frames,
+        config.data.size,
+        [group for group in config.models for _ in group.paths],
     )
     to_model, class_names = _fit(models, dataset, samples)
     groups = _groups(config, models)
@@ -89,6 +93,7 @@ def run(config: StudyConfig, out) -> dict:
     if damaged:
         print(damage_line(damaged))
     answers = predictions.read(out, groups, class_names)
+    _warn_of_chance(answers)
     chosen = _classes(config, dataset, samples, answers.class_f1(), to_model)
     explained = [sample for sample in samples if dataset.class_names[sample.label] in chosen]
     explained = in_turn(explained)[: config.limit]
@@ -260,12 +265,30 @@ def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out
     done = predictions.done(store, model.name)
     with _bar("predict", model, samples, done) as bar, log.plain_errors():
         batches = _batches(model, dataset, samples, done, to_model, config, config.data.batch_size, log)
-        for answers in stream(model.model, batches, predictions.PLAYBACKS):
+        for answers in _naming(model, stream(model.model, batches, predictions.PLAYBACKS)):
             store.append(predictions.rows(model.name, answers))
             bar.update(len(answers.ids))
             stop_if_asked()
     store.merge()
     return log.reasons, log.damaged
+
+
+def _naming(model: Loaded, answers):
+    """The answers of a model; an error says which one it was."""
+    try:
+        yield from answers
+    except ModelError as error:
+        raise ModelError(f"model {model.name!r}: {error}") from error
+
+
+def _warn_of_chance(answers: predictions.Answers):
+    """Warns of models that are right as often as guessing is."""
+    from tfvid.evaluation import chance_warning
+
+    for model, columns in answers.columns.items():
+        right = columns["forward_predicted"] == columns["label"]
+        if warning := chance_warning(int(right.sum()), len(right), len(answers.class_names)):
+            warnings.warn(f"model {model!r}: {warning}", RuntimeWarning, stacklevel=3)
 
 
 def _explain(

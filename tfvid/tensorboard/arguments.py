@@ -88,7 +88,10 @@ def _frames(name: str, clips, shape: tuple | None = None) -> np.ndarray:
     if not np.issubdtype(clips.dtype, np.floating):
         raise TfvidError(f"{name}: expected floats in [0, 1] or uint8, got {clips.dtype}")
     if not (clips.min() >= 0 and clips.max() <= 1):  # so written, NaN fails too
-        raise TfvidError(f"{name}: expected floats in [0, 1], got {clips.min():g} to {clips.max():g}")
+        raise TfvidError(
+            f"{name}: expected floats in [0, 1], got {clips.min():g} to {clips.max():g}; show the clips as they were "
+            "before they were scaled to the model's input range"
+        )
     return (clips.astype(np.float32) * 255 + 0.5).astype(np.uint8)
 
 

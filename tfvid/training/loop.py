@@ -282,6 +282,7 @@ def _card(config: RunConfig, dataset: VideoDataset, model: keras.Model) -> Model
         dataset=config.data.dataset,
         layer=explained_layer(model),
         reverse_labels=dataset.reverse_labels,
+        input_range=(0.0, 1.0),  # whatever the model's first layers say
     )
 
 

@@ -21,13 +21,14 @@ class Scorer:
     Args:
       model: a Keras model of clips, or any callable, NumPy clips to NumPy scores; see `tfvid.classifier.Classifier`.
       output: "auto", "logits" or "probabilities", see there.
+      input_range: "auto", (low, high) or None, see there.
 
     Attributes:
       classifier: the model as `Classifier`.
     """
 
-    def __init__(self, model, output: str = "auto"):
-        self.classifier = Classifier(model, output, any_callable=True)
+    def __init__(self, model, output: str = "auto", input_range="auto"):
+        self.classifier = Classifier(model, output, any_callable=True, input_range=input_range)
         self._compiled = Compiled(self._probability)
 
     @classmethod

@@ -1,0 +1,131 @@
+"""Which pixel values a model takes, read from its first operations, and clips in [0, 1] brought to them.
+
+A model that begins with ``Rescaling(1 / 255)`` takes 0 to 255; one that begins with ``Rescaling(2, -1)`` takes 0 to 1.
+The values are read from the traced graph, so it makes no difference whether the model has a `Rescaling` or
+`Normalization` layer, also inside another model or `TimeDistributed`, or computes ``x / 255.`` in its own ``call``:
+
+    y = scale * x + offset          x: what the model is given, y: what its first other operation is given
+
+The range is the one of `RANGES` that these numbers bring to values of an ordinary size around zero. Only constants are
+read, no weights: a `BatchNormalization` says nothing.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+NARROWEST, LARGEST = 0.4, 10.0  # of y: from its lowest to its highest value, and the largest absolute one
+MOST_OPERATIONS = 4000  # looked at; the first frames of a model that loops over frames suffice
+
+# Operations that move values or leave them out, and change none.
+_MOVING = {
+    *("Identity", "IdentityN", "StopGradient", "Cast", "EnsureShape", "Reshape", "Transpose", "ExpandDims", "Squeeze"),
+    *("StridedSlice", "Slice", "Unpack", "Pack", "Split", "SplitV", "GatherV2", "ReverseV2", "ConcatV2"),
+    *("Pad", "PadV2", "MirrorPad", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeArea", "ResizeBicubic"),
+}
+
+
+def read_range(clips: tf.Tensor) -> tuple[float, float] | None:
+    """The range of values that a traced model takes, one of `RANGES`; None where its first operations do not say.
+
+    Args:
+      clips: the symbolic tensor that the model was given, in its graph.
+    """
+    found = set(_ranges(clips))
+    return found.pop() if len(found) == 1 else None
+
+
+def range_of(scale: np.ndarray, offset: np.ndarray) -> tuple[float, float] | None:
+    """Which of `RANGES` is meant by ``y = scale * x + offset``; numbers, or one for each channel.
+
+    It holds the value that becomes 0, and y is neither almost constant over it nor huge. Of several, the one of the
+    smallest y. Means of colours in 0 to 255 that are taken off without any scaling say so too.
+    """
+    with np.errstate(all="ignore"):
+        zero = -offset / scale
+    if np.all(scale == 1) and np.all((zero > 20) & (zero < 235)):
+        return RANGES[-1]
+    fitting = []
+    for place, (low, high) in enumerate(RANGES):
+        ends = np.stack(np.broadcast_arrays(scale * low + offset, scale * high + offset))
+        width, largest = np.ptp(ends, axis=0).min(), np.abs(ends).max()
+        if width >= NARROWEST and largest <= LARGEST and np.all((zero >= low) & (zero <= high)):
+            fitting.append((largest, place))
+    return RANGES[min(fitting)[1]] if fitting else None
+
+
+def _ranges(clips):
+    """Yields what each way from the clips says of the range, where it does: after the last operation that tells one."""
+    captured = {id(inner): outer for outer, inner in clips.graph.captures}
+    waiting, seen = [(clips, np.ones(()), np.zeros(()), None)], set()
+    while waiting and len(seen) < MOST_OPERATIONS:
+        tensor, scale, offset, told = waiting.pop()
+        is_end = True
+        for operation in tensor.consumers():
+            if operation.name in seen:
+                continue
+            seen.add(operation.name)
+            if operation.type in _MOVING:
+                is_end = False
+                waiting += [(output, scale, offset, told) for output in operation.outputs]
+            elif (affine := _affine(operation, tensor, captured)) is not None:
+                is_end = False
+                after = scale * affine[0], offset * affine[0] + affine[1]
+                waiting.append((operation.outputs[0], *after, range_of(*after) or told))
+        if is_end and told is not None:
+            yield told
+
+
+def _affine(operation, tensor, captured) -> tuple | None:
+    """(scale, offset) of an operation on `tensor`; None where it is no such operation or the numbers are not known."""
+    if operation.type not in ("Mul", "RealDiv", "AddV2", "Sub"):
+        return None
+    first, second = operation.inputs
+    other = _per_channel(_constant(second if first is tensor else first, captured))
+    if other is None or first is second:
+        return None
+    if operation.type == "Mul":
+        return other, 0.0
+    if operation.type == "AddV2":
+        return 1.0, other
+    if operation.type == "Sub":
+        return (1.0, -other) if first is tensor else (-1.0, other)
+    return (1 / other, 0.0) if first is tensor and np.all(other != 0) else None
+
+
+_OF_CONSTANTS = {
+    "Sqrt": np.sqrt,
+    "Rsqrt": lambda x: 1 / np.sqrt(x),
+    "Maximum": np.maximum,
+    "Square": np.square,
+    "Neg": np.negative,
+    "Mul": np.multiply,
+    "AddV2": np.add,
+    "Sub": np.subtract,
+    "RealDiv": np.divide,
+    "Reshape": lambda x, shape: np.reshape(x, shape.astype(int)),
+    "Cast": lambda x: x,
+    "Identity": lambda x: x,
+}
+
+
+def _constant(tensor, captured) -> np.ndarray | None:
+    """The value of a tensor that depends on constants only; None for others."""
+    value = tf.get_static_value(tensor)
+    if value is not None:
+        return np.asarray(value, np.float64)
+    if id(tensor) in captured:
+        outer = captured[id(tensor)]  # a tensor with a value, or a weight, which is no constant
+        known = outer.dtype.is_floating and hasattr(outer, "numpy")
+        return outer.numpy().astype(np.float64) if known else None
+    if tensor.op.type not in _OF_CONSTANTS:
+        return None
+    values = [_constant(part, captured) for part in tensor.op.inputs]
+    return None if any(value is None for value in values) else _OF_CONSTANTS[tensor.op.type](*values)
+
+
+def _per_channel(value: np.ndarray | None) -> np.ndarray | None:
+    """A number, or one for each of three channels, the last axis; None for what differs from place to place."""
+    if value is None or value.size == 1:
+        return None if value is None else value.reshape(())
+    return value.reshape(-1) if value.size == value.shape[-1] == 3 else None
