@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfvid.config import RunConfig, TrainConfig, from_dict, load, to_yaml
+from tfvid.config import RunConfig, StudyConfig, TrainConfig, from_dict, load, to_yaml
 from tfvid.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -173,3 +173,20 @@ def test_the_papers_settings():
 def test_from_dict_names_its_source():
     with pytest.raises(ConfigError, match="demo: unknown key 'sed'"):
         from_dict({"sed": 1}, "demo")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        (
+            "i3d_kth",
+            StudyConfig,
+            r"expected the configuration of a study \(compare.py\), this is one of a run \(train.py",
+        ),
+        ("study_shapes", RunConfig, r"expected the configuration of a run .*, this is one of a study"),
+        ("attribution_bench", RunConfig, r"this is one of a benchmark of attribution methods"),
+    ],
+)
+def test_a_configuration_of_another_command(name, kind, said):
+    with pytest.raises(ConfigError, match=f"{name}.yaml: .*{said}"):
+        load(ROOT / "configs" / f"{name}.yaml", (), kind)

@@ -471,4 +471,4 @@ def test_options_that_shards_were_not_made_with_are_refused(tmp_path):
             make_dataset(config(**options))
         said = str(caught.value)
         assert said.startswith(f"data.options.{name}={value} has no effect: clips are read from {tmp_path}/train, ")
-        assert f"made with {had}" in said and "set data.records=null" in said
+        assert f"made with {had}" in said and "data.records=null reads the dataset" in said

@@ -248,6 +248,8 @@ def test_a_missing_model_is_named(tmp_path):
     with pytest.raises(ModelError) as caught:
         main(["--model", str(tmp_path / "gone")])
     assert str(caught.value).startswith(f"{tmp_path / 'gone'}: no such model; expected a .keras file")
+    with pytest.raises(ModelError, match="no model.keras in this folder"):
+        main(["--model", str(tmp_path)])
 
 
 def test_a_limit_is_said_and_has_a_folder_of_its_own(evaluated, monkeypatch, tmp_path, capsys):

@@ -495,10 +495,30 @@ def override(values: dict, overrides: Sequence[str]) -> dict:
 
 def from_dict(values: dict, source: str = "configuration", kind: type = RunConfig):
     """Builds a `RunConfig`, or another `kind`, from nested dicts; `source` is what error messages name."""
+    other = _other_kind(values, kind)
+    if other:
+        raise ConfigError(f"{source}: expected the configuration of {PURPOSES[kind]}, this is one of {PURPOSES[other]}")
     try:
         return _build(kind, values, "")
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from error
+
+
+PURPOSES = {
+    RunConfig: "a run (train.py, evaluate.py, explain.py, prepare.py)",
+    StudyConfig: "a study (compare.py)",
+    AttributionConfig: "a benchmark of attribution methods (benchmark_attribution.py)",
+}
+
+
+def _other_kind(values, kind: type) -> type | None:
+    """The kind of configuration that all keys of `values` belong to, where they do not all belong to `kind`."""
+    if kind not in PURPOSES or not isinstance(values, dict):
+        return None
+    keys = {purpose: {field.name for field in dataclasses.fields(purpose)} for purpose in PURPOSES}
+    if set(values) <= keys[kind]:
+        return None
+    return next((purpose for purpose in PURPOSES if set(values) <= keys[purpose]), None)
 
 
 def typed(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,15 +90,14 @@ def _config(arguments) -> RunConfig:
 
 def _config_of(model: Path) -> Path:
     """The configuration that lies beside the model."""
-    if not model.exists():
-        load_tensorflow()
-        from tfvid.models.loading import model_file
-
-        model_file(model)  # raises: there is no such model
     folder = model if model.is_dir() else model.parent
     for place in (folder, folder / "assets.extra"):
         if (place / "config.yaml").is_file():
             return place / "config.yaml"
+    load_tensorflow()
+    from tfvid.models.loading import model_file
+
+    model_file(model)  # where there is no model, that is the error
     raise ConfigError(f"{model}: no config.yaml beside it; name the data with --config")
 
 

@@ -242,7 +242,8 @@ class Records(VideoDataset):
                     before = next((text for text in map(str, made_with) if text.startswith(f"{name}=")), f"no {name}")
                     raise ConfigError(
                         f"data.options.{name}={value} has no effect: clips are read from {self.folder}/{split}, which "
-                        f"was made with {before}; set data.records=null to read the dataset, or prepare new shards"
+                        f"was made with {before}; data.options={{}} takes these shards as they are, and "
+                        "data.records=null reads the dataset"
                     )
 
     def samples(self, split: str) -> list[Sample]:
