@@ -16,6 +16,7 @@ def main(argv: list[str]) -> None:
     arguments = _parser().parse_intermixed_args(argv)
     config = load(arguments.config or _config_of(arguments.model), arguments.overrides)
 
+    from tfvid.classifier import Classifier
     from tfvid.data.pipeline import load_dataset, make_dataset
     from tfvid.data.skipped import SkipLog
     from tfvid.evaluation import PLAYBACKS, chance_warning, measure, predict
@@ -28,12 +29,14 @@ def main(argv: list[str]) -> None:
     skips = SkipLog()
     clips = load_dataset(config.data, arguments.split, skipped=skips)
     with skips.plain_errors():
-        predictions = predict(model, clips, PLAYBACKS, config.seed)
+        classifier = Classifier(model)
+        predictions = predict(classifier, clips, PLAYBACKS, config.seed)
     measures = measure(predictions, dataset.reverse_labels)
     results = {
         "model": str(arguments.model),
         "dataset": config.data.dataset,
         "split": arguments.split,
+        "input_range": classifier.input_range or (0.0, 1.0),
         "clips": len(predictions.ids),
         "skipped": dict(skips.reasons),
         "class_names": list(dataset.class_names),
@@ -107,7 +110,9 @@ def _write_csv(path: Path, header: list, rows: list[list]) -> None:
 
 
 def _print(results: dict) -> None:
-    print(f"{results['clips']} clips of {results['split']}, {len(results['skipped'])} skipped")
+    low, high = results["input_range"]
+    scaled = "" if (low, high) == (0, 1) else f", scaled to the model's {low:g} to {high:g}"
+    print(f"{results['clips']} clips of {results['split']}, {len(results['skipped'])} skipped{scaled}")
     print(f"{'clips played':14}  top-1  top-5     F1  F1 top-5")
     for playback, scores in results["playbacks"].items():
         figures = (scores["top_1"], scores["top_5"], scores["f1"], scores["f1_top_5"])
