@@ -1,14 +1,13 @@
-# make demo   all set-up, then: train two small models, explain held-out clips, write runs/demo/index.html
-# make explain VIDEO=any.mp4   all set-up, then: explain one video with a small model that comes with tfvid
-# make test   all set-up, then the tests
+# Each of these first sets up what it needs in .venv.
+# make explain VIDEO=any.mp4   explains one video with a small model that comes with tfvid: runs/explain/index.html
+# make demo                    trains two small models and explains held-out clips: runs/demo/index.html
+# make test                    runs the tests
 # make bench, make study, make lint, make compat: see below
 PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PACKAGE := $(VENV)/.package
-
-export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: demo explain test test-long test-io compat lint bench study models clean
 

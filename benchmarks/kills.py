@@ -118,7 +118,7 @@ def comparing(folder: Path, models: Path) -> list[str]:
             "workers": 1,
         },
         "classes": {"names": CLASSES},
-        "clips_per_class": 4,
+        "limit": 4 * len(CLASSES),
         "film_clips": 1,
         "mask": {"iterations": 2, "batch_size": 2},
         "method_clips": 0,

@@ -86,7 +86,7 @@ def large(name: str | Path, args):
         model = tfvid.load_model(name)
         clips = shapes(args.large_clips, model.input_shape[2:4])
     else:
-        clips = real_clips(max(args.large_clips, 20))
+        clips = real_clips(max(args.large_clips, 20 if args.full else 8))
         model = fitted(name, clips)
         clips = clips[: args.large_clips]
     steps, size = STEPS if args.full else args.steps, "x".join(map(str, clips.shape[1:4]))
@@ -97,7 +97,7 @@ def large(name: str | Path, args):
     seconds = start + (seconds - start) * STEPS / steps
     row("plain", seconds, seconds, *[losses if args.full else None] * 2)
     for way in args.ways:
-        if way == "search" and not args.full:  # a hundred windows, a minute
+        if way in ("search", "gradient, bf16") and not args.full:  # a minute each
             continue
         options = WAYS[way]
         searches = "method" in options

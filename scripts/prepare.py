@@ -1,11 +1,10 @@
-"""Writes sharded TFRecords: python scripts/prepare.py --dataset something --root DIR --out DIR [--split train ...]"""
+"""Writes sharded TFRecords: .venv/bin/python scripts/prepare.py --dataset something --root DIR --out DIR"""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tfvid.commands.prepare import main  # noqa: E402
-from tfvid.errors import command  # noqa: E402
+from tfvid.commands import run_prepare  # noqa: E402
 
-command(main)
+run_prepare()

@@ -37,7 +37,7 @@ assert sum(plugin.__module__ == "tfvid.tensorboard.plugin" for plugin in default
 print(*(point.name for point in entry_points(group="console_scripts") if point.name.startswith("tfvid-")))
 """
 DEMO = (
-    *("--out", "demo", "--clips", "2", "data.size=[32,32]", "data.batch_size=7", "train.epochs=1"),
+    *("--out", "demo", "--limit", "2", "data.size=[32,32]", "data.batch_size=7", "train.epochs=1"),
     *("data.options.train=14", "data.options.validation=14", "explain.mask.iterations=2", "explain.log_iterations=2"),
 )
 

@@ -59,6 +59,15 @@ def _csv(folder: Path):
     return file, lambda: _all_samples(CSVList(folder))
 
 
+def _one_csv(folder: Path):
+    file = folder / "clips.csv"
+    file.write_text(
+        "path,label,start_seconds,stop_seconds,fps,group\na_1.mp4,x,0.5,2,25,g1\na_2.mp4,x,1.5,,,g1\nb_1.mp4,y,,,,g2\n"
+        "b_2.mp4,y,,3.25,29.97,g3\n"
+    )
+    return file, lambda: _all_samples(CSVList(folder))
+
+
 EPIC = {
     "EPIC_100_train.csv": (
         "narration_id,participant_id,video_id,start_timestamp,stop_timestamp,start_frame,stop_frame,verb_class,"
@@ -159,6 +168,7 @@ KINDS = {
     "Something-something records": lambda folder: _something(folder, "train"),
     "KTH 00sequences.txt": _kth,
     "CSV list": _csv,
+    "CSV list of all splits": _one_csv,
     **{f"EPIC-KITCHENS {name}": lambda folder, name=name: _epic(folder, name) for name in EPIC},
     "UCF101 classInd.txt": lambda folder: _ucf(folder, "classInd.txt"),
     "UCF101 trainlist01.txt": lambda folder: _ucf(folder, "trainlist01.txt"),

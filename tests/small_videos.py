@@ -43,3 +43,29 @@ def set_avi_length(path: Path, frames: int) -> None:
     """Makes an AVI's headers claim `frames` frames."""
     patch(path, b"avih", 4 + 16, "<I", frames)  # dwTotalFrames
     patch(path, b"strh", 4 + 32, "<I", frames)  # dwLength
+
+
+DAMAGED = """
+import numpy as np
+from tfvid.data.base import Clip, Sample, VideoDataset
+
+class Mine(VideoDataset):
+    class_names = {class_names!r}
+
+    def samples(self, split):
+        return [Sample(f"{{split}}-{{number}}", number % {classes}) for number in range({clips})]
+
+    def read(self, sample, num_frames, size):
+        frames = np.zeros((num_frames, *size, 3), np.uint8) + 20 * np.arange(num_frames)[:, None, None, None]
+        damage = {damage!r} if sample.id in {damaged!r} else ""
+        return Clip(frames.astype(np.uint8), damage=damage)
+"""
+
+
+def damaged_dataset(folder: Path, damaged, clips: int, class_names=("a", "b"), damage: str = "ends\nearly") -> str:
+    """A dataset of `clips` clips a split, called "<split>-0", ...; those in `damaged` come from damaged files."""
+    text = DAMAGED.format(
+        damaged=tuple(damaged), clips=clips, class_names=tuple(class_names), classes=len(class_names), damage=damage
+    )
+    (folder / "mine.py").write_text(text)
+    return f"{folder / 'mine.py'}:Mine"

@@ -91,7 +91,7 @@ def settings(trained, /, **changes) -> dict:
             "options": {"classes": list(CLASSES), "validation": 9},
             **{"num_frames": 8, "size": [24, 24], "batch_size": 2, "workers": 1},
         },
-        "clips": 4,
+        "limit": 4,
         "methods": [
             {"name": "grad_cam"},
             {"name": "grad_cam", "label": "grad_cam | clip", "options": {"pool": "clip"}},
@@ -100,7 +100,7 @@ def settings(trained, /, **changes) -> dict:
         ],
         "measures": [
             {"name": "insertion", "options": {"steps": 4}},
-            {"name": "max_sensitivity", "options": {"samples": 1}, "clips": 1},
+            {"name": "max_sensitivity", "options": {"samples": 1}, "limit": 1},
             {"name": "energy_in_box"},
             {"name": "average_precision"},
         ],
@@ -257,7 +257,7 @@ def test_changed_options_make_only_their_records_anew(finished, networks, tmp_pa
     flow.run(from_dict(changed, "test", AttributionConfig), tmp_path / "out")
     assert {method for _, method, _ in seen} == {"grad_cam | clip"} and len(seen) == 4
     seen.clear()
-    changed["measures"][1]["clips"] = 2
+    changed["measures"][1]["limit"] = 2
     flow.run(from_dict(changed, "test", AttributionConfig), tmp_path / "out")
     assert {id for _, _, id in seen} == {"validation-000001"} and "temporal_mask" not in {row for _, row, _ in seen}
     with pytest.raises(ConfigError, match="begun differently .*seed was 0, is 1"):
@@ -371,7 +371,7 @@ def test_digests_follow_weights_and_options():
     config = AttributionConfig(
         networks=(tfvid.config.NetworkConfig("n", "p"),),
         methods=(MethodConfig("grad_cam"), MethodConfig("rise", without=("insertion",))),
-        measures=(MeasureConfig("insertion", clips=3),),
+        measures=(MeasureConfig("insertion", limit=3),),
     )
     import dataclasses
 
@@ -383,7 +383,7 @@ def test_digests_follow_weights_and_options():
     steps = dataclasses.replace(config, measures=(MeasureConfig("insertion", {"steps": 9}),))
     changed = {key for key, digest in records.made_by(steps, {"n": "weights"}).items() if digest != before[key]}
     assert changed == {("n", row) for row in ("random", "centre", "grad_cam")}  # the other is without it
-    more = dataclasses.replace(config, measures=(MeasureConfig("insertion", clips=5),))
+    more = dataclasses.replace(config, measures=(MeasureConfig("insertion", limit=5),))
     assert records.made_by(more, {"n": "weights"}) == before
 
 

@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 
 from tfvid import callbacks
 from tfvid.callbacks import ExplanationLogger, is_chief
-from tfvid.errors import DataError, TfvidError
+from tfvid.errors import DataError, StillClipWarning, TfvidError
 from tfvid.explain.grad_cam import GradCAM
 from tfvid.explain.temporal_mask import TemporalMask
 from tfvid.perturb.temporal import freeze
@@ -255,6 +255,17 @@ class Failing(GradCAM):
         if self.calls > 1:
             raise RuntimeError("out of\nluck")
         return super()._explain(clips, target)
+
+
+def test_a_still_clip_is_told_once_and_not_at_each_epoch(tmp_path):
+    clips = CLIPS.copy()
+    clips[1] = clips[1, :1]
+    with pytest.warns(StillClipWarning, match="^clip 1: all frames are identical"):
+        logger = ExplanationLogger({"mask": MASK}, clips, tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", StillClipWarning)
+        fit(compiled(), logger, epochs=1)
+    assert len(column(logger, "clip")) == 6
 
 
 def test_an_explainer_that_fails_is_switched_off_with_one_warning(tmp_path):

@@ -110,8 +110,10 @@ def test_the_file_is_named(tmp_path):
     path.write_text("- 1\n")
     with pytest.raises(ConfigError, match=r"bad\.yaml: a configuration must be a mapping"):
         load(path)
-    with pytest.raises(ConfigError, match=r"gone\.yaml: cannot read"):
+    with pytest.raises(ConfigError, match=r"gone\.yaml: no such file"):
         load(tmp_path / "gone.yaml")
+    with pytest.raises(ConfigError, match=f"{tmp_path}: this is a folder; expected a configuration, a YAML file"):
+        load(tmp_path)
 
 
 def test_yaml_cannot_run_code(tmp_path):

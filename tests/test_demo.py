@@ -23,7 +23,7 @@ SMALL = [
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("demo")
-    demo.main(["--out", str(out), "--clips", "2", *SMALL])
+    demo.main(["--out", str(out), "--limit", "2", *SMALL])
     return out
 
 
@@ -43,7 +43,7 @@ def test_demo_again_does_nothing_twice(run):
     kept = [*run.glob("shards/*/*.tfrecord"), *run.glob("*/model.keras"), *run.glob("**/*.gif")]
     before = {path: path.stat().st_mtime_ns for path in kept}
     assert len(before) >= 2 + 2 + 4
-    demo.main(["--out", str(run), "--clips", "2", *SMALL])
+    demo.main(["--out", str(run), "--limit", "2", *SMALL])
     assert {path: path.stat().st_mtime_ns for path in kept} == before
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -10,7 +11,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_videos import write_video
+from small_videos import damaged_dataset, write_video
 
 from tfvid.commands.evaluate import main
 from tfvid.config import from_dict
@@ -233,7 +234,7 @@ def test_results_go_into_the_models_run(evaluated, monkeypatch, tmp_path):
         (["data.num_frames=8"], ModelError, r"it takes clips of \(6, 16, 16, 3\), .* give \(8, 16, 16, 3\)"),
         (["data.options.classes=[Something appearing]"], ModelError, "trained on other classes than those of shapes"),
         (["data.sise=3"], ConfigError, "did you mean 'data.size'"),
-        (["--config", "gone.yaml"], ConfigError, "gone.yaml: cannot read"),
+        (["--config", "gone.yaml"], ConfigError, "gone.yaml: no such file"),
     ],
 )
 def test_what_does_not_fit_is_one_line(evaluated, tmp_path, arguments, error, said):
@@ -241,6 +242,41 @@ def test_what_does_not_fit_is_one_line(evaluated, tmp_path, arguments, error, sa
         main(["--model", str(evaluated / "net"), "--out", str(tmp_path / "out"), *arguments])
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_model_is_named(tmp_path):
+    with pytest.raises(ModelError) as caught:
+        main(["--model", str(tmp_path / "gone")])
+    assert str(caught.value).startswith(f"{tmp_path / 'gone'}: no such model; expected a .keras file")
+
+
+def test_a_limit_is_said_and_has_a_folder_of_its_own(evaluated, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    main(["--model", str(evaluated / "net"), "--limit", "4"])
+    printed = capsys.readouterr()
+    assert printed.out.startswith("4 clips of validation, 0 skipped, 0 damaged\n")
+    assert "net: 100%" in printed.err and "4/4" in printed.err
+    results = json.loads((tmp_path / "runs/net/evaluation/validation-limit-4/metrics.json").read_text())
+    assert (results["clips"], results["limit"]) == (4, 4)
+    # Nine clips of three classes: two of the first class, one of each other.
+    header, *classes = rows(tmp_path / "runs/net/evaluation/validation-limit-4/class_f1.csv")
+    assert [int(row[1]) for row in classes] == [2, 1, 1]
+
+
+def test_shards_that_are_gone_are_replaced_by_their_dataset(evaluated, tmp_path, capsys):
+    """Only those that the model's own configuration names; what the user names must be there."""
+    model = tmp_path / "net"
+    shutil.copytree(evaluated / "net", model)
+    file = model / "assets.extra" / "config.yaml"
+    file.write_text(file.read_text().replace("records: null", "records: gone/shards"))
+    assert "records: gone/shards" in file.read_text()
+    main(["--model", str(model), "--out", str(tmp_path / "out"), "data.options.validation=3"])
+    said = "gone/shards: no such folder (data.records of the model's training); reading dataset shapes instead\n"
+    assert capsys.readouterr().out.startswith(said + "3 clips of validation")
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["clips"] == 3
+    for arguments in (["data.records=gone/others"], ["--config", str(file)]):
+        with pytest.raises(DataError, match="^gone/(others|shards): no such folder$"):
+            main(["--model", str(model), "--out", str(tmp_path / "none"), *arguments])
 
 
 def test_a_bare_model_needs_a_config(evaluated, tmp_path):
@@ -271,3 +307,23 @@ def test_bad_clips_are_counted(tmp_path):
     assert results["clips"] == 5 and len(results["skipped"]) == 1
     with pytest.raises(DataError, match="1 of 6 clips cannot be read"):
         main([*arguments, "data.max_bad_share=0.1"])
+
+
+def test_damaged_clips_are_counted_and_named(tmp_path, capsys):
+    source = damaged_dataset(tmp_path, ["validation-2"], 3, "abc")
+    model = saved(tmp_path / "net")
+    (model / "assets.extra" / "card.json").unlink()
+    data = [f"data.dataset={source}", "data.options={}"]
+    arguments = ["--model", str(model), "--out", str(tmp_path / "out"), *data]
+    main(arguments)
+    results = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert results["damaged"] == {"validation-2": "ends early"} and results["clips"] == 3
+    printed = capsys.readouterr().out
+    assert (
+        "3 clips of validation, 0 skipped, 1 damaged\n1 clip comes from a damaged file: validation-2 (ends early)"
+        in printed
+    )
+    with pytest.raises(
+        DataError, match=r"1 of 3 clips come from damaged files, more than .* 0.3 \(max_damaged_share\)"
+    ):
+        main([*arguments, "data.max_damaged_share=0.3"])

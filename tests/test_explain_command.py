@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,6 +16,8 @@ import keras
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
+from small_videos import damaged_dataset
 
 from tfvid import explanation_writer
 from tfvid.commands import explain as explain_command
@@ -21,14 +25,14 @@ from tfvid.commands.explain import VideoFiles, choose, main
 from tfvid.compiled import Compiled
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.shapes import MovingShapes
-from tfvid.errors import ConfigError, DataError, ModelError, TfvidError
+from tfvid.errors import ConfigError, DataError, ModelError, StillClipWarning, TfvidError
 from tfvid.explain.temporal_mask import TemporalMask
 from tfvid.explanation import explain_clips, finish, overlaps, summary
 from tfvid.models.card import ModelCard
 from tfvid.models.conv_lstm import ConvLSTM
 from tfvid.models.i3d import I3D
 from tfvid.models.loading import load_model
-from tfvid.results import read_results
+from tfvid.results import ResultStore, read_results
 
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = ("Moving something up", "Moving something down", "Something appearing")
@@ -146,11 +150,41 @@ def test_records_are_what_the_explainer_says(models, clips, tmp_path):
     assert [r.target for r in results] == expected.predicted.tolist()
     assert [r.id for r in results] == [id.decode() for id in clips["id"]]
     assert json.loads(results[0].settings)["mask.length_weight"] == 0.05
+    probabilities = tf.nn.softmax(model(clips["clip"])).numpy()
+    for result, row in zip(results, probabilities, strict=True):
+        assert result.top == tuple(np.argsort(-row).tolist()) and result.top[0] == result.predicted  # three classes
+        assert result.top_names == tuple(CLASSES[label] for label in result.top)
+        np.testing.assert_allclose(result.top_scores, np.sort(row)[::-1], atol=1e-6)
+        assert not result.still and result.damage == ""
     first, *answers = summary(tmp_path)
-    assert first.startswith("i3d: 4 clips, accuracy ") and len(answers) == 4
+    assert first.startswith("i3d: 4 clips, accuracy ") and len(answers) == 8
     frozen = f"{results[0].freeze_score:.2f} with {results[0].mask_length} of {len(results[0].mask)} frames frozen"
     assert answers[0].startswith(
-        f"  {results[0].id}: {results[0].target_name} {results[0].original_score:.2f}, {frozen}"
+        f"  {results[0].id}: explained {results[0].target_name}, score {results[0].original_score:.2f}; {frozen}"
+    )
+    top = [f"{name} {score:.2f}" for name, score in zip(results[0].top_names, results[0].top_scores, strict=True)]
+    assert answers[1] == f"    top 3: {', '.join(top)}"
+
+
+def test_damaged_and_still_clips_are_told(models, clips, tmp_path):
+    still = clips | {"clip": clips["clip"].copy(), "damage": np.array([b"", b"ends early", b"", b""])}
+    still["clip"][2] = still["clip"][2, :1]
+    options = {"mask": {"iterations": 1, "init": "full"}, "formats": ()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", StillClipWarning)
+        explain_clips(load_model(models["i3d"]), [still], tmp_path, name="i3d", class_names=CLASSES, **options)
+    results = read_results(tmp_path)
+    assert [result.still for result in results] == [False, False, True, False]
+    assert [result.damage for result in results] == ["", "ends early", "", ""]
+    lines = summary(tmp_path)
+    place = next(number for number, line in enumerate(lines) if line.startswith(f"  {results[2].id}: "))
+    assert lines[place + 2] == "    All 8 frames of this clip are identical: the mask says nothing about time."
+    assert not any("identical" in line for number, line in enumerate(lines) if number != place + 2)
+    assert lines[-1] == f"1 clip comes from a damaged file: {results[1].id} (ends early)"
+    # Of many clips, the number and the first ones.
+    ResultStore(tmp_path).append([replace(results[2], id=str(number)) for number in range(3)])
+    assert summary(tmp_path)[-1] == (
+        f"4 clips have only identical frames, so that a mask says nothing about time: {results[2].id}, 0, 1, 2"
     )
 
 
@@ -271,6 +305,20 @@ def test_too_many_bad_clips_stop_the_run_and_nothing_is_lost(models, tmp_path):
     # A second start finds fewer clips missing; the share is still one of the whole run.
     explain(out, [models["i3d"]], *given, "data.max_bad_share=0.5")
     assert sorted(r.id for r in read_results(out)) == [f"{index}.mp4" for index in range(4)]
+
+
+def test_too_many_damaged_clips_end_the_run_with_one_line_and_the_page(models, tmp_path, capsys):
+    source = damaged_dataset(tmp_path, ["validation-1"], 3, CLASSES)
+    given = ["--dataset", source, "--films", "data.workers=1"]
+    with pytest.raises(
+        DataError, match=r"1 of 3 clips come from damaged files, more than .* 0.2 \(max_damaged_share\)"
+    ):
+        explain(tmp_path / "strict", [models["i3d"]], *given, "data.max_damaged_share=0.2")
+    assert (tmp_path / "strict" / "index.html").exists()
+    capsys.readouterr()
+    explain(tmp_path / "out", [models["i3d"]], *given)
+    assert [result.damage for result in read_results(tmp_path / "out")] == ["", "ends early", ""]
+    assert "\n1 clip comes from a damaged file: validation-1 (ends early)\n" in capsys.readouterr().out
 
 
 def test_a_second_start_does_only_what_is_missing(models, tmp_path, monkeypatch):

@@ -53,6 +53,11 @@ def page(tmp_path_factory) -> str:
                 temporal_iou=0.75,
                 temporal_iou_random=0.25,
                 temporal_iou_centred=0.5,
+                top=(predicted, label) if predicted != label else (label, (label + 1) % 3),
+                top_names=(names[predicted], names[label if predicted != label else (label + 1) % 3]),
+                top_scores=np.float32([0.75, 0.25]),
+                damage=EVIL if id == "second" else "",
+                still=id == "second",
             )
             store.append([write_media(record, out, clip, np.zeros((LENGTH, 2, 2)), frozen, formats=("webp",))])
     return write_gallery(out, skipped={EVIL: EVIL}).as_uri()
@@ -186,7 +191,7 @@ def test_search_and_filters(fresh, choices, expected):
 
 def test_the_strip_marks_mask_event_and_frame(fresh):
     cells = fresh.script("return [...document.querySelector('.strip').children].map((r) => r.getAttribute('class'))")
-    assert cells == ["kept", "kept", "frozen", "frozen", "frozen", "kept", "kept pale", "kept", "kept"]
+    assert cells == ["kept", "kept", "perturbed", "perturbed", "perturbed", "kept", "kept pale", "kept", "kept"]
     box = "const box = (e) => { const b = e.getBoundingClientRect(); return [b.left, b.right]; };"
     strip, event = fresh.script(
         box + "const film = cards[0].element.querySelector('.film');"
@@ -194,6 +199,26 @@ def test_the_strip_marks_mask_event_and_frame(fresh):
     )
     cell = (strip[1] - strip[0]) / LENGTH
     np.testing.assert_allclose(event, [strip[0] + 2 * cell, strip[0] + 6 * cell], atol=1)
+
+
+def test_top_classes_and_notes(fresh):
+    """Of the first clip the first model is right; the second clip is damaged and its frames are identical."""
+    listed = fresh.script(
+        "return [...cards[0].element.querySelectorAll('.top-classes')].map((list) =>"
+        "[...list.querySelectorAll('li')].map((item) => item.innerText.replace(/\\s+/g, ' ').trim()))"
+    )
+    assert listed == [["left explained, true 0.75", "right 0.25"], ["right explained 0.75", "left true 0.25"]]
+    bars = fresh.script(
+        "return [...cards[0].element.querySelector('.top-classes').querySelectorAll('li')].map((item) =>"
+        "item.querySelector('.bar').getBoundingClientRect().width / item.getBoundingClientRect().width)"
+    )
+    np.testing.assert_allclose(bars, [0.75, 0.25], atol=0.01)
+    notes = fresh.script(
+        "cards[1].element.scrollIntoView();"
+        "return cards.map((card) => [...card.element.querySelectorAll('.doubt')].map((note) => note.innerText))"
+    )
+    still = "All 8 frames of this clip are identical: the mask says nothing about time."
+    assert notes[0] == [] and notes[1] == [f"Damaged file: {EVIL}", still, still]
 
 
 def test_dark_mode_follows_the_system(fresh):

@@ -25,6 +25,14 @@ def test_no_path_of_a_csv_list_leaves_the_root(tmp_path, path):
     assert "line 2: path" in refused_or_read(read, file)
 
 
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_no_path_of_one_csv_list_leaves_the_root(tmp_path, path):
+    """Also where names are compared, to see which look like parts of one source."""
+    file, read = KINDS["CSV list of all splits"](tmp_path)
+    file.write_text(f'path,label\n"{path}",run\nv_1.mp4,run\nv_2.mp4,run\n')
+    assert "line 2: path" in refused_or_read(read, file)
+
+
 @pytest.mark.parametrize("id", [*OUTSIDE, "a/b", "a.b", "~root", "$HOME", "C:\\x", "-x", {"a": 1}, None, 1.5])
 def test_no_id_of_something_leaves_the_root(tmp_path, id):
     file, read = KINDS["Something-something records"](tmp_path)

@@ -72,6 +72,7 @@ def test_no_shard_lies_elsewhere(folder, name):
         *[(("shards",), value) for value in ({}, None, "x", [5], [None])],
         *[(("shards", 0, "clips"), value) for value in ({}, [5], [["a"]], [[1, 1]], [["a", "1"]], [["a", 99]], None)],
         *[(("shards", 0, key), None) for key in ("skipped", "damaged", "asked", "bytes")],
+        *[(("shards", 0, "damaged"), value) for value in ([1], {"a": 1}, "x")],
     ],
 )
 def test_a_manifest_of_other_things(folder, path, value):

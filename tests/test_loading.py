@@ -86,6 +86,70 @@ def test_a_run_folder(tmp_path, file, model, clips):
     assert load_card(run) == CARD
 
 
+def cross_entropy(scores, labels):
+    """Mean over the clips, in float64."""
+    scores = np.asarray(scores, np.float64)
+    return np.mean(np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(labels)), labels])
+
+
+def test_a_trained_model_can_be_trained_further(folder, model, clips):
+    """By what tfvid trains with; its weights, variables and answers are those of the model that is not compiled."""
+    labels = np.array([0, 1])
+    loaded, plain = load_model(folder), load_model(folder, compile=False)
+    assert loaded.compiled and not plain.compiled
+    assert [(v.name, v.shape) for v in loaded.variables] == [(v.name, v.shape) for v in plain.variables]
+    np.testing.assert_array_equal(loaded(clips), plain(clips))
+    measured = loaded.evaluate(clips, labels, verbose=0, return_dict=True)
+    assert measured["loss"] == pytest.approx(cross_entropy(model(clips), labels), rel=1e-5)
+    assert measured["top_5"] == 1 and measured["accuracy"] in (0, 0.5, 1)
+    assert isinstance(loaded.optimizer, keras.optimizers.Adam)
+    loaded.fit(clips, labels, epochs=1, verbose=0)
+    assert any(not np.array_equal(a, b) for a, b in zip(loaded.weights, plain.weights, strict=True))
+
+
+def test_a_card_beside_a_model_of_probabilities(tmp_path, model, clips):
+    keras.Sequential([model, keras.layers.Softmax()]).save(tmp_path / "model.keras")
+    (tmp_path / "card.json").write_text(CARD.to_json())
+    loss = load_model(tmp_path).evaluate(clips, np.array([0, 1]), verbose=0)[0]
+    assert loss == pytest.approx(cross_entropy(model(clips), [0, 1]), rel=1e-5)
+
+
+def test_a_model_gets_back_the_loss_and_optimizer_it_was_saved_with(tmp_path, clips):
+    before = tiny()
+    before.compile(keras.optimizers.SGD(0.5, momentum=0.9), "mean_squared_error", metrics=["mean_absolute_error"])
+    before.fit(clips, np.zeros((2, 2), np.float32), verbose=0)
+    before.save(tmp_path / "net.keras")
+    loaded = load_model(tmp_path / "net.keras")
+    assert loaded.loss == "mean_squared_error" and "mean_absolute_error" in loaded.get_compile_config()["metrics"]
+    assert len(loaded.optimizer.variables) > 2  # with the momenta
+    for ours, theirs in zip(loaded.optimizer.variables, before.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for each in (before, loaded):
+        each.fit(clips, np.zeros((2, 2), np.float32), verbose=0)
+    for ours, theirs in zip(loaded.weights, before.weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_a_loss_that_cannot_be_restored_is_said_and_the_model_loaded(tmp_path, clips):
+    def own_loss(labels, scores):
+        return keras.ops.mean(scores)
+
+    before = tiny()
+    before.compile("adam", own_loss)
+    before.save(tmp_path / "net.keras")
+    with pytest.warns(
+        RuntimeWarning, match="net.keras: loaded without its loss .*own_loss.*; call model.compile"
+    ) as said:
+        loaded = load_model(tmp_path / "net.keras")
+    assert not loaded.compiled
+    assert said[0].filename == __file__ and "\n" not in str(said[0].message)
+    np.testing.assert_allclose(loaded(clips), before(clips), atol=1e-6)
+
+
+def test_a_file_that_says_nothing_of_training_stays_uncompiled(file, recwarn):
+    assert not load_model(file).compiled and not recwarn.list
+
+
 def test_card_made_from_shapes(file):
     assert load_card(file) == ModelCard("net", ("class 0", "class 1"), 4, (8, 8))
 

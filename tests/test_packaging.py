@@ -122,7 +122,7 @@ def test_every_installed_command_says_what_it_does(installed, tmp_path):
 @pytest.mark.long
 def test_the_demo_runs_from_the_wheel(installed, tmp_path):
     said = run(
-        *(installed / "bin" / "tfvid-demo", "--out", "demo", "--clips", "2", "data.size=[32,32]", "data.batch_size=7"),
+        *(installed / "bin" / "tfvid-demo", "--out", "demo", "--limit", "2", "data.size=[32,32]", "data.batch_size=7"),
         *("data.options.train=14", "data.options.validation=14", "train.epochs=1", "explain.mask.iterations=2"),
         "explain.log_iterations=2",
         cwd=tmp_path,

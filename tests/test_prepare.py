@@ -6,10 +6,13 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from tfvid import errors
 from tfvid.commands.prepare import main
+from tfvid.data.records import Records
 from tfvid.errors import ConfigError, TfvidError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,7 +85,7 @@ def test_real_clips_and_config(shared_data, tmp_path, capsys):
     assert "validation: 6 clips in 1 shards" in capsys.readouterr().out
     manifest = json.loads((tmp_path / "out/validation/manifest.json").read_text())
     assert manifest["settings"]["num_frames"] == 4 and manifest["settings"]["size"] == [30, 40]
-    assert manifest["skipped"] == {} and manifest["damaged"] == []
+    assert manifest["skipped"] == {} and manifest["damaged"] == {}
 
 
 def test_default_splits_are_those_with_labels(tmp_path, capsys):
@@ -108,3 +111,25 @@ def test_bad_arguments(tmp_path):
         with pytest.raises(ConfigError, match=f"{option[2:]} must be"):
             main(["--dataset", "shapes", option, value, *out])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_of_frames_and_warnings_of_one_line(tmp_path):
+    """As a newcomer has them: pictures in one folder for each clip, and notes between them."""
+    for clip in range(5):
+        folder = tmp_path / "data" / "jump" / f"clip{clip}"
+        folder.mkdir(parents=True)
+        for frame in range(4):
+            cv2.imwrite(str(folder / f"frame_{frame}.png"), np.full((16, 24, 3), 40 * clip + 10 * frame, np.uint8))
+    (tmp_path / "data" / "jump" / "notes.txt").touch()
+    (tmp_path / "data" / "jump" / "clip4" / "frame_1.png").unlink()
+    script, root, out = str(ROOT / "scripts" / "prepare.py"), str(tmp_path / "data"), str(tmp_path / "out")
+    options = ["--num-frames", "2", "--size", "16", "24"]
+    done = run([sys.executable, script, "--dataset", "folder", "--root", root, "--out", out, *options])
+    assert done.returncode == 0, done.stderr
+    warned = [line for line in done.stderr.splitlines() if "warning" in line]
+    assert warned == [f"warning: {tmp_path}/data: ignored files that are not videos (1): jump/notes.txt"]
+    records = Records(tmp_path / "out")
+    [held_out] = records.samples("validation")
+    assert held_out.id == "jump/clip4"
+    np.testing.assert_allclose(records.read(held_out, 2, (16, 24)).frames.mean((1, 2, 3)), [160, 190], atol=1)  # JPEG
+    assert "jump/clip4" in records.manifests["validation"]["damaged"]

@@ -1,5 +1,6 @@
 """The page as text: its numbers, its escaping, its files."""
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -75,6 +76,39 @@ def test_nothing_in_a_record_becomes_markup(tmp_path):
     assert not [tag for tag, _ in parsed.tags if tag == "b" and "alert" in tag]
     assert "alert(1)</script>" not in page
     assert parsed.text.count("<script>alert(1)</script><b>&amp;") >= 6
+
+
+TOP = {"top": (0, 1), "top_names": ("right", "left"), "top_scores": np.float32([0.875, 0.125])}
+
+
+def test_top_classes_damage_and_identical_frames_are_on_the_page(tmp_path):
+    ResultStore(tmp_path).append(
+        [
+            make("a", sheet="a.png", **TOP),  # predicted and explained: right; true: left
+            make("b", sheet="b.png", damage="ends early", still=True),
+            make("c", sheet="c.png", full_drop=0.01),
+            make("d", damage="holds <b>other</b> frames"),  # without pictures
+        ]
+    )
+    page = write_gallery(tmp_path).read_text(encoding="utf-8")
+    text = Text(page).text
+    assert (
+        "Clips from damaged files: 2 b : ends early d : holds <b>other</b> frames Clips of identical frames: 1 b"
+        in text
+    )
+    start = page.index("const run = ") + len("const run = ")
+    run = json.loads(page[start : page.index(";\n", start)])
+    first, second, third = run["clips"]
+    assert run["classes"] == ["right", "left"]
+    assert first["rows"][0]["top"] == [[0, 0.875, "explained"], [1, 0.125, "true"]]
+    assert [clip["damage"] for clip in run["clips"]] == ["", "ends early", ""]
+    still = "All 4 frames of this clip are identical: the mask says nothing about time."
+    little = "Perturbing the whole clip lowers this score by less than a tenth: the mask says little."
+    assert [clip["rows"][0]["doubt"] for clip in run["clips"]] == ["", still, little]
+    assert second["rows"][0]["top"] == third["rows"][0]["top"] == []  # as in records of earlier versions
+    plain = Text(page[page.index("<noscript>") : page.index("</noscript>")]).text
+    assert "i3d : right (predicted and explained)" in plain and "Top 2: right 0.88 · left 0.12" in plain
+    assert plain.count(still) == plain.count("Damaged file: ends early") == 1
 
 
 def test_page_needs_no_network_and_leaks_no_folder(tmp_path):

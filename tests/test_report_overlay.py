@@ -106,14 +106,14 @@ def cells(mask, **options):
     return [(tuple(strip[8, 20 * t + 9]), tuple(strip[34, 20 * t + 9])) for t in range(len(mask))]
 
 
-def test_strip_is_red_where_frozen_and_green_where_kept():
-    assert cells([0, 1, 0.5])[:2] == [(LIGHT.kept, LIGHT.kept), (LIGHT.frozen, LIGHT.frozen)]
+def test_strip_is_red_where_perturbed_and_green_where_kept():
+    assert cells([0, 1, 0.5])[:2] == [(LIGHT.kept, LIGHT.kept), (LIGHT.perturbed, LIGHT.perturbed)]
 
 
 def test_soft_values_show_as_levels():
-    (soft_kept, soft_frozen) = cells([0.4, 0.6])
-    assert soft_kept[0] == LIGHT.kept and soft_kept[1] not in (LIGHT.kept, LIGHT.frozen)
-    assert soft_frozen[1] == LIGHT.frozen and soft_frozen[0] not in (LIGHT.kept, LIGHT.frozen)
+    (soft_kept, soft_perturbed) = cells([0.4, 0.6])
+    assert soft_kept[0] == LIGHT.kept and soft_kept[1] not in (LIGHT.kept, LIGHT.perturbed)
+    assert soft_perturbed[1] == LIGHT.perturbed and soft_perturbed[0] not in (LIGHT.kept, LIGHT.perturbed)
 
 
 def test_current_frame_and_event_are_marked():

@@ -147,6 +147,32 @@ def test_files_that_are_not_a_store(tmp_path):
         ResultStore(tmp_path)
 
 
+def test_records_of_earlier_versions_are_read_and_merged_with_new_ones(tmp_path):
+    new = ["top", "top_names", "top_scores", "damage", "still"]
+    old = make("a")
+    (tmp_path / "results.parts").mkdir()
+    pq.write_table(to_table([old, make("b")]).drop_columns(new), tmp_path / "results.parts" / "part-000001-a.parquet")
+    store = ResultStore(tmp_path)
+    record = make("b", top=(1, 0), top_names=("left", "right"), top_scores=np.float32([0.75, 0.25]), still=True)
+    store.append([dataclasses.replace(record, damage="ends early")])
+    for _ in range(2):
+        first, second = read_results(tmp_path)
+        same(old, first)
+        assert (first.top, first.top_names, first.damage, first.still) == ((), (), "", False)
+        assert first.top_scores.shape == (0,) and first.top_scores.dtype == np.float32
+        same(dataclasses.replace(record, damage="ends early"), second)
+        store.merge()
+    assert pq.read_schema(tmp_path / "results.parquet").equals(SCHEMA)
+
+
+@pytest.mark.parametrize("change", [{"top": (1,)}, {"top_names": ()}, {"top_scores": np.zeros(3, np.float32)}])
+def test_scores_of_no_class_are_refused(tmp_path, change):
+    right = {"top": (1, 0), "top_names": ("left", "right"), "top_scores": np.float32([0.75, 0.25])}
+    ResultStore(tmp_path).append([make(**right | change)])
+    with pytest.raises(DataError, match="top, top_names and top_scores do not belong together"):
+        read_results(tmp_path)
+
+
 def test_the_docs_list_every_column():
     text = (Path(__file__).resolve().parent.parent / "docs" / "results.md").read_text(encoding="utf-8")
     table = text[text.index("## The columns") :]

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from test_results import make
 
 import tfvid.metrics.statistics
 import tfvid.study
@@ -28,7 +29,7 @@ from tfvid.explain.temporal_mask import TemporalMask
 from tfvid.metrics.blobs import VARIANTS, blob_statistics
 from tfvid.metrics.statistics import comparison
 from tfvid.models.card import ModelCard
-from tfvid.results import read_results
+from tfvid.results import ResultStore, read_results
 from tfvid.study import manifest, predictions, tables
 from tfvid.study.differences import differences, filtered_ratio
 from tfvid.study.document import write_document
@@ -96,7 +97,7 @@ def settings(trained, **changes) -> dict:
         "name": "small",
         "models": groups,
         "data": data | {"size": [32, 32], "batch_size": 4},
-        "clips_per_class": 2,
+        "limit": 6,
         "film_clips": 1,
         "mask": {"iterations": 2, "batch_size": 2},
         "method_clips": 1,
@@ -208,16 +209,14 @@ def test_a_second_start_does_only_what_is_missing(models, tmp_path, monkeypatch)
     monkeypatch.setattr(TemporalMask, "__call__", watched)
     groups = {"A": models["i3d"], "B": [models["c_lstm"]]}
     rest = {
-        key: value
-        for key, value in settings(models).items()
-        if key not in ("models", "data", "clips_per_class", "method_clips")
+        key: value for key, value in settings(models).items() if key not in ("models", "data", "limit", "method_clips")
     }
     data = settings(models)["data"]
-    first = tfvid.study.compare(groups, data, tmp_path, **rest, clips_per_class=1)
+    first = tfvid.study.compare(groups, data, tmp_path, **rest, limit=3)
     assert explained == [2, 1, 2, 1] and first["dataset"]["clips"] == 3
-    again = tfvid.study.compare(groups, data, tmp_path, **rest, clips_per_class=1)
+    again = tfvid.study.compare(groups, data, tmp_path, **rest, limit=3)
     assert explained == [2, 1, 2, 1] and again == first
-    more = tfvid.study.compare(groups, data, tmp_path, **rest, clips_per_class=2)
+    more = tfvid.study.compare(groups, data, tmp_path, **rest, limit=6)
     assert explained == [2, 1, 2, 1, 2, 1, 2, 1] and more["dataset"]["clips"] == 6
     assert all(
         more["clips"][model][id] == clip for model in first["clips"] for id, clip in first["clips"][model].items()
@@ -315,7 +314,7 @@ def test_models_that_do_not_fit_get_one_clear_line(models, tmp_path, which, mess
         ({"models": [{"name": "A", "paths": ["x"]}, {"name": "A", "paths": ["y"]}]}, "groups of different names"),
         ({"models": [{"name": "A", "paths": ["x"]}, {"nam": "B", "paths": ["y"]}]}, r"did you mean 'models\[1\].name'"),
         ({"films": ["avi"]}, r"films\[0\]: unknown value 'avi'"),
-        ({"clips_per_class": 0}, "clips_per_class must be 1 or more"),
+        ({"limit": 0}, "limit must be 1 or more"),
     ],
 )
 def test_mistakes_in_a_configuration_get_one_clear_line(models, study, tmp_path, changes, message):
@@ -512,6 +511,10 @@ def test_a_fingerprint_tells_sets_of_clips_apart(tmp_path):
     digests = [manifest.fingerprint(["x", "y"], other) for other in others] + [manifest.fingerprint(["x", "z"], base)]
     file.write_bytes(b"123")
     assert len({first, *digests, manifest.fingerprint(["x", "y"], base)}) == 7
+    frames = [Sample("a", 0, str(tmp_path))]  # a folder of frames: by the sizes of its files
+    before = manifest.fingerprint(["x", "y"], frames)
+    file.write_bytes(b"1234")
+    assert manifest.fingerprint(["x", "y"], frames) != before
 
 
 def test_measures_by_hand(study):
@@ -561,6 +564,8 @@ def test_three_groups_are_compared_in_pairs(tmp_path):
     paths = [{"name": name, "paths": ["x"] * len(own)} for name, own in groups.items()]
     config = from_dict({"models": paths}, "x", StudyConfig)
     made = manifest.describe(config, dict.fromkeys(groups, []), Some(), [])
+    records = [make("1", "a", damage="ends early"), make("2", "a", still=True), make("2", "b", still=True)]
+    ResultStore(tmp_path).append([*records, make("3", "a")])
     report = write_report(
         tmp_path, config, known, given, chosen=[0], reverse_labels=None, methods={}, manifest=made, skipped={}, fps=5.0
     )
@@ -569,3 +574,7 @@ def test_three_groups_are_compared_in_pairs(tmp_path):
     scores = {row["model"]: row["f1"] for row in by_id(report, "table_1")["rows"]}
     assert list(scores) == ["A", "a", "a2", "B", "C"]
     assert scores["A"]["mean"] == pytest.approx((1 + 1 / 3) / 2) and scores["A"]["n"] == 2
+    assert report["notes"][-2:] == [
+        "Of the clips explained, 1 clip comes from a damaged file: 1 (ends early).",
+        "1 clip has only identical frames, so that a mask says nothing about time: 2.",
+    ]

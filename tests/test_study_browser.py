@@ -190,7 +190,7 @@ def test_of_many_models_the_first_of_each_group_is_shown(fresh):
 def test_a_model_without_films_shows_its_mask_and_numbers(fresh):
     fresh.click("[name=show][value='3']")
     assert fresh.script("return cards[0].films[2].element.querySelectorAll('canvas').length") == 0
-    assert fresh.script("return cards[0].films[2].element.querySelectorAll('.strip rect.frozen').length") == 2
+    assert fresh.script("return cards[0].films[2].element.querySelectorAll('.strip rect.perturbed').length") == 2
     scores = fresh.script("return cards[0].body.children[2].querySelector('.scores').textContent")
     assert scores == "OS0.75FS0.25RS0.50CS0.13"
 
@@ -213,7 +213,7 @@ def test_pointing_at_a_frame_shows_it_and_leaving_goes_on(browser, page):
     assert browser.script("return cards[0].films.map((film) => film.slider.value)") == ["6", "6"]
     assert browser.script("return cards[0].films[0].now.innerText") == "frame 6 of 8 · kept · mask 0.00"
     move_mouse(browser, ".timeline", 2.5 / LENGTH)
-    assert browser.script("return cards[0].films[0].now.innerText") == "frame 3 of 8 · frozen · mask 1.00"
+    assert browser.script("return cards[0].films[0].now.innerText") == "frame 3 of 8 · perturbed · mask 1.00"
     assert browser.script("return cards[0].playing") is True
     move_mouse(browser, ".timeline", None)
     browser.until("!cards[0].held && cards[0].frame !== 2")

@@ -1,11 +1,14 @@
 """Learned masks on models whose best mask is known, and the procedure's parts one by one."""
 
+import dataclasses
+import warnings
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfvid.errors import TfvidError
+from tfvid.errors import StillClipWarning, TfvidError
 from tfvid.explain.descent import adam
 from tfvid.explain.objective import total_variation
 from tfvid.explain.temporal_mask import TemporalMask
@@ -95,6 +98,33 @@ def test_terms_and_scores_are_those_of_the_mask():
     np.testing.assert_allclose(result.reverse_score, tf.nn.softmax(model(reverse(clips, mask)))[:, 0], atol=1e-6)
     np.testing.assert_allclose(result.true_score[0], tf.nn.softmax(model(clips))[0, 1], atol=1e-6)
     assert np.isnan(result.true_score[1])
+
+
+def test_a_clip_of_identical_frames_is_told_and_not_trusted():
+    """Blurred, a still clip loses score, so that the drop alone would trust its mask."""
+    bright = video(*[0.75] * 8)
+    explain = TemporalMask(order_model(), lambda clips, mask: 0.5 * clips, method="search")
+    moving = np.concatenate([BLIP, np.nextafter(bright, 1) * np.eye(8, dtype=np.float32)[3].reshape(1, 8, 1, 1, 1)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not explain(moving).still.any()
+    with pytest.warns(
+        StillClipWarning, match=r"clip 1: all frames are identical, .* \(1 of 2 clips are so\)"
+    ) as caught:
+        result = explain(np.concatenate([BLIP, bright]))
+    assert result.still.tolist() == [False, True] and caught[0].filename == __file__
+    trusting = dataclasses.replace(result, full_drop=np.float32([1, 1]))
+    assert trusting.is_trusted.tolist() == [True, False]
+
+
+def test_the_probabilities_of_all_classes_are_in_the_result():
+    model = change_model()
+    for method in ("gradient", "search", "search+gradient"):
+        result = TemporalMask(model, method=method, iterations=2)(np.concatenate([BLIP, video(0, 1, 0, 1, 0, 0, 0, 1)]))
+        # Two and five changes of the mean: logits 4 * 2 - 2 and 4 * 5 - 2, and 0.
+        expected = [[1 / (1 + np.exp(-6)), 1 / (1 + np.exp(6))], [1 / (1 + np.exp(-18)), 1 / (1 + np.exp(18))]]
+        np.testing.assert_allclose(result.probabilities, expected, atol=1e-6)
+        assert result.probabilities.dtype == np.float32
 
 
 def test_a_clip_does_not_depend_on_its_batch_mates():

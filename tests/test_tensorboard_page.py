@@ -306,10 +306,12 @@ def test_timeline_is_read_without_colour_and_leads_to_its_frames(page):
     page.browser.until("document.querySelector('.fact').textContent === 'step 0'")
     page.browser.click(".cell:nth-child(3)")
     assert page.frame == 3
-    assert page.text(".value") == "1.00 frozen"
-    assert "mask 1.00 frozen" in page.browser.script("return document.querySelector('[name=frame]').ariaValueText")
-    assert page.browser.script("return document.querySelector('.cell:nth-child(3)').title").endswith("mask 1.00 frozen")
-    assert "frozen: 2, 3, 4" in page.browser.script("return document.querySelector('.cells').ariaLabel")
+    assert page.text(".value") == "1.00 perturbed"
+    assert "mask 1.00 perturbed" in page.browser.script("return document.querySelector('[name=frame]').ariaValueText")
+    assert page.browser.script("return document.querySelector('.cell:nth-child(3)').title").endswith(
+        "mask 1.00 perturbed"
+    )
+    assert "perturbed: 2, 3, 4" in page.browser.script("return document.querySelector('.cells').ariaLabel")
     left, width = page.browser.script(
         "const { left, width } = document.querySelector('.event').style; return [left, width]"
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from disk import full_disk
-from small_videos import write_video
+from small_videos import damaged_dataset, write_video
 
 from tfvid import config as cfg
 from tfvid import onednn
@@ -28,6 +28,7 @@ from tfvid.training.export import write_saved_model
 from tfvid.training.loop import explained_layer
 from tfvid.training.optimizer import add_weight_decay, make_optimizer
 from tfvid.training.plateau import plateau_rate
+from tfvid.training.run import Run
 
 CLASSES = [
     "Moving something from left to right",
@@ -410,6 +411,107 @@ def test_a_run_is_not_overwritten_by_another(finished):
     assert json.loads((root / "runs" / "tiny" / "metrics.json").read_text()) == metrics
 
 
+def copies(finished, tmp_path):
+    return [shutil.copytree(finished[0] / name, tmp_path / name) for name in ("runs", "saved_models")]
+
+
+def assert_same_history(metrics, expected):
+    for record, other in zip(metrics["history"], expected["history"], strict=True):
+        assert record == pytest.approx(other, rel=1e-4)
+
+
+def test_an_extended_run_equals_a_long_one(finished, tmp_path):
+    """State of dropout and Adam, order of the clips, history, logs, kept epoch and model."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    whole = train(tiny(train__epochs=4), tmp_path / "whole", tmp_path / "whole_saved", verbose=0)
+    runs, saved = copies(finished, tmp_path)
+    metrics = train(tiny(train__epochs=4), runs, saved, extend=True, verbose=0)
+    assert metrics["history"][:2] == finished[1]["history"]
+    assert_same_history(metrics, whole)
+    assert (metrics["epochs"], metrics["kept_epoch"]) == (4, whole["kept_epoch"])
+    assert json.loads((runs / "tiny" / "metrics.json").read_text()) == metrics
+    assert cfg.load(runs / "tiny" / "config.yaml") == tiny(train__epochs=4)
+    for folder, other in ((runs, tmp_path / "whole"), (saved, tmp_path / "whole_saved")):
+        for ours, theirs in zip(load_model(folder / "tiny").weights, load_model(other / "tiny").weights, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+    events = EventAccumulator(str(runs / "tiny" / "logs" / "train")).Reload().Tensors("epoch_loss")
+    assert [event.step for event in events] == [0, 1, 2, 3]
+    # The same command again, with --extend or without it: nothing is left to do.
+    assert train(tiny(train__epochs=4), runs, saved, extend=True, verbose=0) == metrics
+    assert train(tiny(train__epochs=4), runs, saved, verbose=0) == metrics
+
+
+def test_an_extended_run_that_is_stopped_goes_on(finished, tmp_path, monkeypatch):
+    """Until it ends, the results of the shorter run stay; then they are replaced."""
+    runs, saved = copies(finished, tmp_path)
+    on_epoch_begin = StopOnNaN.on_epoch_begin
+
+    def dying(self, epoch, logs=None):
+        if epoch == 3:
+            raise KeyboardInterrupt
+        on_epoch_begin(self, epoch, logs)
+
+    monkeypatch.setattr(StopOnNaN, "on_epoch_begin", dying)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(train__epochs=4), runs, saved, extend=True, verbose=0)
+    monkeypatch.undo()
+    assert json.loads((runs / "tiny" / "metrics.json").read_text()) == finished[1]
+    metrics = train(tiny(train__epochs=4), runs, saved, verbose=0)
+    assert metrics["epochs"] == 4 and metrics["history"][:2] == finished[1]["history"]
+
+
+def test_an_extended_cosine_goes_on_with_the_rates_of_the_long_run(tmp_path, capsys):
+    schedule = {"train__schedule": "cosine", "train__learning_rate": 1e-3, "train__min_learning_rate": 0}
+    folders = tmp_path / "runs", tmp_path / "saved"
+    short = train(tiny(train__epochs=1, **schedule), *folders, verbose=0)
+    capsys.readouterr()
+    rates = [record["learning_rate"] for record in short["history"]]
+    metrics = train(tiny(train__epochs=4, **schedule), *folders, extend=True, verbose=0)
+    rates += [record["learning_rate"] for record in metrics["history"][1:]]
+    # Of the next step after each epoch: cos^2 of the share of the way, in quarters of a right angle.
+    np.testing.assert_allclose(rates, [0, 5e-4, 1e-3 * math.sin(math.pi / 8) ** 2, 0], atol=1e-9)
+    assert "epochs up to 1 were trained with the learning rates of a run of 1, the others" in capsys.readouterr().out
+
+
+def test_what_cannot_be_extended_is_one_line(finished, tmp_path):
+    runs, saved = finished[0] / "runs", finished[0] / "saved_models"
+    for options, extend, said in [
+        ({"train__epochs": 3}, False, r"\(train\.epochs: 2, now 3\); go on to epoch 3 with --extend, give this one"),
+        ({"train__epochs": 1}, True, r"\(train\.epochs: 2, now 1\); give this one another name"),
+        ({"train__epochs": 3, "seed": 1}, True, r"\(seed: 0, now 1\); give this one another name"),
+        ({"train__epochs": 3, "seed": 1}, False, r"\(seed: 0, now 1\); give this one another name"),
+    ]:
+        with pytest.raises(ConfigError, match=said):
+            train(tiny(**options), runs, saved, extend=extend, verbose=0)
+    with pytest.raises(ConfigError, match="expected a run to extend, got none"):
+        train(tiny(), tmp_path, saved, extend=True, verbose=0)
+    with pytest.raises(ConfigError, match="expected one of them, got both"):
+        train(tiny(), runs, saved, extend=True, overwrite=True, verbose=0)
+    assert json.loads((runs / "tiny" / "metrics.json").read_text()) == finished[1]
+
+
+def test_the_command_extends(finished, tmp_path, capsys):
+    from tfvid.commands import train as command
+
+    (tmp_path / "tiny.yaml").write_text(cfg.to_yaml(tiny()))
+    arguments = ["--config", str(tmp_path / "tiny.yaml"), "--saved-models", str(finished[0] / "saved_models")]
+    with pytest.raises(ConfigError, match="expected a run to extend, got none"):
+        command.main([*arguments, "--runs", str(tmp_path), "--extend"])
+    command.main([*arguments, "--runs", str(finished[0] / "runs"), "--extend"])
+    assert "of 2: top_1" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        command.main([*arguments, "--overwrite", "--extend"])
+    assert "not allowed with argument --overwrite" in capsys.readouterr().err
+
+
+def test_a_run_stopped_within_its_first_epoch_has_its_settings_too(tmp_path):
+    Run(tiny(), tmp_path, tmp_path / "saved").begin()
+    (tmp_path / "tiny" / "checkpoints" / "within-0001").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"other settings \(seed: 0, now 1\)"):
+        Run(tiny(seed=1), tmp_path, tmp_path / "saved")
+
+
 def test_mixed_precision_trains_and_saves_float32(tmp_path):
     config = tiny(train__mixed_precision=True, train__epochs=1, train__schedule="cosine", train__keep="last")
     metrics = train(config, tmp_path / "runs", tmp_path / "saved", verbose=0)
@@ -432,8 +534,7 @@ def test_a_run_trains_in_fast_layers(tmp_path, monkeypatch):
 
 
 def test_overwrite_starts_over(finished, tmp_path):
-    folders = [shutil.copytree(finished[0] / name, tmp_path / name) for name in ("runs", "saved_models")]
-    metrics = train(tiny(train__epochs=1, seed=1), *folders, verbose=0, overwrite=True)
+    metrics = train(tiny(train__epochs=1, seed=1), *copies(finished, tmp_path), verbose=0, overwrite=True)
     assert metrics["epochs"] == 1
     assert cfg.load(tmp_path / "saved_models" / "tiny" / "assets.extra" / "config.yaml").seed == 1
 
@@ -518,6 +619,25 @@ def test_clips_that_cannot_be_read_are_skipped_and_listed_or_stop_the_run(tmp_pa
     with pytest.raises(TfvidError, match="1 of 6 clips cannot be read") as caught:
         train(strict, tmp_path / "runs", tmp_path / "saved", verbose=0)
     assert "\n" not in str(caught.value)
+
+
+def test_damaged_clips_are_printed_kept_and_limited(tmp_path, capsys):
+    data = {"data__dataset": damaged_dataset(tmp_path, ["train-1"], 2), "data__options": {}}
+    config = tiny(**data, train__epochs=2)
+    metrics = train(config, tmp_path / "runs", tmp_path / "saved", verbose=2)
+    assert metrics["damaged"] == {"train": {"train-1": "ends early"}, "validation": {}}
+    lines = capsys.readouterr().out.splitlines()
+    told = [
+        number
+        for number, line in enumerate(lines)
+        if line == "train: 1 clip comes from a damaged file: train-1 (ends early)"
+    ]
+    assert len(told) == 1 and lines[told[0] - 1].startswith("epoch 1 of 2: ")
+    state = json.loads((tmp_path / "runs" / "tiny" / "checkpoints" / "epoch-0002" / "state.json").read_text())
+    assert state["damaged"] == metrics["damaged"]
+    strict = tiny(name="strict", **data, data__max_damaged_share=0.4)
+    with pytest.raises(TfvidError, match=r"1 of 2 clips come from damaged files, more than .* \(max_damaged_share\)"):
+        train(strict, tmp_path / "runs", tmp_path / "saved", verbose=0)
 
 
 def test_real_clips_train_and_are_measured(shared_data, tmp_path):

@@ -17,10 +17,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.classifier import checked_clips
-from tfvid.errors import TfvidError, check_choice, error_line
+from tfvid.errors import StillClipWarning, TfvidError, check_choice, error_line
 from tfvid.explain import EXPLAINERS, explainer
 from tfvid.explain.base import Explainer, Explanation
 from tfvid.explanation_table import ExplanationTable, Row, explanation_rows
+from tfvid.metrics.masks import still_clips
 from tfvid.model_format import checked_range, declare
 from tfvid.perturb.temporal import freeze, reverse
 from tfvid.tensorboard import summary
@@ -99,6 +100,9 @@ class ExplanationLogger(keras.callbacks.Callback):
         self.clips, self.input_range = _unit_clips(clips), checked_range(input_range)
         count, num_frames = self.clips.shape[:2]
         self.labels = _labels(labels, count)
+        for place in np.flatnonzero(still_clips(self.clips))[:1]:
+            message = f"clip {place}: all frames are identical, so masks over time say nothing about it"
+            warnings.warn(message, StillClipWarning, stacklevel=2)
         self.events = _events(events, count, num_frames)
         self.ids = _ids(ids, count)
         self.class_names = None if class_names is None else [str(name) for name in class_names]
@@ -214,7 +218,9 @@ class ExplanationLogger(keras.callbacks.Callback):
     def _result(self, explain: Explainer) -> Explanation:
         takes_labels = "labels" in inspect.signature(explain.__call__).parameters
         labels = {"labels": self.labels} if takes_labels and self.labels is not None else {}
-        return explain(self.clips, target=self.labels if self.target == "true" else None, **labels)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", StillClipWarning)  # `__init__` has warned, the clips stay the same
+            return explain(self.clips, target=self.labels if self.target == "true" else None, **labels)
 
     def _log(self, name: str, results: dict[str, Explanation], now: int):
         result, (maps, shown_maps) = results[name], _maps(name, results)

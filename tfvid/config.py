@@ -7,11 +7,12 @@ range in one line that names the file and the key. This module imports neither T
 """
 
 import dataclasses
+import os
 import re
 import types
 import typing
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -61,6 +62,7 @@ class DataConfig:
       seed: of data order and augmentation.
       augment: applied to training clips only.
       max_bad_share: the run stops when more than this share of clips cannot be read.
+      max_damaged_share: the run stops when more than this share of clips comes from damaged files; 1.0 is no limit.
       time_limit: seconds one file may take to decode.
       service: address of a tf.data service, e.g. ``grpc://host:5000``, whose workers read `records` for training.
     """
@@ -76,6 +78,7 @@ class DataConfig:
     seed: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     max_bad_share: float = 0.1
+    max_damaged_share: float = 1.0
     time_limit: float = 60.0
     service: str | None = None
 
@@ -84,10 +87,12 @@ class DataConfig:
             self.service is None or self.records is not None, "data.service", "used with data.records", self.service
         )
         _require(self.num_frames >= 1, "data.num_frames", "1 or more", self.num_frames)
-        _require(min(self.size) >= 1, "data.size", "[height, width] of 1 pixel or more", self.size)
+        is_pair = isinstance(self.size, (list, tuple)) and len(self.size) == 2
+        _require(is_pair and min(self.size) >= 1, "data.size", "[height, width] of 1 pixel or more", self.size)
         _require(self.batch_size >= 1, "data.batch_size", "1 or more", self.batch_size)
         _require(self.workers is None or self.workers >= 1, "data.workers", "1 or more", self.workers)
-        _require(0 <= self.max_bad_share <= 1, "data.max_bad_share", "in [0, 1]", self.max_bad_share)
+        for name in ("max_bad_share", "max_damaged_share"):
+            _require(0 <= getattr(self, name) <= 1, f"data.{name}", "in [0, 1]", getattr(self, name))
         _require(self.time_limit > 0, "data.time_limit", "above 0 seconds", self.time_limit)
 
 
@@ -287,7 +292,8 @@ class StudyConfig:
       data: the clips, the same for all models.
       split: of the dataset.
       classes: which of its classes are explained.
-      clips_per_class: at most so many clips of each class are explained; None for all. F1 is always of the whole split.
+      limit: explain at most this many clips of the chosen classes, all classes in turn; None for all of them. F1 is
+        always measured on the whole split.
       target: the class explained, each clip's "predicted" or "true" one.
       mask: options of `tfvid.TemporalMask`.
       grad_cam: options of `tfvid.GradCAM`.
@@ -304,7 +310,7 @@ class StudyConfig:
     data: DataConfig = field(default_factory=DataConfig)
     split: str = "validation"
     classes: ClassesConfig = field(default_factory=ClassesConfig)
-    clips_per_class: int | None = None
+    limit: int | None = None
     target: Literal["predicted", "true"] = "predicted"
     mask: dict[str, Any] = field(default_factory=dict)
     grad_cam: dict[str, Any] = field(default_factory=dict)
@@ -319,12 +325,7 @@ class StudyConfig:
         _require(len(self.models) >= 2, "models", "two groups or more, each a name and paths", self.models)
         names = [group.name for group in self.models]
         _require(len(set(names)) == len(names), "models", "groups of different names", names)
-        _require(
-            self.clips_per_class is None or self.clips_per_class >= 1,
-            "clips_per_class",
-            "1 or more",
-            self.clips_per_class,
-        )
+        _require(self.limit is None or self.limit >= 1, "limit", "1 or more", self.limit)
         _require(self.film_clips is None or self.film_clips >= 0, "film_clips", "0 or more", self.film_clips)
         _require(self.method_clips >= 0, "method_clips", "0 or more", self.method_clips)
         _require(self.smallest_drop >= 0, "smallest_drop", "0 or more", self.smallest_drop)
@@ -376,15 +377,15 @@ class MeasureConfig:
     Attributes:
       name: in `tfvid.metrics.METRICS`, or ``"my_file.py:my_measure"``.
       options: its arguments.
-      clips: it is taken of so many clips, the first ones; None for all.
+      limit: measure at most this many clips, the first ones; None for all of them.
     """
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
-    clips: int | None = None
+    limit: int | None = None
 
     def __post_init__(self):
-        _require(self.clips is None or self.clips >= 1, "measures: clips", "1 or more", self.clips)
+        _require(self.limit is None or self.limit >= 1, "measures: limit", "1 or more", self.limit)
 
 
 @dataclass(frozen=True)
@@ -398,7 +399,7 @@ class AttributionConfig:
       data: the clips, the same for all networks; `batch_size` of them are explained at a time.
       split: of the dataset.
       classes: which of its classes; () for all.
-      clips: so many, all classes in turn; None for all of the split.
+      limit: use at most this many clips, all classes in turn; None for all of the split.
       target: the class explained, each clip's "predicted" or "true" one.
       methods: a random map and a centred one are judged beside them, whatever is listed.
       measures: those that know the truth are left out where the dataset does not.
@@ -414,7 +415,7 @@ class AttributionConfig:
     data: DataConfig = field(default_factory=DataConfig)
     split: str = "validation"
     classes: tuple[str, ...] = ()
-    clips: int | None = None
+    limit: int | None = None
     target: Literal["predicted", "true"] = "predicted"
     methods: tuple[MethodConfig, ...] = ()
     measures: tuple[MeasureConfig, ...] = ()
@@ -424,7 +425,7 @@ class AttributionConfig:
 
     def __post_init__(self):
         _require(bool(re.fullmatch(r"\w[\w.-]*", self.name)), "name", "letters, digits, '_', '-' and '.'", self.name)
-        _require(self.clips is None or self.clips >= 1, "clips", "1 or more", self.clips)
+        _require(self.limit is None or self.limit >= 1, "limit", "1 or more", self.limit)
         _require(self.sanity_clips >= 1, "sanity_clips", "1 or more", self.sanity_clips)
         for key, names in {
             "networks": [network.name for network in self.networks],
@@ -459,7 +460,7 @@ def load(path: str | Path, overrides: Sequence[str] = (), kind: type = RunConfig
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot read the configuration ({error})") from error
+        raise ConfigError(f"{path}: {_unreadable(error)}; expected a configuration, a YAML file") from error
     if len(text) > LARGEST:
         raise ConfigError(f"{path}: expected a configuration of up to {LARGEST} characters, got {len(text)}")
     values = parse(text, str(path))
@@ -468,6 +469,15 @@ def load(path: str | Path, overrides: Sequence[str] = (), kind: type = RunConfig
     if isinstance(values, dict):
         values = override({"name": path.stem} | values, overrides)
     return from_dict(values, " ".join([str(path), *overrides]), kind)
+
+
+def _unreadable(error: OSError | UnicodeDecodeError) -> str:
+    """Why a file cannot be read, in words."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, IsADirectoryError):
+        return "this is a folder"
+    return f"cannot be read ({error})"
 
 
 def override(values: dict, overrides: Sequence[str]) -> dict:
@@ -489,6 +499,26 @@ def from_dict(values: dict, source: str = "configuration", kind: type = RunConfi
         return _build(kind, values, "")
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from error
+
+
+def typed(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments for the dataclass `kind`, converted and checked as those in a YAML file are.
+
+    Args:
+      kind: e.g. `DataConfig`.
+      values: by field; NumPy's numbers, paths, and instances of nested dataclasses are allowed too.
+
+    Raises:
+      ConfigError: a value of another type: "num_frames must be a whole number, got '16'".
+    """
+    hints, converted = typing.get_type_hints(kind), {}
+    for name, value in values.items():
+        if isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        value = value.tolist() if hasattr(value, "tolist") else value  # NumPy's
+        is_made = dataclasses.is_dataclass(value)
+        converted[name] = value if is_made else _convert(hints[name], value, name)
+    return converted
 
 
 def to_yaml(config: RunConfig | StudyConfig | AttributionConfig) -> str:

@@ -3,6 +3,7 @@
 import difflib
 import re
 import sys
+import warnings
 from collections.abc import Iterable
 
 LONGEST = 2000  # characters of a message; files of others are quoted in it, and may be made of one long word
@@ -41,6 +42,10 @@ class ModelError(TfvidError):
     """A model, layer or checkpoint that does not fit what is asked of it."""
 
 
+class StillClipWarning(UserWarning):
+    """All frames of a clip are identical, so its mask says nothing about time."""
+
+
 def one_line(text: str) -> str:
     r"""`text` fit to be printed: no line breaks, control characters as ``\x1b``, at most `LONGEST` characters.
 
@@ -72,10 +77,23 @@ def check_choice(argument: str, value, valid):
 
 
 def command(main):
-    """Runs a command's ``main(argv) -> None``; an error becomes one line on stderr and exit code 1."""
-    try:
-        main(sys.argv[1:])
-    except (TfvidError, OSError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted")
+    """Runs a command's ``main(argv) -> None``.
+
+    An error becomes one line on stderr and exit code 1, and so does a missing package (a script may be run by another
+    Python than that of the environment). A warning becomes one line on stderr.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: print(f"warning: {one_line(str(message))}", file=sys.stderr)
+        try:
+            main(sys.argv[1:])
+        except (TfvidError, OSError) as error:
+            sys.exit(f"error: {error}")
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] == "tfvid":
+                raise
+            sys.exit(
+                f"error: {sys.executable} finds no module {error.name!r}; in a clone, run the command with "
+                ".venv/bin/python, which `make explain` sets up; elsewhere, install the module"
+            )
+        except KeyboardInterrupt:
+            sys.exit("interrupted")

@@ -6,12 +6,14 @@ model, clips ─► TemporalMask, GradCAM ─► films, contact sheet ─► rec
 import hashlib
 import inspect
 import json
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from tfvid.errors import ConfigError, one_line, unknown
+from tfvid.data.skipped import damage_line
+from tfvid.errors import ConfigError, StillClipWarning, one_line, unknown
 from tfvid.explanation_writer import Explained, ExplanationWriter
 from tfvid.files import replacing
 from tfvid.metrics.localization import centred_window, known_events, temporal_iou, windows
@@ -19,7 +21,7 @@ from tfvid.metrics.masks import is_trusted, mask_length
 from tfvid.model_format import ModelFormat, declared
 from tfvid.report.gallery import write_gallery
 from tfvid.report.media import FORMATS, check_formats
-from tfvid.results import Result, ResultStore, read_results
+from tfvid.results import STILL, Result, ResultStore, read_results, still_line
 from tfvid.stopping import stop_if_asked
 from tfvid.timing import each_timed
 
@@ -56,7 +58,8 @@ def explain_clips(
     Args:
       model: a Keras model of clips in [0, 1] to class scores.
       batches: as from `tfvid.load_dataset`: dicts of ``clip`` float `(B, T, H, W, 3)` in [0, 1], ``id`` `(B,)`,
-        and where known ``label`` `(B,)`, indices into `class_names` or -1, and ``event`` `(B, 2)`.
+        and where known ``label`` `(B,)`, indices into `class_names` or -1, ``event`` `(B, 2)`, and ``damage`` `(B,)`,
+        what is wrong with the clip's file, "" for nothing.
       out: the run's folder.
       name: of the model, in records and on the page.
       class_names: in the order of the model's scores.
@@ -113,7 +116,16 @@ def _explained(batch: dict, explainers: "Explainers", name: str, class_names, pa
     if target is not None and (labels < 0).any():
         raise ConfigError(f"target 'true' needs labels, but clip {ids[int(labels.argmin())]} has none")
 
-    masks = explainers.learn(clips, target=target, labels=labels)
+    damage = [words.decode() if isinstance(words, bytes) else str(words) for words in batch.get("damage", [""] * count)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", StillClipWarning)  # the records say it
+        masks = explainers.learn(clips, target=target, labels=labels)
+    if len(class_names) != masks.probabilities.shape[1]:
+        raise ConfigError(
+            f"class_names: expected {masks.probabilities.shape[1]}, one for each class of model {name!r}, "
+            f"got {len(class_names)}"
+        )
+    top = np.argsort(-masks.probabilities, axis=1, kind="stable")[:, :TOP]  # of equal ones the first, as argmax does
     maps = explainers.locate(clips, target=masks.target)
     records = [
         Result(
@@ -134,6 +146,11 @@ def _explained(batch: dict, explainers: "Explainers", name: str, class_names, pa
             event=tuple(events[i].tolist()),
             settings=json.dumps(settings),
             iterations=int(masks.iterations[i]),
+            top=tuple(top[i].tolist()),
+            top_names=tuple(class_names[index] for index in top[i]),
+            top_scores=masks.probabilities[i, top[i]],
+            damage=damage[i],
+            still=bool(masks.still[i]),
             **{field: float(getattr(masks, field)[i]) for field in SCORES},
             **overlaps(masks.mask[i], events[i]),
         )
@@ -142,6 +159,8 @@ def _explained(batch: dict, explainers: "Explainers", name: str, class_names, pa
     perturbed = np.asarray(explainers.learn.perturb(clips, masks.mask))
     return Explained(records, clips, maps.attribution, perturbed, _backwards(clips, masks.mask, settings), batch)
 
+
+TOP = 5  # classes a record lists
 
 SCORES = (
     *("original_score", "freeze_score", "reverse_score", "true_score"),
@@ -191,7 +210,9 @@ def summary(out, num_classes: Mapping[str, int] | None = None) -> list[str]:
     """One line a model on the run in `out`: clips, accuracy, mask length, drop, temporal IoU.
 
     A warning follows where a model is right as often as guessing is, see `tfvid.evaluation.chance_warning`. Where a
-    model explained `FEW` clips at most, a line for each clip follows, with the class explained and its scores.
+    model explained `FEW` clips at most, lines for each clip follow: the class explained and its scores, the classes of
+    the highest probabilities, and what is wrong with the clip. Otherwise lines at the end say how many clips come from
+    damaged files or have identical frames only.
 
     Args:
       out: the run's folder.
@@ -220,20 +241,36 @@ def summary(out, num_classes: Mapping[str, int] | None = None) -> list[str]:
         classes = (num_classes or {}).get(name)
         if classes and (warning := chance_warning(sum(known), len(known), classes)):
             lines.append(f"warning: {warning}")
-        lines += [_answer(result) for result in own] if len(own) <= FEW else []
+        lines += [line for result in own for line in _answer(result)] if len(own) <= FEW else []
+    damaged = {result.id: result.damage for result in results if result.damage}
+    still = list(dict.fromkeys(result.id for result in results if result.still))
+    if damaged:
+        lines.append(damage_line(damaged))
+    if still and len({result.id for result in results}) > FEW:
+        lines.append(still_line(still))
     return lines
 
 
 FEW = 5
 
 
-def _answer(result: Result) -> str:
-    """What was explained of one clip: "  push: Moving up 0.99, 0.01 with 8 of 16 frames frozen"."""
-    little = "" if is_trusted(result.original_score, result.full_drop) else " (the mask says little)"
-    return one_line(
-        f"  {result.id}: {result.target_name} {result.original_score:.2f}, {result.freeze_score:.2f} with "
-        f"{result.mask_length} of {len(result.mask)} frames frozen{little}"
-    )
+def _answer(result: Result) -> list[str]:
+    """What was explained of one clip, and the model's top classes.
+
+    For example "  push: explained Moving up, score 0.99; 0.01 with 8 of 16 frames frozen" and
+    "    top 5: Moving up 0.99, Moving down 0.01, ...".
+    """
+    little = "" if result.still or is_trusted(result.original_score, result.full_drop) else " (the mask says little)"
+    lines = [
+        f"  {result.id}: explained {result.target_name}, score {result.original_score:.2f}; {result.freeze_score:.2f} "
+        f"with {result.mask_length} of {len(result.mask)} frames frozen{little}"
+    ]
+    if result.top:
+        classes = zip(result.top_names, result.top_scores, strict=True)
+        lines.append(f"    top {len(result.top)}: " + ", ".join(f"{name} {score:.2f}" for name, score in classes))
+    if result.still:
+        lines.append(f"    {STILL.format(len(result.mask))}")
+    return [one_line(line) for line in lines]
 
 
 def _backwards(clips, mask, settings):

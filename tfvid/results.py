@@ -9,17 +9,26 @@ Parquet reader can read them.
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from tfvid.errors import ConfigError, DataError
+from tfvid.errors import ConfigError, DataError, one_line
 from tfvid.store import VERSION, RowStore
 
 NAME = "results"
+# What is said of a clip that is `still`, with its number of frames.
+STILL = "All {} frames of this clip are identical: the mask says nothing about time."
+
+
+def still_line(ids: Sequence[str]) -> str:
+    """What is said of several clips that are `still`, one or more, in one line that names the first of them."""
+    named = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
+    clips = "1 clip has" if len(ids) == 1 else f"{len(ids)} clips have"
+    return one_line(f"{clips} only identical frames, so that a mask says nothing about time: {named}")
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,12 @@ class Result:
       temporal_iou_centred: of the centred window of the mask's length.
       settings: JSON of everything that shaped the record: the model's weights, the explainers' options.
       gif, mp4, webp, reversed, sheet, reel: files made for the clip, relative to the store's folder; "" for none.
+      top: the classes of the highest probabilities on the clip, highest first: five, or all where the model has fewer;
+        empty in records of earlier versions, as the next two.
+      top_names: their names.
+      top_scores: float32 `(min(5, K),)`, their probabilities.
+      damage: what is wrong with the video file; "" where nothing is known to be.
+      still: whether all frames of the clip, as given to the model, are identical: its mask says nothing about time.
     """
 
     id: str
@@ -94,6 +109,11 @@ class Result:
     reversed: str = ""
     sheet: str = ""
     reel: str = ""
+    top: tuple[int, ...] = ()
+    top_names: tuple[str, ...] = ()
+    top_scores: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    damage: str = ""
+    still: bool = False
 
     @property
     def correct(self) -> bool | None:
@@ -104,8 +124,9 @@ class Result:
 def _column(item: dataclasses.Field) -> list[pa.Field]:
     if item.name == "map":  # Parquet has no arrays of several dimensions: values in C order, and their shape.
         return [pa.field("map", pa.list_(pa.float32())), pa.field("map_shape", pa.list_(pa.int32(), 3))]
-    kinds = {str: pa.string(), int: pa.int32(), float: pa.float32(), np.ndarray: pa.list_(pa.float32())}
-    kinds[tuple[int, int]] = pa.list_(pa.int32(), 2)
+    kinds = {str: pa.string(), int: pa.int32(), float: pa.float32(), bool: pa.bool_()}
+    kinds |= {np.ndarray: pa.list_(pa.float32()), tuple[int, int]: pa.list_(pa.int32(), 2)}
+    kinds |= {tuple[int, ...]: pa.list_(pa.int32()), tuple[str, ...]: pa.list_(pa.string())}
     return [pa.field(item.name, kinds[item.type])]
 
 
@@ -113,6 +134,12 @@ SCHEMA = pa.schema(
     [column for item in dataclasses.fields(Result) for column in _column(item)],
     metadata={VERSION: "1"},
 )
+# Columns that records of earlier versions lack.
+DEFAULTS = {"top": [], "top_names": [], "top_scores": [], "damage": "", "still": False}
+
+
+def _row_store(folder) -> RowStore:
+    return RowStore(folder, NAME, SCHEMA, DEFAULTS)
 
 
 def to_table(results: Iterable[Result]) -> pa.Table:
@@ -121,7 +148,8 @@ def to_table(results: Iterable[Result]) -> pa.Table:
     for result in results:
         row = {item.name: getattr(result, item.name) for item in dataclasses.fields(Result)}
         heat = np.asarray(result.map, np.float32)
-        rows.append(row | {"map": heat.ravel(), "map_shape": list(heat.shape), "mask": np.asarray(result.mask)})
+        arrays = {name: np.asarray(row[name]) for name in ("mask", "top_scores")}
+        rows.append(row | arrays | {"map": heat.ravel(), "map_shape": list(heat.shape)})
     return pa.Table.from_pylist(rows, SCHEMA)
 
 
@@ -133,6 +161,11 @@ def from_table(table: pa.Table) -> list[Result]:
         row["map"] = np.asarray(row.get("map", ()), np.float32).reshape(shape)
         row["mask"] = np.asarray(row["mask"], np.float32)
         row["size"], row["event"] = tuple(row["size"]), tuple(row["event"])
+        row["top"], row["top_names"] = tuple(row["top"]), tuple(row["top_names"])
+        row["top_scores"] = np.asarray(row["top_scores"], np.float32)
+        counts = {len(row[name]) for name in ("top", "top_names", "top_scores")}
+        if len(counts) > 1 or None in row["top"] + row["top_names"]:
+            raise ValueError("top, top_names and top_scores do not belong together")
         results.append(Result(**row))
     return results
 
@@ -147,7 +180,7 @@ def read_results(folder, *, maps: bool = True) -> list[Result]:
     Raises:
       DataError: there is no store, or one of its files cannot be read or is of another version.
     """
-    rows = RowStore(folder, NAME, SCHEMA)
+    rows = _row_store(folder)
     if not rows.files():
         raise DataError(f"{folder}: no results here (no {rows.merged.name})")
     columns = [name for name in SCHEMA.names if maps or name not in ("map", "map_shape")]
@@ -156,8 +189,8 @@ def read_results(folder, *, maps: bool = True) -> list[Result]:
         missing = [name for name in columns if table[name].null_count]
         try:
             results += [] if missing else from_table(table)
-        except ValueError as error:  # a map of another size than it says
-            missing = [f"map ({error})"]
+        except ValueError as error:  # a map of another size than it says, more scores than classes, ...
+            missing = [f"map or top ({error})"]
         if missing:
             place = rows.merged if rows.merged.exists() else rows.parts
             raise DataError(f"{place}: a record has no usable value of {', '.join(missing)}")
@@ -179,7 +212,7 @@ class ResultStore:
 
     def __post_init__(self):
         self.folder = Path(self.folder)
-        self._rows = RowStore(self.folder, NAME, SCHEMA)
+        self._rows = _row_store(self.folder)
         self._done, self._settings = {}, {}
         for table in self._rows.batches(["id", "model", "settings"]):
             for row in table.to_pylist():
@@ -247,7 +280,7 @@ class ResultPart:
     """
 
     def __init__(self, folder, name: str):
-        self._rows, self.name = RowStore(folder, NAME, SCHEMA), name
+        self._rows, self.name = _row_store(folder), name
         self._results: list[Result] = []
 
     def done(self, model: str) -> set[str]:

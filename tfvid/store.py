@@ -4,10 +4,11 @@
     <folder>/<name>.parts/*.parquet  rows appended since
 
 Each part is a whole file or none. A row is known by its model and its clip; of two with one key the later counts.
+Columns may be added to a table: rows written before have their default.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -30,10 +31,11 @@ class RowStore:
       folder: made by the first `append`.
       name: of the file, without its suffix.
       schema: with the columns ``model`` and ``id``, both strings, and ``tfvid.version`` in its metadata.
+      defaults: of the columns that older files may lack, the value in their rows.
     """
 
-    def __init__(self, folder, name: str, schema: pa.Schema):
-        self.folder, self.name, self.schema = Path(folder), name, schema
+    def __init__(self, folder, name: str, schema: pa.Schema, defaults: Mapping[str, object] | None = None):
+        self.folder, self.name, self.schema, self.defaults = Path(folder), name, schema, dict(defaults or {})
         self.merged, self.parts = self.folder / f"{name}.parquet", self.folder / f"{name}.parts"
 
     def files(self) -> list[Path]:
@@ -60,15 +62,16 @@ class RowStore:
         Raises:
           DataError: a file cannot be read or is of another version.
         """
-        files = self.files()
+        files, names = self.files(), self.schema.names if columns is None else columns
         for file, kept in zip(files, self._last(files), strict=True):
             start = 0
             with self._opened(file) as source:
-                for batch in source.iter_batches(ROWS_AT_ONCE, columns=columns):
+                stored = [name for name in names if name in source.schema_arrow.names]
+                for batch in source.iter_batches(ROWS_AT_ONCE, columns=stored):
                     chosen = kept[start : start + batch.num_rows]
                     start += batch.num_rows
                     if chosen.any():
-                        yield pa.Table.from_batches([batch]).filter(pa.array(chosen))
+                        yield self._filled(pa.Table.from_batches([batch]).filter(pa.array(chosen)), names)
 
     def read(self, columns: list[str] | None = None) -> pa.Table:
         """All rows at once; see `batches`."""
@@ -117,9 +120,19 @@ class RowStore:
         except (OSError, pa.ArrowException, KeyError, ValueError) as error:  # ValueError: text that is not UTF-8
             raise DataError(f"{file}: cannot read these {self.name} ({' '.join(str(error).split())[:200]})") from error
 
+    def _filled(self, rows: pa.Table, names: list[str]) -> pa.Table:
+        """The columns `names` of `rows`; those of an older file that are not there have their default."""
+        missing = [name for name in names if name not in rows.column_names]
+        for name in missing:
+            column = self.schema.field(name)
+            rows = rows.append_column(column, pa.array([self.defaults[name]] * len(rows), column.type))
+        return rows.select(names) if missing else rows
+
     def _check_columns(self, file: Path, found: pa.Schema):
         for column in self.schema:
             place = found.get_field_index(column.name)
+            if place < 0 and column.name in self.defaults:
+                continue
             kind = "none" if place < 0 else found.field(place).type
             if kind != column.type:
                 raise DataError(f"{file}: expected a column {column.name!r} of {column.type}, got {kind}")

@@ -46,7 +46,7 @@ def run(config: AttributionConfig, out) -> dict:
         check_options(method)
     dataset = make_dataset(config.data)
     measures = find_measures(config.measures, dataset.max_boxes)
-    samples = choose(dataset, config.split, list(config.classes), config.clips)
+    samples = choose(dataset, config.split, list(config.classes), config.limit)
     networks = _load(config)
     clips = {name: Clips(network, dataset, samples, config) for name, network in networks.items()}
     weights = {name: weights_digest(network.model) for name, network in networks.items()}
@@ -222,6 +222,7 @@ class Clips:
                 workers=data.workers,
                 time_limit=data.time_limit,
                 max_bad_share=data.max_bad_share,
+                max_damaged_share=data.max_damaged_share,
                 skipped=log,
             ):
                 yield batch | {"id": np.array([id.decode() for id in batch["id"].tolist()], object)}

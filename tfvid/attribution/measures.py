@@ -88,5 +88,5 @@ def _measure(config: MeasureConfig) -> Measure:
         kind=TRUTH if needs else OBJECTIVE,
         higher=config.name not in SMALLER_IS_BETTER,
         needs=needs,
-        clips=config.clips,
+        clips=config.limit,
     )

@@ -5,7 +5,10 @@ A module has `main(argv)`; `run_<name>` is what an installed ``tfvid-<name>`` st
 
 from importlib import import_module
 
+from tfvid.commands.tensorflow_log import hide_start_up_messages
 from tfvid.errors import command
+
+hide_start_up_messages()  # before a command imports TensorFlow
 
 
 def _runner(name: str):

@@ -1,6 +1,7 @@
 """``tfvid-compare``: the paper's study of two or more models, as tables, figures and a page."""
 
 from tfvid.commands.found import checked, parser_of, tell
+from tfvid.commands.tensorflow_log import load_tensorflow
 from tfvid.config import StudyConfig
 from tfvid.stopping import stoppable
 
@@ -17,7 +18,9 @@ def main(argv: list[str]) -> None:
     )
     arguments, config = checked(parser, argv, StudyConfig)
 
-    from tfvid.study import run  # TensorFlow takes seconds to load; a mistyped key should not
+    load_tensorflow()
+
+    from tfvid.study import run
     from tfvid.study.document import write_document
 
     report = run(config, arguments.out)

@@ -11,14 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tfvid.commands import evaluate, explain, prepare
+from tfvid.commands.limit import add_limit
 from tfvid.commands.pace import about, pace
+from tfvid.commands.results_folder import check_folder
+from tfvid.commands.tensorflow_log import load_tensorflow
 from tfvid.config import load
 from tfvid.stopping import stoppable
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # Installed, the package has them inside; in a checkout they stand beside it.
 CONFIGS = next(folder / "configs" for folder in (PACKAGE, PACKAGE.parent) if (folder / "configs").is_dir())
-EXPLAIN = "python scripts/explain.py" if CONFIGS.parent != PACKAGE else "tfvid-explain"
+IS_CHECKOUT = CONFIGS.parent != PACKAGE
+EXPLAIN = ".venv/bin/python scripts/explain.py" if IS_CHECKOUT else "tfvid-explain"
+TENSORBOARD = ".venv/bin/tensorboard" if IS_CHECKOUT else "tensorboard"
 MODELS = explain.SHIPPED
 # Besides the configurations: what saves time here. Models this small train no faster in bfloat16, and the I3D is within
 # 0.01 of its accuracy after two epochs of small batches.
@@ -26,7 +31,7 @@ QUICKER = {
     "shapes_i3d": ["train.mixed_precision=false", "train.epochs=2", "data.batch_size=8", "model.options.dropout=0.0"],
     "shapes_conv_lstm": ["train.mixed_precision=false"],
 }
-CLIPS = 28  # explained, unless --clips says otherwise
+CLIPS = 28  # explained, unless --limit says otherwise
 # Of each part with the configurations as they are, on the machine that `tfvid.commands.pace` refers to.
 SECONDS = {"draw": 33, "train": 300, "measure": 23, "explain": 76}
 
@@ -35,12 +40,14 @@ SECONDS = {"draw": 33, "train": 300, "measure": 23, "explain": 76}
 def main(argv: list[str]) -> None:
     """Runs every step; those that an earlier, interrupted demo finished are not done again."""
     arguments = _parser().parse_args(argv)
+    check_folder(arguments.out)
     out, overrides = arguments.out, arguments.overrides
     configs = {name: CONFIGS / f"{name}.yaml" for name in MODELS}
     shards, models = out / "shards", {name: out / "saved_models" / name for name in MODELS}
     drawn = load(configs[MODELS[0]], overrides)
+    load_tensorflow()
     step = Steps(
-        {} if overrides or out.exists() else SECONDS | {"explain": SECONDS["explain"] * arguments.clips / CLIPS}
+        {} if overrides or out.exists() else SECONDS | {"explain": SECONDS["explain"] * arguments.limit / CLIPS}
     )
     stored = [*overrides, f"data.records={shards}"]
 
@@ -63,12 +70,12 @@ def main(argv: list[str]) -> None:
     with step("4 of 4: explain held-out clips with both", "explain"):
         given = [word for model in models.values() for word in ("--model", str(model))]
         explain.main(
-            [*given, "--config", str(configs[MODELS[0]]), "--limit", str(arguments.clips), "--out", str(out)] + stored
+            [*given, "--config", str(configs[MODELS[0]]), "--limit", str(arguments.limit), "--out", str(out)] + stored
         )
     print(
         f"\nOpen {out / 'index.html'} in a browser: what each model looked at, and when.\n"
         f"Then explain a video of your own:  {EXPLAIN} --model {models[MODELS[0]]} --video any.mp4\n"
-        f"and see when they came to look at the event, in training:  tensorboard --logdir {out}"
+        f"and see when in training they began to look at the event:  {TENSORBOARD} --logdir {out}"
     )
 
 
@@ -95,7 +102,14 @@ class Steps:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tfvid-demo", description="Train, measure and explain on the moving shapes.")
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="(%(default)s)")
-    parser.add_argument("--clips", type=int, default=CLIPS, help="held-out clips to explain (%(default)s)")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of both configs, e.g. train.epochs=2")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/demo"), help="folder for the results (default: %(default)s)"
+    )
+    add_limit(parser, CLIPS)
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="settings of both models' configurations to change, e.g. train.epochs=2",
+    )
     return parser

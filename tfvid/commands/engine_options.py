@@ -11,11 +11,18 @@ OF_RAY = ("address", "cpus", "gpus")
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     """Adds ``--engine`` and what goes with it."""
-    parser.add_argument("--engine", choices=list(ENGINES), default="local", help="who does the work (%(default)s)")
-    parser.add_argument("--address", help="of a Ray cluster, e.g. auto; without it Ray starts on this machine")
-    parser.add_argument("--cpus", type=float, help="processor cores a Ray task uses (1)")
-    parser.add_argument("--gpus", type=float, help="GPUs a Ray task uses (0)")
-    parser.add_argument("--retries", type=int, default=2, help="of a shard that fails (%(default)s)")
+    parser.add_argument(
+        "--engine",
+        choices=list(ENGINES),
+        default="local",
+        help="local: this process; ray: tasks on a Ray cluster (default: %(default)s)",
+    )
+    parser.add_argument("--address", help="address of a Ray cluster, e.g. auto (default: start Ray on this machine)")
+    parser.add_argument("--cpus", type=float, help="processor cores of each Ray task (default: 1)")
+    parser.add_argument("--gpus", type=float, help="GPUs of each Ray task (default: 0)")
+    parser.add_argument(
+        "--retries", type=int, default=2, help="how often a shard that failed is tried again (default: %(default)s)"
+    )
 
 
 def engine_of(arguments) -> Engine:

@@ -3,9 +3,16 @@
 import argparse
 import csv
 import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from tqdm import tqdm
+
+from tfvid.commands.limit import add_limit
 from tfvid.commands.model_options import add_model_options, load_config_of
+from tfvid.commands.results_folder import check_folder
+from tfvid.commands.tensorflow_log import load_tensorflow
 from tfvid.config import RunConfig, load
 from tfvid.errors import ConfigError, ModelError
 from tfvid.files import replacing
@@ -14,7 +21,9 @@ from tfvid.files import replacing
 def main(argv: list[str]) -> None:
     """Parses `argv`, measures the model on one split, and writes JSON, CSV and PNG files."""
     arguments = _parser().parse_intermixed_args(argv)
-    config = load(arguments.config or _config_of(arguments.model), arguments.overrides)
+    config = _config(arguments)
+    check_folder(arguments.out or "runs")
+    load_tensorflow()
 
     from tfvid.classifier import Classifier
     from tfvid.data.pipeline import load_dataset, make_dataset
@@ -27,22 +36,25 @@ def main(argv: list[str]) -> None:
     _check_fit(model, card, config, dataset, arguments)
 
     skips = SkipLog()
-    clips = load_dataset(config.data, arguments.split, skipped=skips)
-    with skips.plain_errors():
-        classifier = Classifier(model)
-        predictions = predict(classifier, clips, PLAYBACKS, config.seed)
+    clips = load_dataset(config.data, arguments.split, skipped=skips, limit=arguments.limit)
+    classifier = Classifier(model)
+    with skips.plain_errors(), tqdm(total=skips.total, desc=card.name, unit="clip", dynamic_ncols=True) as bar:
+        predictions = predict(classifier, _counted(clips, bar, skips), PLAYBACKS, config.seed)
     measures = measure(predictions, dataset.reverse_labels)
     results = {
         "model": str(arguments.model),
         "dataset": config.data.dataset,
         "split": arguments.split,
+        "limit": arguments.limit,
         "input_range": classifier.input_range or (0.0, 1.0),
         "clips": len(predictions.ids),
         "skipped": dict(skips.reasons),
+        "damaged": dict(skips.damaged),
         "class_names": list(dataset.class_names),
         "playbacks": measures,
     }
-    out = arguments.out or Path("runs") / card.name / "evaluation" / arguments.split
+    part = arguments.split if arguments.limit is None else f"{arguments.split}-limit-{arguments.limit}"
+    out = arguments.out or Path("runs") / card.name / "evaluation" / part
     _write(out, results, predictions)
     _print(results)
     right = predictions.logits["forward"].argmax(axis=1) == predictions.labels
@@ -51,8 +63,41 @@ def main(argv: list[str]) -> None:
     print(f"results: {out}")
 
 
+def _counted(batches: Iterable[Mapping], bar: tqdm, skips) -> Iterator[Mapping]:
+    """The batches; the bar advances when the next one is asked for, which is when the model has answered this one."""
+    for batch in batches:
+        yield batch
+        bar.set_postfix(skipped=len(skips.reasons), refresh=False)
+        bar.update(len(batch["label"]))
+
+
+def _config(arguments) -> RunConfig:
+    """The configuration that --config names, or the one that was saved with the model.
+
+    The latter may name shards that lie on another machine, or are gone: the dataset they were made from is then read.
+
+    Raises:
+      ConfigError: there is no such model, or no configuration was saved with it.
+    """
+    if arguments.config:
+        return load(arguments.config, arguments.overrides)
+    config = load(_config_of(arguments.model), arguments.overrides)
+    records = config.data.records
+    is_saved = not any(text.startswith("data.records=") for text in arguments.overrides)
+    if is_saved and records is not None and "://" not in records and not Path(records).is_dir():
+        source = " ".join(filter(None, [config.data.dataset, config.data.root]))
+        print(f"{records}: no such folder (data.records of the model's training); reading dataset {source} instead")
+        config = replace(config, data=replace(config.data, records=None, service=None))
+    return config
+
+
 def _config_of(model: Path) -> Path:
     """The configuration that lies beside the model."""
+    if not model.exists():
+        load_tensorflow()
+        from tfvid.models.loading import model_file
+
+        model_file(model)  # raises: there is no such model
     folder = model if model.is_dir() else model.parent
     for place in (folder, folder / "assets.extra"):
         if (place / "config.yaml").is_file():
@@ -110,9 +155,14 @@ def _write_csv(path: Path, header: list, rows: list[list]) -> None:
 
 
 def _print(results: dict) -> None:
+    from tfvid.data.skipped import damage_line
+
+    skipped, damaged = len(results["skipped"]), len(results["damaged"])
     low, high = results["input_range"]
     scaled = "" if (low, high) == (0, 1) else f", scaled to the model's {low:g} to {high:g}"
-    print(f"{results['clips']} clips of {results['split']}, {len(results['skipped'])} skipped{scaled}")
+    print(f"{results['clips']} clips of {results['split']}, {skipped} skipped, {damaged} damaged{scaled}")
+    if damaged:
+        print(damage_line(results["damaged"]))
     print(f"{'clips played':14}  top-1  top-5     F1  F1 top-5")
     for playback, scores in results["playbacks"].items():
         figures = (scores["top_1"], scores["top_5"], scores["f1"], scores["f1_top_5"])
@@ -127,13 +177,24 @@ def _print(results: dict) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tfvid-evaluate", description="Measure a trained video classifier.")
+    parser = argparse.ArgumentParser(
+        prog="tfvid-evaluate",
+        description="Measure a trained video classifier on the clips of a dataset: as they are, played backwards, with "
+        "their frames shuffled, and with a single frame repeated.",
+    )
     parser.add_argument(
         "--model", required=True, type=Path, help="runs/<name>, saved_models/<name>, a .keras or .h5 file"
     )
-    parser.add_argument("--config", type=Path, help="whose data to use; the model's own where not given")
-    parser.add_argument("--split", default="validation", help="(%(default)s)")
-    parser.add_argument("--out", type=Path, help="folder for the results (runs/<model's name>/evaluation/<split>)")
+    parser.add_argument("--config", type=Path, help="YAML file that names the data (default: the model's)")
+    parser.add_argument("--split", default="validation", help="split of the dataset (default: %(default)s)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder for the results (default: runs/<name of the model>/evaluation/<split>; with --limit N "
+        ".../<split>-limit-N)",
+    )
+    add_limit(parser, verb="measure")
     add_model_options(parser)
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. data.root=/data/ssv2")
+    words = "settings of the YAML file to change: data.root=/data/ssv2"
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=words)
     return parser

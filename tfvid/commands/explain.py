@@ -3,11 +3,13 @@
 import argparse
 import json
 import re
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +17,10 @@ from tqdm import tqdm
 
 from tfvid import config as configuration
 from tfvid.commands.engine_options import add_engine_options, engine_of
+from tfvid.commands.limit import add_limit, at_least, positive
 from tfvid.commands.model_options import add_model_options, load_config_of
+from tfvid.commands.results_folder import check_folder
+from tfvid.commands.tensorflow_log import load_tensorflow
 from tfvid.config import RunConfig
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.choose import choose
@@ -98,8 +103,12 @@ def main(argv: list[str]) -> None:
     arguments = _parser().parse_args([argument for argument in argv if argument not in overrides])
     config = _config(arguments, overrides)
     arguments.model = arguments.model or shipped_models()
+    check_folder(arguments.out)
+    _check_videos(arguments.video or ())
 
-    from tfvid.data.pipeline import make_dataset  # TensorFlow takes seconds to load; a mistyped key should not
+    load_tensorflow()
+
+    from tfvid.data.pipeline import make_dataset
 
     dataset = VideoFiles(arguments.video) if arguments.video else make_dataset(config.data)
     split = VIDEOS if arguments.video else arguments.split
@@ -208,7 +217,8 @@ def _explain(model: Loaded, number: int, job: Job):
         drawn=job.drawn,
         store=store if arguments.engine == "local" and not is_remote(arguments.out) else None,
     )
-    log = SkipLog(len(samples), _allowed(arguments, config))
+    log = SkipLog(len(samples), _allowed(arguments, config.data.max_bad_share))
+    log.max_damaged_share = _allowed(arguments, config.data.max_damaged_share)
     shards = [
         replace(shard, items=items)
         for shard in cut(samples, arguments.shard_size)
@@ -221,6 +231,8 @@ def _explain(model: Loaded, number: int, job: Job):
                 skipped = {end.shard.items[0].id: end.error} if end.error else end.value.skipped
                 for id, reason in skipped.items():
                     log.bad(id, reason)
+                for id, damage in ({} if end.error else end.value.damaged).items():
+                    log.damage(id, damage)
                 job.times.explained += len(end.shard.items) - len(skipped)
                 job.times.parts.update({} if end.error else end.value.seconds)
                 bar.set_postfix(skipped=len(log.reasons))
@@ -241,9 +253,9 @@ def _drawn(samples: list[Sample], dataset: VideoDataset, split: str, arguments) 
     return frozenset(sample.id for sample in samples)
 
 
-def _allowed(arguments, config: RunConfig) -> float:
-    """The share of clips that may be bad; files named one by one are all tried."""
-    return 1.0 if arguments.video else config.data.max_bad_share
+def _allowed(arguments, share: float) -> float:
+    """The share of clips that may be bad, or damaged; files named one by one are all tried."""
+    return 1.0 if arguments.video else share
 
 
 def _source(arguments, config: RunConfig, split: str, model) -> str:
@@ -251,6 +263,22 @@ def _source(arguments, config: RunConfig, split: str, model) -> str:
     data = config.data
     place = "files" if arguments.video else f"{data.records or data.dataset} {data.root or ''} {data.options or ''}"
     return " ".join(f"{place} {split} {model.num_frames}x{model.size[0]}x{model.size[1]}".split())
+
+
+def _check_videos(paths: Iterable[str]) -> None:
+    """Refuses files that are not there, and names that the records and the page cannot hold.
+
+    Raises:
+      DataError: one line that names the file.
+    """
+    for path in paths:
+        if not Path(path).exists():
+            raise DataError(f"{path}: no such file")
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            encoding = sys.getfilesystemencoding()
+            raise DataError(f"{path}: this name is not {encoding} text; rename the file, or set PYTHONUTF8=1") from None
 
 
 def _config(arguments, overrides: list[str]) -> RunConfig:
@@ -269,50 +297,56 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tfvid-explain",
         description="Explain video classifiers: learned temporal masks and Grad-CAM, as films, numbers and a page. "
-        "A run that was stopped goes on where it was.",
-        epilog="Also: key=value, e.g. mask.iterations=100 grad_cam.layer=Mixed_5c data.options.seed=1",
+        "A run that was stopped continues where it stopped.",
+        epilog="Further arguments of the form key=value change a setting, for example mask.iterations=100, "
+        "grad_cam.layer=Mixed_5c or data.options.seed=1.",
     )
     parser.add_argument(
         "--model",
         action="append",
         type=Path,
-        help="runs/<name>, saved_models/<name>, a .keras or .h5 file; twice to compare two (both that come with tfvid)",
+        help="runs/<name>, saved_models/<name> or a .keras or .h5 file; repeat it to explain with several models "
+        "(default: the two small models that come with tfvid)",
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--video", nargs="+", metavar="FILE", help="video files of any length and size")
-    source.add_argument("--config", help="a run's YAML file: its data and explain settings")
-    source.add_argument("--dataset", help="a dataset by name, with --root")
+    source.add_argument("--video", nargs="+", metavar="PATH", help="video files, or folders of frames or of videos")
+    source.add_argument("--config", help="a run's YAML file, for its data and explain settings")
+    source.add_argument("--dataset", help="name of a dataset; --root says where it lies")
     parser.add_argument("--root", help="the dataset's folder")
-    parser.add_argument("--split", default="validation", help="of the dataset (%(default)s)")
-    parser.add_argument("--limit", type=_positive, help="at most so many clips, all classes in turn")
-    parser.add_argument("--classes", nargs="+", metavar="CLASS", help="clips of these classes only")
-    parser.add_argument("--target", choices=TARGETS, default="predicted", help="the class explained (%(default)s)")
-    parser.add_argument("--out", default="runs/explain", help="a folder, or a URI as s3://bucket/run (%(default)s)")
+    parser.add_argument("--split", default="validation", help="split of the dataset (default: %(default)s)")
+    add_limit(parser)
+    parser.add_argument("--classes", nargs="+", metavar="CLASS", help="use clips of these classes only")
+    parser.add_argument(
+        "--target", choices=TARGETS, default="predicted", help="which class is explained (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out",
+        default="runs/explain",
+        help="folder for the results, or a URI such as s3://bucket/run (default: %(default)s)",
+    )
     add_model_options(parser)
     add_engine_options(parser)
-    parser.add_argument("--shard-size", type=_positive, default=32, help="clips given out at a time (%(default)s)")
+    parser.add_argument(
+        "--shard-size",
+        type=positive,
+        default=32,
+        help="clips that the engine gives out at a time (default: %(default)s)",
+    )
     parser.add_argument(
         "--draw",
-        type=_none_or_more,
+        type=partial(at_least, 0),
         metavar="N",
-        help="pictures, films and a place on the page for N clips only, all classes in turn",
+        help="make pictures and films, and show on the page, N clips only; the classes take turns (default: all)",
     )
-    parser.add_argument("--films", nargs="*", choices=FORMATS, default=FORMATS, help="film formats (all)")
-    parser.add_argument("--fps", type=_positive, default=5, help="frames a second of the films (%(default)s)")
-    parser.add_argument("--colormap", choices=COLORMAPS, default="inferno", help="of the heat (%(default)s)")
+    parser.add_argument(
+        "--films",
+        nargs="*",
+        choices=FORMATS,
+        default=FORMATS,
+        help="formats of the films (default: all); none where no format follows",
+    )
+    parser.add_argument("--fps", type=positive, default=5, help="frames per second of the films (default: %(default)s)")
+    parser.add_argument(
+        "--colormap", choices=COLORMAPS, default="inferno", help="colours of the Grad-CAM maps (default: %(default)s)"
+    )
     return parser
-
-
-def _positive(text: str) -> int:
-    return _at_least(1, text)
-
-
-def _none_or_more(text: str) -> int:
-    return _at_least(0, text)
-
-
-def _at_least(least: int, text: str) -> int:
-    number = int(text)
-    if number < least:
-        raise argparse.ArgumentTypeError(f"expected {least} or more, got {text}")
-    return number

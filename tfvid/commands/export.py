@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tfvid import config as configuration
 from tfvid.commands.model_options import add_model_options, load_config_of
+from tfvid.commands.tensorflow_log import load_tensorflow
 
 
 def main(argv: list[str]) -> None:
@@ -14,7 +15,9 @@ def main(argv: list[str]) -> None:
     overrides = [f"explain.{text}" for text in arguments.overrides]
     options = configuration.from_dict(configuration.override({}, overrides), " ".join(overrides)).explain
 
-    from tfvid.export import save  # TensorFlow takes seconds to load; a mistyped key should not
+    load_tensorflow()
+
+    from tfvid.export import save
     from tfvid.models.loaded import load_model_as
 
     model, card = load_model_as(arguments.model, load_config_of(arguments))
@@ -52,13 +55,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model", required=True, type=Path, help="runs/<name>, saved_models/<name>, a .keras or .h5 file"
     )
-    parser.add_argument("--out", required=True, type=Path, help="the folder to write")
-    parser.add_argument("--overwrite", action="store_true", help="in the place of a SavedModel that is there")
+    parser.add_argument("--out", required=True, type=Path, help="folder for the SavedModel, e.g. exported/<name>/1")
+    parser.add_argument("--overwrite", action="store_true", help="replace a SavedModel that is already there")
     add_model_options(parser)
     parser.add_argument(
         "overrides",
         nargs="*",
         metavar="key=value",
-        help="the explainers' options, e.g. mask.iterations=100 grad_cam.layer=Mixed_5c",
+        help="options of the explainers, e.g. mask.iterations=100 grad_cam.layer=Mixed_5c",
     )
     return parser

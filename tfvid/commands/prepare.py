@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from tfvid.commands.engine_options import add_engine_options, engine_of
+from tfvid.commands.results_folder import check_folder
+from tfvid.commands.tensorflow_log import load_tensorflow
 from tfvid.config import DataConfig, load, parse
 from tfvid.errors import ConfigError
 from tfvid.stopping import stoppable
@@ -20,6 +22,8 @@ def main(argv: list[str]) -> None:
     if not 1 <= arguments.quality <= 100:
         raise ConfigError(f"quality must be in 1 to 100, got {arguments.quality}")
     config = _data_config(arguments)
+    check_folder(arguments.out)
+    load_tensorflow()
 
     from tfvid.data.pipeline import make_dataset
 
@@ -35,6 +39,7 @@ def _prepare(dataset, split: str, config: DataConfig, arguments) -> None:
 
     from tfvid.data.pipeline import make_dataset
     from tfvid.data.records import MANIFEST, write_records
+    from tfvid.data.skipped import damage_line
     from tfvid.data.worker import one_a_core
 
     bars = []  # one, made at the first call: what an earlier run did counts as done, but not into the rate
@@ -57,6 +62,7 @@ def _prepare(dataset, split: str, config: DataConfig, arguments) -> None:
             workers=config.workers or one_a_core(),
             time_limit=config.time_limit,
             max_bad_share=config.max_bad_share,
+            max_damaged_share=config.max_damaged_share,
             progress=progress,
             engine=engine_of(arguments),
             rebuild=partial(make_dataset, config),
@@ -69,6 +75,8 @@ def _prepare(dataset, split: str, config: DataConfig, arguments) -> None:
         f"{len(manifest['skipped'])} skipped, {len(manifest['damaged'])} damaged, "
         f"listed in {arguments.out / split / MANIFEST}"
     )
+    if manifest["damaged"]:
+        print(f"{split}: {damage_line(manifest['damaged'])}")
 
 
 def _data_config(arguments) -> DataConfig:
@@ -95,20 +103,33 @@ def _option(text: str) -> tuple[str, object]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tfvid-prepare",
-        description="Writes a dataset's clips as sharded TFRecords. Run it again to go on after an interruption.",
+        description="Write the clips of a dataset as TFRecord shards. A run that was stopped continues.",
     )
-    parser.add_argument("--config", type=Path, help="take the settings below from this file's data section")
-    parser.add_argument("--dataset", help="a dataset's name, or my_file.py:MyDataset")
+    parser.add_argument("--config", type=Path, help="YAML file; its data section is the default of the settings below")
+    parser.add_argument("--dataset", help="name of a dataset, or my_file.py:MyDataset")
     parser.add_argument("--root", help="the dataset's folder")
-    parser.add_argument("--option", action="append", metavar="NAME=VALUE", help="a further option of the dataset")
-    parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
-    parser.add_argument("--split", action="append", help="repeat for several; default: all that have labels")
-    parser.add_argument("--num-frames", type=int, help="frames a clip (16)")
-    parser.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="of the frames (224 224)")
-    parser.add_argument("--shard-size", type=int, default=256, help="clips a shard (256)")
-    parser.add_argument("--quality", type=int, default=90, help="of JPEG, 1 to 100 (90)")
-    parser.add_argument("--workers", type=int, help="decode processes (one a core)")
+    parser.add_argument(
+        "--option", action="append", metavar="NAME=VALUE", help="a further option of the dataset; repeat it for several"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
+    parser.add_argument(
+        "--split", action="append", help="split of the dataset; repeat it for several (default: all that have labels)"
+    )
+    parser.add_argument("--num-frames", type=int, help="frames of a clip (default: 16)")
+    parser.add_argument(
+        "--size",
+        type=int,
+        nargs=2,
+        metavar=("H", "W"),
+        help="height and width of the frames in pixels (default: 224 224)",
+    )
+    parser.add_argument("--shard-size", type=int, default=256, help="clips in a shard (default: 256)")
+    parser.add_argument("--quality", type=int, default=90, help="quality of the JPEG frames, 1 to 100 (default: 90)")
+    parser.add_argument(
+        "--workers", type=int, help="processes that decode videos (default: one for each processor core)"
+    )
     add_engine_options(parser)
     parser.add_argument("--time-limit", type=float, help="seconds a file may take (60)")
     parser.add_argument("--max-bad-share", type=float, help="stop when more of the clips are bad (0.1)")
+    parser.add_argument("--max-damaged-share", type=float, help="stop when more of the clips are damaged (1.0)")
     return parser

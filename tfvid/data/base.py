@@ -17,9 +17,11 @@ class Sample:
     Attributes:
       id: unique within the dataset.
       label: index into `class_names`; -1 where it is not known (a test split).
-      path: the video file; "" for a generated clip.
+      path: the video file or folder of frames; "" for a generated clip.
       start: first frame, 0-based.
       stop: one past the last frame; None means to the end of the file.
+      seconds: start and stop in seconds, used instead of those in frames where the video's frame rate is known to its
+        decoder only; None otherwise.
     """
 
     id: str
@@ -27,6 +29,7 @@ class Sample:
     path: str = ""
     start: int = 0
     stop: int | None = None
+    seconds: tuple[float, float | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,6 @@ class VideoDataset(ABC):
         Raises:
           VideoError: the file cannot be decoded.
         """
-        from tfvid.data.video import decode_clip
+        from tfvid.data.decode import decode_sample
 
-        return decode_clip(sample.path, num_frames, size, sample.start, sample.stop)
+        return decode_sample(sample, num_frames, size)

@@ -1,11 +1,14 @@
-"""Which of a dataset's samples are explained."""
+"""Which of a dataset's samples a command works on."""
+
+from collections import Counter
+from collections.abc import Sequence
 
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.errors import ConfigError, unknown
 
 
 def choose(dataset: VideoDataset, split: str, classes: list[str] | None, limit: int | None) -> list[Sample]:
-    """The samples of `split` to explain: of `classes` only, at most `limit`, all classes in turn.
+    """The samples of `split`: of `classes` only, at most `limit` of them, all classes in turn.
 
     Taking the classes in turn gives every class its share, and a larger limit adds clips to those of a smaller one.
 
@@ -20,13 +23,16 @@ def choose(dataset: VideoDataset, split: str, classes: list[str] | None, limit: 
     samples = dataset.samples(split)
     if classes:
         samples = [sample for sample in samples if sample.label >= 0 and dataset.class_names[sample.label] in classes]
-    if limit is not None:
-        turns: dict[int, int] = {}
-        order = []
-        for place, sample in enumerate(samples):
-            turns[sample.label] = turns.get(sample.label, -1) + 1
-            order.append((turns[sample.label], place))
-        samples = [samples[place] for _, place in sorted(order)[:limit]]
     if not samples:
-        raise ConfigError(f"split {split!r} has no clips to explain")
-    return samples
+        raise ConfigError(f"split {split!r} has no clips")
+    return samples if limit is None else in_turn(samples)[:limit]
+
+
+def in_turn(samples: Sequence[Sample]) -> list[Sample]:
+    """The first sample of each class, then the second of each class, and so on."""
+    turns: Counter[int] = Counter()
+    order = []
+    for place, sample in enumerate(samples):
+        order.append((turns[sample.label], place))
+        turns[sample.label] += 1
+    return [samples[place] for _, place in sorted(order)]

@@ -14,6 +14,7 @@ import numpy as np
 
 from tfvid.data.annotated import boxes_of, frames_taken
 from tfvid.data.base import Clip, Sample, VideoDataset
+from tfvid.data.root import existing_folder
 from tfvid.errors import DataError, check_choice, unknown
 
 FILES = {"train": "EPIC_100_train.csv", "validation": "EPIC_100_validation.csv"}
@@ -64,8 +65,8 @@ class EpicKitchens(VideoDataset):
 
     def __init__(self, root, *, annotations=None, classify="verb", classes=None, boxes=None):
         check_choice("classify", classify, ("verb", "noun"))
-        self.root = Path(root)
-        self.annotations = self.root / (annotations or "")
+        self.root = existing_folder(root)
+        self.annotations = existing_folder(self.root / (annotations or ""))
         self.classify = classify
         self.splits = tuple(split for split, file in FILES.items() if (self.annotations / file).is_file())
         if not self.splits:

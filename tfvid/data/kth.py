@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from tfvid.data.base import Sample, VideoDataset
+from tfvid.data.root import existing_folder
 from tfvid.errors import DataError, unknown
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
@@ -39,11 +40,9 @@ class KTH(VideoDataset):
     def __init__(
         self, root, *, whole_files=False, train_subjects=tuple(range(1, 17)), validation_subjects=tuple(range(17, 26))
     ):
-        self.root = Path(root)
+        self.root = existing_folder(root)
         self.whole_files = whole_files
         self.subjects = {"train": set(train_subjects), "validation": set(validation_subjects)}
-        if not self.root.is_dir():
-            raise DataError(f"{self.root}: no such folder")
         both = self.subjects["train"] & self.subjects["validation"]
         if both:
             raise DataError(f"subjects {sorted(both)} are in both splits")

@@ -8,15 +8,17 @@ import weakref
 import numpy as np
 import tensorflow as tf
 
-from tfvid.config import AugmentConfig, DataConfig
+from tfvid.arguments import frame_size, whole_number
+from tfvid.config import DataConfig, typed
 from tfvid.data import DATASETS
 from tfvid.data.augment import augment
 from tfvid.data.base import Clip, Sample, VideoDataset
+from tfvid.data.choose import in_turn
 from tfvid.data.records import Records
 from tfvid.data.share import Share
 from tfvid.data.skipped import SkipLog
 from tfvid.data.worker import DecodePool, one_a_core
-from tfvid.errors import ConfigError, TfvidError, VideoError, unknown
+from tfvid.errors import ConfigError, TfvidError, VideoError, one_line, unknown
 
 
 def make_dataset(source, root=None, **options) -> VideoDataset:
@@ -34,7 +36,9 @@ def make_dataset(source, root=None, **options) -> VideoDataset:
     """
     if isinstance(source, DataConfig):
         if source.records is not None:
-            return Records(source.records)
+            records = Records(source.records)
+            records.check_options(source.options)
+            return records
         return make_dataset(source.dataset, source.root, **source.options)
     cls = DATASETS.find(source)
     parameters = inspect.signature(cls).parameters
@@ -43,7 +47,8 @@ def make_dataset(source, root=None, **options) -> VideoDataset:
         if name not in parameters and not accepts_any:
             raise ConfigError(f"dataset {source}: {unknown('option', name, [p for p in parameters if p != 'root'])}")
     if "root" in parameters and parameters["root"].default is inspect.Parameter.empty and root is None:
-        raise ConfigError(f"dataset {source!r} needs root, the folder it lies in")
+        given = "root=..., --root FOLDER or data.root=FOLDER"
+        raise ConfigError(f"dataset {source!r} needs the folder that it lies in: {given}")
     if root is not None:
         options = {"root": os.fspath(root)} | options
     dataset = cls(**options)
@@ -57,40 +62,51 @@ def load_dataset(
     split: str,
     *,
     training: bool = False,
-    epoch: tf.Variable | None = None,
+    epoch: int | tf.Variable = 0,
     skipped: SkipLog | None = None,
     deterministic: bool = True,
-    decoder: str = "opencv",
+    decoder: str = "pyav",
     share: Share | None = None,
+    limit: int | None = None,
     **settings,
 ) -> tf.data.Dataset:
     """A dataset's clips in batches.
 
+    Clips of damaged files are among them, with the frames that could be decoded. Batches say so: beside what is listed
+    under Returns they have ``damage``, string `(B,)`, what is wrong with the clip's file, "" where nothing is known to
+    be. So does ``skipped.damaged``.
+
     Args:
       source: a dataset's name, a `VideoDataset`, or a `DataConfig`.
       split: one of the dataset's splits.
-      training: shuffle and augment. Order and augmentation are a pure function of (seed, epoch).
-      epoch: int64 variable that is read whenever a new iterator starts; None counts as epoch 0 for ever.
+      training: shuffle and augment, anew in each epoch. The order of the clips and their augmentation are a pure
+        function of (seed, epoch). A clip that cannot be read is replaced by another one of the same epoch, so all
+        epochs have the same number of batches, and the dataset knows it (`Dataset.cardinality`).
+      epoch: of training. A number: the first iterator over the dataset is that epoch, and each further one the next
+        (`keras.Model.fit` makes one iterator an epoch, `Dataset.repeat` one a repetition). Give the number of epochs
+        done to go on after them. An iterator counts when its first batch is asked for. A `tf.Variable` of integers:
+        read whenever an iterator starts, never changed; for loops that set it themselves.
       skipped: is given the clips that could not be read; use one for each call.
       deterministic: False lets clips that are ready overtake slower ones.
-      decoder: of video files: "opencv", or "tfio" for tensorflow-io's (see `tfvid.data.tfio`).
+      decoder: of video files: "pyav" (FFmpeg's libraries), or "tfio" for tensorflow-io's (see `tfvid.data.tfio`).
       share: of each batch, where several workers read one dataset; it makes the batches smaller. In training a last
-        batch that is not full is then left out, and who has a bad clip reads one of his others again: all workers
-        take the same number of steps.
+        batch that is not full is then left out: all workers take the same number of steps.
         With `service` in the settings, training clips come from its workers and do not end: epoch follows epoch, from
         the value of `epoch` now on; of several workers each is given epochs of its own.
+      limit: read at most this many clips; the classes take turns, as in `tfvid.data.choose`. None for all.
       settings: fields of `DataConfig`, stronger than those of `source`: num_frames, size, batch_size, workers,
         records (a folder of shards, read instead of videos), ...
 
     Returns:
       A `tf.data.Dataset`, one pass over the split, of dicts: clip float32 `(B, T, H, W, 3)` in [0, 1], label
       int32 `(B,)`, id string `(B,)`, event int32 `(B, 2)`, boxes float32 `(B, T, N, 4)`. The last batch may be
-      smaller.
+      smaller. Without `training` the clips come in the dataset's order, those that cannot be read are left out, and
+      so the number of batches is not known before they are read.
 
     Raises:
       TfvidError: here, where something asked for does not exist. While iterating, where more than
-        `max_bad_share` of the clips are bad, the error is one of TensorFlow's; `SkipLog.plain_errors` makes it
-        the one line that it was.
+        `max_bad_share` of the clips are bad, or more than `max_damaged_share` damaged, the error is one of
+        TensorFlow's; `SkipLog.plain_errors` makes it the one line that it was.
     """
     config = _configure(source, settings)
     dataset = source if isinstance(source, VideoDataset) and config.records is None else make_dataset(config)
@@ -101,43 +117,72 @@ def load_dataset(
     samples = dataset.samples(split)
     if not samples:
         raise ConfigError(f"split {split!r} has no clips")
+    is_chosen = _chosen(samples, limit)
     in_step, share = training and share is not None, share or Share()
     if config.batch_size % share.count:
         raise ConfigError(f"data.batch_size must be a multiple of {share.count} workers, got {config.batch_size}")
     log = SkipLog() if skipped is None else skipped
-    log.total, log.max_bad_share = share.clips(len(samples), config.batch_size, in_step), config.max_bad_share
-    epoch = tf.Variable(0, dtype=tf.int64, trainable=False) if epoch is None else epoch
+    chosen = int(is_chosen.sum())
+    log.total, log.max_bad_share = share.clips(chosen, config.batch_size, in_step), config.max_bad_share
+    log.needs_one = training and share.count == 1  # the reasons of a share are those of all its epochs
+    begin = _epochs(epoch)
+    seed = config.seed if training else None
     workers = config.workers or one_a_core()
 
     def pick(indices):
+        if not is_chosen.all():  # elements are (index, epoch), or of shards (record, index, epoch)
+            indices = indices.filter(lambda *element: tf.gather(is_chosen, element[-2]))
         return share.of(indices, config.batch_size, in_step)
 
     served = training and config.service is not None
+    if served and limit is not None:
+        raise ConfigError("limit does not go with data.service: its clips come from other processes")
     if served and in_step:
         raise ConfigError("data.service goes with distribution none: its clips cannot be shared out evenly")
     if isinstance(dataset, Records):
         dataset.check_shape(split, config.num_frames, config.size)
+        source = dataset
+
+        def read(epoch):
+            return dataset.stream(split, epoch, seed, workers, log, pick)
+
+    else:
+        pool = DecodePool(dataset, workers, config.time_limit, decoder)
+        source = _Clips(samples, pool, config, dataset.max_boxes, log)
+
+        def read(epoch):
+            return _read(pick(_indices(len(samples), epoch, seed)), source, workers)
+
     if served:
         clips = dataset.served(split, int(epoch), config.seed)
-    elif isinstance(dataset, Records):
-        clips = dataset.stream(split, epoch, config.seed if training else None, workers, log, pick)
+    elif training:
+        clips = _passes(begin, read, log.total)
     else:
-        indices = pick(_indices(len(samples), epoch, config.seed if training else None))
-        pool = DecodePool(dataset, workers, config.time_limit, decoder)
-        clips = _read(indices, _Clips(samples, pool, config, dataset.max_boxes, log), workers)
-    if in_step:
-        clips = clips.repeat().take(log.total)
+        clips = read(tf.constant(0, tf.int64))
+    clips.source = source  # the functions of the pipeline hold it weakly
     if training:
         clips = clips.map(_augmenting(config, dataset), workers)
     clips = clips.map(lambda clip, epoch: clip, workers).batch(config.batch_size // share.count)
     if served:
         clips = clips.apply(_by_service(config.service))
     clips = clips.map(_to_unit_range, 1).prefetch(2)
+    log.max_damaged_share = config.max_damaged_share
+    log.total_of_epochs = chosen if in_step else log.total
+    for id, damage in dataset.damaged(split).items() if served else ():  # the log is here, who reads is elsewhere
+        log.damage(id, damage)
     options = tf.data.Options()
     options.deterministic = deterministic
     # Threads of its own: those that wait for a child must not be taken from the model's.
     options.threading.private_threadpool_size = workers + 2
     return clips.with_options(options)
+
+
+def _chosen(samples: list[Sample], limit: int | None) -> np.ndarray:
+    """Which samples are read, bool `(N,)`."""
+    if limit is None:
+        return np.ones(len(samples), bool)
+    ids = {sample.id for sample in in_turn(samples)[: whole_number(limit, "limit")]}
+    return np.array([sample.id in ids for sample in samples])
 
 
 def _by_service(address: str):
@@ -156,8 +201,9 @@ def _configure(source, settings: dict) -> DataConfig:
     for name in settings:
         if name not in fields:
             raise ConfigError(unknown("setting", name, fields))
-    if isinstance(settings.get("augment"), dict):
-        settings = settings | {"augment": AugmentConfig(**settings["augment"])}
+    if "size" in settings:
+        settings = settings | {"size": frame_size(settings["size"])}
+    settings = typed(DataConfig, settings)
     if isinstance(source, DataConfig):
         return dataclasses.replace(source, **settings)
     if isinstance(source, str):
@@ -167,32 +213,56 @@ def _configure(source, settings: dict) -> DataConfig:
     return DataConfig(**settings)
 
 
-def _indices(count: int, epoch: tf.Variable, seed: int | None) -> tf.data.Dataset:
-    """(sample index, epoch) int64 pairs; shuffled, where there is a seed, by a pure function of (seed, epoch)."""
+def _epochs(epoch: int | tf.Variable):
+    """A function of a graph that runs when an iterator starts: the iterator's epoch, int64."""
+    if isinstance(epoch, tf.Variable) and epoch.dtype.is_integer and epoch.shape.rank == 0:
+        return lambda: tf.cast(epoch.read_value(), tf.int64)
+    if isinstance(epoch, bool) or not isinstance(epoch, int | np.integer) or epoch < 0:
+        raise ConfigError(f"epoch: expected a number, 0 or more, or a tf.Variable of one, got {epoch!r}")
+    with tf.device("CPU"):  # where pipelines run
+        following = tf.Variable(epoch, dtype=tf.int64, trainable=False)
+    # In one operation, so that two iterators that start together get two numbers. It returns the value before.
+    return lambda: tf.raw_ops.ResourceCountUpTo(resource=following.handle, limit=tf.int64.max, T=tf.int64)
 
+
+def _passes(begin, read, count: int) -> tf.data.Dataset:
+    """(clip, epoch) of ``read(epoch)``, for another epoch in each new iterator; always `count` of them.
+
+    Where some clips cannot be read, the first ones of the pass come again in their place.
+
+    Args:
+      begin: gives the epoch, see `_epochs`.
+      read: makes the dataset of one pass over the clips from its epoch, an int64 tensor.
+    """
+
+    @tf.autograph.experimental.do_not_convert
     def one_pass(_):
-        # Inside a flat_map, so that each new iterator reads the epoch anew. It travels with its samples: what
-        # follows runs ahead of the consumer, who may have set the next epoch by then.
-        now = epoch.read_value()
-        order = tf.range(count, dtype=tf.int64)
-        if seed is not None:
-            order = tf.random.experimental.stateless_shuffle(order, tf.stack([tf.constant(seed, tf.int64), now]))
-        return tf.data.Dataset.from_tensor_slices((order, tf.fill([count], now)))
+        # Inside a flat_map, so that it runs in each new iterator. The epoch travels with its clips: what follows runs
+        # ahead of the consumer, who may have set the next epoch by then.
+        return read(begin()).repeat().take(count)
 
-    return tf.data.Dataset.range(1).flat_map(one_pass)
+    passes = tf.data.Dataset.range(1).flat_map(one_pass)
+    return passes.apply(tf.data.experimental.assert_cardinality(count))
+
+
+def _indices(count: int, epoch: tf.Tensor, seed: int | None) -> tf.data.Dataset:
+    """(sample index, epoch) int64 pairs; shuffled, where there is a seed, by a pure function of (seed, epoch)."""
+    order = tf.range(count, dtype=tf.int64)
+    if seed is not None:
+        order = tf.random.experimental.stateless_shuffle(order, tf.stack([tf.constant(seed, tf.int64), epoch]))
+    return tf.data.Dataset.from_tensor_slices((order, tf.fill([count], epoch)))
 
 
 def _read(indices: tf.data.Dataset, clips: "_Clips", workers: int) -> tf.data.Dataset:
     """(index, epoch) -> (clip, epoch), without the clips that cannot be read."""
-    labels = tf.constant([sample.label for sample in clips.samples], tf.int32)
-    ids = tf.constant([sample.id for sample in clips.samples])
+    labels, ids = clips.labels, clips.ids
     # TensorFlow keeps every numpy_function until the process ends. So that the decode processes end with their
     # dataset, the function only knows where the clips are, and the dataset holds them.
     reference = weakref.ref(clips)
 
     def read(index, epoch):
-        frames, event, boxes, ok = tf.numpy_function(
-            lambda index: reference().read(index), [index], (tf.uint8, tf.int32, tf.float32, tf.bool)
+        frames, event, boxes, damage, ok = tf.numpy_function(
+            lambda index: reference().read(index), [index], (tf.uint8, tf.int32, tf.float32, tf.string, tf.bool)
         )
         clip = {
             "clip": tf.ensure_shape(frames, clips.frames_shape),
@@ -200,12 +270,11 @@ def _read(indices: tf.data.Dataset, clips: "_Clips", workers: int) -> tf.data.Da
             "id": ids[index],
             "event": tf.ensure_shape(event, (2,)),
             "boxes": tf.ensure_shape(boxes, clips.boxes_shape),
+            "damage": tf.ensure_shape(damage, ()),
         }
         return clip, epoch, tf.ensure_shape(ok, ())
 
-    dataset = indices.map(read, workers)
-    dataset.clips = clips
-    dataset = dataset.filter(lambda clip, epoch, ok: ok)
+    dataset = indices.map(read, workers).filter(lambda clip, epoch, ok: ok)
     return dataset.map(lambda clip, epoch, ok: (clip, epoch), workers)
 
 
@@ -214,22 +283,27 @@ class _Clips:
 
     def __init__(self, samples: list[Sample], pool: DecodePool, config: DataConfig, max_boxes: int, log: SkipLog):
         self.samples, self.pool, self.config, self.log = samples, pool, config, log
+        self.labels = tf.constant([sample.label for sample in samples], tf.int32)
+        self.ids = tf.constant([sample.id for sample in samples])
         self.frames_shape = (config.num_frames, *config.size, 3)
         self.boxes_shape = (config.num_frames, max_boxes, 4)
 
     def read(self, index: int):
-        """Frames, event, boxes, and whether there are any."""
+        """Frames, event, boxes, damage, and whether there are any frames."""
         sample = self.samples[index]
         try:
             clip = self._clip(sample)
         except VideoError as error:
             self.log.bad(sample.id, error.reason)
             frames, boxes = np.zeros(self.frames_shape, np.uint8), np.zeros(self.boxes_shape, np.float32)
-            return frames, np.zeros(2, np.int32), boxes, False
+            return frames, np.zeros(2, np.int32), boxes, b"", False
         except TfvidError as error:
             self.log.stop(error)
         self.log.good()
-        return clip.frames, clip.event, clip.boxes, True
+        damage = one_line(clip.damage)
+        if damage:
+            self.log.damage(sample.id, damage)
+        return clip.frames, clip.event, clip.boxes, damage.encode(), True
 
     def _clip(self, sample: Sample) -> Clip:
         if sample.id in self.log.reasons:  # bad in an earlier epoch; it need not take its time again

@@ -12,10 +12,12 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property, partial
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
@@ -24,11 +26,12 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from tfvid.data.base import Clip, Sample, VideoDataset
+from tfvid.data.root import existing_folder
 from tfvid.data.skipped import SkipLog
 from tfvid.data.worker import DecodePool
 from tfvid.engine.base import Engine, Shard
 from tfvid.engine.local import Local
-from tfvid.errors import DataError, VideoError, unknown
+from tfvid.errors import ConfigError, DataError, VideoError, unknown
 from tfvid.files import replacing
 from tfvid.stopping import stop_if_asked
 
@@ -54,6 +57,7 @@ def write_records(
     workers: int = 1,
     time_limit: float = 60.0,
     max_bad_share: float = 0.1,
+    max_damaged_share: float = 1.0,
     progress=lambda done, total, skipped: None,
     engine: Engine | None = None,
     rebuild=None,
@@ -75,7 +79,8 @@ def write_records(
 
     Raises:
       DataError: the folder was made with other settings, another process writes to it, a shard cannot be written
-        (a full disk), or more than `max_bad_share` of the clips cannot be read. Whole shards stay.
+        (a full disk), more than `max_bad_share` of the clips cannot be read, or more than `max_damaged_share` come
+        from damaged files. Whole shards stay.
     """
     samples = dataset.samples(split)
     folder = Path(folder) / split
@@ -84,8 +89,11 @@ def write_records(
     with _only_writer(folder):
         finished = _finished(folder, settings)
         log = SkipLog(len(samples), max_bad_share)
+        log.max_damaged_share = max_damaged_share
         for note in finished.values():
             log.reasons.update(note["skipped"])
+            for id, damage in _damage_of(note).items():
+                log.damage(id, damage)
         done = sum(note["asked"] for note in finished.values())
         progress(done, len(samples), len(log.reasons))
         names = shard_names(len(samples), shard_size)
@@ -99,13 +107,15 @@ def write_records(
                 progress(done, len(samples), len(log.reasons))
 
         with WriteShard(folder.absolute(), num_frames, size, quality, workers, time_limit, dataset, rebuild) as work:
-            work.bad = log.bad  # here: a clip counts at once; elsewhere: when its shard has ended
+            work.bad, work.damaged = log.bad, log.damage  # here: a clip counts at once; elsewhere: after its shard
             for end in (engine or Local(retries=0)).run(work, shards, step):
                 if end.error:
                     raise DataError(f"{folder / end.shard.name}: cannot be written ({end.error})")
                 for id, reason in end.value["skipped"].items():
                     if id not in log.reasons:
                         log.bad(id, reason)
+                for id, damage in end.value["damaged"].items():
+                    log.damage(id, damage)
                 finished[end.shard.name] = end.value
                 stop_if_asked()
         return _finish(folder, settings, [finished[name] for name in names])
@@ -124,20 +134,17 @@ class WriteShard:
 
     Attributes:
       bad: called with id and reason of each clip that cannot be read.
+      damaged: called with id and damage of each clip of a damaged file.
     """
 
     def __init__(self, folder: Path, num_frames, size, quality, workers, time_limit, dataset, rebuild):
         self.folder, self.num_frames, self.size, self.quality = folder, num_frames, size, quality
         self.workers, self.time_limit, self.dataset, self.rebuild = workers, time_limit, dataset, rebuild
-        self.bad = lambda id, reason: None
+        self.bad = self.damaged = _nothing
         self._pool: DecodePool | None = None
 
     def __getstate__(self):
-        kept = {name: value for name, value in vars(self).items() if name not in ("bad", "_pool", "dataset")}
-        return kept | {"dataset": None}
-
-    def __setstate__(self, state):
-        self.__dict__.update(state, bad=lambda id, reason: None, _pool=None)
+        return vars(self) | {"dataset": None, "bad": _nothing, "damaged": _nothing, "_pool": None}
 
     def __enter__(self):
         return self
@@ -150,7 +157,7 @@ class WriteShard:
         """Returns the note: what is in the shard, what was skipped, and why."""
         if self._pool is None:
             self._pool = DecodePool(self.dataset or self.rebuild(), self.workers, self.time_limit)
-        note = {"file": shard.name, "asked": len(shard.items), "clips": [], "skipped": {}, "damaged": []}
+        note = {"file": shard.name, "asked": len(shard.items), "clips": [], "skipped": {}, "damaged": {}}
         file = self.folder / shard.name
         encode_one = partial(_encode_one, self._pool, self.num_frames, self.size, self.quality)
         with (
@@ -158,18 +165,24 @@ class WriteShard:
             _writing(file) as temporary,
             tf.io.TFRecordWriter(str(temporary)) as writer,
         ):
-            for sample, record, damaged, reason in threads.map(encode_one, shard.items):
+            for sample, record, damage, reason in threads.map(encode_one, shard.items):
                 if record is None:
                     note["skipped"][sample.id] = reason
                     self.bad(sample.id, reason)
                 else:
                     writer.write(record)
                     note["clips"].append([sample.id, sample.label])
-                    note["damaged"] += [sample.id] if damaged else []
+                    if damage:
+                        note["damaged"][sample.id] = damage
+                        self.damaged(sample.id, damage)
                 progress(1)
         note["bytes"] = file.stat().st_size
         _write_json(_note_file(self.folder, shard.name), note)
         return note
+
+
+def _nothing(id: str, words: str):
+    pass
 
 
 def shard_names(count: int, shard_size: int) -> list[str]:
@@ -195,6 +208,8 @@ class Records(VideoDataset):
             from tfvid.data import tfio
 
             tfio.require()
+        if not remote:
+            existing_folder(self.folder)
         known = ("train", "validation", "test")
         listed = known if remote else sorted(p.parent.name for p in Path(self.folder).glob(f"*/{MANIFEST}"))
         found = {split: _read_manifest(f"{self.folder}/{split}/{MANIFEST}", missing_ok=remote) for split in listed}
@@ -208,6 +223,27 @@ class Records(VideoDataset):
         self.max_boxes = about["max_boxes"]
         self.flip_labels = _int_keys(about["flip_labels"])
         self.reverse_labels = _int_keys(about["reverse_labels"])
+
+    def check_options(self, options: Mapping):
+        """Refuses options of a dataset that the shards were not made with: they would have no effect.
+
+        Args:
+          options: `DataConfig.options`.
+
+        Raises:
+          ConfigError: one line that names the first such option, what the shards were made with, and what to do.
+        """
+        for split, manifest in self.manifests.items():
+            made_with = manifest["settings"]["dataset"].get("arguments")
+            made_with = made_with if isinstance(made_with, list) else []
+            for name, value in options.items():
+                same = {f"{name}={value}"} | ({f"{name}={tuple(value)}"} if isinstance(value, list) else set())
+                if same.isdisjoint(map(str, made_with)):
+                    before = next((text for text in map(str, made_with) if text.startswith(f"{name}=")), f"no {name}")
+                    raise ConfigError(
+                        f"data.options.{name}={value} has no effect: clips are read from {self.folder}/{split}, which "
+                        f"was made with {before}; set data.records=null to read the dataset, or prepare new shards"
+                    )
 
     def samples(self, split: str) -> list[Sample]:
         if split not in self.splits:
@@ -229,7 +265,13 @@ class Records(VideoDataset):
             clip = self._parse(split, record)
         except tf.errors.OpError as error:  # a JPEG with a good header and nothing good behind it
             raise VideoError(file, f"record {place}: {' '.join(error.message.split())[:200]}") from None
-        return Clip(*(clip[name].numpy() for name in ("clip", "event", "boxes")))
+        damage = clip["damage"].numpy().decode()
+        return Clip(*(clip[name].numpy() for name in ("clip", "event", "boxes")), damage=damage)
+
+    def damaged(self, split: str) -> dict[str, str]:
+        """What is wrong with the files that clips of `split` came from, by the clip's id; whole ones are not in it."""
+        shards = self.manifests[split]["shards"]
+        return {id: damage for shard in shards for id, damage in _damage_of(shard).items()}
 
     def check_shape(self, split: str, num_frames: int, size: tuple[int, int]):
         """
@@ -245,9 +287,9 @@ class Records(VideoDataset):
             )
 
     def stream(
-        self, split: str, epoch: tf.Variable, seed: int | None, workers: int, log: SkipLog, pick=lambda records: records
+        self, split: str, epoch: tf.Tensor, seed: int | None, workers: int, log: SkipLog, pick=lambda records: records
     ) -> tf.data.Dataset:
-        """(clip, epoch) of all clips: in order, or, with a seed, shuffled by a pure function of (seed, epoch).
+        """(clip, epoch) of all clips: in order, or, with a seed, shuffled by a pure function of (seed, epoch), int64.
 
         `pick` chooses among them before they are looked at, a function of datasets.
 
@@ -259,20 +301,22 @@ class Records(VideoDataset):
         ids = [id for shard in shards for id, _ in shard["clips"]]
         shard_of = np.repeat(np.arange(len(files)), [len(shard["clips"]) for shard in shards])
 
+        damaged = self.damaged(split)
+
         def note(index, record):
             fault = self._fault(split, record) if record else "truncated or corrupt"
             if fault:
                 log.bad(ids[index], f"the shard {files[shard_of[index]]} is {fault}")
             else:
                 log.good()
+                if ids[index] in damaged:
+                    log.damage(ids[index], damaged[ids[index]])
             return not fault
 
         def is_whole(record, index, epoch):
             return tf.ensure_shape(tf.numpy_function(note, [index, record], tf.bool), ())
 
-        # Inside a flat_map, so that each new iterator reads the epoch anew.
-        records = tf.data.Dataset.range(1).flat_map(lambda _: self._pass(split, epoch.read_value(), seed))
-        records = pick(records).filter(is_whole)
+        records = pick(self._pass(split, epoch, seed)).filter(is_whole)
         return records.map(lambda record, index, epoch: (self._parse(split, record), epoch), workers)
 
     def served(self, split: str, first_epoch: int, seed: int) -> tf.data.Dataset:
@@ -359,7 +403,16 @@ class Records(VideoDataset):
             "id": fields["id"],
             "event": tf.cast(fields["event"], tf.int32),
             "boxes": fields["boxes"],
+            "damage": _looked_up(fields["id"], self.damaged(split)),
         }
+
+
+def _looked_up(id: tf.Tensor, words: dict[str, str]) -> tf.Tensor:
+    """The words of `id`, a scalar string; "" where there are none."""
+    # Not a lookup table: a tf.data service sends the graph to other processes, and tables are not in it.
+    if not words:
+        return tf.constant("")
+    return tf.strings.reduce_join(tf.boolean_mask(tf.constant([*words.values()]), tf.constant([*words]) == id))
 
 
 def _jpeg_size(jpeg: bytes) -> tuple[int, ...]:
@@ -408,18 +461,18 @@ def encode(sample: Sample, clip: Clip, quality: int) -> bytes:
 
 
 def _encode_one(pool: DecodePool, num_frames: int, size, quality: int, sample: Sample):
-    """(sample, record or None, damaged, why there is none)."""
+    """(sample, record or None, damage, why there is no record)."""
     try:
         clip = pool.read(sample, num_frames, size)
     except VideoError as error:
-        return sample, None, False, error.reason
-    return sample, encode(sample, clip, quality), bool(clip.damage), ""
+        return sample, None, "", error.reason
+    return sample, encode(sample, clip, quality), clip.damage, ""
 
 
 def _settings(dataset, split, samples, num_frames, size, shard_size, quality) -> dict:
     """All that decides the bytes of the shards."""
     args, kwargs = dataset.arguments
-    listing = json.dumps([asdict(sample) for sample in samples])
+    listing = json.dumps([_listed(sample) for sample in samples])
     return {
         "format": FORMAT,
         "dataset": {
@@ -437,8 +490,16 @@ def _settings(dataset, split, samples, num_frames, size, shard_size, quality) ->
         "size": list(size),
         "shard_size": shard_size,
         "jpeg_quality": quality,
-        "decoder": f"OpenCV {cv2.__version__}, INTER_AREA",
+        "decoder": f"PyAV {version('av')}, OpenCV {cv2.__version__}, INTER_AREA",
     }
+
+
+def _listed(sample: Sample) -> dict:
+    """A sample's fields, without `seconds` where it has none: shards from before that field was there stay valid."""
+    fields = asdict(sample)
+    if sample.seconds is None:
+        del fields["seconds"]
+    return fields
 
 
 def _finished(folder: Path, settings: dict) -> dict[str, dict]:
@@ -477,13 +538,21 @@ def _finish(folder: Path, settings: dict, notes: list[dict]) -> dict:
         "clips": sum(len(note["clips"]) for note in notes),
         "bytes": sum(note["bytes"] for note in notes),
         "skipped": {id: reason for note in notes for id, reason in note["skipped"].items()},
-        "damaged": [id for note in notes for id in note["damaged"]],
+        "damaged": {id: damage for note in notes for id, damage in _damage_of(note).items()},
         "shards": notes,
     }
     _write_json(folder / MANIFEST, manifest)
     for file in (*(_note_file(folder, note["file"]) for note in notes), folder / "settings.json"):
         file.unlink(missing_ok=True)  # the manifest has it all
     return manifest
+
+
+def _damage_of(note: dict) -> dict[str, str]:
+    """What is wrong with the files of a shard's damaged clips, by id. Older notes only list the ids."""
+    damaged = note["damaged"]
+    if isinstance(damaged, list):
+        return dict.fromkeys(damaged, "the shard does not say what is wrong with its file")
+    return damaged
 
 
 @contextmanager
@@ -580,8 +649,8 @@ def _check_note(note, path):
         and all(isinstance(id, str) and type(label) is int for id, label in clips)
         and isinstance(skipped, dict)
         and all(isinstance(reason, str) for reason in skipped.values())
-        and isinstance(damaged, list)
-        and all(isinstance(id, str) for id in damaged)
+        and isinstance(damaged, dict | list)
+        and all(isinstance(text, str) for text in (damaged.values() if isinstance(damaged, dict) else damaged))
         and all(_is_whole(note.get(key), 0, 2**62) for key in ("asked", "bytes"))
     ):
         raise DataError(f"{path}: {name}: expected clips [id, label], skipped, damaged, asked and bytes, got others")

@@ -17,8 +17,8 @@ def remaining_batches(
       samples: all that are asked for, done or not.
       done: ids.
       to_model: the model's label by the dataset's; -1 for one that is not in it.
-      **settings: of `tfvid.load_dataset`. ``max_bad_share`` is of all `samples`, not of what a second start finds
-        missing.
+      **settings: of `tfvid.load_dataset`. ``max_bad_share`` and ``max_damaged_share`` are of all `samples`, not of
+        what a second start finds missing.
 
     Yields:
       Dicts of NumPy arrays, see `tfvid.load_dataset`.
@@ -31,8 +31,9 @@ def remaining_batches(
     # The dataset stays what it is but for its samples: decode processes rebuild it by name.
     part = copy.copy(dataset)
     part.samples = lambda _: missing
-    if "max_bad_share" in settings:
-        settings["max_bad_share"] = min(1.0, settings["max_bad_share"] * len(samples) / len(missing))
+    for share in ("max_bad_share", "max_damaged_share"):
+        if share in settings:
+            settings[share] = min(1.0, settings[share] * len(samples) / len(missing))
     left = {sample.id for sample in missing}
     for batch in load_dataset(part, split, **settings):
         batch = {key: value.numpy() for key, value in batch.items()}

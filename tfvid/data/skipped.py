@@ -1,30 +1,43 @@
-"""Clips that cannot be read: skipped, counted, listed, and at some point too many."""
+"""Clips that cannot be read, or come from damaged files: counted, listed, and at some point too many."""
 
 import threading
+from collections.abc import Mapping
 from contextlib import contextmanager
 
-from tfvid.errors import DataError, TfvidError
+from tfvid.errors import DataError, TfvidError, one_line
 
 
 class SkipLog:
     """What happened to the clips of one dataset; safe to share between threads.
+
+    A clip that cannot be read is *bad* and is skipped. A clip of a damaged file (`tfvid.data.base.Clip.damage`) is
+    used, with the frames that could be decoded.
 
     Args:
       total: clips there are.
       max_bad_share: `bad` raises when more than this share of them is bad.
 
     Attributes:
+      needs_one: `bad` also raises when all clips are bad; training, which replaces bad clips, has none to take then.
       seen: clips read so far, good and bad, every epoch counted.
       reasons: id -> why it was skipped; a clip that is bad in every epoch is there once.
       fatal: the error that stopped the run, or None.
+      damaged: id -> what is wrong with its file, of the clips that were read from damaged files.
+      max_damaged_share: `damage` raises when more than this share of the clips is damaged.
+      total_of_epochs: clips there are over all epochs, `total` where it is None; more than that for one of several
+        workers, who is given other clips in each epoch.
     """
 
     def __init__(self, total: int = 0, max_bad_share: float = 1.0):
         self.total, self.max_bad_share = total, max_bad_share
+        self.needs_one = False
         self.seen = 0
         self.reasons: dict[str, str] = {}
         self.fatal: TfvidError | None = None
         self._lock = threading.Lock()
+        self.damaged: dict[str, str] = {}
+        self.max_damaged_share = 1.0
+        self.total_of_epochs: int | None = None
 
     def good(self):
         with self._lock:
@@ -34,25 +47,46 @@ class SkipLog:
         """Lists a clip.
 
         Raises:
-          DataError: more than `max_bad_share` of all clips are bad now.
+          DataError: more than `max_bad_share` of all clips are bad now, or all of them where one is needed.
         """
         with self._lock:
             self.seen += 1
             self.reasons.setdefault(id, reason)
             bad = len(self.reasons)
-        if bad > self.max_bad_share * self.total:
             first, why = next(iter(self.reasons.items()))
+        if bad > self.max_bad_share * self.total:
             self.stop(
                 DataError(
                     f"{bad} of {self.total} clips cannot be read, more than the allowed share of "
                     f"{self.max_bad_share:g} (max_bad_share); the first: {first}: {why}"
                 )
             )
+        if self.needs_one and bad >= self.total:
+            self.stop(DataError(f"none of the {self.total} training clips can be read; the first: {first}: {why}"))
 
     def stop(self, error: TfvidError):
         """Raises `error`, and keeps it for `plain_errors`."""
         self.fatal = error
         raise error
+
+    def damage(self, id: str, damage: str):
+        """Lists a clip that was read from a damaged file.
+
+        Raises:
+          DataError: more than `max_damaged_share` of all clips are damaged now.
+        """
+        with self._lock:
+            self.damaged.setdefault(id, one_line(damage))
+            damaged = len(self.damaged)
+        total = self.total if self.total_of_epochs is None else self.total_of_epochs
+        if damaged > self.max_damaged_share * total:
+            first, what = next(iter(self.damaged.items()))
+            self.stop(
+                DataError(
+                    f"{damaged} of {total} clips come from damaged files, more than the allowed share of "
+                    f"{self.max_damaged_share:g} (max_damaged_share); the first: {first}: {what}"
+                )
+            )
 
     @contextmanager
     def plain_errors(self):
@@ -66,3 +100,20 @@ class SkipLog:
             if self.fatal is not None:
                 raise self.fatal from None
             raise
+
+
+NAMED = 3  # damaged clips that a line names
+
+
+def damage_line(damaged: Mapping[str, str]) -> str:
+    """One line that counts the damaged clips and names the first of them; "" where there are none.
+
+    Args:
+      damaged: what is wrong with a clip's file, by the clip's id.
+    """
+    if not damaged:
+        return ""
+    named = "; ".join(f"{id} ({damage})" for id, damage in list(damaged.items())[:NAMED])
+    more = f"; and {len(damaged) - NAMED} more" if len(damaged) > NAMED else ""
+    clips = "1 clip comes from a damaged file" if len(damaged) == 1 else f"{len(damaged)} clips come from damaged files"
+    return one_line(f"{clips}: {named}{more}")

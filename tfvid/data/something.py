@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tfvid.data.base import Sample, VideoDataset
+from tfvid.data.root import existing_folder
 from tfvid.errors import DataError, unknown
 
 VIDEOS = "20bn-something-something-v2"
@@ -30,7 +31,7 @@ class SomethingSomething(VideoDataset):
     """
 
     def __init__(self, root):
-        self.root = Path(root)
+        self.root = existing_folder(root)
         self._pattern = self._layout()
         self.class_names = self._class_names()
         self.splits = tuple(s for s in ("train", "validation", "test") if self._file(s).is_file())

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfvid.data.annotated import boxes_of, event_of, frames_taken
 from tfvid.data.base import Clip, Sample, VideoDataset
+from tfvid.data.root import existing_folder
 from tfvid.data.ucf101_boxes import SIZE, read_boxes
 from tfvid.errors import DataError, check_choice, unknown
 
@@ -50,7 +51,7 @@ class UCF101(VideoDataset):
 
     def __init__(self, root, *, fold=1, classes=None, boxes=None):
         check_choice("fold", fold, (1, 2, 3))
-        self.root, self.fold = Path(root), fold
+        self.root, self.fold = existing_folder(root), fold
         self._labels = read_class_index(self.root / LISTS / "classInd.txt")
         self.class_names = tuple(classes or self._labels)
         for name in self.class_names:

@@ -64,6 +64,8 @@ def read_boxes(path) -> dict[str, list[Tube]]:
             f"{path}: pickles are not read, they can run code; take finalAnnots.mat of the same annotation, "
             "or the folder of .xgtf files"
         )
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
     if path.suffix.lower() != ".mat":
         raise DataError(f"{path}: expected finalAnnots.mat or a folder of .xgtf files")
     tubes = read_tubes(path)

@@ -22,10 +22,12 @@ class Outcome:
 
     Attributes:
       skipped: why clips were skipped, by id.
+      damaged: what is wrong with the files of damaged clips, by id.
       seconds: wall-clock time by part, see `tfvid.timing`.
     """
 
     skipped: dict[str, str]
+    damaged: dict[str, str]
     seconds: Mapping[str, float]
 
 
@@ -75,19 +77,20 @@ class ExplainShard:
     def __call__(self, shard: Shard, progress) -> Outcome:
         """Explains the samples of `shard`."""
         with recording() as seconds:
-            skipped = self._run(shard, progress)
-        return Outcome(skipped, seconds)
+            skipped, damaged = self._run(shard, progress)
+        return Outcome(skipped, damaged, seconds)
 
-    def _run(self, shard: Shard, progress) -> dict[str, str]:
+    def _run(self, shard: Shard, progress) -> tuple[dict[str, str], dict[str, str]]:
         if not is_remote(self.out):
             return self._explain(shard, progress, Path(self.out))
         with TemporaryDirectory(prefix="tfvid-") as folder:
-            skipped = self._explain(shard, progress, Path(folder))
+            found = self._explain(shard, progress, Path(folder))
             with timed("upload"):
                 RemoteFolder(self.out).upload(Path(folder))
-        return skipped
+        return found
 
-    def _explain(self, shard: Shard, progress, folder: Path) -> dict[str, str]:
+    def _explain(self, shard: Shard, progress, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+        """Returns why clips were skipped and what is wrong with damaged ones, by id."""
         from tfvid.data.remaining import remaining_batches
         from tfvid.data.skipped import SkipLog
         from tfvid.explanation import explain_clips
@@ -129,7 +132,7 @@ class ExplainShard:
             )
         if self.store is None:
             store.write()
-        return log.reasons | not_finite
+        return log.reasons | not_finite, log.damaged
 
 
 _datasets: dict[str, VideoDataset] = {}  # of this process: some read long lists of files

@@ -4,6 +4,7 @@ Plain tasks, not actors: when a worker or a node dies, Ray says so and the shard
 was seen to hang instead). A worker process is kept from task to task, and with it the model that it has loaded.
 """
 
+import os
 import socket
 from collections.abc import Iterator
 
@@ -42,7 +43,10 @@ class OnRay(Engine):
     def run(self, work, shards, progress):
         ray = self.ray
         # One thread a core that a task asked for: TensorFlow would take all of the machine's for each of them.
-        threads = {"TF_NUM_INTRAOP_THREADS": str(max(1, int(self.cpus))), "TF_CPP_MIN_LOG_LEVEL": "2"}
+        threads = {
+            "TF_NUM_INTRAOP_THREADS": str(max(1, int(self.cpus))),
+            "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+        }
         task = ray.remote(max_calls=0)(_call).options(  # 0: the process stays, with its model, also on a GPU
             num_cpus=self.cpus,
             num_gpus=self.gpus,

@@ -19,7 +19,7 @@ import tensorflow as tf
 from tfvid import onednn
 from tfvid.classifier import Classifier, chosen_class, class_score
 from tfvid.compiled import Compiled
-from tfvid.errors import TfvidError, check_choice
+from tfvid.errors import StillClipWarning, TfvidError, check_choice
 from tfvid.explain.base import Explainer, Explanation
 from tfvid.explain.descent import descend
 from tfvid.explain.mask_search import ClipObjective, Remembered, best_window, descended
@@ -27,7 +27,7 @@ from tfvid.explain.objective import Objective, Terms
 from tfvid.explain.stem import Mixtures, Stem, find_stem, stem_features
 from tfvid.explain.surrogate import one_blas_thread
 from tfvid.explain.windows import centred_windows
-from tfvid.metrics.masks import is_trusted
+from tfvid.metrics.masks import is_trusted, still_clips
 from tfvid.perturb.temporal import MATRICES, freeze, reverse
 from tfvid.timing import timed
 
@@ -39,7 +39,8 @@ class TemporalMaskResult(Explanation):
     Attributes:
       target: int32 `(B,)`, the class explained.
       predicted: int32 `(B,)`, the model's top class for the clip as it is.
-      mask: float32 `(B, T)` in [0, 1], 1 = perturbed.
+      mask: float32 `(B, T)` in [0, 1], 1 = perturbed. As few frames as possible are perturbed to lower the score, so a
+        perturbed frame is one that the model needs (section 3.1 of the paper).
       loss: float32 `(B,)`, the objective at `mask`, the sum of the three terms.
       length_term: float32 `(B,)`, the weighted mask length.
       variation_term: float32 `(B,)`, the weighted total variation.
@@ -58,6 +59,8 @@ class TemporalMaskResult(Explanation):
         never above; NaN of "gradient". `loss` less this is the gap to that window, below zero where the mask is better.
       forward_passes: int32 `(B,)`, runs of the model that this clip took, those of the search included.
       backward_passes: int32 `(B,)`, gradients at the mask that it took.
+      probabilities: float32 `(B, K)`, of all classes, for the clip as it is.
+      still: bool `(B,)`, whether all frames of the clip are identical: then its mask says nothing about time.
     """
 
     mask: np.ndarray
@@ -75,13 +78,27 @@ class TemporalMaskResult(Explanation):
     window_loss: np.ndarray
     forward_passes: np.ndarray
     backward_passes: np.ndarray
+    probabilities: np.ndarray
+    still: np.ndarray
 
     not_known = ("true_score", "window_loss")
 
     @property
     def is_trusted(self) -> np.ndarray:
-        """bool `(B,)`: whether the mask tells which frames the class needs, see `tfvid.metrics.masks.is_trusted`."""
-        return is_trusted(self.original_score, self.full_drop)
+        """bool `(B,)`: whether the mask tells which frames the class needs, see `tfvid.metrics.masks.is_trusted`.
+
+        It does not where all frames of the clip are identical.
+        """
+        return is_trusted(self.original_score, self.full_drop) & ~self.still
+
+
+def warn_of_still_clips(result: TemporalMaskResult):
+    """Warns the caller of the caller where clips are `still`."""
+    places = np.flatnonzero(result.still)
+    if places.size:
+        message = f"clip {places[0]}: all frames are identical, so its mask says nothing about time"
+        more = f" ({places.size} of {len(result)} clips are so)" if len(result) > 1 else ""
+        warnings.warn(message + more, StillClipWarning, stacklevel=3)
 
 
 # Options that methods other than "gradient" do not use.
@@ -219,8 +236,13 @@ class TemporalMask(Explainer):
 
         Raises:
           TfvidError: see `Explainer.__call__`; also clips of a single frame.
+
+        Warns:
+          StillClipWarning: all frames of a clip are identical, so its mask says nothing about time.
         """
-        return self._run(clips, target, labels=labels)
+        result = self._run(clips, target, labels=labels)
+        warn_of_still_clips(result)
+        return result
 
     def prepare(self, clips):
         if clips.shape[1] == 1:
@@ -244,7 +266,7 @@ class TemporalMask(Explainer):
             result = self._compiled(clips, target, labels, tf.fill(target.shape, self.iterations))
         else:
             result = self._searched(clips, target, labels)
-        return TemporalMaskResult(**{name: np.asarray(x) for name, x in result.items()})
+        return TemporalMaskResult(**{name: np.asarray(x) for name, x in result.items()}, still=still_clips(clips))
 
     # By search, clip by clip.
 
@@ -379,6 +401,7 @@ class TemporalMask(Explainer):
         return {
             "target": target,
             "predicted": predicted,
+            "probabilities": probabilities,
             "mask": mask,
             "loss": terms.loss,
             "length_term": terms.length,

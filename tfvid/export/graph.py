@@ -54,7 +54,8 @@ def signatures(learn: TemporalMask, locate: GradCAM, shape: tuple, input_range: 
         clips = checks.clips(clips)
         target = checks.target(target, clips)
         learned = learn._learn(clips, target, tf.fill(tf.shape(target), -1), checks.steps(steps, clips))
-        del learned["true_score"]  # there are no labels; ``serving_default`` has the probability of any class
+        # There are no labels; ``serving_default`` has the probabilities of all classes.
+        del learned["true_score"], learned["probabilities"]
         return learned
 
     def perturbing(perturb):

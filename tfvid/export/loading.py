@@ -11,9 +11,10 @@ from tfvid.classifier import checked_clips
 from tfvid.errors import ModelError, TfvidError
 from tfvid.explain.base import Explainer
 from tfvid.explain.cam import CAMResult
-from tfvid.explain.temporal_mask import TemporalMaskResult
+from tfvid.explain.temporal_mask import TemporalMaskResult, warn_of_still_clips
 from tfvid.export.graph import RANGE_MESSAGE, in_range
 from tfvid.export.saving import CARD, FORMAT, SETTINGS
+from tfvid.metrics.masks import still_clips
 from tfvid.models.card import read_card
 
 
@@ -144,17 +145,15 @@ class _TemporalMask(_Exported):
 
     def __call__(self, clips, target=None, labels=None) -> TemporalMaskResult:
         """See `tfvid.TemporalMask`."""
-        return self._run(clips, target, labels=labels)
+        result = self._run(clips, target, labels=labels)
+        warn_of_still_clips(result)
+        return result
 
     def _explain(self, clips, target, labels):
         steps = tf.fill(target.shape, self.iterations)
         learned = self.classifier.run("temporal_mask", clips=clips, target=target, steps=steps)
-        labels = labels.numpy()
-        true_score = np.full(labels.shape, np.nan, np.float32)
-        if (labels >= 0).any():
-            true_score = np.where(labels < 0, true_score, self._scores(clips, labels))
-        return TemporalMaskResult(**learned, true_score=true_score)
-
-    def _scores(self, clips, labels: np.ndarray) -> np.ndarray:
-        """The probability of each clip's label, float32 `(B,)`."""
-        return self.classifier.probabilities(clips)[np.arange(len(labels)), labels]
+        labels, probabilities = labels.numpy(), self.classifier.probabilities(clips)
+        true_score = np.where(labels < 0, np.float32(np.nan), probabilities[np.arange(len(labels)), labels])
+        return TemporalMaskResult(
+            **learned, probabilities=probabilities, true_score=true_score, still=still_clips(clips)
+        )

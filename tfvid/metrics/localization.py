@@ -73,7 +73,7 @@ def pointing_hits(maps, boxes, margin: float = 0.0) -> tuple[np.ndarray, np.ndar
     width = maps.shape[3]
     peak = np.argmax(maps.reshape(*maps.shape[:2], -1), axis=-1)[..., np.newaxis]  # the first, where there are several
     inside = _in_box(peak // width, peak % width, boxes, margin)
-    return inside.any(axis=-1), _has_box(boxes)
+    return inside.any(axis=-1), has_box(boxes)
 
 
 def energy_in_boxes(maps, boxes) -> np.ndarray:
@@ -87,7 +87,7 @@ def energy_in_boxes(maps, boxes) -> np.ndarray:
       `(B,)` in [0, 1]; 0 where the map is zero on all frames that have a box.
     """
     boxes = np.asarray(boxes)
-    energy = np.maximum(maps, 0) * _has_box(boxes)[..., np.newaxis, np.newaxis]
+    energy = np.maximum(maps, 0) * has_box(boxes)[..., np.newaxis, np.newaxis]
     inside = inside_boxes(boxes, *energy.shape[2:])
     total = energy.sum(axis=(1, 2, 3))
     return np.divide((energy * inside).sum(axis=(1, 2, 3)), total, out=np.zeros_like(total), where=total > 0)
@@ -107,7 +107,8 @@ def windows(start, lengths, num_frames: int) -> np.ndarray:
     return ((t >= start) & (t < start + lengths)).astype(np.float32)
 
 
-def _has_box(boxes):
+def has_box(boxes) -> np.ndarray:
+    """Frames with a box: `(B, T, N, 4)` to bool `(B, T)`."""
     return ~np.isnan(boxes).any(axis=-1).all(axis=-1)
 
 

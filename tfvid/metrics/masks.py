@@ -12,6 +12,15 @@ def mask_length(mask, threshold: float = 0.5) -> np.ndarray:
     return np.sum(np.asarray(mask) > threshold, axis=-1)
 
 
+def still_clips(clips) -> np.ndarray:
+    """Whether all frames of a clip are identical: `(B, T, H, W, C)` to bool `(B,)`.
+
+    Of such a clip a mask over time says nothing: freezing or reversing frames changes nothing.
+    """
+    clips = np.asarray(clips)
+    return (clips == clips[:, :1]).all(axis=tuple(range(1, clips.ndim)))
+
+
 def drop(original_score, perturbed_score) -> np.ndarray:
     """How far perturbing lowers the score, OS - FS or OS - RS: `(B,)`, in [-1, 1]."""
     return np.asarray(original_score) - np.asarray(perturbed_score)

@@ -10,13 +10,13 @@ from scipy.ndimage import distance_transform_edt
 
 from tfvid.errors import check_choice
 from tfvid.metrics.checks import checked_boxes, checked_maps
-from tfvid.metrics.localization import energy_in_boxes, inside_boxes
+from tfvid.metrics.localization import energy_in_boxes, has_box, inside_boxes
 from tfvid.metrics.overlap import overlap
 
 
 def known_boxes(boxes, shape: tuple) -> np.ndarray:
     """Which clips have a box in a frame: boxes and the maps' shape `(B, T, H, W)` to bool `(B,)`."""
-    return _has_box(checked_boxes(boxes, shape)).any(axis=1)
+    return has_box(checked_boxes(boxes, shape)).any(axis=1)
 
 
 def pointing_game(maps, boxes, margin: float | None = None, region: str = "box") -> np.ndarray:
@@ -52,7 +52,7 @@ def pointing_game(maps, boxes, margin: float | None = None, region: str = "box")
     else:
         inside = _within(inside_boxes(boxes, *maps.shape[2:]), margin)
     hit = np.sum(largest & inside, axis=(2, 3)) / largest.sum(axis=(2, 3))
-    frames = _has_box(boxes)
+    frames = has_box(boxes)
     return (np.sum(hit * frames, axis=1) / np.maximum(frames.sum(axis=1), 1)).astype(np.float32)
 
 
@@ -110,8 +110,3 @@ def spatio_temporal_iou(maps, boxes, threshold: float | None = None) -> np.ndarr
     maps = checked_maps(maps)
     inside = inside_boxes(checked_boxes(boxes, maps.shape), *maps.shape[2:])
     return overlap(maps.reshape(len(maps), -1), inside.reshape(len(maps), -1), threshold)
-
-
-def _has_box(boxes) -> np.ndarray:
-    """Frames with a box, bool `(B, T)`."""
-    return ~np.isnan(boxes).any(axis=-1).all(axis=-1)

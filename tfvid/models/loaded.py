@@ -63,7 +63,7 @@ def load_model_as(path: str | Path, load: LoadConfig):
     from tfvid.models.custom import load_custom
     from tfvid.models.loading import load_card, load_model
 
-    model = load_model(path, custom_objects=load_custom(load.custom) if load.custom else None)
+    model = load_model(path, compile=False, custom_objects=load_custom(load.custom) if load.custom else None)
     card = load_card(path, model)
     said = {"channels": load.channels, "output": load.output} | {"input_range": load.input_range or "auto"}
     declare(model, **{name: value for name, value in said.items() if value != "auto"})

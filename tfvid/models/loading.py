@@ -21,14 +21,17 @@ import tfvid.activations  # noqa: F401  registers them, so that models with one 
 from tfvid.errors import ModelError
 from tfvid.model_format import declare
 from tfvid.models.card import ModelCard, read_card
+from tfvid.models.compiling import compile_by_card, read_compiled
 from tfvid.models.legacy import is_hdf5, readable_archive, readable_hdf5
 
 PLACES = ("", "assets.extra")
 MOST_EXPANSION = 64  # weights hardly shrink when packed, a configuration of many like layers tenfold
 
 
-def load_model(path: str | Path, *, custom_objects: Mapping[str, object] | None = None) -> keras.Model:
-    """Loads a trained model, ready for inference (not compiled).
+def load_model(
+    path: str | Path, *, compile: bool = True, custom_objects: Mapping[str, object] | None = None
+) -> keras.Model:
+    """Loads a trained model.
 
     What the card beside the file says of the values that the model takes and returns is declared of the model, see
     `tfvid.declare`.
@@ -36,6 +39,10 @@ def load_model(path: str | Path, *, custom_objects: Mapping[str, object] | None 
     Args:
       path: a ``.keras`` or HDF5 file (``.h5``, or HDF5 that is called ``.keras``), or a ``runs/<name>``,
         ``saved_models/<name>`` or checkpoint folder.
+      compile: make it ready for ``fit`` and ``evaluate``. With the loss, metrics and optimizer that the file was saved
+        with; where they cannot be restored, the model is not compiled, and a warning says why. A file without any
+        and with a card beside it, as `tfvid.training` writes them, gets the loss and metrics of `tfvid.training` and
+        Adam at its default rate; call ``model.compile`` for others. False leaves all of that out.
       custom_objects: the model's own layers and functions by name; see docs/models.md.
 
     Returns:
@@ -57,7 +64,11 @@ def load_model(path: str | Path, *, custom_objects: Mapping[str, object] | None 
                 readable = readable_archive(file, Path(folder))
             else:
                 readable = readable_hdf5(file, Path(folder), MOST_EXPANSION)
-            model = keras.saving.load_model(readable, dict(custom_objects or {}), compile=False, safe_mode=True)
+            known = dict(custom_objects or {})
+            if compile and is_archive:
+                model = read_compiled(readable, known, file)
+            else:
+                model = keras.saving.load_model(readable, known, compile=False, safe_mode=True)
     except ModelError:
         raise
     except Exception as error:  # Keras, h5py, zipfile and json each raise their own on a bad file.
@@ -65,6 +76,8 @@ def load_model(path: str | Path, *, custom_objects: Mapping[str, object] | None 
     if (beside := file.with_name("card.json")).is_file():
         card = read_card(beside)
         declare(model, input_range=card.input_range or "auto", channels=card.channels, output=card.output)
+        if compile:
+            compile_by_card(model, card)
     return model
 
 
@@ -84,7 +97,7 @@ def load_card(path: str | Path, model: keras.Model | None = None) -> ModelCard:
     if beside.is_file():
         card = read_card(beside)
     else:
-        model = model or load_model(file)
+        model = model or load_model(file, compile=False)
         card = card_from_shapes(model, file.stem)
     if model is not None and max(model.output_shape[-1], 2) != len(card.class_names):
         units = model.output_shape[-1]
@@ -124,7 +137,7 @@ def load_weights(model: keras.Model, path: str | Path, *, other_classifier: bool
         the layer and both shapes).
     """
     file = model_file(path)
-    source, target = _weights_by_layer(load_model(file)), _weights_by_layer(model)
+    source, target = _weights_by_layer(load_model(file, compile=False)), _weights_by_layer(model)
     last, left_out = model.layers[-1].name, ""
     if other_classifier and last in source and last in target:
         there, here = (tuple(side[last][0].shape) for side in (source, target))

@@ -17,7 +17,7 @@ from tfvid.report.film import titles
 from tfvid.report.overlay import display_size
 from tfvid.report.page import as_script, beside, number
 from tfvid.report.reel import grid
-from tfvid.results import Result
+from tfvid.results import STILL, Result
 
 SHOWN_AT_FIRST = 3  # films a clip; of more models, the first of each group
 
@@ -98,7 +98,8 @@ def clips_section(
         if result.model in models:
             clips.setdefault(result.id, []).append((models.index(result.model), result))
     clips = {clip: sorted(rows, key=lambda row: row[0]) for clip, rows in clips.items()}
-    data = [_clip(clip, rows, values or {}) for clip, rows in clips.items()]
+    names: dict[str, int] = {}
+    data = [_clip(clip, rows, values or {}, names) for clip, rows in clips.items()]
     known = {key for clip in data for row in clip["rows"] for key in row["values"]}
     measures = [measure for measure in measures if measure.key in known]
     page = {
@@ -106,6 +107,7 @@ def clips_section(
         "models": [{"name": model, "group": index} for index, group in enumerate(groups) for model in group.models],
         "groups": [group.name for group in groups],
         "measures": [vars(measure) for measure in measures],
+        "classes": list(names),
         "clips": data,
     }
     return {
@@ -119,7 +121,7 @@ def clips_section(
 # What the script draws
 
 
-def _clip(clip: str, rows: list[tuple[int, Result]], values) -> dict:
+def _clip(clip: str, rows: list[tuple[int, Result]], values, names: dict[str, int]) -> dict:
     first = rows[0][1]
     file = Path(first.path).name  # the name only: pages are shared, folders are nobody's business
     longest = max((row for _, row in rows), key=lambda row: len(row.mask))
@@ -127,19 +129,21 @@ def _clip(clip: str, rows: list[tuple[int, Result]], values) -> dict:
         "id": clip if not file or Path(file).stem == clip else f"{clip} · {file}",
         "heading": first.label_name if first.label >= 0 else file or clip,
         "label": first.label_name if first.label >= 0 else None,
-        "still": _middle(longest.mask),
+        "damage": next((row.damage for _, row in rows if row.damage), ""),
+        "poster": _middle(longest.mask),
         "event": list(first.event) if first.event[0] >= 0 else None,
-        "rows": [_row(model, row, values.get(row.model, {}).get(clip, {})) for model, row in rows],
+        "rows": [_row(model, row, values.get(row.model, {}).get(clip, {}), names) for model, row in rows],
     }
 
 
 def _middle(mask: np.ndarray) -> int:
-    """The frame to show while nothing moves: the middle one of those masked."""
-    masked = np.flatnonzero(mask > 0.5)
-    return int(masked[len(masked) // 2]) if len(masked) else len(mask) // 2
+    """The frame to show while nothing moves: the middle one of those perturbed."""
+    perturbed = np.flatnonzero(mask > 0.5)
+    return int(perturbed[len(perturbed) // 2]) if len(perturbed) else len(mask) // 2
 
 
-def _row(model: int, row: Result, values: Mapping[str, float | None]) -> dict:
+def _row(model: int, row: Result, values: Mapping[str, float | None], names: dict[str, int]) -> dict:
+    """One model's part of a clip. `names` numbers the class names of the page, which many rows share; it grows."""
     height, width = display_size(row.size)
     scores = {"OS": row.original_score, "FS": row.freeze_score, "RS": row.reverse_score, "CS": row.true_score}
     data = {
@@ -152,7 +156,11 @@ def _row(model: int, row: Result, values: Mapping[str, float | None]) -> dict:
         "baselines": _finite({"random": row.temporal_iou_random, "centred": row.temporal_iou_centred}),
         "mask": [_level(float(value)) for value in np.clip(row.mask, 0, 1)],
         "panes": titles(row.perturbation),
-        "doubt": not is_trusted(row.original_score, row.full_drop),
+        "doubt": _doubt(row),
+        "top": [
+            [names.setdefault(name, len(names)), round(float(score), 4), _role(row, label)]
+            for label, name, score in zip(row.top, row.top_names, row.top_scores, strict=True)
+        ],
         "files": _files(row),
     }
     if row.reel:
@@ -160,8 +168,23 @@ def _row(model: int, row: Result, values: Mapping[str, float | None]) -> dict:
     return data
 
 
+def _doubt(row: Result) -> str:
+    """Why the mask says little or nothing, as a sentence; "" where it does say which frames the class needs."""
+    if row.still:
+        return STILL.format(len(row.mask))
+    if is_trusted(row.original_score, row.full_drop):
+        return ""
+    return "Perturbing the whole clip lowers this score by less than a tenth: the mask says little."
+
+
+def _role(row: Result, label: int) -> str:
+    """What a class is to a clip: "explained", "true", both or ""."""
+    roles = {"explained": row.target, "true": row.label}
+    return ", ".join(name for name, of_role in roles.items() if of_role == label)
+
+
 def _level(value: float) -> float:
-    """Rounded, but never from one side of 0.5, where a frame counts as masked, to the other."""
+    """Rounded, but never from one side of 0.5, where a frame counts as perturbed, to the other."""
     return max(round(value, 3), 0.501) if value > 0.5 else round(value, 3)
 
 
@@ -228,20 +251,26 @@ def _models(models: list[tuple[str, Group]]) -> str:
 
 def _plain(clip: dict, rows: list[tuple[int, Result]]) -> str:
     sections = "".join(_plain_row(data, row) for data, (_, row) in zip(clip["rows"], rows, strict=True))
+    damage = f'<p class="doubt">Damaged file: {escape(clip["damage"])}</p>' if clip["damage"] else ""
     return (
-        f'<article class="card"><h2>{escape(clip["heading"])}</h2><p class="id">{escape(clip["id"])}</p>'
+        f'<article class="card"><h2>{escape(clip["heading"])}</h2><p class="id">{escape(clip["id"])}</p>{damage}'
         f'<div class="models">{sections}</div></article>'
     )
 
 
 def _plain_row(data: dict, row: Result) -> str:
     outcome = {True: "✓ ", False: "✗ ", None: ""}[row.correct]
-    frozen = ", ".join(str(frame + 1) for frame in np.flatnonzero(row.mask > 0.5)) or "none"
-    said = f"{data['panes'][2]}: {frozen} of {len(row.mask)}"
+    same = row.target_name == row.predicted_name
+    explained = " (predicted and explained)" if same else f" · explained: {escape(row.target_name)}"
+    perturbed = ", ".join(str(frame + 1) for frame in np.flatnonzero(row.mask > 0.5)) or "none"
+    said = f"frames perturbed: {perturbed} of {len(row.mask)}"
+    top = " · ".join(f"{name} {number(score, 2)}" for name, score in zip(row.top_names, row.top_scores, strict=True))
+    top = f'<p class="id">Top {len(row.top)}: {escape(top)}</p>' if row.top else ""
+    doubt = f'<p class="doubt">{escape(data["doubt"])}</p>' if data["doubt"] else ""
     scores = " · ".join(f"{name} {number(value, 2)}" for name, value in data["scores"].items())
     animated = row.webp or row.gif
     film = f'<img src="{beside(animated)}" alt="" loading="lazy">' if animated else ""
     return (
-        f'<section class="model"><h3>{outcome}<b>{escape(row.model)}</b>: {escape(row.predicted_name)}</h3>'
-        f'<div class="film">{film}</div><p class="id">{scores} · frames {escape(said)}</p></section>'
+        f'<section class="model"><h3>{outcome}<b>{escape(row.model)}</b>: {escape(row.predicted_name)}{explained}</h3>'
+        f'<div class="film">{film}</div><p class="id">{scores} · {said}</p>{top}{doubt}</section>'
     )

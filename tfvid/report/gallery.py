@@ -12,10 +12,10 @@ import numpy as np
 
 from tfvid.report.clips import Group, clips_section
 from tfvid.report.page import number, write_page
-from tfvid.results import Result, read_results
+from tfvid.results import STILL, Result, read_results
 
 LEAD = """<p class="lead">Which frames does each model need, and where does it look? Every clip is shown beside its
-Grad-CAM and beside its copy with the frames of the learned temporal mask frozen.</p>"""
+Grad-CAM and beside its copy in which the learned temporal mask perturbs frames (by default it freezes them).</p>"""
 
 
 def write_gallery(
@@ -42,7 +42,7 @@ def write_gallery(
         folder,
         title=title,
         lead=LEAD,
-        top=summary_table(results) + _not_drawn(results, drawn) + _skipped(skipped or {}),
+        top=summary_table(results) + _not_drawn(results, drawn) + _unusual(results, skipped or {}),
         clips=clips_section(drawn, groups, fps=fps),
         sources=["results.parquet"],
     )
@@ -95,8 +95,15 @@ def _not_drawn(results: list[Result], drawn: list[Result]) -> str:
     return f"<p>Shown below: {shown} of {clips} clips. The others are in <code>results.parquet</code>.</p>"
 
 
-def _skipped(reasons: dict[str, str]) -> str:
-    if not reasons:
-        return ""
-    items = "".join(f"<li><b>{escape(id)}</b>: {escape(reason)}</li>" for id, reason in reasons.items())
-    return f"<details><summary>Clips that could not be read: {len(reasons)}</summary><ul>{items}</ul></details>"
+def _unusual(results: list[Result], skipped: dict[str, str]) -> str:
+    """The clips that could not be read, those of damaged files, and those whose frames are all identical."""
+    damaged = {result.id: result.damage for result in results if result.damage}
+    still = {result.id: STILL.format(len(result.mask)) for result in results if result.still}
+    lists = {"that could not be read": skipped, "from damaged files": damaged, "of identical frames": still}
+    return "".join(_listed(f"Clips {kind}", clips) for kind, clips in lists.items() if clips)
+
+
+def _listed(title: str, clips: dict[str, str]) -> str:
+    """Ids and what is said of them, folded away."""
+    items = "".join(f"<li><b>{escape(id)}</b>: {escape(said)}</li>" for id, said in clips.items())
+    return f"<details><summary>{title}: {len(clips)}</summary><ul>{items}</ul></details>"

@@ -98,9 +98,9 @@ def mask_strip(
     event: tuple[int, int] = (-1, -1),
     gap: int = 2,
 ) -> Image.Image:
-    """Draws a temporal mask as a strip of one cell a frame: red frozen (m > 0.5), green kept.
+    """Draws a temporal mask as a strip of one cell a frame: red perturbed (m > 0.5), green kept.
 
-    A soft value shows as a level: the saturated part of a frozen cell fills it from the bottom to m, that of a
+    A soft value shows as a level: the saturated part of a perturbed cell fills it from the bottom to m, that of a
     kept one from the top down to m, so that the strip also reads without colour.
 
     Args:
@@ -125,13 +125,13 @@ def mask_strip(
     for frame, value in enumerate(np.clip(mask, 0, 1).tolist()):
         left = edges[frame]
         right = max(edges[frame + 1] - gap - 1, left)  # more frames than pixels: the next cell covers this one
-        frozen = value > 0.5
-        full = theme.frozen if frozen else theme.kept
+        perturbed = value > 0.5
+        full = theme.perturbed if perturbed else theme.kept
         pale = blend(full, theme.background, 0.7)
         level = round(bottom + 1 - value * (bottom + 1 - top))
-        draw.rectangle((left, top, right, bottom), fill=pale if frozen else full)
+        draw.rectangle((left, top, right, bottom), fill=pale if perturbed else full)
         if level <= bottom:
-            draw.rectangle((left, level, right, bottom), fill=full if frozen else pale)
+            draw.rectangle((left, level, right, bottom), fill=full if perturbed else pale)
         if frame == current:
             draw.rectangle((left, 0, right, bottom + border + 1), outline=theme.ink, width=border)
     if lane:

@@ -24,7 +24,7 @@ MEASURES = {
     "blob_count": ("blob count", "", "Separate areas of the Grad-CAM map a frame: fewer is more focused."),
     "blob_size": ("blob size", "px", "Diameter of those areas."),
     "centre_distance": ("centre distance", "px", "From those areas to the middle of the frame."),
-    "mask_length": ("mask length", "frames", "Frames the temporal mask takes away: how many the model needs."),
+    "mask_length": ("mask length", "frames", "Frames that the temporal mask perturbs: how many the model needs."),
     "drop_ratio": ("drop ratio", "", "(OS − FS) / (OS − RS): how much more freezing costs than reversing."),
     "drop_difference": (
         "drop difference",

@@ -16,7 +16,7 @@ class Theme:
     background: Colour
     ink: Colour
     quiet: Colour  # titles and numbers that should not compete with the frames
-    frozen: Colour = (216, 58, 52)
+    perturbed: Colour = (216, 58, 52)
     kept: Colour = (38, 152, 84)
     event: Colour = (62, 126, 214)
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from tfvid.config import DataConfig, StudyConfig, from_dict
 from tfvid.data.base import Sample, VideoDataset
-from tfvid.data.choose import choose
+from tfvid.data.choose import choose, in_turn
 from tfvid.errors import ConfigError, ModelError, unknown
 from tfvid.explanation import explain_clips, explainer_options, weights_digest
 from tfvid.files import replacing
@@ -35,7 +35,7 @@ def compare(models: Mapping[str, object], dataset, out, **options) -> dict:
         more.
       dataset: a name in `tfvid.data.DATASETS`, or a `DataConfig`, or a dict of its fields.
       out: the study's folder, see docs/comparing.md.
-      **options: further fields of `tfvid.config.StudyConfig`: split, classes, clips_per_class, mask, ...
+      **options: further fields of `tfvid.config.StudyConfig`: split, classes, limit, mask, ...
 
     Returns:
       The report, as in ``report.json``.
@@ -46,7 +46,7 @@ def compare(models: Mapping[str, object], dataset, out, **options) -> dict:
 
     Example:
       >>> models = {"I3D": "saved_models/shapes_i3d", "C-LSTM": "saved_models/shapes_conv_lstm"}
-      >>> tfvid.study.compare(models, "shapes", "runs/study", clips_per_class=4)["findings"][0]["answer"]
+      >>> tfvid.study.compare(models, "shapes", "runs/study", limit=56)["findings"][0]["answer"]
     """
     groups = [
         {"name": name, "paths": [os.fspath(path) for path in ([given] if isinstance(given, (str, Path)) else given)]}
@@ -60,6 +60,7 @@ def compare(models: Mapping[str, object], dataset, out, **options) -> dict:
 def run(config: StudyConfig, out) -> dict:
     """Runs the study of `config` in the folder `out`; see `compare`."""
     from tfvid.data.pipeline import make_dataset
+    from tfvid.data.skipped import damage_line
 
     out = Path(out)
     explainer_options(config.mask, config.grad_cam)  # mistyped ones are refused before the work
@@ -85,13 +86,17 @@ def run(config: StudyConfig, out) -> dict:
     manifest.keep(out, made_of)
 
     skipped: dict[str, str] = {}
+    damaged: dict[str, str] = {}
     for model in models:
-        skipped |= _predict(model, dataset, samples, to_model, config, out)
+        bad, read_in_part = _predict(model, dataset, samples, to_model, config, out)
+        skipped, damaged = skipped | bad, damaged | read_in_part
+    if damaged:
+        print(damage_line(damaged))
     answers = predictions.read(out, groups, class_names)
     _warn_of_chance(answers)
     chosen = _classes(config, dataset, samples, answers.class_f1(), to_model)
     explained = [sample for sample in samples if dataset.class_names[sample.label] in chosen]
-    explained = _first_of_each_class(explained, config.clips_per_class)
+    explained = in_turn(explained)[: config.limit]
     filmed = {sample.id for sample in _first_of_each_class(explained, config.film_clips)}
     for model in models:
         shown = filmed if model.name in {names[0] for names in groups.values()} else set()
@@ -236,6 +241,7 @@ def _batches(model: Loaded, dataset: VideoDataset, samples, done, to_model, conf
         workers=config.data.workers,
         time_limit=config.data.time_limit,
         max_bad_share=config.data.max_bad_share,
+        max_damaged_share=config.data.max_damaged_share,
         skipped=log,
     )
 
@@ -246,8 +252,12 @@ def _bar(task: str, model: Loaded, samples: list[Sample], done: set[str]) -> tqd
     return tqdm(total=len(samples), initial=before, desc=f"{task} {model.name}", unit="clip")
 
 
-def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out: Path) -> dict[str, str]:
-    """The model's answers to the whole split, forwards and backwards; returns why clips were skipped."""
+def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out: Path) -> tuple[dict, dict]:
+    """The model's answers to the whole split, forwards and backwards.
+
+    Returns:
+      By id: why clips were skipped, and what is wrong with the files of damaged ones.
+    """
     from tfvid.data.skipped import SkipLog
     from tfvid.evaluation import stream
 
@@ -260,7 +270,7 @@ def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out
             bar.update(len(answers.ids))
             stop_if_asked()
     store.merge()
-    return log.reasons
+    return log.reasons, log.damaged
 
 
 def _naming(model: Loaded, answers):

@@ -17,7 +17,7 @@ from tfvid.results import ResultStore, differences
 
 NAME = "manifest.json"
 VERSION = 1
-PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "opencv-python-headless", "pyarrow", "pillow", "matplotlib")
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "av", "opencv-python-headless", "pyarrow", "pillow", "matplotlib")
 # What a record of a clip depends on. Which clips are explained may change: records of others stay as they are.
 DECISIVE = ("split", "target", "mask", "grad_cam", "smallest_drop", "seed")
 DECISIVE_DATA = ("dataset", "root", "records", "options", "num_frames", "size")
@@ -55,9 +55,15 @@ def fingerprint(class_names: Sequence[str], samples: list[Sample]) -> str:
     digest = hashlib.sha256(json.dumps(list(class_names)).encode())
     for sample in samples:
         file = Path(sample.path)
-        size = file.stat().st_size if sample.path and file.is_file() else 0
+        size = _size(file) if sample.path else 0
         digest.update(json.dumps([sample.id, sample.label, file.name, size, sample.start, sample.stop]).encode())
     return digest.hexdigest()[:16]
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of the files in a folder of frames; 0 where there is neither."""
+    files = path.iterdir() if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def keep(folder, manifest: dict, *, decisive: Callable[[dict], dict] | None = None, files: Sequence = ()):

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from tfvid.config import StudyConfig
+from tfvid.data.skipped import damage_line
 from tfvid.report.comparison import write_comparisons
 from tfvid.report.histograms import draw_histograms, histogram
 from tfvid.report.report_file import write_report_file
 from tfvid.report.study_page import write_study_page
+from tfvid.results import Result, ResultStore, read_results, still_line
 from tfvid.study import tables
 from tfvid.study.differences import by_detector, by_filter, differences
 from tfvid.study.findings import findings
@@ -54,6 +56,7 @@ def write_report(
       The report, as in ``report.json``; docs/comparing.md describes it.
     """
     out = Path(out)
+    results = read_results(out, maps=False) if ResultStore(out).files() else []
     pairs = list(itertools.combinations(answers.groups, 2))
     tested = {pair: differences(measured, *pair, MEASURES, config.seed) for pair in pairs}
     detectors = by_detector(measured, *pairs[0], config.seed)
@@ -83,7 +86,7 @@ def write_report(
             )
             for name in MEASURES
         ],
-        "notes": _notes(config, answers, measured, skipped, pairs[0]),
+        "notes": _notes(config, answers, measured, results, skipped, pairs[0]),
         "clips": _clips(measured),
         "manifest": manifest,
     }
@@ -138,7 +141,12 @@ def _rule(config: StudyConfig) -> str:
 
 
 def _notes(
-    config: StudyConfig, answers: Answers, measured: Measured, skipped: Mapping[str, str], pair: tuple[str, str]
+    config: StudyConfig,
+    answers: Answers,
+    measured: Measured,
+    results: Sequence[Result],
+    skipped: Mapping[str, str],
+    pair: tuple[str, str],
 ) -> list[str]:
     several = [name for name, models in answers.groups.items() if len(models) > 1]
     notes = [
@@ -156,6 +164,18 @@ def _notes(
         )
     if skipped:
         notes.append(f"{len(skipped)} clips could not be read and are left out: {_some(sorted(skipped))}.")
+    return notes + _unusual(results)
+
+
+def _unusual(results: Sequence[Result]) -> list[str]:
+    """Of the clips explained, those of damaged files and those whose frames are all identical; they are counted too."""
+    notes = []
+    damaged = {result.id: result.damage for result in results if result.damage}
+    if damaged:
+        notes.append(f"Of the clips explained, {damage_line(damaged)}.")
+    still = sorted({result.id for result in results if result.still})
+    if still:
+        notes.append(f"{still_line(still)}.")
     return notes
 
 

@@ -10,10 +10,8 @@ from tqdm import tqdm
 class Bar(keras.callbacks.Callback):
     """Shows each epoch's batches with loss, accuracy and the time left, then one line with the epoch's results.
 
-    Keras' own bar shows no time left in the first epoch, because it does not know how many batches there are.
-
     Args:
-      steps: batches in an epoch. Where bad clips are skipped, an epoch may have fewer.
+      steps: batches in an epoch.
       epochs: epochs of the whole run.
       bar: whether to draw the bar; False prints only the line after each epoch. None draws it where the standard
         error output is a terminal.

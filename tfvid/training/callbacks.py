@@ -1,6 +1,7 @@
 """What happens around each epoch of Keras' ``fit``."""
 
 import math
+from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfvid.config import TrainConfig
+from tfvid.data.skipped import SkipLog, damage_line
 from tfvid.errors import TfvidError
 from tfvid.stopping import is_asked, stop_if_asked
 from tfvid.training.checkpoints import Checkpoints, History
@@ -65,6 +67,24 @@ class Epochs(keras.callbacks.Callback):
         self.history.append(record | {"learning_rate": rate_of(self.model.optimizer)})
         self.checkpoints.save(self.history)
         stop_if_asked()
+
+
+class DamagedClips(keras.callbacks.Callback):
+    """Prints after an epoch how many clips come from damaged files, and the first of them, where there are new ones.
+
+    Args:
+      logs: of the clips read, by the part of the data, "train" and "validation".
+    """
+
+    def __init__(self, logs: Mapping[str, SkipLog]):
+        super().__init__()
+        self.logs, self._printed = logs, dict.fromkeys(logs, 0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        for part, log in self.logs.items():
+            if len(log.damaged) > self._printed[part]:
+                self._printed[part] = len(log.damaged)
+                print(f"{part}: {damage_line(log.damaged)}", flush=True)
 
 
 class StopOnNaN(keras.callbacks.Callback):

@@ -5,7 +5,7 @@ One folder an epoch, ``checkpoints/epoch-0003/``, written under a temporary name
     model.keras    the weights, as a float32 model that `tfvid.load_model` reads
     card.json      the model's card
     training.npz   optimizer slots and the state of dropout's random generators
-    state.json     finished epochs, the history of all metrics, and the clips that could not be read
+    state.json     finished epochs, the history of all metrics, and the clips that could not be read or are damaged
 
 A run that is stopped within an epoch also writes ``checkpoints/within-0004/``, the same files of the state after some
 batches of epoch 4, and ``metrics.npz``, the metrics of those batches. It is gone once the epoch is finished.
@@ -43,6 +43,7 @@ class Checkpoints:
 
     Attributes:
       skipped: why clips could not be read, by id, of "train" and "validation"; saved and restored with the rest.
+      damaged: what is wrong with the files of damaged clips, likewise.
       batches: after `restore`, how many batches of the epoch under way the state has seen; 0 between epochs.
       metrics: after `restore`, the values of the model's metric variables for those batches.
     """
@@ -53,6 +54,7 @@ class Checkpoints:
         self.batches = 0
         self.metrics: list[np.ndarray] = []
         self.skipped: dict[str, dict[str, str]] = {"train": {}, "validation": {}}
+        self.damaged: dict[str, dict[str, str]] = {"train": {}, "validation": {}}
         if not writes:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -121,7 +123,8 @@ class Checkpoints:
         state = path / "training.npz"
         try:
             saved = json.loads((path / "state.json").read_text())
-            history, skipped, batches = saved["history"], saved.get("skipped", {}), int(saved.get("batches", 0))
+            history, batches = saved["history"], int(saved.get("batches", 0))
+            skipped, damaged = saved.get("skipped", {}), saved.get("damaged", {})
             values = _arrays(state)
             metrics = _arrays(path / "metrics.npz") if batches else []
         except Exception as error:  # json, zipfile and NumPy each raise their own on a damaged file.
@@ -133,8 +136,9 @@ class Checkpoints:
             raise ModelError(f"{state}: the optimizer's variables have other shapes than this run's")
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-        for part, reasons in skipped.items():
-            self.skipped[part].update(reasons)
+        for log, known in ((self.skipped, skipped), (self.damaged, damaged)):
+            for part, reasons in known.items():
+                log[part].update(reasons)
         self.batches, self.metrics = batches, metrics
         return history
 
@@ -155,6 +159,7 @@ class Checkpoints:
             "batches": batches,
             "history": history,
             "skipped": {part: dict(log) for part, log in self.skipped.items()},
+            "damaged": {part: dict(log) for part, log in self.damaged.items()},
         }
         (folder / "state.json").write_text(json.dumps(state))
 

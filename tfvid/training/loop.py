@@ -21,9 +21,10 @@ from tfvid.files import replacing
 from tfvid.metrics import classification
 from tfvid.models.build import build_model, load_initial_weights
 from tfvid.models.card import ModelCard
+from tfvid.models.compiling import compile_classifier
 from tfvid.training import replicated
 from tfvid.training.bar import Bar
-from tfvid.training.callbacks import Epochs, Logs, StopOnNaN
+from tfvid.training.callbacks import DamagedClips, Epochs, Logs, StopOnNaN
 from tfvid.training.checkpoints import Checkpoints, History, best_epoch
 from tfvid.training.distribution import Distribution, distribution
 from tfvid.training.explain import explanation_logger
@@ -39,6 +40,7 @@ def train(
     saved_models: str | Path = "saved_models",
     *,
     overwrite: bool = False,
+    extend: bool = False,
     verbose: str | int = "auto",
 ) -> dict:
     """Trains ``config.model``; goes on exactly where an interrupted run of the same configuration stopped.
@@ -50,13 +52,18 @@ def train(
         metrics.json.
       saved_models: ``<saved_models>/<name>/`` gets the SavedModel. Both models are float32.
       overwrite: start over, where a run or model of this name is there.
+      extend: go on with the run that is there to ``train.epochs`` where these are more than it was started with. With
+        a constant or plateau schedule the result is that of a run with so many epochs from the start. With a cosine
+        schedule, whose rates depend on the number of epochs, the epochs done keep the rates of the shorter run, and
+        the further ones have those of the longer one.
       verbose: 0 shows nothing, 1 a bar within each epoch and a line after it, 2 the line only; "auto" is 1 on a
         terminal and 2 elsewhere.
 
     Returns:
       The content of metrics.json: ``validation`` (top_1, top_5, f1, f1_top_5 in [0, 1]) and ``class_f1`` by class
       name, both of the kept epoch; ``kept_epoch``, ``epochs``, ``parameters``, ``precision``, ``skipped``
-      {"train" or "validation": {id: reason}} and ``history`` (a record an epoch).
+      {"train" or "validation": {id: reason}}, ``damaged``, the clips of damaged files in the same form, and
+      ``history`` (a record an epoch).
 
     Raises:
       TfvidError: a setting that does not fit, a loss that is not a number, a full disk. One line; checkpoints
@@ -66,19 +73,19 @@ def train(
         tf.config.experimental.enable_op_determinism()
     place = distribution(config.distribution, config.data.batch_size)
     with place.together():
-        run = _opened(config, runs, saved_models, overwrite, place)
+        run = _opened(config, runs, saved_models, overwrite, extend, place)
         if run.metrics() is None:
             _train(config, run, place, verbose)
         place.wait()
         return run.metrics()
 
 
-def _opened(config: RunConfig, runs, saved_models, overwrite: bool, place: Distribution) -> Run:
+def _opened(config: RunConfig, runs, saved_models, overwrite: bool, extend: bool, place: Distribution) -> Run:
     """The run's folder; the chief looks at it first, and clears it where the run is to start over."""
     if not place.chief:
         place.wait()
         return Run(config, runs, saved_models, chief=False)
-    run = Run(config, runs, saved_models, overwrite)
+    run = Run(config, runs, saved_models, overwrite, extend)
     place.wait()
     return run
 
@@ -99,6 +106,11 @@ def _train(config: RunConfig, run: Run, place: Distribution, verbose: str | int)
     within = f"batch {checkpoints.batches} of epoch {len(history) + 1}" if checkpoints.batches else ""
     begun = f"goes on after {within or f'epoch {len(history)}'}" if history or within else "starts"
     print(f"{config.name} {begun}: {config.train.epochs} epochs, {model.count_params():,} parameters, {precision}")
+    if run.extended_from and config.train.schedule == "cosine":
+        print(
+            f"the cosine schedule depends on train.epochs: epochs up to {len(history)} were trained with the learning "
+            f"rates of a run of {run.extended_from}, the others are with those of a run of {config.train.epochs}"
+        )
 
     callbacks: list[keras.callbacks.Callback] = [StopOnNaN()]
     if place.chief:
@@ -106,10 +118,10 @@ def _train(config: RunConfig, run: Run, place: Distribution, verbose: str | int)
         if config.explain.log_every:
             callbacks.append(explanation_logger(config, dataset, checkpoints.card, run.folder / "logs"))
     with _memory(config):
-        skipped = _fit(config, dataset, checkpoints, history, verbose, callbacks, place)
+        clips = _fit(config, dataset, checkpoints, history, verbose, callbacks, place)
     if place.chief:
         results = _finish(config, dataset, checkpoints, history, run)
-        run.finish(results | {"precision": precision, "skipped": skipped, "history": history})
+        run.finish(results | {"precision": precision} | clips | {"history": history})
 
 
 @contextlib.contextmanager
@@ -129,14 +141,7 @@ def _compiled_model(config: RunConfig, dataset: VideoDataset, precision: str, pl
     """The model in training: loss, optimizer with its variables."""
     model = build_model(config, len(dataset.class_names), precision, synchronized=place.replicas > 1)
     add_weight_decay(model, config.train.weight_decay)
-    model.compile(
-        optimizer=make_optimizer(config.train, _steps(config, dataset, place)),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float32"),
-        metrics=[
-            keras.metrics.SparseCategoricalAccuracy("accuracy", dtype="float32"),
-            keras.metrics.SparseTopKCategoricalAccuracy(5, "top_5", dtype="float32"),
-        ],
-    )
+    compile_classifier(model, make_optimizer(config.train, _steps(config, dataset, place)))
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -158,12 +163,17 @@ def _fit(
     verbose: str | int,
     callbacks: list,
     place: Distribution,
-) -> dict[str, dict[str, str]]:
-    """Trains the epochs that are left; extends `history`. Returns this worker's clips that could not be read."""
+) -> dict[str, dict[str, dict[str, str]]]:
+    """Trains the epochs that are left; extends `history`.
+
+    Returns:
+      ``skipped`` and ``damaged``: of this worker's clips, those that could not be read and those of damaged files.
+    """
     data_epoch = tf.Variable(len(history), dtype=tf.int64, trainable=False)
     skips = {part: SkipLog() for part in checkpoints.skipped}
     for part, log in skips.items():
-        log.reasons = checkpoints.skipped[part]  # one dict: what was found before a kill counts, and is saved again
+        # The same dicts: what was found before a kill counts, and is saved again.
+        log.reasons, log.damaged = checkpoints.skipped[part], checkpoints.damaged[part]
     share = place.share if place.strategy else None
     training = load_dataset(
         config.data, config.train.split, training=True, epoch=data_epoch, skipped=skips["train"], share=share
@@ -174,7 +184,7 @@ def _fit(
             drawn = None if verbose == "auto" else verbose == 1
             bar = Bar(_steps(config, dataset, place), config.train.epochs, drawn, checkpoints.batches)
             stack.callback(bar.close)
-            callbacks = [*callbacks, bar]
+            callbacks = [*callbacks, bar, DamagedClips(skips)]
         stops_within = not (place.strategy or config.data.service)  # these count their own steps
         callbacks = [*callbacks, Epochs(config.train, data_epoch, checkpoints, history, stops_within=stops_within)]
         stack.enter_context(fast_layers(checkpoints.model))
@@ -196,7 +206,7 @@ def _fit(
                 callbacks=callbacks,
             )
         else:
-            # Keras warns when a dataset does not know its length; clips are skipped, so this one cannot.
+            # Keras warns at the end of a dataset of unknown length. The validation data is one: bad clips are left out.
             stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", message="Your input ran out of data")
             fit = partial(
@@ -210,12 +220,31 @@ def _fit(
             if checkpoints.batches:
                 clip = tf.zeros((1, *checkpoints.model.input_shape[1:]))
                 checkpoints.model.test_on_batch(clip, tf.zeros(1, tf.int32))  # makes the metric variables
+            if checkpoints.batches == _steps(config, dataset, place):
+                _end_epoch(checkpoints.model, as_supervised(validation), len(history), callbacks)
+            elif checkpoints.batches:
                 # A call of its own: Keras takes the length of the first epoch for that of all.
                 rest = as_supervised(training).skip(checkpoints.batches)
                 fit(rest, initial_epoch=len(history), epochs=len(history) + 1)
             if len(history) < config.train.epochs:
                 fit(as_supervised(training), initial_epoch=len(history), epochs=config.train.epochs)
-    return {part: dict(log.reasons) for part, log in skips.items()}
+    return {
+        "skipped": {part: dict(log.reasons) for part, log in skips.items()},
+        "damaged": {part: dict(log.damaged) for part, log in skips.items()},
+    }
+
+
+def _end_epoch(model: keras.Model, validation: tf.data.Dataset, epoch: int, callbacks: list):
+    """Ends an epoch that was stopped after its last batch as `fit` does.
+
+    `fit` itself would run the training step once more to learn that no batch is left, and so move dropout's state on.
+    """
+    callbacks = keras.callbacks.CallbackList(callbacks, model=model, epochs=epoch + 1, steps=0)
+    callbacks.on_train_begin()
+    callbacks.on_epoch_begin(epoch)
+    measured = model.evaluate(validation, verbose=0, callbacks=callbacks, return_dict=True)
+    callbacks.on_epoch_end(epoch, {f"val_{name}": value for name, value in measured.items()})
+    callbacks.on_train_end()
 
 
 def _finish(config: RunConfig, dataset: VideoDataset, checkpoints: Checkpoints, history: History, run: Run) -> dict:

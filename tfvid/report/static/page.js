@@ -36,6 +36,7 @@ const cards = run.clips.map((clip, index) => {
   const ranked = make("p", { class: "ranked" });
   const body = make("div", { class: "models" });
   const heading = make("div", {}, make("h2", {}, clip.heading), make("p", { class: "id" }, clip.id));
+  if (clip.damage) heading.append(make("p", { class: "doubt" }, `Damaged file: ${clip.damage}`));
   const element = make("article", { class: "card", "data-index": index },
     make("header", {}, heading, ranked, button), body);
   const words = [clip.heading, clip.label ?? "", clip.id, ...clip.rows.map((row) => row.predicted)];
@@ -48,7 +49,7 @@ const cards = run.clips.map((clip, index) => {
     visible: false,
     wanted: false, // its films were asked for
     held: false, // stands still because a frame is pointed at
-    frame: still ? clip.still : 0, // of the longest film; shorter ones pass as much time in fewer frames
+    frame: still ? clip.poster : 0, // of the longest film; shorter ones pass as much time in fewer frames
   };
 });
 
@@ -88,15 +89,12 @@ function makeModel(card, row, film) {
   const outcome = row.correct === null ? "" : row.correct ? "right" : "wrong";
   const mark = make("span", outcome ? { class: outcome, role: "img", "aria-label": outcome } : {},
     { right: "✓ ", wrong: "✗ " }[outcome] ?? "");
-  const explained = row.target === row.predicted ? "" : ` · explained: ${row.target}`;
+  const explained = row.target === row.predicted ? " (predicted and explained)" : ` · explained: ${row.target}`;
   const section = make("section", { class: `model g${model.group}` },
     make("h3", {}, mark, make("b", {}, model.name), `: ${row.predicted}${explained}`),
     film.element,
-    make("div", { class: "numbers" }, makeScores(row), makeMeasures(row)));
-  if (row.doubt) {
-    section.append(make("p", { class: "doubt" },
-      "Perturbing the whole clip lowers this score by less than a tenth: the mask says little."));
-  }
+    make("div", { class: "numbers" }, makeScores(row), makeTop(row), makeMeasures(row)));
+  if (row.doubt) section.append(make("p", { class: "doubt" }, row.doubt));
   const links = Object.entries(row.files).map(([name, file]) => make("a", { href: file }, name));
   if (links.length) section.append(make("p", { class: "files" }, ...links));
   return section;
@@ -119,8 +117,9 @@ function makeFilm(card, row) {
   const timeline = make("div", { class: "timeline", style: `--length:${row.mask.length}` }, strip);
   if (card.clip.event) timeline.append(makeEvent(card.clip.event, row.mask.length));
   timeline.append(slider);
-  const masked = row.mask.flatMap((value, frame) => (value > 0.5 ? [frame + 1] : []));
-  const said = masked.length ? `frames ${masked.join(", ")} of ${row.mask.length} ${row.panes[2]}` : "no frame masked";
+  const perturbed = row.mask.flatMap((value, frame) => (value > 0.5 ? [frame + 1] : []));
+  const said = perturbed.length
+    ? `frames ${perturbed.join(", ")} of ${row.mask.length} perturbed` : "no frame perturbed";
   const element = make("div", { class: "film", role: "group", "aria-label": `${name}: ${said}` }, panes, timeline, now);
   const film = { row, element, panes, canvases, slider, now, mask: row.mask, reel: null };
   slider.addEventListener("input", () => {
@@ -141,11 +140,11 @@ function makeFilm(card, row) {
 /** The mask as SVG, as `overlay.mask_strip` draws it: a cell a frame, its level the value. */
 function stripOf(mask) {
   const cells = mask.flatMap((value, frame) => {
-    const frozen = value > 0.5;
+    const perturbed = value > 0.5;
     const part = (y, height, strong) => height <= 0 ? [] : [makeSvg("rect", {
-      class: `${frozen ? "frozen" : "kept"}${strong ? "" : " pale"}`, x: frame + 0.03, y, width: 0.94, height,
+      class: `${perturbed ? "perturbed" : "kept"}${strong ? "" : " pale"}`, x: frame + 0.03, y, width: 0.94, height,
     })];
-    return [...part(0, 1 - value, !frozen), ...part(1 - value, value, frozen)];
+    return [...part(0, 1 - value, !perturbed), ...part(1 - value, value, perturbed)];
   });
   return makeSvg("svg", {
     class: "strip", viewBox: `0 0 ${mask.length} 1`, preserveAspectRatio: "none", "aria-hidden": "true",
@@ -158,8 +157,8 @@ function makeEvent([start, stop], length) {
 }
 
 const SCORES = {
-  OS: "original: the clip as it is", FS: "frozen: the masked frames stand still",
-  RS: "reversed: the masked frames run backwards", CS: "true class, on the clip as it is",
+  OS: "original: the clip as it is", FS: "frozen: the perturbed frames stand still",
+  RS: "reversed: the perturbed frames run backwards", CS: "true class, on the clip as it is",
 };
 
 function makeScores(row) {
@@ -168,6 +167,17 @@ function makeScores(row) {
     make("td", { class: "track" }, make("div", { class: `bar ${name}`, style: `width:${100 * value}%` })),
     make("td", {}, value.toFixed(2))));
   return make("table", { class: "scores", "aria-label": "Scores" }, ...rows);
+}
+
+/** The classes of the highest probabilities; none in records of earlier versions. */
+function makeTop(row) {
+  if (!row.top.length) return "";
+  const rows = row.top.map(([name, probability, role]) => make("li", { class: role ? "known" : "" },
+    make("span", { class: "name" }, run.classes[name], role && " ", role && make("small", {}, role)),
+    make("span", {}, probability.toFixed(2)),
+    make("div", { class: "bar", style: `width:${100 * probability}%` })));
+  const title = `Top ${row.top.length} classes by probability`;
+  return make("div", { class: "top-classes" }, make("p", {}, title), make("ol", { "aria-label": title }, ...rows));
 }
 
 function makeMeasures(row) {
@@ -203,7 +213,7 @@ function show(card, frameOfLongest) {
     if (film.reel) draw(film, frame);
     film.slider.value = frame + 1;
     const value = film.mask[frame];
-    const state = value > 0.5 ? "frozen" : "kept";
+    const state = value > 0.5 ? "perturbed" : "kept";
     film.slider.setAttribute("aria-valuetext",
       `frame ${frame + 1} of ${film.mask.length}, ${state}, mask ${value.toFixed(2)}`);
     film.now.textContent = `frame ${frame + 1} of ${film.mask.length} · ${state} · mask ${value.toFixed(2)}`;

@@ -6,16 +6,16 @@ import { el } from "./dom.js";
 const NARROW = 24; // pixels: cells below it have no room for their value
 const short = (value) => value?.toFixed(2).replace(/^0/, "").replace("1.00", "1.0") ?? "–"; // .93
 
-// What a perturbed frame is called.
+// What the film of the perturbed clip is called.
 export const stateOf = ({ perturbation }) =>
   ({ freeze: "frozen", reverse: "reversed", blur: "blurred" })[perturbation] ?? "perturbed";
 
-// "0.93 frozen", or "" without a mask
+// "0.93 perturbed", or "" without a mask
 export function maskText(info, frame) {
   if (!info.mask) return "";
   const value = info.mask[frame];
   if (value === null) return "no value";
-  return `${value.toFixed(2)} ${value > 0.5 ? stateOf(info) : "kept"}`;
+  return `${value.toFixed(2)} ${value > 0.5 ? "perturbed" : "kept"}`;
 }
 
 function cell(info, frame) {
@@ -78,5 +78,5 @@ export class Timeline {
 function summary(info) {
   if (!info.mask) return `${info.num_frames} frames, no mask`;
   const perturbed = info.mask.flatMap((value, frame) => (value > 0.5 ? [frame + 1] : []));
-  return `mask over ${info.num_frames} frames; ${stateOf(info)}: ${perturbed.join(", ") || "none"}`;
+  return `mask over ${info.num_frames} frames; perturbed: ${perturbed.join(", ") || "none"}`;
 }
