@@ -95,7 +95,7 @@ def test_missing_numbers_are_said(tmp_path):
     ("numbers", "damage"),
     [
         ((0, 5, 10, 15), ""),  # every fifth frame
-        ((0, 5, 15, 20), "lacks 1 pictures between its first and its last (the first: number 10)"),
+        ((0, 5, 15, 20), "lacks 1 picture between its first and its last (the first: number 10)"),
         ((33, 67, 100, 133), ""),  # times in milliseconds
         ((7, 8, 10**40), ""),
     ],
@@ -112,7 +112,7 @@ def test_a_frame_that_was_cut_off_is_left_out(tmp_path):
         last.write_bytes(last.read_bytes()[:-50])
         clip = decode_frames(folder, 2, SIZE)
         assert frame_numbers(clip.frames) == [0, 8] and clip.decoded == 9
-        assert clip.damage.startswith(f"has 1 pictures that cannot be read (the first: 9.{suffix}: ")
+        assert clip.damage.startswith(f"has 1 picture that cannot be read (the first: 9.{suffix}: ")
         (folder / f"0.{suffix}").write_bytes(b"")
         clip = decode_frames(folder, 2, SIZE)
         assert frame_numbers(clip.frames) == [1, 8] and "has 2 pictures" in clip.damage

@@ -209,7 +209,7 @@ def test_models_that_do_not_fit(method):
     for model, message in [
         (keras.Model([inputs, keras.Input((2,))], layers.Dense(3)(flat(inputs))), "expected a model with one input"),
         (keras.Model(inputs, [layers.Dense(3)(flat(inputs))] * 2), "expected a model with one output"),
-        (keras.Model(inputs, layers.Dense(1)(flat(inputs))), "2 classes or more"),
+        (keras.Model(inputs, layers.Dense(1)(flat(inputs))), "one output and no sigmoid"),
         (keras.Model(integers, layers.Dense(3)(layers.Rescaling(1 / 255)(flat(integers)))), "input is uint8"),
         (keras.Model(x := keras.Input(batch_shape=(2, *toy_models.SHAPE)), layers.Dense(3)(flat(x))), "any batch size"),
     ]:

@@ -52,6 +52,37 @@ def test_the_file_rewritten_is_good(file, good):
     assert load_model(file)(np.zeros((1, 2, 4, 4, 3), np.float32)).shape == (1, 2)
 
 
+def system(config):
+    config["loss"] = {"module": "os", "class_name": "function", "config": "system", "registered_name": "function"}
+
+
+def python_code(config):
+    config["loss"] = keras.saving.serialize_keras_object(lambda *_: open("ran", "w"))  # noqa: SIM115
+
+
+def thresholds_without_end(config):
+    auc = {"module": "keras.metrics", "class_name": "AUC", "config": {"num_thresholds": 10**12}}
+    config["optimizer"]["config"]["learning_rate"] = auc | {"registered_name": None}
+
+
+def no_optimizer(config):
+    config["optimizer"] = 17
+
+
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+@pytest.mark.parametrize("change", [system, python_code, thresholds_without_end, no_optimizer])
+def test_a_loss_or_optimizer_of_something_else(file, change):
+    """The model is loaded, without them and with one line."""
+    model = keras.Sequential([keras.Input((2, 4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    model.compile("sgd", "mean_squared_error")
+    model.save(file)
+    file.write_bytes(rewritten(file.read_bytes(), lambda config: change(config["compile_config"])))
+    with pytest.warns(RuntimeWarning, match="net.keras: loaded without its loss and optimizer") as said:
+        loaded = load_model(file)
+    assert not loaded.compiled and "\n" not in str(said[0].message)
+    assert loaded(np.zeros((1, 2, 4, 4, 3), np.float32)).shape == (1, 2)
+
+
 def first_layer(config: dict) -> dict:
     return config["config"]["layers"][1]
 

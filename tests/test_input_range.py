@@ -9,8 +9,10 @@ import tensorflow as tf
 from keras import layers
 
 import tfvid
+from tfvid.callbacks import ExplanationLogger
 from tfvid.classifier import Classifier
-from tfvid.errors import TfvidError
+from tfvid.config import StudyConfig, from_dict
+from tfvid.errors import ConfigError, TfvidError
 from tfvid.evaluation import chance_warning, predict
 from tfvid.explanation import Explainers
 from tfvid.input_range import range_of, read_range
@@ -208,6 +210,49 @@ def test_a_card_says_it(tmp_path):
     (tmp_path / "card.json").write_text(card.to_json().replace("255.0", "-1"))
     with pytest.raises(TfvidError, match=r"'input_range': a value of the wrong type; expected \[lowest, highest\]"):
         load_model(tmp_path / "net.keras")
+
+
+def test_a_callback_explains_what_fit_is_given(tmp_path):
+    """Clips in [0, 1], for a model that takes 0 to 255, and for one that makes 0 to 255 of them itself."""
+    clips, labels = clips_of(), np.array([0, 1])
+    rows = []
+    for model, given in ((network(), {"input_range": (0, 255)}), (network(layers.Rescaling(255.0)), {})):
+        model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), optimizer="sgd")
+        explainers = {"temporal_mask": {"iterations": 2}}
+        logger = ExplanationLogger(explainers, clips, tmp_path / str(len(rows)), labels=labels, **given)
+        logger.set_model(model)
+        logger.on_train_begin()
+        logger.on_epoch_begin(0)
+        rows.append(logger.table)
+    assert [row["OS"] for row in rows[0]] == pytest.approx([row["OS"] for row in rows[1]], rel=1e-4)
+    with pytest.raises(
+        TfvidError, match=r"floats in \[0, 1\], got .* say with input_range=\(low, high\) what the model"
+    ):
+        ExplanationLogger(["grad_cam"], clips * 255, tmp_path)
+
+
+def test_a_study_says_it_of_its_models():
+    groups = [{"name": "a", "paths": ["x"], "input_range": [0, 255], "channels": "bgr"}, {"name": "b", "paths": ["y"]}]
+    first, second = from_dict({"models": groups}, kind=StudyConfig).models
+    assert (first.input_range, first.channels, second.input_range) == ((0.0, 255.0), "bgr", None)
+    with pytest.raises(ConfigError, match="channels: unknown value 'gbr'"):
+        from_dict({"models": [groups[0] | {"channels": "gbr"}, groups[1]]}, kind=StudyConfig)
+
+
+# What ends in a softmax -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("last", [layers.Activation("linear", dtype="float32"), layers.Identity()])
+def test_a_layer_behind_the_softmax_that_only_casts_is_looked_through(last):
+    """The mixed-precision guide's pattern; taken for logits, a probability of 1 became .475."""
+    clips = keras.Input(SHAPE)
+    hidden = layers.Dense(3, activation="softmax", name="head")(layers.Flatten()(clips))
+    classifier = Classifier(keras.Model(clips, last(hidden)))
+    classifier.prepare(tf.constant(clips_of()))
+    assert classifier.output == "probabilities" and classifier.has_logits
+    logits, probabilities = classifier.logits(clips_of()), classifier.probabilities(clips_of())
+    np.testing.assert_allclose(tf.nn.softmax(logits), probabilities, atol=1e-5)
+    assert np.abs(logits - tf.math.log(probabilities)).max() > 1e-3  # the head's own, not logarithms
 
 
 # Guessing -------------------------------------------------------------------------------------------------------------

@@ -154,11 +154,7 @@ class Classifier:
             elif not self.model.built:
                 self.model(clips[:1], training=False)
             return trace_calls(self.model, tuple(clips.shape[1:]))
-        except (
-            TfvidError,
-            tf.errors.OpError,
-            MemoryError,
-        ):  # such as no memory left: not that the model takes something else
+        except (TfvidError, *OUT_OF_MEMORY, tf.errors.OpError):  # not that the model takes something else
             raise
         except Exception as error:  # a user's own ``call`` raises what it likes
             reason = re.sub(r"\x1b\[\d*m", "", f"{type(error).__name__}: {error}")  # Keras prints some of it in bold
@@ -252,6 +248,7 @@ class Classifier:
         return clips if (low, high) == (0.0, 1.0) else clips * (high - low) + low
 
 
+OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)  # a GPU's or TensorFlow's, NumPy's
 TINY = np.finfo(np.float32).tiny
 SLACK = 0.5  # by which clips may lie outside [0, 1]: measures add noise to them; another range lies further outside
 

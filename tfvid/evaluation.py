@@ -14,9 +14,8 @@ import numpy as np
 import tensorflow as tf
 from scipy.stats import binom
 
-from tfvid.classifier import Classifier, checked_clips
+from tfvid.classifier import OUT_OF_MEMORY, Classifier, checked_clips
 from tfvid.errors import DataError, TfvidError
-from tfvid.explain.base import OUT_OF_MEMORY
 from tfvid.metrics import classification
 
 PLAYBACKS = ("forward", "reversed", "shuffled", "single_frame")
@@ -38,7 +37,7 @@ class Predictions:
 
 
 def predict(
-    model: keras.Model, clips: tf.data.Dataset, playbacks: Sequence[str] = ("forward",), seed: int = 0
+    model: keras.Model | Classifier, clips: tf.data.Dataset, playbacks: Sequence[str] = ("forward",), seed: int = 0
 ) -> Predictions:
     """Runs `model` over `clips`, which are decoded once for all playbacks; holds every answer, see `stream`.
 
@@ -48,7 +47,8 @@ def predict(
       playbacks: names in `PLAYBACKS`.
       seed: of the shuffled order, which also depends on the clip's id and not on its place in a batch.
     """
-    num_classes = max(model.output_shape[-1], 2)
+    model = model if isinstance(model, Classifier) else Classifier(model)
+    num_classes = max(model.model.output_shape[-1], 2)
     empty = Predictions([], np.zeros(0, np.int32), {name: np.zeros((0, num_classes), np.float32) for name in playbacks})
     parts = [empty, *stream(model, clips, playbacks, seed)]
     return Predictions(
@@ -59,17 +59,17 @@ def predict(
 
 
 def stream(
-    model: keras.Model, clips: Iterable[Mapping], playbacks: Sequence[str] = ("forward",), seed: int = 0
+    model: keras.Model | Classifier, clips: Iterable[Mapping], playbacks: Sequence[str] = ("forward",), seed: int = 0
 ) -> Iterator[Predictions]:
     """The answers batch by batch; `clips` are any batches, of tensors or arrays. See `predict`.
 
     Args:
-      model: a Keras model of clips. Clips are brought to the values that it takes, and its scores are logits, as
-        `tfvid.classifier.Classifier` does it; a model with one output unit has two classes.
+      model: a Keras model of clips, or a `tfvid.classifier.Classifier` of one, which brings clips to the values that
+        the model takes and makes logits of its scores; a model with one output unit has two classes.
     """
-    classifier, forward = Classifier(model), None
+    classifier, forward = model if isinstance(model, Classifier) else Classifier(model), None
     for batch in clips:
-        frames = checked_clips(batch["clip"], model)
+        frames = checked_clips(batch["clip"], classifier.model)
         if forward is None:  # one trace, also for a smaller last batch
             _in_memory(lambda frames: classifier.prepare(frames) or frames, frames[:2])
             signature = tf.TensorSpec((None, *frames.shape[1:]), tf.float32)

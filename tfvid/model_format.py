@@ -83,7 +83,13 @@ def declare(model, **fields):
     """
     for name in fields:
         check_choice("a model's field", name, [field.name for field in dataclasses.fields(ModelFormat)])
-    _DECLARED[model] = dataclasses.replace(declared(model), **fields)
+    known = dataclasses.replace(declared(model), **fields)
+    try:
+        _DECLARED[model] = known
+    except TypeError:
+        raise TfvidError(
+            f"expected a Keras model, got {type(model).__name__}: give the explainer these values"
+        ) from None
     return model
 
 

@@ -25,6 +25,7 @@ def main(argv: list[str]) -> None:
     check_folder(arguments.out or "runs")
     load_tensorflow()
 
+    from tfvid.classifier import Classifier
     from tfvid.data.pipeline import load_dataset, make_dataset
     from tfvid.data.skipped import SkipLog
     from tfvid.evaluation import PLAYBACKS, chance_warning, measure, predict
@@ -36,14 +37,16 @@ def main(argv: list[str]) -> None:
 
     skips = SkipLog()
     clips = load_dataset(config.data, arguments.split, skipped=skips, limit=arguments.limit)
+    classifier = Classifier(model)
     with skips.plain_errors(), tqdm(total=skips.total, desc=card.name, unit="clip", dynamic_ncols=True) as bar:
-        predictions = predict(model, _counted(clips, bar, skips), PLAYBACKS, config.seed)
+        predictions = predict(classifier, _counted(clips, bar, skips), PLAYBACKS, config.seed)
     measures = measure(predictions, dataset.reverse_labels)
     results = {
         "model": str(arguments.model),
         "dataset": config.data.dataset,
         "split": arguments.split,
         "limit": arguments.limit,
+        "input_range": classifier.input_range or (0.0, 1.0),
         "clips": len(predictions.ids),
         "skipped": dict(skips.reasons),
         "damaged": dict(skips.damaged),
@@ -154,7 +157,9 @@ def _print(results: dict) -> None:
     from tfvid.data.skipped import damage_line
 
     skipped, damaged = len(results["skipped"]), len(results["damaged"])
-    print(f"{results['clips']} clips of {results['split']}, {skipped} skipped, {damaged} damaged")
+    low, high = results["input_range"]
+    scaled = "" if (low, high) == (0, 1) else f", scaled to the model's {low:g} to {high:g}"
+    print(f"{results['clips']} clips of {results['split']}, {skipped} skipped, {damaged} damaged{scaled}")
     if damaged:
         print(damage_line(results["damaged"]))
     print(f"{'clips played':14}  top-1  top-5     F1  F1 top-5")

@@ -167,11 +167,15 @@ def _damage(names: list[str], bad: dict[str, str]) -> str:
     parts = []
     if bad:
         name, why = next(iter(bad.items()))
-        parts.append(f"has {len(bad)} pictures that cannot be read (the first: {name}: {why})")
+        parts.append(f"has {_pictures(bad)} that cannot be read (the first: {name}: {why})")
     lost = _missing(names)
     if lost:
-        parts.append(f"lacks {len(lost)} pictures between its first and its last (the first: number {lost[0]})")
+        parts.append(f"lacks {_pictures(lost)} between its first and its last (the first: number {lost[0]})")
     return " and ".join(parts)
+
+
+def _pictures(some) -> str:
+    return f"{len(some)} picture{'s' if len(some) > 1 else ''}"
 
 
 def _missing(names: list[str]) -> list[int]:

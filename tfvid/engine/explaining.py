@@ -155,7 +155,7 @@ _kept: dict[str, object] = {}  # explainers of this process, by what they are ma
 def _explainers(model: Loaded, explaining: Mapping):
     from tfvid.explanation import Explainers
 
-    key = repr((str(model.path.absolute()), sorted(explaining.items())))
+    key = repr((str(model.path.absolute()), model.load, sorted(explaining.items())))
     if key not in _kept:
         _kept[key] = Explainers(model.model, **explaining)
     return _kept[key]

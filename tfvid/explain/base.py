@@ -11,10 +11,8 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
-from tfvid.classifier import Classifier, checked_clips, class_indices
+from tfvid.classifier import OUT_OF_MEMORY, Classifier, checked_clips, class_indices
 from tfvid.errors import ModelError, TfvidError
-
-OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)  # a GPU's or TensorFlow's, NumPy's
 
 
 @dataclass(frozen=True)

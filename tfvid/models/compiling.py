@@ -10,6 +10,8 @@ import keras
 
 from tfvid.models.card import ModelCard
 
+MOST_THRESHOLDS = 4096  # of a metric that a file brings along, or classes: some keep a matrix of them
+
 
 def compile_classifier(model: keras.Model, optimizer: keras.optimizers.Optimizer, *, from_logits: bool = True) -> None:
     """Compiles `model` as tfvid trains: sparse categorical cross-entropy, accuracy and top-5 accuracy, in float32.
@@ -54,11 +56,14 @@ def read_compiled(file: Path, custom_objects: Mapping[str, object], name: Path) 
       Exception: the model itself cannot be loaded; Keras, h5py, zipfile and json each raise their own.
     """
     reason = None
-    if _has_compile_config(file):
+    config = _compile_config(file)
+    if config and _counts_too_much(config):
+        reason = f"it has a metric of more than {MOST_THRESHOLDS} thresholds or classes"
+    elif config:
         try:
             return keras.saving.load_model(file, custom_objects, compile=True, safe_mode=True)
         except Exception as error:  # of the model or of its compilation: the next call tells them apart
-            reason = " ".join(str(error).split())[:200]
+            reason = " ".join(str(error).split()).split(". ")[0][:200]
     model = keras.saving.load_model(file, custom_objects, compile=False, safe_mode=True)
     if reason is not None:
         warnings.warn(
@@ -70,11 +75,24 @@ def read_compiled(file: Path, custom_objects: Mapping[str, object], name: Path) 
     return model
 
 
-def _has_compile_config(file: Path) -> bool:
-    """Whether a ``.keras`` file says how the model was compiled; False for one that cannot be read."""
+def _compile_config(file: Path) -> dict | None:
+    """How a ``.keras`` file says that the model was compiled; None where it does not, or cannot be read."""
     try:
         with zipfile.ZipFile(file) as archive:
-            config = json.loads(archive.read("config.json"))
+            return dict(json.loads(archive.read("config.json"))["compile_config"] or {}) or None
     except Exception:  # whatever is wrong with the file, loading it says
-        return False
-    return isinstance(config, dict) and bool(config.get("compile_config"))
+        return None
+
+
+def _counts_too_much(config) -> bool:
+    """Whether a metric somewhere in it would fill the memory when it is made; the file may come from anyone."""
+    found = [config]
+    for value in found:
+        if isinstance(value, dict):
+            numbers = [count for name, count in value.items() if name.startswith("num_")]
+            if any(isinstance(count, int | float) and count > MOST_THRESHOLDS for count in numbers):
+                return True
+            found += value.values()
+        elif isinstance(value, list):
+            found += value
+    return False
