@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -107,11 +108,26 @@ def test_a_trained_model_can_be_trained_further(folder, model, clips):
     assert any(not np.array_equal(a, b) for a, b in zip(loaded.weights, plain.weights, strict=True))
 
 
-def test_a_card_beside_a_model_of_probabilities(tmp_path, model, clips):
-    keras.Sequential([model, keras.layers.Softmax()]).save(tmp_path / "model.keras")
+@pytest.mark.parametrize("last", [keras.layers.Softmax(), keras.layers.Activation("softmax")])
+def test_a_card_beside_a_model_of_probabilities(tmp_path, model, clips, last):
+    keras.Sequential([model, last]).save(tmp_path / "model.keras")
     (tmp_path / "card.json").write_text(CARD.to_json())
     loss = load_model(tmp_path).evaluate(clips, np.array([0, 1]), verbose=0)[0]
     assert loss == pytest.approx(cross_entropy(model(clips), [0, 1]), rel=1e-5)
+
+
+def test_a_card_beside_a_model_of_several_labels(tmp_path, model):
+    """Whose loss is not that of classes that exclude each other."""
+    keras.Sequential([model, keras.layers.Activation("sigmoid")]).save(tmp_path / "model.keras")
+    (tmp_path / "card.json").write_text(CARD.to_json())
+    assert not load_model(tmp_path).compiled
+
+
+@pytest.mark.parametrize("name", ["shapes_i3d", "shapes_conv_lstm"])
+def test_models_that_come_with_tfvid_are_compiled(name):
+    saved = Path(__file__).resolve().parent.parent / "saved_models"
+    config = load_model(saved / name).get_compile_config()
+    assert config["loss"]["class_name"] == "SparseCategoricalCrossentropy" and config["loss"]["config"]["from_logits"]
 
 
 def test_a_model_gets_back_the_loss_and_optimizer_it_was_saved_with(tmp_path, clips):

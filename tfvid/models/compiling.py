@@ -32,14 +32,19 @@ def compile_classifier(model: keras.Model, optimizer: keras.optimizers.Optimizer
 
 
 def compile_by_card(model: keras.Model, card: ModelCard) -> None:
-    """Compiles a model that was saved without loss and optimizer, where its scores are those of the card's classes."""
+    """Compiles a model that was saved without loss and optimizer, where its scores are those of the card's classes.
+
+    One that ends in another activation than softmax, such as a sigmoid for each of several labels, is left as it is.
+    """
     classes = len(card.class_names)
-    if not model.compiled and classes > 1 and getattr(model, "output_shape", None) == (None, classes):
-        last = model.layers[-1]
-        is_softmax = (
-            isinstance(last, keras.layers.Softmax) or getattr(last, "activation", None) is keras.activations.softmax
-        )
-        compile_classifier(model, keras.optimizers.Adam(), from_logits=not is_softmax)
+    if model.compiled or classes < 2 or getattr(model, "output_shape", None) != (None, classes):
+        return
+    last = model.layers[-1]
+    activation = getattr(last, "activation", keras.activations.linear)
+    if isinstance(last, keras.layers.Softmax) or activation is keras.activations.softmax:
+        compile_classifier(model, keras.optimizers.Adam(), from_logits=False)
+    elif activation is keras.activations.linear:
+        compile_classifier(model, keras.optimizers.Adam(), from_logits=card.output != "probabilities")
 
 
 def read_compiled(file: Path, custom_objects: Mapping[str, object], name: Path) -> keras.Model:
