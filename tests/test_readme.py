@@ -38,8 +38,6 @@ NOT_RUN = {
     "torch.jit.load": "needs PyTorch",
     'load_model("runs/i3d_kth")': "needs KTH",
     'load_model("lrcn.h5"': "needs a model from elsewhere; tests/test_loading.py loads some",
-    'TFSMLayer("folder"': "needs a SavedModel from elsewhere",
-    "import Attention": "needs a file with layers of one's own",
 }
 # Pages of docs/ whose other Python blocks are run.
 PAGES_RUN = ("explainers", "export", "measures", "methods", "results", "tensorboard")
