@@ -37,10 +37,9 @@ NOT_RUN = {
     "onnxruntime.InferenceSession": "needs a network in ONNX",
     "torch.jit.load": "needs PyTorch",
     'load_model("runs/i3d_kth")': "needs KTH",
-    'load_model("lrcn.h5"': "needs a model from elsewhere; tests/test_loading.py loads some",
 }
 # Pages of docs/ whose other Python blocks are run.
-PAGES_RUN = ("explainers", "export", "measures", "methods", "results", "tensorboard")
+PAGES_RUN = ("explainers", "export", "measures", "methods", "models", "results", "tensorboard")
 # Commands that are not even started, by their first words, and why.
 NOT_STARTED = {
     ".venv/bin/tensorboard": "a server; tests/test_tensorboard_page.py runs it",
