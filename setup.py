@@ -29,6 +29,8 @@ setup(
         # The same cv2 as opencv-python without its window code, which needs libGL from the system. 4.10 ends a video
         # where its header says, and headers lie.
         "opencv-python-headless>=4.11",
+        # FFmpeg's libraries, which decode videos. Older ones do not tell which packets and frames are damaged.
+        "av>=18",
         "scipy>=1.15",
         "tensorboard>=2.16",
         "pyarrow>=15",
@@ -48,7 +50,7 @@ setup(
         # Supervoxels as the players of LIME and Kernel SHAP.
         "supervoxels": ["scikit-image>=0.19"],
         # What `benchmarks/decode.py` and `benchmarks/engines.py` are compared with.
-        "bench": ["av>=12", "decord>=0.6", "onnxruntime>=1.18", "openvino>=2024.4", "onnx", "tf2onnx"],
+        "bench": ["decord>=0.6", "onnxruntime>=1.18", "openvino>=2024.4", "onnx", "tf2onnx"],
         # Other libraries' values of the same maps and measures, for tests that are skipped without them. They pin old
         # versions of much else, so give them an environment of their own.
         "peers": ["tf-keras-vis>=0.8.7", "quantus>=0.6", "xplique>=2.0", "scikit-learn", "shap"],

@@ -255,7 +255,7 @@ def test_errors_before_anything_is_read(folder):
         load_dataset("folder", "trian", root=folder)
     with pytest.raises(ConfigError, match="unknown setting 'bach_size'; did you mean 'batch_size'"):
         load_dataset("folder", "train", root=folder, bach_size=3)
-    with pytest.raises(TfvidError, match="unknown decoder 'ffmpeg'; valid: opencv, tfio"):
+    with pytest.raises(TfvidError, match="unknown decoder 'ffmpeg'; valid: pyav, tfio"):
         load_dataset("folder", "train", root=folder, decoder="ffmpeg")
     with pytest.raises(ConfigError, match="expected a dataset's name, a VideoDataset or a DataConfig, got int"):
         load_dataset(3, "train")

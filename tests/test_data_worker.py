@@ -279,8 +279,8 @@ def test_a_dataset_that_cannot_be_built_again():
 
     with pytest.raises(DataError, match="put it in a file of its own and name it 'that_file.py:Local'"):
         DecodePool(Local(1), 1)
-    with pytest.raises(DataError, match="unknown decoder 'opencvv'; did you mean 'opencv'"):
-        DecodePool(_Files(), 1, decoder="opencvv")
+    with pytest.raises(DataError, match="unknown decoder 'pyavv'; did you mean 'pyav'"):
+        DecodePool(_Files(), 1, decoder="pyavv")
 
 
 def test_a_dataset_that_fails_to_build_says_why(tmp_path):

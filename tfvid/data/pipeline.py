@@ -60,7 +60,7 @@ def load_dataset(
     epoch: tf.Variable | None = None,
     skipped: SkipLog | None = None,
     deterministic: bool = True,
-    decoder: str = "opencv",
+    decoder: str = "pyav",
     share: Share | None = None,
     **settings,
 ) -> tf.data.Dataset:
@@ -73,7 +73,7 @@ def load_dataset(
       epoch: int64 variable that is read whenever a new iterator starts; None counts as epoch 0 for ever.
       skipped: is given the clips that could not be read; use one for each call.
       deterministic: False lets clips that are ready overtake slower ones.
-      decoder: of video files: "opencv", or "tfio" for tensorflow-io's (see `tfvid.data.tfio`).
+      decoder: of video files: "pyav" (FFmpeg's libraries), or "tfio" for tensorflow-io's (see `tfvid.data.tfio`).
       share: of each batch, where several workers read one dataset; it makes the batches smaller. In training a last
         batch that is not full is then left out, and who has a bad clip reads one of his others again: all workers
         take the same number of steps.

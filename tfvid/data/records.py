@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property, partial
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
@@ -437,7 +438,7 @@ def _settings(dataset, split, samples, num_frames, size, shard_size, quality) ->
         "size": list(size),
         "shard_size": shard_size,
         "jpeg_quality": quality,
-        "decoder": f"OpenCV {cv2.__version__}, INTER_AREA",
+        "decoder": f"PyAV {version('av')}, OpenCV {cv2.__version__}, INTER_AREA",
     }
 
 

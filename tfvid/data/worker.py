@@ -62,7 +62,7 @@ class DecodePool:
       TfvidError: a decoder that does not exist, or does not load here.
     """
 
-    def __init__(self, dataset: VideoDataset, workers: int, time_limit: float = 60.0, decoder: str = "opencv"):
+    def __init__(self, dataset: VideoDataset, workers: int, time_limit: float = 60.0, decoder: str = "pyav"):
         recipe = _recipe(dataset, decoder)
         self._children = [_Child(recipe, time_limit) for _ in range(workers)]
         self._idle = queue.LifoQueue()
@@ -261,7 +261,7 @@ def _build(recipe: str):
     return lambda sample, num_frames, size, limit: dataset.read(sample, num_frames, size)
 
 
-def _opencv(sample: Sample, num_frames: int, size: tuple[int, int], limit: float) -> Clip:
+def _pyav(sample: Sample, num_frames: int, size: tuple[int, int], limit: float) -> Clip:
     return decode_clip(sample.path, num_frames, size, sample.start, sample.stop, limit)
 
 
@@ -271,7 +271,7 @@ def _tfio(sample: Sample, num_frames: int, size: tuple[int, int], limit: float) 
     return tfio.decode_clip(sample.path, num_frames, size, sample.start, sample.stop)
 
 
-DECODERS = {"opencv": _opencv, "tfio": _tfio}
+DECODERS = {"pyav": _pyav, "tfio": _tfio}
 
 
 def _answer(read, request: dict) -> tuple[dict, list[np.ndarray]]:
@@ -295,8 +295,8 @@ def main(argv: list[str]):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(0)  # here, where it is nobody else's setting: cores are shared out by clip
-    pipe, memory, messages = Connection(int(argv[0])), FileIO(int(argv[1]), "r+"), _memory()
-    confined.confine(messages.fileno())
+    pipe, memory = Connection(int(argv[0])), FileIO(int(argv[1]), "r+")
+    confined.confine()
     try:
         try:
             read = _build(pipe.recv_bytes().decode())

@@ -17,7 +17,7 @@ from tfvid.results import ResultStore, differences
 
 NAME = "manifest.json"
 VERSION = 1
-PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "opencv-python-headless", "pyarrow", "pillow", "matplotlib")
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "av", "opencv-python-headless", "pyarrow", "pillow", "matplotlib")
 # What a record of a clip depends on. Which clips are explained may change: records of others stay as they are.
 DECISIVE = ("split", "target", "mask", "grad_cam", "smallest_drop", "seed")
 DECISIVE_DATA = ("dataset", "root", "records", "options", "num_frames", "size")
