@@ -29,6 +29,7 @@ MAX_PIXELS = 8192 * 8192
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 _DEFAULT_IS_WORTH = 5_000_000  # pixels of a frame: how the command `ffmpeg` weighs the mark "default"
 _ENCRYPTED_TAGS = ("encv", "drmi")  # MP4 calls encrypted video so, in place of its codec
+_ENCRYPTED = "is encrypted; it cannot be decoded without its key"
 _REORDERED = 16  # frames that a codec may decode before one that is shown earlier, at most
 
 
@@ -84,9 +85,12 @@ class VideoReader:
         As the command ``ffmpeg`` does, it leaves out what the decoder refuses and goes on with what follows.
 
         Raises:
-          VideoError: the time limit has passed, or memory is used up.
+          VideoError: the time limit has passed, memory is used up, or FFmpeg cannot deinterlace the frames.
         """
-        return progressive(self._decoded())
+        try:
+            yield from progressive(self._decoded())
+        except av.FFmpegError as error:
+            raise VideoError(self._path, f"its interlaced frames cannot be deinterlaced ({error})") from None
 
     def rgb(self, frame: VideoFrame) -> np.ndarray:
         """One of the frames as uint8 `(H, W, 3)`, upright.
@@ -122,7 +126,7 @@ class VideoReader:
             return False
         # All frames before a keyframe in decoding order are shown before it. Of those behind it some may be, too: they
         # are counted, but cannot be decoded from here.
-        self._ahead = list(islice(self._packets(), 2 * _REORDERED))
+        self._ahead = [packet for packet in islice(self._packets(), 2 * _REORDERED) if packet.size]
         times = [packet.pts for packet in self._ahead]
         if None in times or not times:
             return False
@@ -192,7 +196,7 @@ class VideoReader:
     def _open_decoder(self):
         decoder = self._stream.codec_context
         if self._stream.codec_tag in _ENCRYPTED_TAGS or "enc_key_id" in self._stream.metadata:
-            raise VideoError(self._path, "is encrypted; it cannot be decoded without its key")
+            raise VideoError(self._path, _ENCRYPTED)
         if decoder.height * decoder.width > MAX_PIXELS:
             raise VideoError(
                 self._path, f"frames of {decoder.height} x {decoder.width} pixels; at most {MAX_PIXELS} are decoded"
@@ -219,27 +223,26 @@ class VideoReader:
         return 0, max(0, round(seconds * float(stream.guessed_rate or 0)))
 
     def _packets(self) -> Iterator[Packet]:
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets)
-            except (av.ExitError, MemoryError) as error:
-                raise self._given_up(error) from None
-            except (StopIteration, av.FFmpegError):  # the command `ffmpeg` ends at an error, too
-                return
-            if packet.size:  # an empty packet would tell the decoder that the stream has ended
-                yield packet
+        """Packets of the stream, up to the end or to an error: the command ``ffmpeg`` ends there, too."""
+        try:
+            yield from self._container.demux(self._stream)
+        except (av.ExitError, MemoryError) as error:
+            raise self._given_up(error) from None
+        except av.FFmpegError:
+            return
 
     def _decoded(self) -> Iterator[VideoFrame]:
-        decode, begun = self._stream.codec_context.decode, False
+        decode, now, begun = self._stream.codec_context.decode, time.monotonic, False
         for packet in chain(self._ahead, self._packets(), [None]):
-            if time.monotonic() > self._deadline:
-                raise VideoError(self._path, f"not decoded within {self._time_limit:g} s")
+            if now() > self._deadline:
+                raise self._given_up()
             if packet is None:
                 self._ended = True
+            elif packet.size == 0:  # it would tell the decoder that the stream has ended
+                continue
             else:
                 if self._read == 0 and packet.has_sidedata("encryption_info"):
-                    raise VideoError(self._path, "is encrypted; it cannot be decoded without its key")
+                    raise VideoError(self._path, _ENCRYPTED)
                 self._read += 1
                 begun = begun or packet.is_keyframe  # a recording may begin between two keyframes
             try:
@@ -255,6 +258,6 @@ class VideoReader:
                 if self._first_time is None or (frame.pts is not None and frame.pts >= self._first_time):
                     yield frame
 
-    def _given_up(self, error: Exception) -> VideoError:
+    def _given_up(self, error: Exception | None = None) -> VideoError:
         limit = "the memory there is" if isinstance(error, MemoryError) else f"{self._time_limit:g} s"
         return VideoError(self._path, f"not decoded within {limit}")
