@@ -4,10 +4,11 @@
     python benchmarks/fuzz_video.py --files 300 --seed 7
     python benchmarks/fuzz_video.py --only 1234 --keep /dir    # one of them again; it is left in /dir
 
-Whole VP9, H.264 and MPEG-4 files (tests/fixtures, and what is small among --videos) are damaged as AFL does in its
-"havoc" stage: one to eight changes each, bits, bytes, telling numbers, blocks that are cut out, doubled, swapped or
-taken from another file, ends cut off. In a third of the files all changes hit the first or last 900 bytes, where
-containers keep their headers and indexes, in a third none does. A file is a function of --seed and its number.
+Whole VP9, H.264, HEVC, AV1 and MPEG-4 files, some of them interlaced or with a display matrix (tests/fixtures, and what
+is small among --videos), are damaged as AFL does in its "havoc" stage: one to eight changes each, bits, bytes, telling
+numbers, blocks that are cut out, doubled, swapped or taken from another file, ends cut off. In a third of the files all
+changes hit the first or last 900 bytes, where containers keep their headers and indexes, in a third none does. A file
+is a function of --seed and its number.
 
 Each is read as `tfvid.read_clip` reads it, by one decode process that stays until it has to be replaced; every tenth
 that gives a clip is read twice and must give the same one. Exits with 1 where one did not, where reading took over ten
@@ -40,9 +41,9 @@ from tfvid.errors import TfvidError, VideoError, command  # noqa: E402
 
 KINDS = {
     "VP9 webm": (".webm",),
-    "H.264 mp4": (".mp4",),  # and one HEVC
+    "H.264 mp4": (".mp4",),  # and HEVC, AV1, interlaced, turned and encrypted ones
     "MPEG-4 avi": (".avi",),
-    "others": (".mkv", ".mov", ".mpg"),  # FFV1, H.264; PNG, ProRes; MPEG-2
+    "others": (".mkv", ".mov", ".mpg", ".ts", ".m2ts"),  # FFV1, H.264; PNG, ProRes; MPEG-2; H.264, MPEG-2
 }
 LARGEST = 100_000  # bytes of a file to start from
 EDGE = 900  # bytes at either end
