@@ -1,6 +1,6 @@
 """How fast 16 frames of 224x224 come out of a video file: tfvid beside OpenCV, PyAV and decord, and from shards.
 
-    pip install -e '.[bench]'               # the peers; the project itself does not use them
+    pip install -e '.[bench]'               # decord, a peer that the project itself does not use
     python benchmarks/decode.py             # about 5 minutes
     python benchmarks/decode.py --rounds 3 --clips 2 --frames 8 --size 112
 

@@ -143,7 +143,7 @@ def read(pool: DecodePool, path: Path, number: int, tally: Tally):
 def outcome_of(reason: str) -> str:
     if "decode process died" in reason:
         return "crashed"
-    if "of memory; its decode process" in reason:
+    if "of memory; its decode process" in reason or reason == "not enough memory":
         return "out of memory"
     return "out of time" if reason.startswith(("not read within", "not decoded within")) else "refused"
 

@@ -25,6 +25,7 @@ from tfvid.errors import VideoError
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 _DEFAULT_IS_WORTH = 5_000_000  # pixels of a frame: how the command `ffmpeg` weighs the mark "default"
 _ENCRYPTED_TAGS = ("encv", "drmi")  # MP4 calls encrypted video so, in place of its codec
+_NO_STREAM = "no video stream that can be opened (not a video, audio only, or a broken header)"
 _ENCRYPTED = "is encrypted; it cannot be decoded without its key"
 _REORDERED = 16  # frames that a codec may decode before one that is shown earlier, at most
 
@@ -86,7 +87,7 @@ class VideoReader:
         try:
             yield from progressive(self._decoded())
         except av.FFmpegError as error:
-            raise VideoError(self._path, f"its interlaced frames cannot be deinterlaced ({error})") from None
+            raise VideoError(self._path, f"its interlaced frames cannot be deinterlaced ({_why(error)})") from None
 
     def rgb(self, frame: VideoFrame) -> np.ndarray:
         """One of the frames as uint8 `(H, W, 3)`, upright.
@@ -98,7 +99,7 @@ class VideoReader:
             return self._rgb(frame)
         except (av.FFmpegError, MemoryError) as error:
             raise VideoError(
-                self._path, f"a frame of pixel format {frame.format.name} cannot be converted ({error})"
+                self._path, f"a frame of pixel format {frame.format.name} cannot be converted ({_why(error)})"
             ) from None
 
     def frame_times(self) -> list[float]:
@@ -165,11 +166,6 @@ class VideoReader:
         return ", ".join(found)
 
     @property
-    def rate(self) -> float:
-        """Frames a second, as FFmpeg finds it in the header and the first frames; 0 where it is not known."""
-        return float(self._stream.guessed_rate or 0)
-
-    @property
     def _is_mov(self) -> bool:
         return self._container.format.name.startswith("mov")
 
@@ -187,9 +183,7 @@ class VideoReader:
                 raise VideoError(
                     self._path, f"no video can be opened: the file is cut off, {missing} bytes before its end"
                 ) from None
-            raise VideoError(
-                self._path, "no video stream that can be opened (not a video, audio only, or a broken header)"
-            ) from None
+            raise VideoError(self._path, _NO_STREAM) from None
 
     def _choose(self) -> VideoStream:
         """The stream that the command ``ffmpeg`` takes by default; cover pictures and thumbnails are none."""
@@ -198,10 +192,10 @@ class VideoReader:
         if not moving:
             if self._container.streams.audio:
                 raise VideoError(self._path, f"audio only{', with a cover picture' if streams else ''}, not a video")
-            raise VideoError(self._path, "no video stream that can be opened (not a video, or a broken header)")
+            raise VideoError(self._path, _NO_STREAM)
         decodable = [stream for stream in moving if stream.codec_context is not None]
         if not decodable:
-            raise VideoError(self._path, f"no decoder for its video (codec tag {moving[0].codec_tag!r})")
+            raise VideoError(self._path, "FFmpeg has no decoder for its video stream")
 
         def worth(stream: VideoStream) -> int:
             marked = bool(stream.disposition & Disposition.default)
@@ -222,7 +216,7 @@ class VideoReader:
         try:
             decoder.open(strict=False)
         except (av.FFmpegError, MemoryError) as error:
-            raise VideoError(self._path, f"its {decoder.name} stream cannot be decoded ({error})") from None
+            raise VideoError(self._path, f"its {decoder.name} stream cannot be decoded ({_why(error)})") from None
 
     def _count(self) -> tuple[int, int]:
         """Packets that the container's index or header counts, 0 if it counts none; frames to be expected of them."""
@@ -236,7 +230,7 @@ class VideoReader:
             return stream.frames - 1, stream.frames  # some writers count one too many
         duration = self._container.duration
         seconds = duration / av.time_base if duration else float((stream.duration or 0) * (stream.time_base or 0))
-        return 0, max(0, round(seconds * self.rate))
+        return 0, max(0, round(seconds * float(stream.guessed_rate or 0)))
 
     def _packets(self) -> Iterator[Packet]:
         """Packets of the stream, up to the end or to an error: the command ``ffmpeg`` ends there, too."""
@@ -244,7 +238,7 @@ class VideoReader:
             yield from self._container.demux(self._stream)
         except (av.ExitError, MemoryError) as error:
             raise self._given_up(error) from None
-        except av.FFmpegError:
+        except (av.FFmpegError, IndexError):  # the latter at the end, where PyAV meets streams that came late
             return
 
     def _decoded(self) -> Iterator[VideoFrame]:
@@ -275,5 +269,10 @@ class VideoReader:
                     yield frame
 
     def _given_up(self, error: Exception | None = None) -> VideoError:
-        limit = "the memory there is" if isinstance(error, MemoryError) else f"{self._time_limit:g} s"
-        return VideoError(self._path, f"not decoded within {limit}")
+        full = isinstance(error, MemoryError)
+        return VideoError(self._path, "not enough memory" if full else f"not decoded within {self._time_limit:g} s")
+
+
+def _why(error: Exception) -> str:
+    """FFmpeg's words for an error, without the call that raised it."""
+    return getattr(error, "strerror", None) or "not enough memory"
