@@ -28,7 +28,7 @@ TESTS = (
     "test_export.py::test_command_on_a_model_that_comes_along",
 )
 PYTEST = ("-m", "pytest", "-q", "-m", "not long", "-p", "no:cacheprovider")
-SHOWN = ("tensorflow", "keras", "numpy", "opencv-python-headless", "pyarrow", "tensorboard")
+SHOWN = ("tensorflow", "keras", "numpy", "opencv-python-headless", "av", "pyarrow", "tensorboard")
 VERSIONS = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
 CHECK = """
 from importlib.metadata import entry_points
