@@ -113,7 +113,7 @@ def test_contract(method, model_name):
     assert len(result) == 3
     for name, value in arrays(result).items():
         assert isinstance(value, np.ndarray) and len(value) == 3, name
-        assert value.dtype == (np.int32 if name in COUNTS else np.float32), name
+        assert value.dtype == (np.int32 if name in COUNTS else bool if name == "still" else np.float32), name
         assert name in NOT_KNOWN or np.isfinite(value).all(), name
     for name, shape in {"attribution": (3, 6, 8, 8), "mask": (3, 6), "window": (3, 2)}.items():
         assert getattr(result, name, np.empty(shape)).shape == shape
