@@ -30,7 +30,6 @@ from tfvid.explain.temporal_mask import TemporalMask
 from tfvid.explanation import explain_clips, finish, overlaps, summary
 from tfvid.models.card import ModelCard
 from tfvid.models.conv_lstm import ConvLSTM
-from tfvid.models.i3d import I3D
 from tfvid.models.loading import load_model
 from tfvid.results import ResultStore, read_results
 
@@ -41,11 +40,19 @@ QUICK = ["mask.method=gradient", "mask.iterations=2"]
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> dict[str, Path]:
-    """An I3D and a C-LSTM, each in a folder with its card."""
+    """Two small models, each in a folder with its card; the first is as cheap to trace as can be."""
     keras.utils.set_random_seed(1)
     folder = tmp_path_factory.mktemp("models")
     built = {
-        "i3d": I3D(3, 8, (32, 32), width=0.125, depth=1),
+        "cnn": keras.Sequential(
+            [
+                keras.Input((8, 32, 32, 3)),
+                keras.layers.Conv3D(4, 3, strides=2, padding="same", activation="relu", name="features"),
+                keras.layers.MaxPooling3D((1, 2, 2)),
+                keras.layers.GlobalAveragePooling3D(),
+                keras.layers.Dense(3),
+            ]
+        ),
         "c_lstm": ConvLSTM(3, 8, (32, 32), blocks=2, filters=4),
     }
     for name, model in built.items():
@@ -102,7 +109,7 @@ def test_two_models_on_drawn_clips(models, tmp_path, capsys):
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert page.count('class="card"') == 3 and page.count('class="film"') == 6
     printed = capsys.readouterr().out
-    assert "i3d: 3 clips, accuracy " in printed and "temporal IoU" in printed
+    assert "cnn: 3 clips, accuracy " in printed and "temporal IoU" in printed
     assert printed.rstrip().endswith(f"open in a browser: {tmp_path / 'index.html'}")
 
 
@@ -125,7 +132,7 @@ def test_a_model_is_traced_once_whatever_the_shards(models, tmp_path, monkeypatc
         init(self, *arguments, **options)
 
     monkeypatch.setattr(Compiled, "__init__", counting)
-    main(["--model", str(models["i3d"]), "--out", str(tmp_path), *shapes(), "--shard-size", "1", "--films"])
+    main(["--model", str(models["cnn"]), "--out", str(tmp_path), *shapes(), "--shard-size", "1", "--films"])
     assert len(read_results(tmp_path)) == 3
     # Of "search+gradient", the default: the clips as they are, the stem, scores, gradients, the answer; and Grad-CAM.
     assert sorted(function.traces for function in built) == [0, 1, 1, 1, 1, 1, 1]
@@ -138,9 +145,9 @@ def test_a_model_is_traced_once_whatever_the_shards(models, tmp_path, monkeypatc
 
 
 def test_records_are_what_the_explainer_says(models, clips, tmp_path):
-    model = load_model(models["i3d"])
+    model = load_model(models["cnn"])
     options = {"iterations": 3, "length_weight": 0.05}
-    explain_clips(model, [clips], tmp_path, name="i3d", class_names=CLASSES, mask=options, formats=())
+    explain_clips(model, [clips], tmp_path, name="cnn", class_names=CLASSES, mask=options, formats=())
     expected = TemporalMask(model, **options)(clips["clip"], labels=clips["label"])
     results = read_results(tmp_path)
     # Adam magnifies the last bits of a float where scores hardly differ.
@@ -157,7 +164,7 @@ def test_records_are_what_the_explainer_says(models, clips, tmp_path):
         np.testing.assert_allclose(result.top_scores, np.sort(row)[::-1], atol=1e-6)
         assert not result.still and result.damage == ""
     first, *answers = summary(tmp_path)
-    assert first.startswith("i3d: 4 clips, accuracy ") and len(answers) == 8
+    assert first.startswith("cnn: 4 clips, accuracy ") and len(answers) == 8
     frozen = f"{results[0].freeze_score:.2f} with {results[0].mask_length} of {len(results[0].mask)} frames frozen"
     assert answers[0].startswith(
         f"  {results[0].id}: explained {results[0].target_name}, score {results[0].original_score:.2f}; {frozen}"
@@ -172,7 +179,7 @@ def test_damaged_and_still_clips_are_told(models, clips, tmp_path):
     options = {"mask": {"iterations": 1, "init": "full"}, "formats": ()}
     with warnings.catch_warnings():
         warnings.simplefilter("error", StillClipWarning)
-        explain_clips(load_model(models["i3d"]), [still], tmp_path, name="i3d", class_names=CLASSES, **options)
+        explain_clips(load_model(models["cnn"]), [still], tmp_path, name="cnn", class_names=CLASSES, **options)
     results = read_results(tmp_path)
     assert [result.still for result in results] == [False, False, True, False]
     assert [result.damage for result in results] == ["", "ends early", "", ""]
@@ -205,10 +212,10 @@ def test_films_are_written_while_the_next_clips_are_explained(models, clips, tmp
     mask, done = {"iterations": 1, "init": "full"}, []
     with pytest.raises(TfvidError):
         explain_clips(
-            load_model(models["i3d"]),
+            load_model(models["cnn"]),
             batches(),
             tmp_path,
-            name="i3d",
+            name="cnn",
             class_names=CLASSES,
             mask=mask,
             formats=("webp",),
@@ -220,12 +227,12 @@ def test_films_are_written_while_the_next_clips_are_explained(models, clips, tmp
 
 
 def test_the_true_class_can_be_explained_and_the_mask_can_reverse(models, clips, tmp_path):
-    model = load_model(models["i3d"])
+    model = load_model(models["cnn"])
     explain_clips(
         model,
         [clips],
         tmp_path,
-        name="i3d",
+        name="cnn",
         class_names=CLASSES,
         target="true",
         mask={"iterations": 1, "perturbation": "reverse"},
@@ -245,10 +252,10 @@ def test_clips_with_nan_are_skipped_not_their_batch_mates(models, clips, tmp_pat
     broken = clips["clip"].copy()
     broken[1, 3, 0, 0, 0] = np.nan
     skipped = explain_clips(
-        load_model(models["i3d"]),
+        load_model(models["cnn"]),
         [clips | {"clip": broken}],
         tmp_path,
-        name="i3d",
+        name="cnn",
         class_names=CLASSES,
         mask={"iterations": 1},
         formats=(),
@@ -263,7 +270,7 @@ def test_videos_of_any_length_and_size_bad_ones_listed(models, tmp_path, capsys)
     bad = tmp_path / "<b>bad.mp4"
     bad.write_bytes(b"not a video")
     out = tmp_path / "out"
-    explain(out, [models["i3d"]], "--video", *map(str, [*files, bad]), "--films", "webp")
+    explain(out, [models["cnn"]], "--video", *map(str, [*files, bad]), "--films", "webp")
     results = read_results(out)
     assert [(r.id[:-9], r.path, r.label, r.correct) for r in results] == [
         ("long", str(files[0]), -1, None),
@@ -278,7 +285,7 @@ def test_videos_of_any_length_and_size_bad_ones_listed(models, tmp_path, capsys)
     assert "&lt;b&gt;bad" in page and "<b>bad" not in page
 
     with pytest.raises(DataError, match="none of the 1 clips could be explained"):
-        explain(tmp_path / "none", [models["i3d"]], "--video", str(bad))
+        explain(tmp_path / "none", [models["cnn"]], "--video", str(bad))
 
 
 def test_too_many_bad_clips_stop_the_run_and_nothing_is_lost(models, tmp_path):
@@ -297,13 +304,13 @@ def test_too_many_bad_clips_stop_the_run_and_nothing_is_lost(models, tmp_path):
     given = ["--dataset", "csv", "--root", str(root), "--films", "webp"]
     share = ["data.max_bad_share=0.3", "data.workers=1", "mask.batch_size=1"]
     with pytest.raises(DataError, match=r"of 8 clips cannot be read.*0\.3"):
-        explain(out, [models["i3d"]], *given, *share)
+        explain(out, [models["cnn"]], *given, *share)
     kept = [r.id for r in read_results(out)]
     assert kept and set(kept) <= {f"{index}.mp4" for index in range(4)}
     assert (out / "index.html").exists() and len(json.loads((out / "skipped.json").read_text())) >= 3
 
     # A second start finds fewer clips missing; the share is still one of the whole run.
-    explain(out, [models["i3d"]], *given, "data.max_bad_share=0.5")
+    explain(out, [models["cnn"]], *given, "data.max_bad_share=0.5")
     assert sorted(r.id for r in read_results(out)) == [f"{index}.mp4" for index in range(4)]
 
 
@@ -313,18 +320,18 @@ def test_too_many_damaged_clips_end_the_run_with_one_line_and_the_page(models, t
     with pytest.raises(
         DataError, match=r"1 of 3 clips come from damaged files, more than .* 0.2 \(max_damaged_share\)"
     ):
-        explain(tmp_path / "strict", [models["i3d"]], *given, "data.max_damaged_share=0.2")
+        explain(tmp_path / "strict", [models["cnn"]], *given, "data.max_damaged_share=0.2")
     assert (tmp_path / "strict" / "index.html").exists()
     capsys.readouterr()
-    explain(tmp_path / "out", [models["i3d"]], *given)
+    explain(tmp_path / "out", [models["cnn"]], *given)
     assert [result.damage for result in read_results(tmp_path / "out")] == ["", "ends early", ""]
     assert "\n1 clip comes from a damaged file: validation-1 (ends early)\n" in capsys.readouterr().out
 
 
 def test_a_second_start_does_only_what_is_missing(models, tmp_path, monkeypatch):
-    explain(tmp_path, [models["i3d"]], *shapes(3), "--films", "webp")
+    explain(tmp_path, [models["cnn"]], *shapes(3), "--films", "webp")
     before = {r.id: r for r in read_results(tmp_path)}
-    times = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "films" / "i3d").iterdir()}
+    times = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "films" / "cnn").iterdir()}
     seen = []
     original = TemporalMask.__call__
 
@@ -333,22 +340,22 @@ def test_a_second_start_does_only_what_is_missing(models, tmp_path, monkeypatch)
         return original(self, clips, **options)
 
     monkeypatch.setattr(TemporalMask, "__call__", watched)
-    explain(tmp_path, [models["i3d"]], *shapes(3), "--films", "webp")
+    explain(tmp_path, [models["cnn"]], *shapes(3), "--films", "webp")
     assert seen == []
-    explain(tmp_path, [models["i3d"]], *shapes(5), "--films", "webp")
+    explain(tmp_path, [models["cnn"]], *shapes(5), "--films", "webp")
     assert seen == [2]
     after = {r.id: r for r in read_results(tmp_path)}
     assert len(after) == 5 and all(after[id].loss == before[id].loss for id in before)
-    assert all((tmp_path / "films" / "i3d" / name).stat().st_mtime_ns == time for name, time in times.items())
+    assert all((tmp_path / "films" / "cnn" / name).stat().st_mtime_ns == time for name, time in times.items())
 
     with pytest.raises(ConfigError, match="mask.iterations was 2, is 9"):
-        explain(tmp_path, [models["i3d"]], *shapes(5), "mask.iterations=9")
+        explain(tmp_path, [models["cnn"]], *shapes(5), "mask.iterations=9")
     with pytest.raises(ConfigError, match="source was"):
-        explain(tmp_path, [models["i3d"]], *shapes(5), "data.options.seed=7")
+        explain(tmp_path, [models["cnn"]], *shapes(5), "data.options.seed=7")
 
 
 def test_a_killed_run_goes_on_where_it_was(models, tmp_path):
-    arguments = ["--model", models["i3d"], *shapes(4), "--films", "webp", "--out", tmp_path]
+    arguments = ["--model", models["cnn"], *shapes(4), "--films", "webp", "--out", tmp_path]
     command = [sys.executable, ROOT / "scripts" / "explain.py", *arguments, *QUICK, "mask.batch_size=1"]
     run = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path)
     parts = tmp_path / "results.parts"
@@ -361,7 +368,7 @@ def test_a_killed_run_goes_on_where_it_was(models, tmp_path):
         run.wait()
     kept = {r.id for r in read_results(tmp_path)}
     assert kept
-    explain(tmp_path, [models["i3d"]], *shapes(4), "--films", "webp")
+    explain(tmp_path, [models["cnn"]], *shapes(4), "--films", "webp")
     assert len(read_results(tmp_path)) == 4 and not parts.exists()
     assert not [file for file in tmp_path.rglob(".*-*") if str(run.pid) not in file.name]
 
@@ -389,20 +396,20 @@ def test_a_killed_run_goes_on_where_it_was(models, tmp_path):
 )
 def test_mistakes_get_one_clear_line(models, tmp_path, arguments, error, message):
     with pytest.raises(error, match=message) as caught:
-        explain(tmp_path, [models["i3d"]], *arguments)
+        explain(tmp_path, [models["cnn"]], *arguments)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "index.html").exists()
 
 
 def test_two_models_of_one_name(models, tmp_path):
-    with pytest.raises(ConfigError, match="two models are called 'i3d'"):
-        explain(tmp_path, [models["i3d"], models["i3d"]], *shapes())
+    with pytest.raises(ConfigError, match="two models are called 'cnn'"):
+        explain(tmp_path, [models["cnn"], models["cnn"]], *shapes())
 
 
 def test_a_model_without_a_card_takes_the_class_names_of_the_data(tmp_path):
     folder = tmp_path / "bare"
     folder.mkdir()
-    I3D(14, 8, (32, 32), width=0.125, depth=1).save(folder / "bare.keras")
+    ConvLSTM(14, 8, (32, 32), blocks=1, filters=2).save(folder / "bare.keras")
     explain(tmp_path / "out", [folder / "bare.keras"], "--dataset", "shapes", "--limit", "1", "--films")
     (result,) = read_results(tmp_path / "out")
     assert result.model == "bare" and result.label_name == "Moving something from left to right"
