@@ -49,6 +49,28 @@ def test_parts_of_videos(tmp_path):
     ]
 
 
+def test_spaces_behind_commas(tmp_path):
+    dataset = CSVList(write(tmp_path, 'path, label, x\na.mp4, "run, fast", 1\n'))
+    assert dataset.class_names == ("run, fast",)
+
+
+def test_two_spellings_of_a_path_are_one_video(tmp_path):
+    (tmp_path / "clips.csv").write_text("path,label,start,stop\n./a.mp4,run,0,5\na.mp4,run,5,9\nb.mp4,run,,\n")
+    dataset = CSVList(tmp_path, validation_share=0.4)
+    paths = [{sample.path for sample in dataset.samples(split)} for split in dataset.splits]
+    assert paths[0] and paths[1] and not paths[0] & paths[1]
+
+
+def test_options_of_the_wrong_type(tmp_path):
+    write(tmp_path, "path,label\na,run\n")
+    with pytest.raises(DataError, match="class_names must be a list of the labels, got 'run'"):
+        CSVList(tmp_path, class_names="run")
+    with pytest.raises(DataError, match=r"validation_share must be in \[0, 1\), got '0.2'"):
+        CSVList(tmp_path, validation_share="0.2")
+    with pytest.raises(DataError, match="3: cannot be read"):
+        CSVList(tmp_path, file=3)
+
+
 def test_class_order(tmp_path):
     write(tmp_path, "path,label\na,10\nb,9\n")
     assert CSVList(tmp_path).class_names == ("9", "10")  # numbers are sorted as numbers
@@ -61,10 +83,14 @@ def test_class_order(tmp_path):
     [
         ("", r"no column 'path' in its first line \(\)"),
         ("file,label\na,b\n", r"no column 'path' in its first line \(file,label\)"),
+        ("path;label\na;b\n", r"no column 'path'.*\(path;label\); its values must be separated by commas, not by ';'"),
+        ("path,label,label\na,b,c\n", r"column 'label' is there twice in its first line \(path,label,label\)"),
+        ("path,label,split\na,b,val\n", "line 2: its column split says 'val', its file is of train"),
         ("path,label\na\n", "line 2: expected 2 values"),
         ("path,label\na,b,c\n", "line 2: expected 2 values"),
         ("path,label\na,\n", "line 2: path or label is empty"),
         ("path,label\na,b\na,b\n", "line 3: a is there twice"),
+        ("path,label\na,b\n./a,b\n", "line 3: a is there twice"),
         ("path,label\n../a,b\n", "line 2: path '../a' must be relative"),
         ("path,label\nx/../../a,b\n", "line 2: path 'x/../../a' must be relative"),
         ("path,label\n/etc/a,b\n", "line 2: path '/etc/a' must be relative"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.clip_files import nfc, visible, warn
-from tfvid.data.groups import grouped_example, hold_out, in_several, warn_share
+from tfvid.data.groups import checked_share, grouped_example, hold_out, in_several, warn_share
 from tfvid.data.root import existing_folder
 from tfvid.data.sampling import frame_range
 from tfvid.data.split_names import SPELLINGS, SPLITS, by_split, split_of, warn_untrained
@@ -56,9 +56,9 @@ class CSVList(VideoDataset):
 
     def __init__(self, root, *, class_names=None, file=None, groups=None, validation_share=0.2):
         self.root = existing_folder(root)
-        if not 0 <= validation_share < 1:
-            raise DataError(f"validation_share must be in [0, 1), got {validation_share}")
-        self._share, self._groups = validation_share, groups
+        self._share, self._groups = checked_share(validation_share), groups
+        if class_names is not None and not isinstance(class_names, list | tuple):
+            raise DataError(f"class_names must be a list of the labels, got {class_names!r}")
         self._rows = self._read_lists(file)
         self.splits = tuple(self._rows)
         found = {row["label"] for rows in self._rows.values() for row in rows}
@@ -81,10 +81,13 @@ class CSVList(VideoDataset):
     def _read_lists(self, file) -> dict[str, list[dict]]:
         """The rows of each split."""
         if file is not None:
-            return self._divide(self.root / file)
+            return self._divide(self.root / str(file))
         files = {entry.name: Path(entry.path) for entry in visible(self.root) if _is_list(entry)}
         splits = by_split({name: Path(name).stem for name in files}, self.root)
         rows = {split: self._read(files[name]) for split, name in splits.items()}
+        for split, row in ((split, row) for split, of in rows.items() for row in of):
+            if split_of(row["split"] or "") not in (None, split):
+                raise DataError(f"{row['where']}: its column split says {row['split']!r}, its file is of {split}")
         if rows:
             self._warn_shared(rows)
             return rows
@@ -151,11 +154,9 @@ class CSVList(VideoDataset):
         rows = []
         try:
             with open(file, newline="", encoding="utf-8-sig") as lines:
-                reader = csv.DictReader(lines, strict=True)
+                reader = csv.DictReader(lines, strict=True, skipinitialspace=True)
                 reader.fieldnames = columns = [name.strip() for name in reader.fieldnames or []]
-                for name in ("path", "label", *([self._groups] if self._groups else [])):
-                    if name not in columns:
-                        raise DataError(f"{file}: no column {name!r} in its first line ({','.join(columns)})")
+                _check_columns(file, columns, {"path", "label", *([self._groups] if self._groups else [])})
                 for cells in reader:
                     where = f"{file}, line {reader.line_num}"
                     if None in cells or None in cells.values():  # more values than columns, or fewer
@@ -165,6 +166,7 @@ class CSVList(VideoDataset):
                         raise DataError(f"{where}: path or label is empty")
                     row["label"] = nfc(row["label"])
                     row["split"] = row["split"] if "split" in columns else None
+                    row["path"] = Path(row["path"]).as_posix()  # ./a.mp4 is a.mp4
                     row["group"] = nfc((cells.get(self._groups or "group") or "").strip()) or nfc(row["path"])
                     rows.append(row | {"where": where})
         except OSError as error:
@@ -172,6 +174,19 @@ class CSVList(VideoDataset):
         except (csv.Error, UnicodeDecodeError) as error:
             raise DataError(f"{file}: not a CSV file in UTF-8 ({error})") from None
         return rows
+
+
+def _check_columns(file: Path, columns: list[str], needed: set[str]):
+    """Refuses a first line without the `needed` columns, or with one of those that are read twice."""
+    first = ",".join(columns)
+    for name in ("path", "label", *sorted(needed - {"path", "label"})):
+        if name not in columns:
+            other = next((sign for sign in (";", "\t") if sign in first), None)
+            commas = f"; its values must be separated by commas, not by {other!r}" if other else ""
+            raise DataError(f"{file}: no column {name!r} in its first line ({first}){commas}")
+    twice = [name for name in columns if columns.count(name) > 1 and name in needed.union(_COLUMNS, ["group"])]
+    if twice:
+        raise DataError(f"{file}: column {twice[0]!r} is there twice in its first line ({first})")
 
 
 def _is_list(entry) -> bool:

@@ -5,7 +5,16 @@ from pathlib import Path
 
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.clip_files import Found, checked_name, find_clips, is_clip_file, nfc, path_order, shown, visible, warn
-from tfvid.data.groups import NONE, PREFIX, group_function, grouped_example, hold_out, in_several, warn_share
+from tfvid.data.groups import (
+    NONE,
+    PREFIX,
+    checked_share,
+    group_function,
+    grouped_example,
+    hold_out,
+    in_several,
+    warn_share,
+)
 from tfvid.data.root import existing_folder
 from tfvid.data.split_names import by_split, warn_untrained
 from tfvid.errors import DataError, unknown
@@ -40,9 +49,7 @@ class ClassFolders(VideoDataset):
 
     def __init__(self, root, *, validation_share=0.2, groups=None):
         self.root = existing_folder(root)
-        if not 0 <= validation_share < 1:
-            raise DataError(f"validation_share must be in [0, 1), got {validation_share}")
-        self._share, self._groups = validation_share, groups
+        self._share, self._groups = checked_share(validation_share), groups
         self._group = group_function(groups)
         found = Found()
         split_folders = self._split_folders(found)

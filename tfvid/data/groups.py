@@ -77,6 +77,17 @@ def grouped_example(ids: Sequence[str], labels: Sequence[Hashable]) -> list[str]
     return sources[0][:2]
 
 
+def checked_share(share) -> float:
+    """`share`, where it is a share that can be held out for validation.
+
+    Raises:
+      DataError: it is not a number in [0, 1).
+    """
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
+        raise DataError(f"validation_share must be in [0, 1), got {share!r}")
+    return share
+
+
 def hold_out(labels: Sequence[Hashable], groups: Sequence[Hashable], share: float) -> list[bool]:
     """Which clips are held out: whole groups, so that of each class nearly `share` of its clips are.
 
