@@ -199,6 +199,24 @@ def test_spellings_of_splits(tmp_path, validation):
     ]
 
 
+def test_names_of_splits_below_class_folders_give_a_warning(tmp_path):
+    touch(tmp_path, "jump/train/1.mp4", "jump/test/2.mp4", "run/a/train/3.mp4", "run/b/4.mp4")
+    touch(tmp_path, "run/dev/1.jpg", "run/dev/2.jpg")  # a clip that is called so
+    with pytest.warns(RuntimeWarning, match=r"named like splits \(jump/test, jump/train, run/a/train\)"):
+        ClassFolders(tmp_path, validation_share=0)
+    touch(tmp_path / "right", "train/a/1.mp4", "val/a/1.mp4", "val/test/1.mp4", "train/test/x/1.mp4")
+    ClassFolders(tmp_path / "right")  # a class may be called so: no warning
+
+
+def test_a_folder_above_the_one_that_is_meant_gives_a_warning(tmp_path):
+    touch(tmp_path / "a", "data/train/jump/1.mp4", "data/val/jump/2.mp4")
+    with pytest.warns(RuntimeWarning, match=r"named like splits \(data/train, data/val\)"):
+        ClassFolders(tmp_path / "a", validation_share=0)
+    touch(tmp_path / "b", "data/jump/1.mp4", "data/run/1.mp4")
+    with pytest.warns(RuntimeWarning, match=r"'data' is the only class, .*\(data/jump, data/run\); if those are the"):
+        ClassFolders(tmp_path / "b", validation_share=0)
+
+
 def test_two_folders_for_one_split_are_refused(tmp_path):
     touch(tmp_path, "train/a/1.mp4", "val/a/2.mp4", "valid/a/3.mp4")
     with pytest.raises(DataError, match="'val' and 'valid' both mean the validation split; keep one of them"):

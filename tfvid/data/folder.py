@@ -16,7 +16,7 @@ from tfvid.data.groups import (
     warn_share,
 )
 from tfvid.data.root import existing_folder
-from tfvid.data.split_names import by_split, warn_untrained
+from tfvid.data.split_names import by_split, split_of, warn_untrained
 from tfvid.errors import DataError, unknown
 
 HELD_OUT = ("train", "validation")  # the splits where there are no split folders
@@ -58,6 +58,7 @@ class ClassFolders(VideoDataset):
         self.class_names = self._classes(clips, found)
         if found.ignored:
             warn(f"{self.root}: {found.left_out(self.root)}")
+        self._warn_of_folders_below(clips)
         self.splits = tuple(split_folders) or HELD_OUT
         self._why_none = "" if split_folders else f" (validation_share {validation_share:g} of each class)"
         self._samples = self._split_as_sorted(clips) if split_folders else self._hold_out(clips[""])
@@ -101,6 +102,25 @@ class ClassFolders(VideoDataset):
         if empty:
             warn(f"{self.root}: {len(empty)} class folders hold no clip and are no classes: {shown(empty)}")
         return tuple(names)
+
+    def _warn_of_folders_below(self, clips: dict[str, dict[str, list[Path]]]):
+        """Says so where folders below the class folders look like splits or classes."""
+        folders = set()  # those that hold clips, as the names on the way to them
+        for split, classes in clips.items():
+            skip = 1 if split else 0
+            folders |= {clip.relative_to(self.root).parts[skip:-1] for of in classes.values() for clip in of}
+        below = sorted({folder[:end] for folder in folders for end in range(2, len(folder) + 1)})
+        named = ["/".join(folder) for folder in below if split_of(folder[-1])]
+        if named:
+            warn(
+                f"{self.root}: folders below class folders are named like splits ({shown(named)}), but their clips are "
+                "not split by that; split folders must hold the class folders"
+            )
+        elif len(self.class_names) == 1 and all(len(folder) > 1 for folder in folders):
+            warn(
+                f"{self.root}: {self.class_names[0]!r} is the only class, and all its clips are in folders below it "
+                f"({shown(['/'.join(folder) for folder in below])}); if those are the classes, give their folder"
+            )
 
     def _split_as_sorted(self, clips: dict[str, dict[str, list[Path]]]) -> dict[str, list[Sample]]:
         """The samples of each split folder."""
