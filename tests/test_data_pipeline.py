@@ -397,6 +397,10 @@ def test_make_dataset(folder, shared_data, tmp_path):
         make_dataset("kth")
     with pytest.raises(ConfigError, match="dataset kth: unknown option 'whole_file'; did you mean 'whole_files'"):
         make_dataset("kth", tmp_path, whole_file=True)
+    with pytest.raises(ConfigError, match="dataset kth: one of its options has the wrong type: train_subjects=5 "):
+        make_dataset("kth", shared_data / "kth_sample", train_subjects=5)
+    with pytest.raises(ConfigError, match="train must be a whole number, 0 or more, got 'abc'"):
+        make_dataset("shapes", train="abc")
 
 
 def test_errors_before_anything_is_read(folder):

@@ -31,7 +31,7 @@ def make_dataset(source, root=None, **options) -> VideoDataset:
       options: its further keyword arguments.
 
     Raises:
-      ConfigError: an option the dataset does not have, or a missing root.
+      ConfigError: an option the dataset does not have, or of the wrong type, or a missing root.
       TfvidError: no such dataset, or what it says about its files.
     """
     if isinstance(source, DataConfig):
@@ -51,7 +51,13 @@ def make_dataset(source, root=None, **options) -> VideoDataset:
         raise ConfigError(f"dataset {source!r} needs the folder that it lies in: {given}")
     if root is not None:
         options = {"root": os.fspath(root)} | options
-    dataset = cls(**options)
+    try:
+        dataset = cls(**options)
+    except TypeError as error:
+        given = ", ".join(f"{name}={value!r}" for name, value in options.items() if name != "root")
+        if source not in DATASETS or not given:  # a fault in a class, which its author wants to see in full
+            raise
+        raise ConfigError(f"dataset {source}: one of its options has the wrong type: {given} ({error})") from error
     if source not in DATASETS:
         dataset.origin = source  # a file: where a decode process finds the class again
     return dataset

@@ -16,6 +16,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from tfvid.arguments import whole_number
 from tfvid.data.base import Clip, Sample, VideoDataset
 from tfvid.errors import TfvidError, unknown
 
@@ -83,7 +84,10 @@ class MovingShapes(VideoDataset):
                 raise TfvidError(unknown("moving-shapes class", name, CLASSES))
         if domain not in DOMAINS:
             raise TfvidError(unknown("moving-shapes domain", domain, DOMAINS))
-        self.sizes = {"train": train, "validation": validation}
+        self.sizes = {
+            "train": whole_number(train, "train", 0),
+            "validation": whole_number(validation, "validation", 0),
+        }
         self.seed, self.domain = seed, domain
 
     @cached_property
