@@ -118,6 +118,13 @@ def test_a_frame_that_was_cut_off_is_left_out(tmp_path):
         assert frame_numbers(clip.frames) == [1, 8] and "has 2 pictures" in clip.damage
 
 
+def test_a_link_to_nothing_is_a_frame_that_cannot_be_read(tmp_path):
+    folder = write(tmp_path / "clip", ["1.png", "2.png", "3.png"])
+    (folder / "4.png").symlink_to("elsewhere.png")
+    clip = decode_frames(folder, 2, SIZE)
+    assert clip.decoded == 3 and clip.damage.startswith("has 1 picture that cannot be read (the first: 4.png: ")
+
+
 def test_no_frame_can_be_read(tmp_path):
     folder = write(tmp_path / "clip", ["1.png", "2.png", "3.png"])
     for file in folder.iterdir():

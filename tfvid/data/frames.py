@@ -92,7 +92,7 @@ def frame_names(folder) -> list[str]:
         could be the clip.
     """
     try:
-        entries = [entry.name for entry in visible(folder) if entry.is_file()]
+        entries = [entry.name for entry in visible(folder) if entry.is_file() or _is_broken_link(entry)]
     except DataError as error:
         raise VideoError(folder, str(error).removeprefix(f"{folder}: ")) from None
     pictures = [name for name in entries if Path(name).suffix.lower() in PICTURES]
@@ -108,6 +108,11 @@ def frame_names(folder) -> list[str]:
         examples = ", ".join(f"{len(names)} like {names[0]}" for names in series[:4])
         raise VideoError(folder, f"pictures of {len(series)} series ({examples}); keep one in a folder of its own")
     return series[0]
+
+
+def _is_broken_link(entry: os.DirEntry) -> bool:
+    """Whether it is a link to nothing: a picture that cannot be read, not one that was never there."""
+    return entry.is_symlink() and not os.path.exists(entry.path)
 
 
 class _Unreadable(Exception):
