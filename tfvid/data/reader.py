@@ -65,6 +65,7 @@ class VideoReader:
         self._damaged_packets = self._damaged_frames = 0
         self._ended = False
         self._ahead, self._first_time = [], None
+        self._begun = None  # the decoded frames, where `seek` has looked at the first
 
     def close(self):
         """Closes the file."""
@@ -85,7 +86,7 @@ class VideoReader:
           VideoError: the time limit has passed, memory is used up, or FFmpeg cannot deinterlace the frames.
         """
         try:
-            yield from progressive(self._decoded())
+            yield from progressive(self._begun or self._decoded())
         except av.FFmpegError as error:
             raise VideoError(self._path, f"its interlaced frames cannot be deinterlaced ({_why(error)})") from None
 
@@ -147,7 +148,15 @@ class VideoReader:
             return False
         self._read, self._first_time = landed, times[0]
         self.first = landed + sum(time < times[0] for time in times)
-        return self.first <= start
+        if self.first > start:
+            return False
+        # With H.264's intra refresh a keyframe is no whole picture, and the decoder leaves out frames behind it.
+        frames = self._decoded()
+        frame = next(frames, None)
+        if frame is None or frame.pts != self._first_time:
+            return False
+        self._begun = chain([frame], frames)
+        return True
 
     def damage(self, decoded: int) -> str:
         """What was found to be wrong with the file so far, as words that follow its name; "" if nothing was.
