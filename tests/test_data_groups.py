@@ -52,7 +52,8 @@ def test_random_groups(seed):
         ("00001", "00001"),
         ("a/take1.2_3", "a/take1.2"),  # a folder of frames
         ("_1.mp4", "_1"),
-        ("-0xTz2FFQ-k_000010_000020.mp4", "-0xTz2FFQ-k_000010"),
+        ("-0xTz2FFQ-k_000010_000020.mp4", "-0xTz2FFQ-k"),
+        ("IMG_20200101_123456.mp4", "IMG_20200101"),
     ],
 )
 def test_prefixes(id, prefix):
@@ -66,6 +67,8 @@ def test_which_names_look_grouped():
     assert grouped_example(counted, [id[0] for id in counted]) == []
     kinetics = [f"id{i}_{10 * i}_{10 * i + 10}.mp4" for i in range(20)]
     assert grouped_example(kinetics, ["a"] * 20) == []
+    parts = [f"id{i}_{10 * k:06d}_{10 * k + 10:06d}.mp4" for i in range(5) for k in range(3)]
+    assert grouped_example(parts, ["a"] * 15) == ["id0_000000_000010.mp4", "id0_000010_000020.mp4"]
     mostly_single = ["x_1.avi", "x_2.avi", "y_1.avi", "y_2.avi", *(f"v{i}.avi" for i in range(20))]
     assert grouped_example(mostly_single, ["a"] * 24) == []
 

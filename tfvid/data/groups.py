@@ -14,8 +14,9 @@ from tfvid.errors import DataError
 
 NONE, PREFIX = "none", "prefix"
 
-# A counter at the end of a name: "_c01", "-3", " (2)" after a separator; "c01" after another number.
-_COUNTER = re.compile(r"(?:[\W_]+[A-Za-z]{0,5}|(?<=\d)[A-Za-z]{1,5})\d+\W*$")
+# What is at the end of a name: Kinetics' start and stop in seconds, "_000010_000020"; or a counter: "_c01", "-3",
+# " (2)" after a separator, "c01" after another number.
+_PART = re.compile(r"(?:_0\d{5}_0\d{5}|(?:[\W_]+[A-Za-z]{0,5}|(?<=\d)[A-Za-z]{1,5})\d+\W*)$")
 
 
 def group_function(groups: str | None) -> Callable[[str], Hashable]:
@@ -51,12 +52,12 @@ def group_function(groups: str | None) -> Callable[[str], Hashable]:
 
 
 def name_prefix(id: str) -> str:
-    """An id without its suffix and the counter at its end: ``a/video01`` of ``a/video01_003.mp4``."""
+    """An id without its suffix and the counter or Kinetics' seconds at its end: ``a/video01`` of ``a/video01_3``."""
     folder, slash, name = id.rpartition("/")
     stem, suffix = splitext(name)
     if suffix.lower() not in SUFFIXES:  # a folder of frames may have a dot in its name
         stem = name
-    return folder + slash + (_COUNTER.sub("", stem) or stem)
+    return folder + slash + (_PART.sub("", stem) or stem)
 
 
 def grouped_example(ids: Sequence[str], labels: Sequence[Hashable]) -> list[str]:
