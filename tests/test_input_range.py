@@ -155,6 +155,15 @@ def test_clips_of_another_range_than_the_first_ones_are_refused():
     explain(clips_of() + np.float32(0.3))  # noise, as the measures of sensitivity add it
 
 
+def test_clips_in_0_to_1_after_others_are_given_as_they_are_with_a_warning():
+    explain = tfvid.GradCAM(network(layers.Rescaling(1 / 255)))
+    with pytest.warns(RuntimeWarning, match="input_range=None"):
+        explain(clips_of() * 255)
+    explain(np.zeros((1, *SHAPE), np.float32))  # black in any range
+    with pytest.warns(RuntimeWarning, match=r"after clips outside \[0, 1\].*input_range=\(0, 255\) scales"):
+        explain(clips_of())
+
+
 def test_a_range_that_is_given():
     """logits: 1 x the first pixel's red, as the model sees it."""
     clips = keras.Input((1, 1, 1, 3))
@@ -253,6 +262,18 @@ def test_a_layer_behind_the_softmax_that_only_casts_is_looked_through(last):
     logits, probabilities = classifier.logits(clips_of()), classifier.probabilities(clips_of())
     np.testing.assert_allclose(tf.nn.softmax(logits), probabilities, atol=1e-5)
     assert np.abs(logits - tf.math.log(probabilities)).max() > 1e-3  # the head's own, not logarithms
+
+
+@pytest.mark.parametrize("last", [layers.Softmax(), layers.Activation("softmax")])
+def test_a_softmax_that_the_model_also_uses_elsewhere_stays_there(last):
+    """Left out in both places, the attention's too, it gave the logits of another network."""
+    clips = keras.Input(SHAPE)
+    hidden = layers.Dense(3)(layers.Flatten()(clips))
+    model = keras.Model(clips, last(layers.Dense(3)(hidden * last(hidden))))
+    classifier = Classifier(model)
+    classifier.prepare(tf.constant(clips_of()))
+    logits = classifier.logits(clips_of())
+    np.testing.assert_allclose(tf.nn.softmax(logits), model(clips_of()), atol=1e-5)
 
 
 # Guessing -------------------------------------------------------------------------------------------------------------
