@@ -160,7 +160,7 @@ def test_clips_in_0_to_1_after_others_are_given_as_they_are_with_a_warning():
     with pytest.warns(RuntimeWarning, match="input_range=None"):
         explain(clips_of() * 255)
     explain(np.zeros((1, *SHAPE), np.float32))  # black in any range
-    with pytest.warns(RuntimeWarning, match=r"after clips outside \[0, 1\].*input_range=\(0, 255\) scales"):
+    with pytest.warns(RuntimeWarning, match=r"after clips outside \[0, 1\].*input_range=\(0, 255\) scales such"):
         explain(clips_of())
 
 

@@ -132,8 +132,8 @@ class Classifier:
         if self._unused_range not in (None, (0.0, 1.0)) and _is_unit(clips) and tf.reduce_max(clips) > 0:
             low, high = self._unused_range
             warnings.warn(
-                f"got clips of {_values(clips)} after clips outside [0, 1]; they are given to the model as they are, and "
-                f"its first layers take {low:g} to {high:g}; input_range=({low:g}, {high:g}) scales clips in [0, 1]",
+                f"got clips of {_values(clips)} after clips outside [0, 1]; they are given to the model as they are, "
+                f"and its first layers take {low:g} to {high:g}; input_range=({low:g}, {high:g}) scales such clips",
                 RuntimeWarning,
                 stacklevel=6,  # where the explainer is called
             )
