@@ -68,6 +68,9 @@ FIRST = {
     "an operation": ((lambda clips: clips / 127.5 - 1.0,), BYTES),
     "means taken off, colours turned": ((lambda clips: clips[..., ::-1] - MEANS,), BYTES),
     "padding before": ((layers.ZeroPadding3D(1), layers.Rescaling(1 / 255)), BYTES),
+    "pooling before": ((layers.AveragePooling3D((1, 2, 2)), layers.MaxPooling3D(1), layers.Rescaling(1 / 255)), BYTES),
+    "shades of grey": ((lambda clips: keras.ops.mean(clips, -1, keepdims=True), layers.Rescaling(1 / 255)), BYTES),
+    "clipped": ((lambda clips: keras.ops.clip(clips, 0, 255) / 127.5 - 1,), BYTES),
     "a batch norm": ((layers.BatchNormalization(),), None),
     "mixed precision": ((layers.Rescaling(1 / 255, dtype="mixed_float16"),), BYTES),
 }
