@@ -123,7 +123,10 @@ def test_ranges_by_hand(scale, offset, expected):
 # Clips brought to it --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["grad_cam", "gradient", "temporal_mask", "occlusion", "integrated_gradients"])
+SCALED = ("grad_cam", "gradient", "temporal_mask", "occlusion", "integrated_gradients", "excitation_backprop")
+
+
+@pytest.mark.parametrize("method", SCALED)
 def test_clips_in_0_to_1_are_explained_as_by_the_model_without_its_rescaling(method):
     options = {"iterations": 5} if method == "temporal_mask" else {}
     clips = clips_of()
