@@ -42,7 +42,8 @@ def load_model(
       compile: make it ready for ``fit`` and ``evaluate``. With the loss, metrics and optimizer that the file was saved
         with; where they cannot be restored, the model is not compiled, and a warning says why. A file without any
         and with a card beside it, as `tfvid.training` writes them, gets the loss and metrics of `tfvid.training` and
-        Adam at its default rate; call ``model.compile`` for others. False leaves all of that out.
+        Adam at its default rate; call ``model.compile`` for others. An HDF5 file without a card is not compiled. False leaves
+        all of that out.
       custom_objects: the model's own layers and functions by name; see docs/models.md.
 
     Returns:
@@ -232,6 +233,11 @@ def _is_shape(shape, rank: int) -> bool:
 def _reason(error: Exception) -> str:
     """Why a model cannot be loaded: the cause that Keras' long message ends with, or the class that is not known."""
     text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
+    if "of a `Lambda` layer" in text:
+        return (
+            "it has a Lambda layer, Python code in a file, which is not run; if you trust the file, load it with "
+            "keras.saving.load_model(..., safe_mode=False) and give tfvid the model"
+        )
     unknown = re.search(r"(?:Could not locate (?:class|function)|Unknown \w+:) '([^']+)'", text)
     if unknown and not hasattr(keras.layers, unknown[1]):
         name = unknown[1].rpartition(">")[2]
