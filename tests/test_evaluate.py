@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from small_videos import damaged_dataset, write_video
 
 from tfvid.commands.evaluate import main
-from tfvid.config import from_dict
+from tfvid.config import from_dict, to_yaml
 from tfvid.errors import ConfigError, DataError, ModelError, TfvidError
 from tfvid.evaluation import PLAYBACKS, Predictions, frame_order, measure, predict
 from tfvid.models.card import ModelCard
+from tfvid.models.custom import load_custom
 from tfvid.training.export import write_saved_model
 
 CLASSES = [
@@ -292,6 +293,34 @@ def test_a_bare_model_needs_a_config(evaluated, tmp_path):
     with pytest.raises(ModelError, match="it knows 3 classes, shapes has 2"):
         two = 'data.options.classes=["Something appearing", "Something disappearing"]'
         main(["--model", str(bare), "--config", str(evaluated / "net" / "assets.extra" / "config.yaml"), two])
+
+
+def test_a_subclassed_model_is_measured_by_its_card(tmp_path):
+    """It has no `output_shape` and no `input_shape`; asked for them, it raised AttributeError."""
+    (tmp_path / "own.py").write_text(
+        "import keras\n\n\nclass Own(keras.Model):\n    def __init__(self, classes=3, **options):\n"
+        "        super().__init__(**options)\n        self.classes = classes\n"
+        "        self.head = keras.layers.Dense(classes)\n\n"
+        "    def call(self, clips):\n        return self.head(keras.ops.mean(clips, (1, 2, 3)))\n\n"
+        "    def get_config(self):\n        return {'classes': self.classes}\n"
+    )
+    custom = load_custom(tmp_path / "own.py")
+    (tmp_path / "config.yaml").write_text(to_yaml(config()))
+    arguments = ["--model", tmp_path / "own.keras", "--custom", tmp_path / "own.py", "--out", tmp_path / "out"]
+
+    def evaluate(num_classes):
+        model = custom["Own"](num_classes)
+        model(np.zeros((1, T, *SIZE, 3), np.float32))
+        model.save(tmp_path / "own.keras")
+        main(list(map(str, arguments)))
+
+    with pytest.raises(ModelError, match="own: a subclassed model does not say what it takes .* card.json beside"):
+        evaluate(3)
+    (tmp_path / "card.json").write_text(ModelCard("own", tuple(CLASSES), T, SIZE, "shapes").to_json())
+    evaluate(3)
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["clips"] == 9
+    with pytest.raises(ModelError, match="own.keras: 3 class names for a model of 4 classes"):
+        evaluate(4)
 
 
 def test_bad_clips_are_counted(tmp_path):

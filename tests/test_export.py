@@ -539,6 +539,7 @@ def test_command(tmp_path, capsys, shipped):
     path, out = SHIPPED if shipped else tiny_i3d(tmp_path), tmp_path / "shapes" / "1"
     main(["--model", str(path), "--out", str(out), "mask.iterations=5"])
     printed = capsys.readouterr().out
+    assert "RGB, values 0 to 1;" in printed
     assert f"exported: {out}" in printed and f"--model_base_path={out.parent}" in printed
 
     card = load_card(path)
@@ -551,6 +552,12 @@ def test_command(tmp_path, capsys, shipped):
     expected = TemporalMask(model, iterations=5)(drawn, labels=labels)
     assert_same(exported.temporal_mask(drawn, labels=labels), expected)
     assert_same(exported.grad_cam(drawn), GradCAM(model, exported.card.layer)(drawn))
+
+
+def test_command_says_what_values_the_exported_model_takes(tmp_path, capsys):
+    path = tiny_i3d(tmp_path)
+    main(["--model", str(path), "--out", str(tmp_path / "out"), "--input-range", "0", "255"])
+    assert "RGB, values 0 to 255;" in capsys.readouterr().out
 
 
 def test_command_says_what_is_wrong(tmp_path):

@@ -68,6 +68,9 @@ FIRST = {
     "an operation": ((lambda clips: clips / 127.5 - 1.0,), BYTES),
     "means taken off, colours turned": ((lambda clips: clips[..., ::-1] - MEANS,), BYTES),
     "padding before": ((layers.ZeroPadding3D(1), layers.Rescaling(1 / 255)), BYTES),
+    "pooling before": ((layers.AveragePooling3D((1, 2, 2)), layers.MaxPooling3D(1), layers.Rescaling(1 / 255)), BYTES),
+    "shades of grey": ((lambda clips: keras.ops.mean(clips, -1, keepdims=True), layers.Rescaling(1 / 255)), BYTES),
+    "clipped": ((lambda clips: keras.ops.clip(clips, 0, 255) / 127.5 - 1,), BYTES),
     "a batch norm": ((layers.BatchNormalization(),), None),
     "mixed precision": ((layers.Rescaling(1 / 255, dtype="mixed_float16"),), BYTES),
 }
@@ -120,7 +123,10 @@ def test_ranges_by_hand(scale, offset, expected):
 # Clips brought to it --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["grad_cam", "gradient", "temporal_mask", "occlusion", "integrated_gradients"])
+SCALED = ("grad_cam", "gradient", "temporal_mask", "occlusion", "integrated_gradients", "excitation_backprop")
+
+
+@pytest.mark.parametrize("method", SCALED)
 def test_clips_in_0_to_1_are_explained_as_by_the_model_without_its_rescaling(method):
     options = {"iterations": 5} if method == "temporal_mask" else {}
     clips = clips_of()
@@ -153,6 +159,15 @@ def test_clips_of_another_range_than_the_first_ones_are_refused():
     with pytest.raises(TfvidError, match=r"expected clips in \[0, 1\], which are scaled to the model's 0 to 255, got"):
         explain(clips_of() * 255)
     explain(clips_of() + np.float32(0.3))  # noise, as the measures of sensitivity add it
+
+
+def test_clips_in_0_to_1_after_others_are_given_as_they_are_with_a_warning():
+    explain = tfvid.GradCAM(network(layers.Rescaling(1 / 255)))
+    with pytest.warns(RuntimeWarning, match="input_range=None"):
+        explain(clips_of() * 255)
+    explain(np.zeros((1, *SHAPE), np.float32))  # black in any range
+    with pytest.warns(RuntimeWarning, match=r"after clips outside \[0, 1\].*input_range=\(0, 255\) scales such"):
+        explain(clips_of())
 
 
 def test_a_range_that_is_given():
@@ -253,6 +268,18 @@ def test_a_layer_behind_the_softmax_that_only_casts_is_looked_through(last):
     logits, probabilities = classifier.logits(clips_of()), classifier.probabilities(clips_of())
     np.testing.assert_allclose(tf.nn.softmax(logits), probabilities, atol=1e-5)
     assert np.abs(logits - tf.math.log(probabilities)).max() > 1e-3  # the head's own, not logarithms
+
+
+@pytest.mark.parametrize("last", [layers.Softmax(), layers.Activation("softmax")])
+def test_a_softmax_that_the_model_also_uses_elsewhere_stays_there(last):
+    """Left out in both places, the attention's too, it gave the logits of another network."""
+    clips = keras.Input(SHAPE)
+    hidden = layers.Dense(3)(layers.Flatten()(clips))
+    model = keras.Model(clips, last(layers.Dense(3)(hidden * last(hidden))))
+    classifier = Classifier(model)
+    classifier.prepare(tf.constant(clips_of()))
+    logits = classifier.logits(clips_of())
+    np.testing.assert_allclose(tf.nn.softmax(logits), model(clips_of()), atol=1e-5)
 
 
 # Guessing -------------------------------------------------------------------------------------------------------------

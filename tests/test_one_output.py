@@ -72,6 +72,10 @@ def test_a_logit_is_known_by_the_loss():
     for loss, is_known in (
         (keras.losses.BinaryCrossentropy(from_logits=True), True),
         (keras.losses.BinaryFocalCrossentropy(from_logits=True), True),
+        (
+            keras.losses.BinaryCrossentropy(),
+            False,
+        ),  # of a linear unit: mostly a mistake, its outputs are no probabilities
         ("mse", False),
         (None, False),
     ):
@@ -85,6 +89,16 @@ def test_a_logit_is_known_by_the_loss():
         else:
             with pytest.raises(ModelError, match="output='logits' says that it is the logit of class 1"):
                 classifier.prepare(tf.constant(PIXEL))
+
+
+def test_what_is_said_to_be_a_probability_must_be_one():
+    """Read as p, an output of 3 would be class 1 with the score 3 and class 0 with -2."""
+    with pytest.raises(ModelError, match="expected probabilities, got scores of 3 to 3; output='logits'"):
+        Classifier(keras.Model(*bare(3.0)), "probabilities").prepare(tf.constant(PIXEL))
+    with pytest.raises(ModelError, match="expected probabilities, got scores of 3 to 3"):
+        Classifier(lambda clips: np.full((len(clips), 1), 3.0), "probabilities", any_callable=True).prepare(
+            tf.constant(PIXEL)
+        )
 
 
 def test_what_is_explained_is_what_was_predicted():

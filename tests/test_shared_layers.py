@@ -99,6 +99,14 @@ def test_which_calls_are_one_use(how):
     assert sorted(found) == expected and path.endswith("conv")
 
 
+def test_more_calls_on_single_frames_than_there_are_frames():
+    """Two streams in a loop of the model's own: taken for one clip of twice the frames, their maps lay side by side."""
+    with pytest.raises(
+        ModelError, match=r"'conv' is called 4 times on single frames of a clip of 2; .*TimeDistributed"
+    ):
+        uses(own_loop(False, 2), "conv")
+
+
 def halves(clips):
     """The left and the right half of a clip, the other one black."""
     for columns in ((0, 2), (2, 0)):

@@ -24,14 +24,14 @@ class Classifier:
     subclassed model's ``call``), the first clips do: rows that are non-negative and sum to one are probabilities.
 
     The logits of a model that returns probabilities are the values before its last activation, taken by leaving
-    that activation out while the model is traced. Where it cannot be left out (again, written in ``call``), they
-    are the log-probabilities instead: the logits less their log-sum-exp, which is the same number for all classes,
-    but not a constant.
+    that activation out while the model is traced. Where it cannot be left out (again, written in ``call``, or a layer
+    that the model also uses elsewhere), they are the log-probabilities instead: the logits less their log-sum-exp,
+    which is the same number for all classes, but not a constant.
 
     A model with a single output unit has two classes, 1 and 0. A sigmoid's p is the probability of class 1, and 1 - p
     that of class 0. The logits are the log odds of each class: z for class 1 and -z for class 0, where p = sigmoid(z).
     A linear unit is taken for z where `output` is "logits", or where the model is compiled with a binary loss
-    ``from_logits``; otherwise it is refused, for it may as well be a regression.
+    ``from_logits=True``; otherwise it is refused, for it may as well be a regression.
 
     Clips in [0, 1] are brought to the values that the model takes, see `input_range`; gradients are those with respect
     to the clips in [0, 1]. What the model takes can also be told with `tfvid.declare`, or stand in its card.
@@ -77,6 +77,7 @@ class Classifier:
         self.num_units: int | None = None  # what the model returns for a clip: K, or 1 for two classes
         self._activation: keras.Layer | None = None  # the last layer, where it ends in a softmax or sigmoid
         self._precision: str | None = None
+        self._unused_range: tuple | None = None  # read from the model, but its first clips were not in [0, 1]
 
     def prepare(self, clips: tf.Tensor):
         """Learns what the model takes and returns, once; checks the range of the clips each time.
@@ -102,12 +103,15 @@ class Classifier:
         self._settle_range(clips, read_range(trace.clips))
         last = next((call.layer for call in self.calls if call.is_output), None)
         activation = _activation(last)
-        self._activation = last if _OUTPUT.get(activation) == "probabilities" else None
+        ends_in_it = _OUTPUT.get(activation) == "probabilities" and sum(call.layer is last for call in self.calls) == 1
+        self._activation = last if ends_in_it else None
         self.num_units = scores.shape[1]
         if self.num_units == 1:
             self._settle_binary(_OUTPUT.get(activation), is_softmax=activation is keras.activations.softmax)
         elif self.output == "auto":
             self.output = _OUTPUT.get(activation) or _looks_like(self._outputs(clips[:2]).numpy())
+        if self.output == "probabilities" and _OUTPUT.get(activation) != "probabilities":
+            _check_probabilities(self._outputs(clips[:2]).numpy())
         self.num_classes = max(self.num_units, 2)
 
     def _settle_range(self, clips, read: tuple[float, float] | None):
@@ -115,7 +119,7 @@ class Classifier:
         if self.input_range == "auto":
             self.input_range = read if read is not None and _is_unit(clips) else None
             if read is not None and self.input_range is None:
-                low, high = read
+                low, high = self._unused_range = read
                 warnings.warn(
                     f"expected clips in [0, 1], got {_values(clips)}; they are given to the model as they are, and its "
                     f"first layers take {low:g} to {high:g}; input_range=None says that this is right",
@@ -125,6 +129,14 @@ class Classifier:
         self._check_range(clips)
 
     def _check_range(self, clips):
+        if self._unused_range not in (None, (0.0, 1.0)) and _is_unit(clips) and tf.reduce_max(clips) > 0:
+            low, high = self._unused_range
+            warnings.warn(
+                f"got clips of {_values(clips)} after clips outside [0, 1]; they are given to the model as they are, "
+                f"and its first layers take {low:g} to {high:g}; input_range=({low:g}, {high:g}) scales such clips",
+                RuntimeWarning,
+                stacklevel=6,  # where the explainer is called
+            )
         if self.input_range is not None and not _is_unit(clips):
             low, high = self.input_range
             raise TfvidError(
@@ -138,13 +150,19 @@ class Classifier:
             raise ModelError("expected scores of 2 classes or more, got a softmax over one class, which is always 1")
         loss = getattr(self.model, "loss", None) if getattr(self.model, "compiled", False) else None
         from_logits = getattr(loss, "from_logits", None) if "binary" in _name(loss) else None
-        if self.output == "auto" and said != "probabilities" and from_logits is None:
+        if self.output != "auto":
+            return
+        if said == "probabilities":
+            self.output = said
+        elif from_logits:
+            self.output = "logits"
+        elif from_logits is False and said is None:  # a sigmoid in the model's own ``call``
+            self.output = "probabilities"
+        else:
             raise ModelError(
-                "the model has one output and no sigmoid behind it: output='logits' says that it is the logit of class "
-                "1 against class 0, output='probabilities' that it is the probability of class 1"
+                "the model has one output and no sigmoid behind it: output='logits' says that it is the logit of "
+                "class 1 against class 0, output='probabilities' that it is the probability of class 1"
             )
-        if self.output == "auto":
-            self.output = "logits" if said != "probabilities" and from_logits else "probabilities"
 
     def _tried(self, clips) -> Trace:
         """`trace_calls` of the model, built first where it never ran."""
@@ -184,6 +202,8 @@ class Classifier:
             self._settle_binary(None, is_softmax=False)
         elif self.output == "auto":
             self.output = _looks_like(scores)
+        if self.output == "probabilities":
+            _check_probabilities(scores)
         self.num_classes = max(self.num_units, 2)
 
     def logits(self, clips) -> tf.Tensor:
@@ -361,6 +381,15 @@ def _looks_like(outputs: np.ndarray) -> str:
     """ "probabilities" if every row is non-negative and sums to one, as half precision can tell; else "logits"."""
     is_distribution = (outputs >= 0).all() and np.allclose(outputs.sum(axis=-1), 1, atol=1e-2)
     return "probabilities" if is_distribution else "logits"
+
+
+def _check_probabilities(outputs: np.ndarray):
+    """Raises ModelError where what are said to be probabilities are none, as half precision can tell."""
+    if (outputs < -1e-2).any() or (outputs > 1 + 1e-2).any():
+        raise ModelError(
+            f"expected probabilities, got scores of {outputs.min():g} to {outputs.max():g}; output='logits' says that "
+            "the model returns logits"
+        )
 
 
 def _check_weights(model):

@@ -48,9 +48,10 @@ def predict(
       seed: of the shuffled order, which also depends on the clip's id and not on its place in a batch.
     """
     model = model if isinstance(model, Classifier) else Classifier(model)
-    num_classes = max(model.model.output_shape[-1], 2)
+    answers = list(stream(model, clips, playbacks, seed))
+    num_classes = model.num_classes or max(model.model.output_shape[-1], 2)
     empty = Predictions([], np.zeros(0, np.int32), {name: np.zeros((0, num_classes), np.float32) for name in playbacks})
-    parts = [empty, *stream(model, clips, playbacks, seed)]
+    parts = [empty, *answers]
     return Predictions(
         [id for part in parts for id in part.ids],
         np.concatenate([part.labels for part in parts]),

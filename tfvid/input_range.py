@@ -17,10 +17,11 @@ RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 NARROWEST, LARGEST = 0.4, 10.0  # of y: from its lowest to its highest value, and the largest absolute one
 MOST_OPERATIONS = 4000  # looked at; the first frames of a model that loops over frames suffice
 
-# Operations that move values or leave them out, and change none.
+# Operations that move, leave out, clip or average values, which stay in their range.
 _MOVING = {
     *("Identity", "IdentityN", "StopGradient", "Cast", "EnsureShape", "Reshape", "Transpose", "ExpandDims", "Squeeze"),
     *("StridedSlice", "Slice", "Unpack", "Pack", "Split", "SplitV", "GatherV2", "ReverseV2", "ConcatV2"),
+    *("Mean", "AvgPool", "AvgPool3D", "MaxPool", "MaxPool3D", "Minimum", "Maximum", "ClipByValue"),
     *("Pad", "PadV2", "MirrorPad", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeArea", "ResizeBicubic"),
 }
 

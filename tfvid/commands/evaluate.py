@@ -40,6 +40,8 @@ def main(argv: list[str]) -> None:
     classifier = Classifier(model)
     with skips.plain_errors(), tqdm(total=skips.total, desc=card.name, unit="clip", dynamic_ncols=True) as bar:
         predictions = predict(classifier, _counted(clips, bar, skips), PLAYBACKS, config.seed)
+    if (scores := predictions.logits["forward"].shape[1]) != len(dataset.class_names):
+        raise ModelError(f"{arguments.model}: {len(dataset.class_names)} class names for a model of {scores} classes")
     measures = measure(predictions, dataset.reverse_labels)
     results = {
         "model": str(arguments.model),
@@ -111,9 +113,18 @@ def _check_fit(model, card, config: RunConfig, dataset, arguments) -> None:
     if len(card.class_names) != len(dataset.class_names):
         known, asked = len(card.class_names), len(dataset.class_names)
         raise ModelError(f"{arguments.model}: it knows {known} classes, {config.data.dataset} has {asked}")
-    shape, clip = model.input_shape[1:], (config.data.num_frames, *config.data.size, 3)
-    if any(expected not in (None, got) for expected, got in zip(shape, clip, strict=True)):
-        raise ModelError(f"{arguments.model}: it takes clips of {shape}, data.num_frames and data.size give {clip}")
+    shape, clip = getattr(model, "input_shape", None), (None, config.data.num_frames, *config.data.size, 3)
+    if isinstance(shape, tuple) and not _agree(shape, clip):  # a subclassed model has none
+        raise ModelError(
+            f"{arguments.model}: it takes clips of {shape[1:]}, data.num_frames and data.size give {clip[1:]}"
+        )
+
+
+def _agree(shape: tuple, clip: tuple) -> bool:
+    """Whether a model of inputs of `shape` takes clips of shape `clip`; None stands for any size."""
+    return len(shape) == len(clip) and all(
+        expected in (None, got) for expected, got in zip(shape[1:], clip[1:], strict=True)
+    )
 
 
 def _write(out: Path, results: dict, predictions) -> None:

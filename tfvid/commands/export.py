@@ -1,6 +1,7 @@
 """``tfvid-export``: a trained model and its explanations as one SavedModel, for TensorFlow alone."""
 
 import argparse
+import json
 import re
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def main(argv: list[str]) -> None:
     load_tensorflow()
 
     from tfvid.export import save
+    from tfvid.export.saving import SETTINGS
     from tfvid.models.loaded import load_model_as
 
     model, card = load_model_as(arguments.model, load_config_of(arguments))
@@ -29,14 +31,23 @@ def main(argv: list[str]) -> None:
         grad_cam=options.grad_cam,
         overwrite=arguments.overwrite,
     )
-    print("\n".join(next_steps(folder, card.name)))
+    low, high = json.loads((folder / "assets" / SETTINGS).read_text(encoding="utf-8"))["clips"]["range"]
+    print("\n".join(next_steps(folder, card.name, (low, high))))
 
 
-def next_steps(folder: Path, name: str) -> list[str]:
-    """What to type next, with TensorFlow, its command line and TensorFlow Serving."""
+def next_steps(folder: Path, name: str, values: tuple[float, float]) -> list[str]:
+    """What to type next, with TensorFlow, its command line and TensorFlow Serving.
+
+    Args:
+      folder: of the exported model.
+      name: of the model.
+      values: the lowest and the highest pixel value that it takes.
+    """
+    low, high = values
     lines = [
         f"exported: {folder}",
-        "in Python, with TensorFlow alone (clips float32 (B, T, H, W, C); -1 explains the predicted class):",
+        f"in Python, with TensorFlow alone (clips float32 (B, T, H, W, C), RGB, values {low:g} to {high:g}; "
+        "-1 explains the predicted class):",
         "    import tensorflow as tf",
         f"    exported = tf.saved_model.load({str(folder)!r})",
         '    maps = exported.signatures["grad_cam"](clips=clips, target=tf.constant([-1]))["attribution"]',

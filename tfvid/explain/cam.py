@@ -105,7 +105,7 @@ def chosen_uses(uses: list[list[int]], call: int | str, path: str) -> list[list[
     """
     if call == "sum":
         return uses
-    if isinstance(call, bool) or not isinstance(call, int) or not 0 <= call < len(uses):
+    if isinstance(call, bool) or not isinstance(call, int | np.integer) or not 0 <= call < len(uses):
         numbers = "0" if len(uses) == 1 else f"0 to {len(uses) - 1}"
         raise TfvidError(f"call: layer {path!r} runs {len(uses)} times; expected 'sum' or {numbers}, got {call!r}")
     return [uses[call]]
@@ -127,7 +127,8 @@ class LayerExplainer(Explainer):
         `TimeDistributed`.
       call: which run of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
         share: "sum" takes all of them together, as one layer with the feature maps of all; 0 is the first call in a
-        functional model's code, 1 the second; in other models, they are counted as they run.
+        functional model's code, 1 the second; in other models, and where several `TimeDistributed` layers share the
+        layer, they are counted as they run.
       time: how T' steps become T frames: "nearest" repeats them, as published; "linear" interpolates.
       normalize: divide by the largest absolute value of each "frame" or of the "clip", so that maps lie in [0, 1], or
         in [-1, 1] where they are signed; None leaves them as they are. A map of zeros stays zero. "clip" keeps frames

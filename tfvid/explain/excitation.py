@@ -141,7 +141,8 @@ class ExcitationBackprop(Explainer):
             logits = self.classifier.logits(clips)
             predicted, target = chosen_class(logits, target)
             score = class_score(logits, target)
-        return tape.gradient(score, clips), predicted, target, score
+        low, high = self.classifier.input_range or (0.0, 1.0)  # of values scaled to these, P is that of the clips
+        return tape.gradient(score, clips) / (high - low), predicted, target, score
 
 
 class ContrastiveExcitationBackprop(ExcitationBackprop):

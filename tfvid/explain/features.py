@@ -72,10 +72,10 @@ def find_uses(model: keras.Model, calls: list[LayerCall], layer: keras.Layer, cl
     Returns:
       For each use, the numbers of the layer's calls that it is made of: one call for all frames, or one a frame. The
       uses of a functional model are in the order in which they were made, which need not be the one in which they run;
-      others in the order in which they run.
+      others, and uses in several `TimeDistributed` layers, in the order in which they run.
 
     Raises:
-      ModelError: calls that are neither.
+      ModelError: calls that are neither, or more calls on single frames than the clip has frames.
     """
     uses, waiting, count = [], [], 0
     for call in calls:
@@ -97,6 +97,12 @@ def find_uses(model: keras.Model, calls: list[LayerCall], layer: keras.Layer, cl
     elif waiting:  # all frames of all clips in one batch each time, or one frame each time
         of_one_clip = [c.shape for c in trace_calls(model, clip_shape, 1).calls if c.layer is layer]
         in_batch = all(shape[0] is not None and shape[0] > 1 for shape in of_one_clip)
+        if not in_batch and len(waiting) > clip_shape[0]:
+            raise ModelError(
+                f"layer {layer.name!r} is called {len(waiting)} times on single frames of a clip of {clip_shape[0]}; "
+                "expected one call a frame at most, since it is not known which call belongs to which frame: use "
+                "TimeDistributed in the model, or explain another layer, layer=..."
+            )
         uses += [[number] for number in waiting] if in_batch else [waiting]
     return _as_made(model, layer, uses)
 

@@ -42,7 +42,8 @@ def load_model(
       compile: make it ready for ``fit`` and ``evaluate``. With the loss, metrics and optimizer that the file was saved
         with; where they cannot be restored, the model is not compiled, and a warning says why. A file without any
         and with a card beside it, as `tfvid.training` writes them, gets the loss and metrics of `tfvid.training` and
-        Adam at its default rate; call ``model.compile`` for others. False leaves all of that out.
+        Adam at its default rate; call ``model.compile`` for others. An HDF5 file without a card is not compiled. False leaves
+        all of that out.
       custom_objects: the model's own layers and functions by name; see docs/models.md.
 
     Returns:
@@ -99,8 +100,11 @@ def load_card(path: str | Path, model: keras.Model | None = None) -> ModelCard:
     else:
         model = model or load_model(file, compile=False)
         card = card_from_shapes(model, file.stem)
-    if model is not None and max(model.output_shape[-1], 2) != len(card.class_names):
-        units = model.output_shape[-1]
+    given = getattr(model, "output_shape", None)  # a subclassed model has none
+    if given is not None and not _is_shape(given, 2):
+        raise ModelError(f"{file}: expected a model of clips to logits (B, K), got {given}")
+    if given is not None and given[-1] and max(given[-1], 2) != len(card.class_names):
+        units = given[-1]
         expected = "1 logit, which tells class 1 from class 0: 2 names" if units == 1 else f"{units} logits"
         raise ModelError(f"{beside}: {len(card.class_names)} class names for {expected}")
     return card
@@ -113,6 +117,11 @@ def card_from_shapes(model: keras.Model, name: str) -> ModelCard:
       ModelError: the model is not one of clips `(B, T, H, W, C)` to logits `(B, K)`.
     """
     taken, given = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if taken is None or given is None:
+        raise ModelError(
+            f"{name}: a subclassed model does not say what it takes and returns; a model card has to, card.json beside "
+            'the file: {"name": ..., "class_names": [...], "num_frames": 16, "size": [height, width]}'
+        )
     if not (_is_shape(taken, 5) and _is_shape(given, 2) and given[-1]):
         raise ModelError(f"{name}: expected a model of clips (B, T, H, W, C) to logits (B, K), got {taken} to {given}")
     _, num_frames, height, width, _ = taken
@@ -224,6 +233,11 @@ def _is_shape(shape, rank: int) -> bool:
 def _reason(error: Exception) -> str:
     """Why a model cannot be loaded: the cause that Keras' long message ends with, or the class that is not known."""
     text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
+    if "of a `Lambda` layer" in text:
+        return (
+            "it has a Lambda layer, Python code in a file, which is not run; if you trust the file, load it with "
+            "keras.saving.load_model(..., safe_mode=False) and give tfvid the model"
+        )
     unknown = re.search(r"(?:Could not locate (?:class|function)|Unknown \w+:) '([^']+)'", text)
     if unknown and not hasattr(keras.layers, unknown[1]):
         name = unknown[1].rpartition(">")[2]

@@ -276,7 +276,11 @@ def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out
 def _naming(model: Loaded, answers):
     """The answers of a model; an error says which one it was."""
     try:
-        yield from answers
+        for part in answers:
+            names, scores = len(model.card.class_names), part.logits["forward"].shape[1]
+            if names != scores:  # a subclassed model does not say it before it runs
+                raise ModelError(f"{names} class names for a model of {scores} classes")
+            yield part
     except ModelError as error:
         raise ModelError(f"model {model.name!r}: {error}") from error
 
