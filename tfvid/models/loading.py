@@ -42,8 +42,8 @@ def load_model(
       compile: make it ready for ``fit`` and ``evaluate``. With the loss, metrics and optimizer that the file was saved
         with; where they cannot be restored, the model is not compiled, and a warning says why. A file without any
         and with a card beside it, as `tfvid.training` writes them, gets the loss and metrics of `tfvid.training` and
-        Adam at its default rate; call ``model.compile`` for others. An HDF5 file without a card is not compiled. False leaves
-        all of that out.
+        Adam at its default rate; call ``model.compile`` for others. An HDF5 file without a card is not compiled.
+        False leaves all of that out.
       custom_objects: the model's own layers and functions by name; see docs/models.md.
 
     Returns:
