@@ -291,7 +291,7 @@ def test_names_that_look_grouped_give_a_warning(tmp_path):
 
 def test_a_label_without_training_clips_is_named(tmp_path):
     write(tmp_path, "path,label\na,run\n", validation="path,label\nb,runn\n")
-    with pytest.warns(RuntimeWarning, match="1 classes have clips, but none to train on: runn"):
+    with pytest.warns(RuntimeWarning, match=r"classes with clips, but none to train on \(1\): runn"):
         CSVList(tmp_path)
 
 
@@ -299,3 +299,10 @@ def test_large_groups_miss_the_share(tmp_path):
     (tmp_path / "clips.csv").write_text("path,label,group\n" + "".join(f"{i},x,{i // 10}\n" for i in range(20)))
     with pytest.warns(RuntimeWarning, match="10 of 20 clips are held out for validation, asked for a share of 0.1"):
         CSVList(tmp_path, validation_share=0.1)
+
+
+def test_a_list_that_is_not_read_is_said(tmp_path):
+    (tmp_path / "train.csv").write_text("path,label\na.mp4,a\n", encoding="utf-8")
+    (tmp_path / "clips.csv").write_text("path,label\nb.mp4,b\n", encoding="utf-8")
+    with pytest.warns(RuntimeWarning, match=r"ignored clips\.csv, since train\.csv is there; file=clips\.csv reads it"):
+        assert CSVList(tmp_path).class_names == ("a",)

@@ -247,3 +247,8 @@ def _outcome(path):
         return str(error)
     assert clip.frames.shape == (4, *SIZE, 3)
     return clip.frames.tobytes()
+
+
+def test_an_empty_path_is_not_the_current_folder():
+    with pytest.raises(VideoError, match="^'': expected the path of a video file or a folder of frames"):
+        read_clip("", 2, (8, 8))

@@ -89,6 +89,9 @@ class CSVList(VideoDataset):
             if split_of(row["split"] or "") not in (None, split):
                 raise DataError(f"{row['where']}: its column split says {row['split']!r}, its file is of {split}")
         if rows:
+            if ONE_LIST in files:
+                other = min(splits.values())
+                warn(f"{self.root}: ignored {ONE_LIST}, since {other} is there; file={ONE_LIST} reads it")
             self._warn_shared(rows)
             return rows
         if not (self.root / ONE_LIST).is_file():

@@ -87,6 +87,8 @@ def read_clip(path, num_frames: int, size: tuple[int, int], start: int = 0, stop
     start = whole_number(start, "start", None)
     stop = None if stop is None else whole_number(stop, "stop", None)
     check_range(path, num_frames, size, start, stop)
+    if not os.fsdecode(path):
+        raise VideoError("''", "expected the path of a video file or a folder of frames, got an empty one")
     # An absolute path stays right when the folder is changed.
     sample = Sample("", -1, os.path.abspath(os.fsdecode(path)), start, stop)
     try:

@@ -100,7 +100,7 @@ class ClassFolders(VideoDataset):
             raise DataError(f"{self.root}: {what}{found.left_out(self.root, '; ')}")
         empty = [name for name in folders if name not in names]
         if empty:
-            warn(f"{self.root}: {len(empty)} class folders hold no clip and are no classes: {shown(empty)}")
+            warn(f"{self.root}: ignored class folders without a clip ({len(empty)}): {shown(empty)}")
         return tuple(names)
 
     def _warn_of_folders_below(self, clips: dict[str, dict[str, list[Path]]]):

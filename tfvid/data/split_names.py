@@ -42,4 +42,4 @@ def by_split(stems: Mapping[str, str], where) -> dict[str, str]:
 def warn_untrained(root, classes: set[str]) -> None:
     """Says so where classes have clips in other splits but none in train: a name may be misspelt in one of them."""
     if classes:
-        warn(f"{root}: {len(classes)} classes have clips, but none to train on: {shown(sorted(classes))}")
+        warn(f"{root}: classes with clips, but none to train on ({len(classes)}): {shown(sorted(classes))}")
