@@ -274,6 +274,7 @@ def test_missing_bytes(tmp_path, name, less):
         *(b"", b"RIFF", b"RIFF\0\0\0\0AVI ", b"RIFF\xff\xff\xff\xffWAVE", b"\x1a\x45\xdf\xa3", b"\x1a\x45\xdf\xa3\0"),
         b"\x1a\x45\xdf\xa3\x81a\x18\x53\x80\x67\xff" + bytes(9),  # a live recording: the size is left open
         b"\x1a\x45\xdf\xa3\x81a\x18\x53\x80\x67\x01" + b"\xff" * 7 + bytes(9),  # so is this one, in eight bytes
+        b"\x1a\x45\xdf\xa3\x01" + b"\xff" * 6 + b"\xfe" + bytes(9),  # a header of 2^56 - 2 bytes
         b"\0\0\0\x08ftyp\0\0\0\0mdat" + bytes(50),  # a box that goes on to the end
         b"\0\0\0\x08ftyp\xff\xff\xff\xffjunk" + bytes(50),
         b"G" + bytes(500),

@@ -29,7 +29,7 @@ def missing_bytes(path) -> int:
         elif head[:4] == b"RIFF" and head[8:] == b"AVI ":
             end = _end_of_movie_list(file, size)
         elif head[:4] == b"\x1a\x45\xdf\xa3":
-            end = _end_of_segment(file)
+            end = _end_of_segment(file, size)
         else:
             end = 0
     return max(0, end - size)
@@ -69,11 +69,11 @@ def _end_of_movie_list(file, size: int) -> int:
     return 0
 
 
-def _end_of_segment(file) -> int:
+def _end_of_segment(file, size: int) -> int:
     """Where the segment of a Matroska file ends."""
     file.seek(4)
     length = _variable_size(file)
-    if length is None:
+    if length is None or length > size:  # a damaged header may name a place that no file can have
         return 0
     file.seek(length, os.SEEK_CUR)
     if file.read(4) != b"\x18\x53\x80\x67":
