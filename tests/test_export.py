@@ -451,7 +451,7 @@ def no_maps():
         (
             toy_models.subclassed,
             {},
-            r"expected a model of clips \(B, T, H, W, C\) to logits \(B, K\), got None to None",
+            "a subclassed model does not say what it takes and returns; give it a card: ModelCard in Python",
         ),
         (BUILDS["i3d"], {}, r"this one's is \(None, None, None, 3\): give a card that says it"),
         (toy_models.functional, {"card": ModelCard("x", ("a",), 6, (8, 8))}, "1 class names for a model of 3 classes"),
