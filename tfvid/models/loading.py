@@ -119,8 +119,9 @@ def card_from_shapes(model: keras.Model, name: str) -> ModelCard:
     taken, given = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if taken is None or given is None:
         raise ModelError(
-            f"{name}: a subclassed model does not say what it takes and returns; give it a card: ModelCard in "
-            'Python, card.json beside a file: {"name": ..., "class_names": [...], "num_frames": 16, "size": [height, width]}'
+            f"{name}: a subclassed model does not say what it takes and returns; give it a card: ModelCard in Python, "
+            'or card.json beside the file: {"name": ..., "class_names": [...], "num_frames": 16, "size": '
+            "[height, width]}"
         )
     if not (_is_shape(taken, 5) and _is_shape(given, 2) and given[-1]):
         raise ModelError(f"{name}: expected a model of clips (B, T, H, W, C) to logits (B, K), got {taken} to {given}")
