@@ -53,16 +53,10 @@ class SkipLog:
             self.seen += 1
             self.reasons.setdefault(id, reason)
             bad = len(self.reasons)
-            first, why = next(iter(self.reasons.items()))
-        if bad > self.max_bad_share * self.total:
-            self.stop(
-                DataError(
-                    f"{bad} of {self.total} clips cannot be read, more than the allowed share of "
-                    f"{self.max_bad_share:g} (max_bad_share); the first: {first}: {why}"
-                )
-            )
+            first = _first(self.reasons)
+        self._stop_above("max_bad_share", bad, self.total, "cannot be read", first)
         if self.needs_one and bad >= self.total:
-            self.stop(DataError(f"none of the {self.total} training clips can be read; the first: {first}: {why}"))
+            self.stop(DataError(f"none of the {self.total} training clips can be read; the first: {first}"))
 
     def stop(self, error: TfvidError):
         """Raises `error`, and keeps it for `plain_errors`."""
@@ -77,14 +71,23 @@ class SkipLog:
         """
         with self._lock:
             self.damaged.setdefault(id, one_line(damage))
-            damaged = len(self.damaged)
+            damaged, first = len(self.damaged), _first(self.damaged)
         total = self.total if self.total_of_epochs is None else self.total_of_epochs
-        if damaged > self.max_damaged_share * total:
-            first, what = next(iter(self.damaged.items()))
+        self._stop_above("max_damaged_share", damaged, total, "come from damaged files", first)
+
+    def _stop_above(self, limit: str, count: int, total: int, what: str, first: str):
+        """Stops where `count` is more than the share of `total` that the attribute `limit` allows.
+
+        Args:
+          what: is wrong with the clips counted, in words.
+          first: the first of them, and what is wrong with it.
+        """
+        share = getattr(self, limit)
+        if count > share * total:
             self.stop(
                 DataError(
-                    f"{damaged} of {total} clips come from damaged files, more than the allowed share of "
-                    f"{self.max_damaged_share:g} (max_damaged_share); the first: {first}: {what}"
+                    f"{count} of {total} clips {what}, more than the allowed share of {share:g} ({limit}); "
+                    f"the first: {first}"
                 )
             )
 
@@ -100,6 +103,11 @@ class SkipLog:
             if self.fatal is not None:
                 raise self.fatal from None
             raise
+
+
+def _first(log: Mapping[str, str]) -> str:
+    """The first clip of a log, and what is said of it."""
+    return ": ".join(next(iter(log.items())))
 
 
 NAMED = 3  # damaged clips that a line names
