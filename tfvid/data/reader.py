@@ -8,6 +8,7 @@ Decoding has one thread. With more, damaged H.264 decodes differently every time
 import os
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import chain, islice
 
 import av
@@ -167,12 +168,17 @@ class VideoReader:
         found = []
         if self._ended and self._read < self._samples:
             found.append(f"gives {decoded} of the {self.promised} frames that its header names")
-        if self._ended and (missing := missing_bytes(self._path)):
-            found.append(f"is cut off {missing} bytes before its end")
+        if self._ended and self._missing:
+            found.append(f"is cut off {self._missing} bytes before its end")
         for count, what in ((self._damaged_packets, "packet"), (self._damaged_frames, "frame")):
             if count:
                 found.append(f"has {count} damaged {what}{'s' if count > 1 else ''}")
         return ", ".join(found)
+
+    @cached_property
+    def _missing(self) -> int:
+        """The bytes by which the file is cut off; looked up once, where it is asked for."""
+        return missing_bytes(self._path)
 
     @property
     def _is_mov(self) -> bool:
@@ -188,9 +194,9 @@ class VideoReader:
         except (av.ExitError, MemoryError) as error:
             raise self._given_up(error) from None
         except av.FFmpegError:
-            if missing := missing_bytes(self._path):
+            if self._missing:
                 raise VideoError(
-                    self._path, f"no video can be opened: the file is cut off, {missing} bytes before its end"
+                    self._path, f"no video can be opened: the file is cut off, {self._missing} bytes before its end"
                 ) from None
             raise VideoError(self._path, _NO_STREAM) from None
 
@@ -231,7 +237,7 @@ class VideoReader:
         """Packets that the container's index or header counts, 0 if it counts none; frames to be expected of them."""
         stream, entries = self._stream, self._stream.index_entries
         # The index of a cut-off AVI is lost; FFmpeg then makes one of what is left.
-        listed = self._is_mov or (self._container.format.name == "avi" and not missing_bytes(self._path))
+        listed = self._is_mov or (self._container.format.name == "avi" and not self._missing)
         if listed and stream.frames and len(entries):
             sized = [entry for entry in entries if entry.size]  # the others stand for a frame that is shown again
             return len(sized), sum(not entry.is_discard for entry in sized)  # an edit list may leave out frames
