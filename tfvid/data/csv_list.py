@@ -7,14 +7,13 @@ from pathlib import Path
 
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.clip_files import nfc, visible, warn
-from tfvid.data.groups import checked_share, grouped_example, hold_out, in_several, warn_share
+from tfvid.data.groups import checked_share, divided, grouped_example, hold_out, in_several, warn_share
 from tfvid.data.root import existing_folder
 from tfvid.data.sampling import frame_range
 from tfvid.data.split_names import SPELLINGS, SPLITS, by_split, split_of, warn_untrained
 from tfvid.errors import DataError, unknown
 
 ONE_LIST = "clips.csv"
-HELD_OUT = ("train", "validation")
 _NUMBER = r"\d{1,9}"
 _DECIMAL = r"\d{1,9}(\.\d{0,9})?"
 _COLUMNS = ("path", "label", "start", "stop", "start_seconds", "stop_seconds", "fps", "split")
@@ -107,15 +106,15 @@ class CSVList(VideoDataset):
             raise DataError(f"{file}: no clips in it")
         if rows[0]["split"] is None:
             return self._hold_out(file, rows)
-        divided: dict[str, list[dict]] = {split: [] for split in SPLITS}
+        by_name: dict[str, list[dict]] = {split: [] for split in SPLITS}
         for row in rows:
             split = split_of(row["split"])
             if split is None:
                 raise DataError(f"{row['where']}: {unknown('split', row['split'], SPELLINGS)}")
-            divided[split].append(row)
-        divided = {split: of for split, of in divided.items() if of}
-        self._warn_shared(divided)
-        return divided
+            by_name[split].append(row)
+        by_name = {split: of for split, of in by_name.items() if of}
+        self._warn_shared(by_name)
+        return by_name
 
     def _hold_out(self, file: Path, rows: list[dict]) -> dict[str, list[dict]]:
         labels, groups = [row["label"] for row in rows], [row["group"] for row in rows]
@@ -129,8 +128,7 @@ class CSVList(VideoDataset):
                 f"{file}: clips look like parts of one source ({', '.join(example)}, ...), and training and validation "
                 "share such sources; name each clip's source in a column 'group', or say groups=path"
             )
-        pairs = list(zip(rows, out, strict=True))
-        return {split: [row for row, is_out in pairs if is_out == (split != "train")] for split in HELD_OUT}
+        return divided(rows, out)
 
     def _warn_shared(self, rows: dict[str, list[dict]]):
         shared = in_several({split: [row["group"] for row in of] for split, of in rows.items()})

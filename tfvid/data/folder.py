@@ -6,9 +6,11 @@ from pathlib import Path
 from tfvid.data.base import Sample, VideoDataset
 from tfvid.data.clip_files import Found, checked_name, find_clips, is_clip_file, nfc, path_order, shown, visible, warn
 from tfvid.data.groups import (
+    HELD_OUT,
     NONE,
     PREFIX,
     checked_share,
+    divided,
     group_function,
     grouped_example,
     hold_out,
@@ -18,8 +20,6 @@ from tfvid.data.groups import (
 from tfvid.data.root import existing_folder
 from tfvid.data.split_names import by_split, split_of, warn_untrained
 from tfvid.errors import DataError, unknown
-
-HELD_OUT = ("train", "validation")  # the splits where there are no split folders
 
 
 class ClassFolders(VideoDataset):
@@ -147,8 +147,7 @@ class ClassFolders(VideoDataset):
         else:
             out = hold_out(labels, [self._group(id) for id in ids], self._share)
             warn_share(self.root, out, self._share)
-        pairs = list(zip(samples, out, strict=True))
-        return {split: [sample for sample, is_out in pairs if is_out == (split != "train")] for split in HELD_OUT}
+        return divided(samples, out)
 
     def _labelled(self, classes: dict[str, list[Path]]) -> list[Sample]:
         samples, taken = [], set()

@@ -13,6 +13,7 @@ from tfvid.data.clip_files import SUFFIXES, shown, warn
 from tfvid.errors import DataError
 
 NONE, PREFIX = "none", "prefix"
+HELD_OUT = ("train", "validation")  # the splits where a share is held out
 
 # What is at the end of a name: Kinetics' start and stop in seconds, "_000010_000020"; or a counter: "_c01", "-3",
 # " (2)" after a separator, "c01" after another number.
@@ -139,6 +140,12 @@ def hold_out(labels: Sequence[Hashable], groups: Sequence[Hashable], share: floa
     if len(out) in (0, len(members)):
         turn(min(members, key=lambda group: change(group, totals)))
     return [group in out for group in groups]
+
+
+def divided(items: Sequence, held_out: Sequence[bool]) -> dict[str, list]:
+    """The items of each of the splits `HELD_OUT`, in their order; those held out are for validation."""
+    pairs = list(zip(items, held_out, strict=True))
+    return {split: [item for item, is_out in pairs if is_out == (split != "train")] for split in HELD_OUT}
 
 
 def warn_share(root, held_out: Sequence[bool], share: float) -> None:
