@@ -4,7 +4,7 @@ import difflib
 import re
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 LONGEST = 2000  # characters of a message; files of others are quoted in it, and may be made of one long word
 
@@ -60,6 +60,11 @@ def one_line(text: str) -> str:
 def error_line(error: BaseException) -> str:
     """``ValueError: what it says``, in one line of 300 characters at most: for errors that are not tfvid's own."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def first_of(names: Sequence[str], most: int) -> str:
+    """``a, b and 3 more``: the first `most` names, and how many others there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def unknown(kind: str, name, valid: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tfvid.errors import ConfigError, DataError, one_line
+from tfvid.errors import ConfigError, DataError, first_of, one_line
 from tfvid.store import VERSION, RowStore
 
 NAME = "results"
@@ -26,9 +26,8 @@ STILL = "All {} frames of this clip are identical: the mask says nothing about t
 
 def still_line(ids: Sequence[str]) -> str:
     """What is said of several clips that are `still`, one or more, in one line that names the first of them."""
-    named = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
     clips = "1 clip has" if len(ids) == 1 else f"{len(ids)} clips have"
-    return one_line(f"{clips} only identical frames, so that a mask says nothing about time: {named}")
+    return one_line(f"{clips} only identical frames, so that a mask says nothing about time: {first_of(ids, 5)}")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,10 @@ from tfvid.attribution.correlation import Correlation, between, within
 from tfvid.attribution.judged import Judged
 from tfvid.attribution.measures import OBJECTIVE, TRUTH
 from tfvid.attribution.methods import BASELINES
+from tfvid.errors import first_of
 from tfvid.metrics.statistics import comparison
+
+MOST_NAMED = 6  # methods that an answer names
 
 
 def disagreement(found: Mapping[str, list[Correlation]]) -> dict:
@@ -105,8 +108,8 @@ def beaten_by_chance(name: str, network: Judged, seed: int = 0) -> dict:
     most = max(better.values())
     leaders = [method for method, wins in better.items() if wins == most]
     answer = f"Of {len(better)} methods, {len(better) - len(none)} are better than both by at least one measure"
-    answer += f"; by the most, {most} of {len(measures)}: {_listed(leaders)}" if most else ""
-    answer += f"; by none: {_listed(none)}." if none else "."
+    answer += f"; by the most, {most} of {len(measures)}: {first_of(leaders, MOST_NAMED)}" if most else ""
+    answer += f"; by none: {first_of(none, MOST_NAMED)}." if none else "."
     return {"question": question, "holds": len(none) < len(better) / 2, "answer": answer}
 
 
@@ -118,7 +121,3 @@ def _better(network: Judged, measure, row: int, other: int, seed: int) -> bool:
         return False
     low = comparison(sign * first[both], sign * second[both], seed=seed).low
     return low is not None and low > 0
-
-
-def _listed(names: list[str], most: int = 6) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

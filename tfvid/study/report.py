@@ -9,6 +9,7 @@ import numpy as np
 
 from tfvid.config import StudyConfig
 from tfvid.data.skipped import damage_line
+from tfvid.errors import first_of
 from tfvid.report.comparison import write_comparisons
 from tfvid.report.histograms import draw_histograms, histogram
 from tfvid.report.report_file import write_report_file
@@ -163,7 +164,7 @@ def _notes(
             "that pairs stay pairs of clips; each model's own means are listed too."
         )
     if skipped:
-        notes.append(f"{len(skipped)} clips could not be read and are left out: {_some(sorted(skipped))}.")
+        notes.append(f"{len(skipped)} clips could not be read and are left out: {first_of(sorted(skipped), 5)}.")
     return notes + _unusual(results)
 
 
@@ -177,10 +178,6 @@ def _unusual(results: Sequence[Result]) -> list[str]:
     if still:
         notes.append(f"{still_line(still)}.")
     return notes
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _clips(measured: Measured) -> dict[str, dict[str, dict[str, float | None]]]:
