@@ -22,8 +22,8 @@ explain: $(PACKAGE)
 
 # Two processes: most of a test is TensorFlow tracing a graph, on one core. A file's tests stay together.
 # The numeric tests run once more without oneDNN, whose kernels round differently: TensorFlow picks by CPU.
-NUMERIC := $(addprefix tests/test_,max_pool.py excitation.py integrated_gradients.py gradients.py guided_backprop.py \
-  grad_cam.py fast_layers.py temporal_mask.py odd_numbers.py extremal_perturbation.py onednn.py)
+NUMERIC := $(wildcard $(patsubst %,tests/*/test_%.py,max_pool excitation integrated_gradients gradients guided_backprop \
+  grad_cam fast_layers temporal_mask odd_numbers extremal_perturbation onednn))
 test: $(READY)
 	TF_ENABLE_ONEDNN_OPTS=1 $(PY) -m pytest -n 2 --dist loadfile -m "not long"
 	TF_ENABLE_ONEDNN_OPTS=0 $(PY) -m pytest -n 2 --dist loadfile -m "not long" $(NUMERIC)

@@ -61,11 +61,11 @@ setup(
         "test": [
             *("pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6"),
             *("ray>=2.40,<3", "fsspec", "moto[s3,server]>=5", "scikit-image>=0.19", "duckdb", "pandas", "tfrecord"),
-            "setuptools>=77",  # tests/test_packaging.py builds a wheel with it
+            "setuptools>=77",  # tests/docs/test_packaging.py builds a wheel with it
         ],
     },
     entry_points={
-        "console_scripts": [f"tfvid-{name.replace('_', '-')} = tfvid.commands:run_{name}" for name in COMMANDS],
+        "console_scripts": [f"tfvid-{name.replace('_', '-')} = tfvid.cli:run_{name}" for name in COMMANDS],
         "tensorboard_plugins": ["tfvid = tfvid.tensorboard.plugin:VideoExplanations"],
     },
     classifiers=[

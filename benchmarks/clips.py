@@ -7,8 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tfvid.data.base import Sample, VideoDataset
-from tfvid.data.shapes import MovingShapes
+from tfvid.data.base import VideoDataset
+from tfvid.data.clip import Sample
+from tfvid.data.sources.shapes import MovingShapes
 
 # Name: file suffix, encoder, its options, bits a second (None: the encoder's own choice), frames, (H, W), frames a
 # second. Something-something v2 has 19.4 GB for 220,847 clips; KTH 1.1 GB for 599 files; Kinetics' are ten seconds.

@@ -38,12 +38,12 @@ import tensorflow as tf  # noqa: E402
 from clips import Files, sample_clips, written_clips  # noqa: E402
 from machine import describe_machine  # noqa: E402
 
+from tfvid.core.errors import command  # noqa: E402
+from tfvid.core.sampling import even_indices  # noqa: E402
+from tfvid.data.decode.video import decode_clip  # noqa: E402
+from tfvid.data.decode.worker import DecodePool, one_a_core  # noqa: E402
 from tfvid.data.records import Records, write_records  # noqa: E402
-from tfvid.data.sampling import even_indices  # noqa: E402
 from tfvid.data.skipped import SkipLog  # noqa: E402
-from tfvid.data.video import decode_clip  # noqa: E402
-from tfvid.data.worker import DecodePool, one_a_core  # noqa: E402
-from tfvid.errors import command  # noqa: E402
 
 CORES = one_a_core()
 MODES = ("one core", "own threads", "a clip a core")

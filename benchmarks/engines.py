@@ -24,8 +24,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np  # noqa: E402
 
-from tfvid.errors import TfvidError, command  # noqa: E402
-from tfvid.onednn import VARIABLE  # noqa: E402
+from tfvid.core.errors import TfvidError, command  # noqa: E402
+from tfvid.core.onednn import VARIABLE  # noqa: E402
 
 ENGINES = {
     "TensorFlow, oneDNN on": ("tensorflow", {VARIABLE: "1"}),
@@ -130,7 +130,7 @@ def tensorflow(folder: str, clip: np.ndarray, threads: int):
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     import tfvid
-    from tfvid.fast_layers import fast_layers
+    from tfvid.network.fast_layers import fast_layers
 
     model, clip = tfvid.load_model(Path(folder) / "model.keras"), tf.constant(clip)
 

@@ -23,7 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from broken_files import broken, refused_or_read  # noqa: E402
 from hostile_files import KINDS, SLOW  # noqa: E402
 
-from tfvid.errors import command  # noqa: E402
+from tfvid.core.errors import command  # noqa: E402
 
 
 def main(argv):

@@ -28,7 +28,7 @@ import tensorflow as tf  # noqa: E402
 from board_in_process import served  # noqa: E402
 from broken_files import TOKENS, broken  # noqa: E402
 
-from tfvid.errors import command  # noqa: E402
+from tfvid.core.errors import command  # noqa: E402
 from tfvid.tensorboard import summary  # noqa: E402
 
 BASE = "/data/plugin/tfvid"

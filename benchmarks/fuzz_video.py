@@ -33,11 +33,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np  # noqa: E402
 
-from tfvid.data import confined  # noqa: E402
-from tfvid.data.base import Sample  # noqa: E402
-from tfvid.data.files import VideoFiles  # noqa: E402
-from tfvid.data.worker import GRACE, DecodePool  # noqa: E402
-from tfvid.errors import TfvidError, VideoError, command  # noqa: E402
+from tfvid.core.errors import TfvidError, VideoError, command  # noqa: E402
+from tfvid.data.clip import Sample  # noqa: E402
+from tfvid.data.decode import confined  # noqa: E402
+from tfvid.data.decode.worker import GRACE, DecodePool  # noqa: E402
+from tfvid.data.sources.video_files import VideoFiles  # noqa: E402
 
 KINDS = {
     "VP9 webm": (".webm",),

@@ -23,8 +23,8 @@ import tensorflow as tf  # noqa: E402
 from machine import describe_machine  # noqa: E402
 
 import tfvid  # noqa: E402
-from tfvid.errors import command  # noqa: E402
-from tfvid.files import replacing  # noqa: E402
+from tfvid.core.errors import command  # noqa: E402
+from tfvid.core.files import replacing  # noqa: E402
 
 BASE = {"frames": 16, "size": 112, "batch": 2}
 AXES = {"frames": (8, 16, 32, 64), "size": (56, 112, 224), "batch": (1, 2, 4, 8, 16)}

@@ -48,11 +48,11 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event  # noqa: E402
 
 # All that the commands import when they run, so that a fork has it.
-import tfvid.explanation  # noqa: E402
-import tfvid.study  # noqa: E402
+import tfvid.experiments.explain_clips  # noqa: E402
+import tfvid.experiments.study  # noqa: E402
 import tfvid.training  # noqa: E402, F401
-from tfvid.commands import compare, explain, prepare, train  # noqa: E402
-from tfvid.errors import command  # noqa: E402
+from tfvid.cli import compare, explain, prepare, train  # noqa: E402
+from tfvid.core.errors import command  # noqa: E402
 
 CLASSES = ["Something appearing", "Something disappearing"]
 KILLS_A_RUN = 3

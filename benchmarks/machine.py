@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfvid
-from tfvid.onednn import cpu_flags
+from tfvid.core.onednn import cpu_flags
 
 
 def describe_machine() -> str:

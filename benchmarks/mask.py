@@ -30,7 +30,7 @@ import tensorflow as tf  # noqa: E402
 from machine import describe_machine  # noqa: E402
 
 import tfvid  # noqa: E402
-from tfvid.errors import command  # noqa: E402
+from tfvid.core.errors import command  # noqa: E402
 
 STEPS, LENGTH, VARIATION, RATE = 300, 0.01, 0.02, 0.2
 WAYS = {

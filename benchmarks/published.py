@@ -21,8 +21,8 @@ import numpy as np  # noqa: E402
 from machine import describe_machine  # noqa: E402
 
 import tfvid  # noqa: E402
-from tfvid.data.shapes import MovingShapes  # noqa: E402
-from tfvid.errors import command  # noqa: E402
+from tfvid.core.errors import command  # noqa: E402
+from tfvid.data.sources.shapes import MovingShapes  # noqa: E402
 from tfvid.metrics.localization import energy_in_boxes, inside_boxes  # noqa: E402
 
 MASKS = ("extremal_perturbation", "extremal_perturbation_3d", "step")

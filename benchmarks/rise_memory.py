@@ -20,8 +20,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np  # noqa: E402
 from machine import describe_machine  # noqa: E402
 
-from tfvid.errors import command  # noqa: E402
-from tfvid.explain.rise import RISE  # noqa: E402
+from tfvid.core.errors import command  # noqa: E402
+from tfvid.explain.pixels.rise import RISE  # noqa: E402
 
 
 def main(argv):

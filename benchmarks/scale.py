@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from machine import describe_machine  # noqa: E402
 
-from tfvid.errors import command  # noqa: E402
+from tfvid.core.errors import command  # noqa: E402
 
 # (row, threads of the process where it is the local one, arguments)
 ROWS = (

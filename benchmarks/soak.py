@@ -25,9 +25,9 @@ import numpy as np  # noqa: E402
 from keras import layers  # noqa: E402
 from machine import describe_machine  # noqa: E402
 
-from tfvid.compiled import Compiled  # noqa: E402
-from tfvid.errors import TfvidError, command  # noqa: E402
+from tfvid.core.errors import TfvidError, command  # noqa: E402
 from tfvid.explain import EXPLAINERS, explainer  # noqa: E402
+from tfvid.network.compiled import Compiled  # noqa: E402
 
 SHAPE = (4, 8, 8, 3)
 FEWER = {

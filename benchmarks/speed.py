@@ -3,7 +3,7 @@
     python benchmarks/speed.py                                # the paper's sizes, several minutes
     python benchmarks/speed.py --size 64 --frames 8 --steps 5 # a quick look
 
-"Keras": the model called, or trained, as it is; the others as tfvid does it, with `tfvid.fast_layers`.
+"Keras": the model called, or trained, as it is; the others as tfvid does it, with `tfvid.network.fast_layers`.
 Seconds are for one clip (a batch's time over its clips), the fastest of several runs after a warm-up: others on the
 machine only ever add to the time. One mask iteration is a forward pass, a backward pass to the mask, and Adam: the
 time of a whole `TemporalMask` call less that of one without iterations, over their number.
@@ -27,10 +27,10 @@ import tensorflow as tf  # noqa: E402
 from machine import describe_machine  # noqa: E402
 
 import tfvid  # noqa: E402
-from tfvid.errors import command  # noqa: E402
-from tfvid.explain.temporal_mask import TemporalMask  # noqa: E402
-from tfvid.fast_layers import fast_layers  # noqa: E402
+from tfvid.core.errors import command  # noqa: E402
+from tfvid.explain.masks.temporal_mask import TemporalMask  # noqa: E402
 from tfvid.models import MODELS  # noqa: E402
+from tfvid.network.fast_layers import fast_layers  # noqa: E402
 
 # Seconds a clip at 16x224x224, measured elsewhere: a plain TensorFlow implementation on a machine of 2 cores with AMX.
 REFERENCE = {

@@ -28,11 +28,11 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np  # noqa: E402
 
-from tfvid.data.base import Sample  # noqa: E402
-from tfvid.data.files import VideoFiles  # noqa: E402
-from tfvid.data.sampling import even_indices  # noqa: E402
-from tfvid.data.worker import DecodePool  # noqa: E402
-from tfvid.errors import TfvidError, VideoError, command  # noqa: E402
+from tfvid.core.errors import TfvidError, VideoError, command  # noqa: E402
+from tfvid.core.sampling import even_indices  # noqa: E402
+from tfvid.data.clip import Sample  # noqa: E402
+from tfvid.data.decode.worker import DecodePool  # noqa: E402
+from tfvid.data.sources.video_files import VideoFiles  # noqa: E402
 
 SUFFIXES = (
     ".ts",

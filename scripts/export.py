@@ -5,6 +5,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tfvid.commands import run_export  # noqa: E402
+from tfvid.cli import run_export  # noqa: E402
 
 run_export()

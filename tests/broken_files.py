@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tfvid.errors import TfvidError
+from tfvid.core.errors import TfvidError
 
 # What parsers tend to trip over, put in anywhere.
 TOKENS = (

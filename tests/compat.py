@@ -79,7 +79,10 @@ def tried(name: str, args) -> list[str]:
         for command in call(python, "-c", CHECK, cwd=folder).splitlines()[-1].split():
             call(python.with_name(command), "--help", cwd=folder, say=False)
         call(python.with_name("tfvid-demo"), *DEMO, cwd=folder)
-        tests = (f"tests/{test}" for test in args.tests)
+        tests = (
+            str(next((ROOT / "tests").rglob(test.partition("::")[0]))) + "".join(test.partition("::")[1:])
+            for test in args.tests
+        )
         result = summary(call(python, *PYTEST, *tests, cwd=copy))
     except subprocess.CalledProcessError as error:
         result = f"failed: {' '.join(error.cmd)[:120]}: {summary(error.output)}"
@@ -87,6 +90,13 @@ def tried(name: str, args) -> list[str]:
         if not args.keep:
             shutil.rmtree(folder)
     return [name, sys.version.split()[0], *versions.values(), result]
+
+
+def path_of(test: str) -> str:
+    """``test_x.py::test_y`` with the folder that the file lies in."""
+    file, colons, name = test.partition("::")
+    (path,) = (ROOT / "tests").rglob(file)
+    return f"{path.relative_to(ROOT)}{colons}{name}"
 
 
 def summary(printed: str) -> str:

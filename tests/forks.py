@@ -1,6 +1,6 @@
 """A Python that has TensorFlow imported and forks for each program: starting TensorFlow costs 5 CPU seconds.
 
-with Forks("tfvid.commands.train", "tensorflow") as forks:
+with Forks("tfvid.cli.train", "tensorflow") as forks:
     done = forks.run(PROGRAM, "--config", "config.yaml", cwd=folder)
     assert done.returncode == 0, done.stderr
 """

@@ -11,12 +11,12 @@ import numpy as np
 from scipy.io import savemat
 
 from tfvid.config import AttributionConfig, RunConfig, StudyConfig, load, to_yaml
-from tfvid.data.csv_list import CSVList
-from tfvid.data.epic_kitchens import EpicKitchens
-from tfvid.data.kth import KTH
-from tfvid.data.something import SomethingSomething
-from tfvid.data.ucf101 import UCF101
-from tfvid.data.ucf101_boxes import read_boxes
+from tfvid.data.sources.csv_list import CSVList
+from tfvid.data.sources.epic_kitchens import EpicKitchens
+from tfvid.data.sources.kth import KTH
+from tfvid.data.sources.something import SomethingSomething
+from tfvid.data.sources.ucf101 import UCF101
+from tfvid.data.sources.ucf101_boxes import read_boxes
 from tfvid.models.card import ModelCard, read_card
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -136,7 +136,7 @@ def _card(folder: Path):
 
 def _manifest(folder: Path):
     from tfvid.data.records import Records, write_records
-    from tfvid.data.shapes import MovingShapes
+    from tfvid.data.sources.shapes import MovingShapes
 
     write_records(MovingShapes(train=3), "train", folder, num_frames=4, size=(16, 24))
     return folder / "train" / "manifest.json", lambda: _all_samples(Records(folder))
@@ -145,7 +145,7 @@ def _manifest(folder: Path):
 def _results(folder: Path):
     from test_results import make
 
-    from tfvid.results import ResultStore, read_results
+    from tfvid.results.result_store import ResultStore, read_results
 
     store = ResultStore(folder)
     store.append([make(id) for id in "abc"])

@@ -6,32 +6,34 @@ process that only decodes video never loads TensorFlow.
 
 from importlib import import_module
 
-from tfvid import onednn
+from tfvid.core import onednn
 
 onednn.switch_on()
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "read_clip": "tfvid.data.files",
+    "read_clip": "tfvid.data.sources.video_files",
     "load_dataset": "tfvid.data.pipeline",
     "I3D": "tfvid.models.i3d",
     "ConvLSTM": "tfvid.models.conv_lstm",
     "R2Plus1D": "tfvid.models.r2plus1d",
     "CNNLSTM": "tfvid.models.cnn_lstm",
     "load_model": "tfvid.models.loading",
-    "declare": "tfvid.model_format",
-    "TemporalMask": "tfvid.explain.temporal_mask",
-    "GradCAM": "tfvid.explain.grad_cam",
+    "declare": "tfvid.network.model_format",
+    "TemporalMask": "tfvid.explain.masks.temporal_mask",
+    "GradCAM": "tfvid.explain.cam.grad_cam",
     "explainer": "tfvid.explain",
     "freeze": "tfvid.perturb.temporal",
     "reverse": "tfvid.perturb.temporal",
 }
-_MODULES = (
-    *("attribution", "callbacks", "data", "errors", "explain", "export", "metrics", "models"),
-    *("perturb", "report", "results", "study"),
-)
-_HOME_OF_MODULE = {name: f"tfvid.{name}" for name in _MODULES} | {"summary": "tfvid.tensorboard.summary"}
+_MODULES = (*("callbacks", "data", "explain", "export", "metrics", "models", "perturb", "report", "results"),)
+_HOME_OF_MODULE = {name: f"tfvid.{name}" for name in _MODULES} | {
+    "attribution": "tfvid.experiments.attribution",
+    "errors": "tfvid.core.errors",
+    "study": "tfvid.experiments.study",
+    "summary": "tfvid.tensorboard.summary",
+}
 
 __all__ = [*_HOME, *_HOME_OF_MODULE]
 

@@ -16,16 +16,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvid.classifier import checked_clips
-from tfvid.errors import StillClipWarning, TfvidError, check_choice, error_line
+from tfvid.core.errors import StillClipWarning, TfvidError, check_choice, error_line
 from tfvid.explain import EXPLAINERS, explainer
 from tfvid.explain.base import Explainer, Explanation
-from tfvid.explanation_table import ExplanationTable, Row, explanation_rows
 from tfvid.metrics.masks import still_clips
-from tfvid.model_format import checked_range, declare
+from tfvid.network.classifier import checked_clips
+from tfvid.network.model_format import checked_range, declare
+from tfvid.network.undisturbed import undisturbed
 from tfvid.perturb.temporal import freeze, reverse
+from tfvid.results.explanation_table import ExplanationTable, Row, explanation_rows
 from tfvid.tensorboard import summary
-from tfvid.undisturbed import undisturbed
 
 TABLE = "explanations.csv"
 SUMMARIES = "explain"

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import yaml
 
-from tfvid.errors import ConfigError, unknown
+from tfvid.core.errors import ConfigError, unknown
 
 LARGEST, MOST_VALUES = 200_000, 10_000  # characters of a file, and values in it
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tfvid.data import tfio
+from tfvid.data.decode import tfio
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # small_videos
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tfvid.core.errors import DataError
 from tfvid.data.pipeline import SkipLog, load_dataset
 from tfvid.data.records import Records, write_records
-from tfvid.data.shapes import MovingShapes
-from tfvid.errors import DataError
+from tfvid.data.sources.shapes import MovingShapes
 
 SHAPE = {"num_frames": 4, "size": (16, 24)}
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from small_videos import frame_numbers, write_video
 
-from tfvid.data import tfio, video
-from tfvid.data.base import Sample
-from tfvid.data.folder import ClassFolders
+from tfvid.core.errors import VideoError
+from tfvid.data.clip import Sample
+from tfvid.data.decode import tfio, video
+from tfvid.data.decode.worker import DecodePool
 from tfvid.data.pipeline import load_dataset
-from tfvid.data.worker import DecodePool
-from tfvid.errors import VideoError
+from tfvid.data.sources.folder import ClassFolders
 
 SIZE = (8, 12)
 

@@ -1,16 +1,16 @@
 """Datasets by name, and the way from a video file to a batch of clips."""
 
-from tfvid.registry import Registry
+from tfvid.core.registry import Registry
 
 DATASETS = Registry(
     "dataset",
     {
-        "shapes": "tfvid.data.shapes:MovingShapes",
-        "something": "tfvid.data.something:SomethingSomething",
-        "kth": "tfvid.data.kth:KTH",
-        "ucf101": "tfvid.data.ucf101:UCF101",
-        "epic_kitchens": "tfvid.data.epic_kitchens:EpicKitchens",
-        "folder": "tfvid.data.folder:ClassFolders",
-        "csv": "tfvid.data.csv_list:CSVList",
+        "shapes": "tfvid.data.sources.shapes:MovingShapes",
+        "something": "tfvid.data.sources.something:SomethingSomething",
+        "kth": "tfvid.data.sources.kth:KTH",
+        "ucf101": "tfvid.data.sources.ucf101:UCF101",
+        "epic_kitchens": "tfvid.data.sources.epic_kitchens:EpicKitchens",
+        "folder": "tfvid.data.sources.folder:ClassFolders",
+        "csv": "tfvid.data.sources.csv_list:CSVList",
     },
 )

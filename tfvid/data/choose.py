@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from tfvid.data.base import Sample, VideoDataset
-from tfvid.errors import ConfigError, unknown
+from tfvid.core.errors import ConfigError, unknown
+from tfvid.data.base import VideoDataset
+from tfvid.data.clip import Sample
 
 
 def choose(dataset: VideoDataset, split: str, classes: list[str] | None, limit: int | None) -> list[Sample]:

@@ -8,17 +8,18 @@ import weakref
 import numpy as np
 import tensorflow as tf
 
-from tfvid.arguments import frame_size, whole_number
 from tfvid.config import DataConfig, typed
+from tfvid.core.arguments import frame_size, whole_number
+from tfvid.core.errors import ConfigError, TfvidError, VideoError, one_line, unknown
 from tfvid.data import DATASETS
 from tfvid.data.augment import augment
-from tfvid.data.base import Clip, Sample, VideoDataset
+from tfvid.data.base import VideoDataset
 from tfvid.data.choose import in_turn
+from tfvid.data.clip import Clip, Sample
+from tfvid.data.decode.worker import DecodePool, one_a_core
 from tfvid.data.records import Records
 from tfvid.data.share import Share
 from tfvid.data.skipped import SkipLog
-from tfvid.data.worker import DecodePool, one_a_core
-from tfvid.errors import ConfigError, TfvidError, VideoError, one_line, unknown
 
 
 def make_dataset(source, root=None, **options) -> VideoDataset:
@@ -94,7 +95,8 @@ def load_dataset(
         read whenever an iterator starts, never changed; for loops that set it themselves.
       skipped: is given the clips that could not be read; use one for each call.
       deterministic: False lets clips that are ready overtake slower ones.
-      decoder: of video files: "pyav" (FFmpeg's libraries), or "tfio" for tensorflow-io's (see `tfvid.data.tfio`).
+      decoder: of video files: "pyav" (FFmpeg's libraries), or "tfio" for tensorflow-io's (see
+        `tfvid.data.decode.tfio`).
       share: of each batch, where several workers read one dataset; it makes the batches smaller. In training a last
         batch that is not full is then left out: all workers take the same number of steps.
         With `service` in the settings, training clips come from its workers and do not end: epoch follows epoch, from

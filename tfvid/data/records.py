@@ -25,15 +25,16 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from tfvid.data.base import Clip, Sample, VideoDataset
-from tfvid.data.root import existing_folder
+from tfvid.core.engine.base import Engine, Shard
+from tfvid.core.engine.local import Local
+from tfvid.core.errors import ConfigError, DataError, VideoError, unknown
+from tfvid.core.files import replacing
+from tfvid.core.stopping import stop_if_asked
+from tfvid.data.base import VideoDataset
+from tfvid.data.clip import Clip, Sample
+from tfvid.data.decode.worker import DecodePool
 from tfvid.data.skipped import SkipLog
-from tfvid.data.worker import DecodePool
-from tfvid.engine.base import Engine, Shard
-from tfvid.engine.local import Local
-from tfvid.errors import ConfigError, DataError, VideoError, unknown
-from tfvid.files import replacing
-from tfvid.stopping import stop_if_asked
+from tfvid.data.sources.root import existing_folder
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -195,7 +196,7 @@ class Records(VideoDataset):
 
     Args:
       folder: as written by `write_records`; any path TensorFlow reads (``gs://`` too; ``s3://``, ``az://`` and
-        ``http://`` with tensorflow-io, see `tfvid.data.tfio`).
+        ``http://`` with tensorflow-io, see `tfvid.data.decode.tfio`).
 
     Raises:
       DataError: no manifest in it, or one that is not ours.
@@ -205,7 +206,7 @@ class Records(VideoDataset):
         self.folder = os.fspath(folder).rstrip("/")
         remote = "://" in self.folder
         if remote and not self.folder.startswith("gs://"):
-            from tfvid.data import tfio
+            from tfvid.data.decode import tfio
 
             tfio.require()
         if not remote:

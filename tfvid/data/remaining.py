@@ -3,7 +3,8 @@
 import copy
 from collections.abc import Iterator
 
-from tfvid.data.base import Sample, VideoDataset
+from tfvid.data.base import VideoDataset
+from tfvid.data.clip import Sample
 
 
 def remaining_batches(

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import contextmanager
 
-from tfvid.errors import DataError, TfvidError, one_line
+from tfvid.core.errors import DataError, TfvidError, one_line
 
 
 class SkipLog:

@@ -11,8 +11,8 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
-from tfvid.classifier import OUT_OF_MEMORY, Classifier, checked_clips, class_indices
-from tfvid.errors import ModelError, TfvidError
+from tfvid.core.errors import ModelError, TfvidError
+from tfvid.network.classifier import OUT_OF_MEMORY, Classifier, checked_clips, class_indices
 
 
 @dataclass(frozen=True)

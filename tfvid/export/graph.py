@@ -6,14 +6,14 @@ Whoever calls a SavedModel has no Python of ours to check what they send, so the
 import keras
 import tensorflow as tf
 
-from tfvid.errors import ModelError
-from tfvid.explain.grad_cam import GradCAM
-from tfvid.explain.temporal_mask import TemporalMask
+from tfvid.core.errors import ModelError
+from tfvid.explain.cam.grad_cam import GradCAM
+from tfvid.explain.masks.temporal_mask import TemporalMask
 from tfvid.perturb.temporal import freeze, reverse
 
 # Clips may lie outside the range by this share of it: freezing and reversing mix frames in float32.
 SLACK = 1e-3
-# Decoding a JPEG of more pixels than this is refused, before it takes the memory; as `tfvid.data.video` does.
+# Decoding a JPEG of more pixels than this is refused, before it takes the memory; as `tfvid.data.decode.video` does.
 MAX_PIXELS = 8192 * 8192
 
 RANGE_MESSAGE = "clips: expected values in [{}, {}], got {} to {}"

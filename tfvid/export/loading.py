@@ -7,15 +7,15 @@ from types import SimpleNamespace
 import numpy as np
 import tensorflow as tf
 
-from tfvid.classifier import checked_clips
-from tfvid.errors import ModelError, TfvidError
+from tfvid.core.errors import ModelError, TfvidError
 from tfvid.explain.base import Explainer
-from tfvid.explain.cam import CAMResult
-from tfvid.explain.temporal_mask import TemporalMaskResult, warn_of_still_clips
+from tfvid.explain.cam.cam import CAMResult
+from tfvid.explain.masks.temporal_mask import TemporalMaskResult, warn_of_still_clips
 from tfvid.export.graph import RANGE_MESSAGE, in_range
 from tfvid.export.saving import CARD, FORMAT, SETTINGS
 from tfvid.metrics.masks import still_clips
 from tfvid.models.card import read_card
+from tfvid.network.classifier import checked_clips
 
 
 def load(path, *, batch_size: int = 4) -> "Exported":
@@ -103,7 +103,7 @@ class Exported:
 
 
 class _Classifier:
-    """What `Explainer` needs to know of a model, from an exported one; see `tfvid.classifier.Classifier`."""
+    """What `Explainer` needs to know of a model, from an exported one; see `tfvid.network.classifier.Classifier`."""
 
     def __init__(self, exported: Exported):
         self.signatures = exported.signatures

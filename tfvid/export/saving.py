@@ -11,16 +11,16 @@ import keras
 import tensorflow as tf
 
 import tfvid
-from tfvid.classifier import checked_clips
-from tfvid.errors import ModelError, TfvidError
-from tfvid.explain.grad_cam import GradCAM
-from tfvid.explain.temporal_mask import TemporalMask
-from tfvid.explanation import explainer_options
+from tfvid.core.errors import ModelError, TfvidError
+from tfvid.core.files import replacing_folder
+from tfvid.experiments.explain_clips import explainer_options
+from tfvid.explain.cam.grad_cam import GradCAM
+from tfvid.explain.masks.temporal_mask import TemporalMask
 from tfvid.export.graph import clip_shape, noise, signatures, traced
-from tfvid.files import replacing_folder
-from tfvid.model_format import checked_range
 from tfvid.models.card import ModelCard
 from tfvid.models.loading import card_from_shapes
+from tfvid.network.classifier import checked_clips
+from tfvid.network.model_format import checked_range
 
 CARD, SETTINGS = "card.json", "explain.json"
 FORMAT = 1  # of explain.json and the signatures

@@ -5,7 +5,7 @@ are asked ``measure(model, clips, maps, target)``, those that know the truth ``(
 Every value is to be read beside those of `baselines.random_map` and `baselines.centre_prior`.
 """
 
-from tfvid.registry import Registry
+from tfvid.core.registry import Registry
 
 METRICS = Registry(
     "metric",

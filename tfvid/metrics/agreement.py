@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tfvid.errors import TfvidError
+from tfvid.core.errors import TfvidError
 from tfvid.metrics.checks import checked_maps
 from tfvid.metrics.similarity import rank_correlations, top_overlaps
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from tfvid.errors import ConfigError, TfvidError, unknown
+from tfvid.core.errors import ConfigError, TfvidError, unknown
 
 DETECTOR: dict[str, float | None] = {
     "min_threshold": 50,  # of 255, the maximum of a clip's map

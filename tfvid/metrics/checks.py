@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfvid.errors import TfvidError
+from tfvid.core.errors import TfvidError
 
 
 def checked_maps(maps, shape: tuple | None = None) -> np.ndarray:

@@ -6,7 +6,7 @@ matrix is int `(K, K)` with a row for each true class and a column for each pred
 
 import numpy as np
 
-from tfvid.errors import DataError
+from tfvid.core.errors import DataError
 
 
 def in_top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:

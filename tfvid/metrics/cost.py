@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from tfvid.classifier import checked_clips
-from tfvid.layers import replaced
+from tfvid.network.classifier import checked_clips
+from tfvid.network.tracing import replaced
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What temporal masks and their scores say about a model: the paper's measures.
 
 Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 4.3. OS, FS and RS are the class's probability for
-the clip as it is, frozen and reversed (`tfvid.explain.temporal_mask.TemporalMaskResult`).
+the clip as it is, frozen and reversed (`tfvid.explain.masks.temporal_mask.TemporalMaskResult`).
 """
 
 import numpy as np

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfvid.errors import TfvidError
+from tfvid.core.errors import TfvidError
 
 
 def overlap(values: np.ndarray, truth: np.ndarray, threshold: float | None) -> np.ndarray:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from tfvid.classifier import Classifier, checked_clips
-from tfvid.errors import ModelError, check_choice
-from tfvid.layers import LayerCall
+from tfvid.core.errors import ModelError, check_choice
 from tfvid.metrics.checks import checked_maps
 from tfvid.metrics.similarity import spearman, ssim
+from tfvid.network.classifier import Classifier, checked_clips
+from tfvid.network.tracing import LayerCall
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.stats import rankdata
 
-from tfvid.errors import TfvidError
+from tfvid.core.errors import TfvidError
 from tfvid.metrics.checks import checked_maps
 from tfvid.metrics.faithfulness.insertion import ranking
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special, stats
 
-from tfvid.errors import DataError, TfvidError
+from tfvid.core.errors import DataError, TfvidError
 
 RESAMPLES = 9999  # of a bootstrap, and of a permutation test that cannot go through all sign flips
 VALUES_AT_ONCE = 2**20  # resampled at a time; bounds memory

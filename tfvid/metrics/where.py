@@ -8,7 +8,7 @@ with `known_boxes`.
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from tfvid.errors import check_choice
+from tfvid.core.errors import check_choice
 from tfvid.metrics.checks import checked_boxes, checked_maps
 from tfvid.metrics.localization import energy_in_boxes, has_box, inside_boxes
 from tfvid.metrics.overlap import overlap

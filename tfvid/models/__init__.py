@@ -1,6 +1,6 @@
 """Video classifiers by name. Each is a function that returns a functional Keras model: clips to logits."""
 
-from tfvid.registry import Registry
+from tfvid.core.registry import Registry
 
 MODELS = Registry(
     "model",

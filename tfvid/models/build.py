@@ -9,11 +9,11 @@ from pathlib import Path
 import keras
 
 from tfvid.config import RunConfig
-from tfvid.errors import ModelError, unknown
-from tfvid.model_format import declare
+from tfvid.core.errors import ModelError, unknown
 from tfvid.models import MODELS
 from tfvid.models.loading import load_weights
 from tfvid.models.weights import is_checkpoint, load_kinetics
+from tfvid.network.model_format import declare
 
 
 def build_model(

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfvid.errors import ModelError, unknown
-from tfvid.model_format import CHANNELS, OUTPUTS
+from tfvid.core.errors import ModelError, unknown
+from tfvid.network.model_format import CHANNELS, OUTPUTS
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ which is the same computation and keeps time an axis of every feature map. The c
 import keras
 from keras import layers
 
-from tfvid.errors import ModelError, check_choice
+from tfvid.core.errors import ModelError, check_choice
 from tfvid.models.residual import FILTERS, basic_block, scaled
 
 

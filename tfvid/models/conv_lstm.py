@@ -11,8 +11,8 @@ logistic one. Both ways are offered.
 import keras
 from keras import layers
 
-from tfvid.activations import keras2_hard_sigmoid
-from tfvid.errors import ModelError, check_choice
+from tfvid.core.errors import ModelError, check_choice
+from tfvid.network.activations import keras2_hard_sigmoid
 
 GATES = {"sigmoid": "sigmoid", "hard_sigmoid": keras2_hard_sigmoid}
 

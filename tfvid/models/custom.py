@@ -6,7 +6,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from tfvid.errors import ModelError, error_line
+from tfvid.core.errors import ModelError, error_line
 
 
 def load_custom(file: str | Path) -> dict[str, object]:

@@ -9,7 +9,7 @@ Keras 3 does not allow), so that weights map by name.
 import keras
 from keras import layers
 
-from tfvid.errors import ModelError
+from tfvid.core.errors import ModelError
 
 # Filters of each Inception module: branch 0 (1x1), branch 1 (1x1, 3x3), branch 2 (1x1, 3x3), branch 3 (pool, 1x1).
 MODULES = {

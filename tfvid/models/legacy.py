@@ -5,7 +5,7 @@ The file is left as it is. A temporary copy gets a configuration in which
 * arguments that Keras 3 no longer takes are left out where they have the value that changes nothing (`DROPPED`);
 * dtype policies are names: Keras 3 does not know the class ``Policy``;
 * layers within layers (of `TimeDistributed`, `Bidirectional`, `RNN`) say that they are Keras' own;
-* ``"hard_sigmoid"`` is Keras 2's function: what Keras 3 calls so is another one, see `tfvid.activations`.
+* ``"hard_sigmoid"`` is Keras 2's function: what Keras 3 calls so is another one, see `tfvid.network.activations`.
 
 Everything else is Keras 3's own reading. What cannot be read is refused in one line that names layer and argument.
 """
@@ -18,8 +18,8 @@ from pathlib import Path
 import h5py
 import keras
 
-from tfvid.activations import keras2_hard_sigmoid
-from tfvid.errors import ModelError
+from tfvid.core.errors import ModelError
+from tfvid.network.activations import keras2_hard_sigmoid
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 LARGEST_CONFIG = 64 << 20  # bytes of JSON

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfvid.config import LoadConfig
-from tfvid.errors import ConfigError, ModelError
+from tfvid.core.errors import ConfigError, ModelError
 from tfvid.models.card import ModelCard
 
 
@@ -59,9 +59,9 @@ def load_model_as(path: str | Path, load: LoadConfig):
     Raises:
       ModelError: see `tfvid.load_model` and `load_custom`.
     """
-    from tfvid.model_format import declare
     from tfvid.models.custom import load_custom
     from tfvid.models.loading import load_card, load_model
+    from tfvid.network.model_format import declare
 
     model = load_model(path, compile=False, custom_objects=load_custom(load.custom) if load.custom else None)
     card = load_card(path, model)

@@ -17,12 +17,12 @@ from tempfile import TemporaryDirectory
 import h5py
 import keras
 
-import tfvid.activations  # noqa: F401  registers them, so that models with one load
-from tfvid.errors import ModelError
-from tfvid.model_format import declare
+import tfvid.network.activations  # noqa: F401  registers them, so that models with one load
+from tfvid.core.errors import ModelError
 from tfvid.models.card import ModelCard, read_card
 from tfvid.models.compiling import compile_by_card, read_compiled
 from tfvid.models.legacy import is_hdf5, readable_archive, readable_hdf5
+from tfvid.network.model_format import declare
 
 PLACES = ("", "assets.extra")
 MOST_EXPANSION = 64  # weights hardly shrink when packed, a configuration of many like layers tenfold

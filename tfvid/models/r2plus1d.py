@@ -11,7 +11,7 @@ both have as many weights as the convolution they stand for, and one more non-li
 import keras
 from keras import layers
 
-from tfvid.errors import ModelError
+from tfvid.core.errors import ModelError
 from tfvid.models.residual import FILTERS, basic_block, scaled
 
 

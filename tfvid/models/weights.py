@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvid.errors import ModelError
+from tfvid.core.errors import ModelError
 
 HEAD = "Logits.Conv3d_0c_1x1"
 SCOPE = "/inception_i3d/"

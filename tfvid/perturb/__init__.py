@@ -4,7 +4,7 @@ A perturbation is a function ``(clips (B, T, H, W, C), mask (B, T)) -> clips``; 
 ``"my_file.py:my_perturbation"``.
 """
 
-from tfvid.registry import Registry
+from tfvid.core.registry import Registry
 
 PERTURBATIONS = Registry(
     "perturbation",

@@ -8,7 +8,7 @@ import math
 
 import tensorflow as tf
 
-from tfvid.errors import check_choice
+from tfvid.core.errors import check_choice
 
 
 def fade(clips):

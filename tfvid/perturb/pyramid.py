@@ -8,7 +8,7 @@ Fong, Patrick & Vedaldi, ICCV 2019, section 3.3 ("blur" and "fade").
 
 import tensorflow as tf
 
-from tfvid.errors import TfvidError, check_choice
+from tfvid.core.errors import TfvidError, check_choice
 from tfvid.perturb.fill import gaussian_blur
 
 PYRAMIDS = ("blur", "fade")

@@ -9,7 +9,7 @@ Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 3.1. A mask
 
 import tensorflow as tf
 
-from tfvid.errors import TfvidError
+from tfvid.core.errors import TfvidError
 
 
 def freeze(clips, mask):

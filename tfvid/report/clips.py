@@ -17,7 +17,7 @@ from tfvid.report.film import titles
 from tfvid.report.overlay import display_size
 from tfvid.report.page import as_script, beside, number
 from tfvid.report.reel import grid
-from tfvid.results import STILL, Result
+from tfvid.results.result_store import STILL, Result
 
 SHOWN_AT_FIRST = 3  # films a clip; of more models, the first of each group
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from tfvid.errors import TfvidError
-from tfvid.files import safe_name
+from tfvid.core.errors import TfvidError
+from tfvid.core.files import safe_name
 from tfvid.report.film import Panel, titles
 from tfvid.report.media import note
 from tfvid.report.overlay import display_size
 from tfvid.report.reel import read_reel
 from tfvid.report.sheet import Block, draw_blocks, save_sheet
-from tfvid.results import Result, ResultStore, read_results
+from tfvid.results.result_store import Result, ResultStore, read_results
 
 
 def draw_comparison(folder, results: Sequence[Result]) -> Image.Image:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tfvid.files import replacing
+from tfvid.core.files import replacing
 
 LABELLED = 40  # with more classes than this, names and numbers would be too small to read
 

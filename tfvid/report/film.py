@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tfvid.errors import TfvidError, unknown
-from tfvid.files import replacing
+from tfvid.core.errors import TfvidError, unknown
+from tfvid.core.files import replacing
 from tfvid.report.overlay import display_size, mask_strip, overlay, resize, to_uint8
 from tfvid.report.style import DARK, Theme, fit, font
 

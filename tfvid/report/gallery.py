@@ -12,7 +12,7 @@ import numpy as np
 
 from tfvid.report.clips import Group, clips_section
 from tfvid.report.page import number, write_page
-from tfvid.results import STILL, Result, read_results
+from tfvid.results.result_store import STILL, Result, read_results
 
 LEAD = """<p class="lead">Which frames does each model need, and where does it look? Every clip is shown beside its
 Grad-CAM and beside its copy in which the learned temporal mask perturbs frames (by default it freezes them).</p>"""

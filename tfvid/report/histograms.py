@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tfvid.files import replacing
+from tfvid.core.files import replacing
 
 BINS = 20
 TAIL = 3  # where the largest value is further out than this many times the 95th percentile, the axis ends there

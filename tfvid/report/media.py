@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvid.errors import TfvidError, unknown
-from tfvid.files import safe_name
+from tfvid.core.errors import TfvidError, unknown
+from tfvid.core.files import safe_name
 from tfvid.report import film
 from tfvid.report.reel import save_reel
 from tfvid.report.sheet import draw_sheet, save_sheet
-from tfvid.results import Result
+from tfvid.results.result_store import Result
 
 FORMATS = ("gif", "mp4", "webp")
 

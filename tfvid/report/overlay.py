@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tfvid.errors import TfvidError, unknown
+from tfvid.core.errors import TfvidError, unknown
 from tfvid.report.style import Theme, blend
 
 # OpenCV's map, and how much of its own colour the clip keeps under it. Under the perceptually uniform maps (and

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from string import Template
 from urllib.parse import quote
 
-from tfvid.errors import DataError
-from tfvid.files import replacing
+from tfvid.core.errors import DataError
+from tfvid.core.files import replacing
 
 
 def write_page(folder, *, title: str, lead: str, top: str, clips: Mapping[str, str], sources: list[str]) -> Path:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tfvid.errors import DataError
-from tfvid.files import replacing
+from tfvid.core.errors import DataError
+from tfvid.core.files import replacing
 from tfvid.report.film import Panel
 
 LONGEST = 16000  # pixels; WebP ends at 16383

@@ -4,8 +4,8 @@ import csv
 import json
 from pathlib import Path
 
-from tfvid.errors import DataError
-from tfvid.files import replacing
+from tfvid.core.errors import DataError
+from tfvid.core.files import replacing
 
 FILE = "report.json"
 
@@ -40,7 +40,7 @@ def read_report_file(folder: Path, of: str) -> dict:
 
 
 def _write_csv(path: Path, table: dict):
-    """Writes a table of `tfvid.study.tables`.
+    """Writes a table of `tfvid.experiments.study.tables`.
 
     A sample takes a column for each of its numbers: ``<key>``, ``<key> std``, ``<key> low``, ...
     """

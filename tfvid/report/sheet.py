@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tfvid.files import replacing
+from tfvid.core.files import replacing
 from tfvid.report.film import Panel
 from tfvid.report.overlay import mask_strip, resize
 from tfvid.report.style import LIGHT, Theme, fit, font

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvid.errors import DataError
+from tfvid.core.errors import DataError
 from tfvid.report.clips import OWN_MEASURES, Group, Measure, clips_section
 from tfvid.report.histogram_svg import histogram_svg
 from tfvid.report.page import beside, number, write_page
-from tfvid.results import ResultStore, read_results
+from tfvid.results.result_store import ResultStore, read_results
 
 VERSION = 1
 SOURCES = ("report.json", "manifest.json", "measures.parquet", "predictions.parquet", "results.parquet")

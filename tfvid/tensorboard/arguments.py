@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfvid.errors import TfvidError, unknown
+from tfvid.core.errors import TfvidError, unknown
 from tfvid.explain.base import Explanation
 from tfvid.perturb.temporal import MATRICES
 

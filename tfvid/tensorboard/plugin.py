@@ -25,7 +25,7 @@ from tensorboard.data import provider
 from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
-from tfvid.errors import one_line, unknown
+from tfvid.core.errors import one_line, unknown
 from tfvid.tensorboard import clip_json, metadata
 
 PAGE = Path(__file__).parent / "static"

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from tfvid.errors import TfvidError
+from tfvid.core.errors import TfvidError
 from tfvid.explain.base import Explanation
 from tfvid.metrics.masks import mask_length
 from tfvid.tensorboard import metadata

@@ -9,9 +9,9 @@ import keras
 import tensorflow as tf
 
 from tfvid.config import TrainConfig
+from tfvid.core.errors import TfvidError
+from tfvid.core.stopping import is_asked, stop_if_asked
 from tfvid.data.skipped import SkipLog, damage_line
-from tfvid.errors import TfvidError
-from tfvid.stopping import is_asked, stop_if_asked
 from tfvid.training.checkpoints import Checkpoints, History
 from tfvid.training.optimizer import rate_of
 from tfvid.training.plateau import plateau_rate

@@ -23,8 +23,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from tfvid.errors import ModelError, TfvidError
-from tfvid.files import remove_folder
+from tfvid.core.errors import ModelError, TfvidError
+from tfvid.core.files import remove_folder
 from tfvid.models.card import ModelCard
 from tfvid.models.loading import load_weights
 

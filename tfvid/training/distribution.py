@@ -8,8 +8,8 @@ from functools import cached_property
 
 import tensorflow as tf
 
+from tfvid.core.errors import ConfigError, TfvidError
 from tfvid.data.share import Share
-from tfvid.errors import ConfigError, TfvidError
 
 # A machine that is gone shows itself as one of these, within some ten seconds.
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError, tf.errors.CancelledError)

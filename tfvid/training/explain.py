@@ -6,11 +6,11 @@ import numpy as np
 
 from tfvid.callbacks import ExplanationLogger
 from tfvid.config import RunConfig
+from tfvid.core.errors import DataError, VideoError
 from tfvid.data.base import VideoDataset
 from tfvid.data.choose import choose
+from tfvid.data.decode.worker import DecodePool
 from tfvid.data.records import Records
-from tfvid.data.worker import DecodePool
-from tfvid.errors import DataError, VideoError
 from tfvid.models.card import ModelCard
 
 

@@ -12,8 +12,8 @@ import keras
 import tensorflow as tf
 
 from tfvid.config import RunConfig, to_yaml
-from tfvid.errors import TfvidError
-from tfvid.files import replacing_folder
+from tfvid.core.errors import TfvidError
+from tfvid.core.files import replacing_folder
 from tfvid.models.card import ModelCard
 
 

@@ -11,17 +11,17 @@ import keras
 import tensorflow as tf
 
 from tfvid.config import RunConfig
+from tfvid.core.errors import ConfigError, TfvidError
+from tfvid.core.files import replacing
 from tfvid.data.base import VideoDataset
 from tfvid.data.pipeline import as_supervised, load_dataset, make_dataset
 from tfvid.data.skipped import SkipLog
-from tfvid.errors import ConfigError, TfvidError
-from tfvid.evaluation import predict
-from tfvid.fast_layers import fast_layers
-from tfvid.files import replacing
+from tfvid.experiments.evaluation import predict
 from tfvid.metrics import classification
 from tfvid.models.build import build_model, load_initial_weights
 from tfvid.models.card import ModelCard
 from tfvid.models.compiling import compile_classifier
+from tfvid.network.fast_layers import fast_layers
 from tfvid.training import replicated
 from tfvid.training.bar import Bar
 from tfvid.training.callbacks import DamagedClips, Epochs, Logs, StopOnNaN

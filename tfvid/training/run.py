@@ -5,8 +5,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from tfvid.config import RunConfig, load, to_yaml
-from tfvid.errors import ConfigError, DataError
-from tfvid.files import remove_folder, replacing
+from tfvid.core.errors import ConfigError, DataError
+from tfvid.core.files import remove_folder, replacing
 
 
 class Run:

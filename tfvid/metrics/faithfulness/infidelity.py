@@ -13,7 +13,7 @@ a map into its opposite would make a map that is wrong everywhere as good as one
 import numpy as np
 import tensorflow as tf
 
-from tfvid.errors import TfvidError
+from tfvid.core.errors import TfvidError
 from tfvid.metrics.checks import checked_maps
 from tfvid.metrics.faithfulness.scorer import Scorer, fill_of
 

@@ -19,7 +19,7 @@ import numpy as np
 import scipy.integrate
 import tensorflow as tf
 
-from tfvid.errors import TfvidError, check_choice
+from tfvid.core.errors import TfvidError, check_choice
 from tfvid.metrics.checks import checked_maps
 from tfvid.metrics.faithfulness.scorer import Scorer, fill_of
 

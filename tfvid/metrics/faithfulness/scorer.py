@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from tfvid.classifier import Classifier, checked_clips, class_indices, class_score
-from tfvid.compiled import Compiled
-from tfvid.errors import ModelError, TfvidError, check_choice
+from tfvid.core.errors import ModelError, TfvidError, check_choice
+from tfvid.network.classifier import Classifier, checked_clips, class_indices, class_score
+from tfvid.network.compiled import Compiled
 from tfvid.perturb.fill import FILLS
 
 
@@ -19,7 +19,8 @@ class Scorer:
       >>> tfvid.metrics.insertion(scorer, clips, maps, target), tfvid.metrics.deletion(scorer, clips, maps, target)
 
     Args:
-      model: a Keras model of clips, or any callable, NumPy clips to NumPy scores; see `tfvid.classifier.Classifier`.
+      model: a Keras model of clips, or any callable, NumPy clips to NumPy scores; see
+        `tfvid.network.classifier.Classifier`.
       output: "auto", "logits" or "probabilities", see there.
       input_range: "auto", (low, high) or None, see there.
 

@@ -10,7 +10,7 @@ different scales can be compared. A constant explanation has 0, so this says som
 import numpy as np
 import tensorflow as tf
 
-from tfvid.errors import TfvidError
+from tfvid.core.errors import TfvidError
 from tfvid.metrics.checks import checked_maps
 from tfvid.metrics.faithfulness.scorer import Scorer
 

@@ -1,4 +1,4 @@
-// A heatmap over a frame: resized as tfvid.explain.features.resized does, drawn as tfvid.report.overlay does.
+// A heatmap over a frame: resized as tfvid.explain.cam.features.resized does, drawn as tfvid.report.overlay does.
 
 // Which of `steps` maps belongs to `frame` of `length`: nearest in time.
 export function mapOf(frame, length, steps) {

@@ -1,0 +1,101 @@
+"""Training clips by a tf.data service: the same ones, decoded elsewhere."""
+
+from collections import Counter
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfvid import config as cfg
+from tfvid.core.errors import ConfigError
+from tfvid.data.pipeline import load_dataset
+from tfvid.data.records import write_records
+from tfvid.data.share import Share
+from tfvid.data.sources.shapes import MovingShapes
+from tfvid.training import train
+
+CLASSES = ["Something appearing", "Something disappearing"]
+SHAPE = {"num_frames": 4, "size": (16, 16)}
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    dataset = MovingShapes(classes=CLASSES, train=12, validation=4)
+    for split in ("train", "validation"):
+        write_records(dataset, split, folder, **SHAPE, shard_size=5)
+    return folder
+
+
+@contextmanager
+def service(workers: int):
+    """A dispatcher and its workers, in this process."""
+    dispatcher = tf.data.experimental.service.DispatchServer()
+    address = dispatcher.target.partition("://")[2]
+    servers = [
+        tf.data.experimental.service.WorkerServer(tf.data.experimental.service.WorkerConfig(dispatcher_address=address))
+        for _ in range(workers)
+    ]
+    try:
+        yield dispatcher.target
+    finally:
+        for server in servers:
+            server._stop()
+        dispatcher._stop()
+
+
+def ids(batch):
+    return [id.decode() for id in batch["id"].numpy()]
+
+
+def test_one_worker_gives_the_clips_of_this_process(shards):
+    settings = {"records": str(shards), **SHAPE, "batch_size": 4, "seed": 3, "workers": 1}
+    epoch = tf.Variable(0, dtype=tf.int64)
+    expected = []
+    for number in (0, 1):
+        epoch.assign(number)
+        expected += load_dataset("shapes", "train", training=True, epoch=epoch, **settings)
+    with service(1) as address:
+        served = load_dataset("shapes", "train", training=True, service=address, **settings)
+        for ours, theirs in zip(expected, served.take(6), strict=True):
+            assert ids(ours) == ids(theirs)
+            np.testing.assert_allclose(ours["clip"], theirs["clip"], atol=1e-6)
+
+
+def test_two_workers_give_every_clip_as_often(shards):
+    settings = {"records": str(shards), **SHAPE, "batch_size": 4, "workers": 1}
+    with service(2) as address:
+        served = load_dataset("shapes", "train", training=True, service=address, **settings)
+        seen = Counter(id for batch in served.take(24) for id in ids(batch))
+    assert len(seen) == 12 and sum(seen.values()) == 96
+    assert max(seen.values()) - min(seen.values()) <= 4  # two epochs in the making
+
+
+def test_a_run_trains_from_it(shards, tmp_path):
+    with service(1) as address:
+        config = cfg.from_dict(
+            {
+                "name": "served",
+                "data": {
+                    "records": str(shards),
+                    "num_frames": 4,
+                    "size": [16, 16],
+                    "batch_size": 4,
+                    "service": address,
+                },
+                "model": {"name": "conv_lstm", "options": {"blocks": 1, "filters": 2, "kernel": 3}},
+                "train": {"epochs": 2, "mixed_precision": False},
+            }
+        )
+        metrics = train(config, tmp_path / "runs", tmp_path / "saved", verbose=0)
+    assert metrics["epochs"] == 2 and np.isfinite([record["loss"] for record in metrics["history"]]).all()
+
+
+def test_what_it_does_not_do(shards):
+    with pytest.raises(ConfigError, match="data.service must be used with data.records"):
+        cfg.DataConfig(service="grpc://localhost:1")
+    with pytest.raises(ConfigError, match="goes with distribution none"):
+        load_dataset(
+            "shapes", "train", training=True, records=str(shards), service="grpc://x:1", share=Share(), **SHAPE
+        )

@@ -1,0 +1,44 @@
+"""What commands share that run a study or a benchmark from its YAML file and say what was found."""
+
+import argparse
+from pathlib import Path
+
+from tfvid.cli.limit import add_limit
+from tfvid.cli.results_folder import check_folder
+from tfvid.config import load
+
+
+def parser_of(name: str, description: str, *, config: str, document: str, override: str) -> argparse.ArgumentParser:
+    """The parser of ``tfvid-<name>``; `config`, `document` and `override` are examples of what to give."""
+    parser = argparse.ArgumentParser(
+        prog=f"tfvid-{name}", description=f"{description} A run that was stopped continues where it stopped."
+    )
+    parser.add_argument("--config", required=True, help=f"YAML file that describes the run, e.g. {config}")
+    parser.add_argument(
+        "--out", type=Path, help="folder for the results (default: runs/<name>, with the name in the YAML file)"
+    )
+    parser.add_argument("--document", type=Path, help=f"also write the findings to this Markdown file, e.g. {document}")
+    add_limit(parser, without="as the YAML file says")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"settings of the file to change: {override}")
+    return parser
+
+
+def checked(parser: argparse.ArgumentParser, argv: list[str], kind: type):
+    """The arguments, with ``out`` filled in, and the configuration of `kind` that they name."""
+    arguments = parser.parse_intermixed_args(argv)
+    limit = [] if arguments.limit is None else [f"limit={arguments.limit}"]
+    config = load(arguments.config, [*arguments.overrides, *limit], kind)
+    arguments.out = arguments.out or Path("runs") / config.name
+    check_folder(arguments.out)
+    return arguments, config
+
+
+def tell(report: dict, arguments, write_document) -> None:
+    """Prints the findings, and writes them to a document where one is asked for."""
+    from tfvid.experiments.study.findings import WORDS
+
+    for finding in report["findings"]:
+        print(f"{finding['question']} {WORDS[finding['holds']]}\n  {finding['answer']}")
+    if arguments.document:
+        print(f"document: {write_document(arguments.out, arguments.document, arguments.config)}")
+    print(f"tables: {arguments.out / 'tables'}")

@@ -1,0 +1,1 @@
+"""What everything else stands on: errors, files, the registry of parts, engines. Imports nothing else of tfvid."""

@@ -1,0 +1,36 @@
+"""Shards one after the other, in this process."""
+
+from tfvid.core.engine.base import Done, Engine
+from tfvid.core.errors import TfvidError, error_line
+
+
+class Local(Engine):
+    """Runs work here. What ends the process ends all of it; started again, it goes on with what is missing.
+
+    Args:
+      retries: see `Engine`.
+    """
+
+    def run(self, work, shards, progress):
+        for shard in shards:
+            yield self._tried(work, shard, progress)
+
+    def _tried(self, work, shard, progress) -> Done:
+        for _ in range(self.retries + 1):
+            counted = []
+
+            def count(items, counted=counted):
+                counted.append(items)
+                progress(items)
+
+            try:
+                value = work(shard, count)
+            except TfvidError:
+                raise
+            except Exception as error:  # a model or a library may raise anything; the other shards go on
+                reason = error_line(error)
+                progress(-sum(counted))
+            else:
+                progress(len(shard.items) - sum(counted))  # e.g. clips that could not be read
+                return Done(shard, value)
+        return Done(shard, error=reason)

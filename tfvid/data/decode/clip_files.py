@@ -1,0 +1,182 @@
+"""Which files below a folder are clips: videos and folders of frames. What is neither is counted.
+
+A folder of frames holds the pictures of one clip, numbered by their names: ``00001.jpg, 00002.jpg, ...`` or
+``frame_9.png, frame_10.png, ...``.
+"""
+
+import os
+import re
+import unicodedata
+import warnings
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tfvid.core.errors import DataError, one_line
+
+# What files are called that `tfvid.data.decode.confined.CONTAINERS` opens. Their content says what they are.
+SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("3g2", "3gp", "f4v", "ismv", "m4v", "mj2", "mov", "mp4", "qt"),  # mov
+        *("mk3d", "mkv", "webm", "avi", "divx", "m2t", "m2ts", "mts", "ts"),  # matroska, avi, mpegts
+        *("mpe", "mpeg", "mpg", "vob", "flv", "asf", "wmv", "ogg", "ogm", "ogv"),  # mpeg, flv, asf, ogg
+        *("mxf", "nut", "ivf", "dif", "dv", "rm", "rmvb", "gif"),
+        *("m1v", "m2v", "264", "h264", "265", "h265", "hevc", "obu", "y4m"),
+    )
+)
+PICTURES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
+
+# What file managers, archives and file systems put beside the files of a user.
+_LEFTOVERS = frozenset(
+    (
+        *("__macosx", "icon\r", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "#recycle", "$recycle.bin"),
+        *("system volume information", "lost+found"),
+    )
+)
+SHOWN = 3  # names in a message
+
+
+def nfc(text: str) -> str:
+    """`text` with composed letters: macOS writes ``é`` as two code points, Linux and Windows as one."""
+    return unicodedata.normalize("NFC", text)
+
+
+def is_clip_file(name: str) -> bool:
+    """Whether a file of this name is a video or a picture."""
+    return Path(name).suffix.lower() in SUFFIXES | PICTURES
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file or folder is hidden (``.DS_Store``, ``._a.mp4``) or was put there by a system (``__MACOSX``)."""
+    return name.startswith(".") or name.lower() in _LEFTOVERS
+
+
+@dataclass
+class Found:
+    """What a folder holds.
+
+    Attributes:
+      clips: paths of video files and folders of frames, sorted by the names on the way to them.
+      ignored: paths of other files, by what they are.
+    """
+
+    clips: list[Path] = field(default_factory=list)
+    ignored: defaultdict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
+
+    def left_out(self, root: Path, before: str = "") -> str:
+        """``ignored files that are not videos (3): a/notes.txt, ...``, behind `before`; "" where nothing is ignored."""
+        parts = [
+            f"{kind} ({len(files)}): {shown([file.relative_to(root).as_posix() for file in files])}"
+            for kind, files in self.ignored.items()
+        ]
+        return f"{before}ignored {'; '.join(parts)}" if parts else ""
+
+
+def find_clips(folder: Path, found: Found, *, frames_here: bool = False) -> None:
+    """Adds to `found` the clips in `folder` and in the folders below it. Links are followed, leftovers are not read.
+
+    Args:
+      folder: where to look.
+      found: is given the clips and the ignored files.
+      frames_here: whether `folder` itself may be a folder of frames. False for a class folder: pictures that lie
+        directly in it are of no clip.
+
+    Raises:
+      DataError: a folder cannot be read, or the name of a clip is not valid UTF-8.
+    """
+    clips: list[Path] = []
+    _walk(folder, clips, found.ignored, frames_here, ())
+    found.clips += sorted(clips, key=path_order)
+
+
+def path_order(path: Path) -> tuple:
+    """Sorts paths alike on every system, whatever the normal form of their names."""
+    return [nfc(part) for part in path.parts], path.parts
+
+
+def _walk(folder: Path, clips: list[Path], ignored: dict, frames_here: bool, above: tuple) -> None:
+    status = folder.stat()
+    here = (status.st_dev, status.st_ino)
+    if here in above:  # a link that leads to a folder above itself would never end
+        return
+    videos, pictures, folders = [], [], []
+    for entry in visible(folder):
+        suffix = Path(entry.name).suffix.lower()
+        if entry.is_dir():
+            folders.append(Path(entry.path))
+        elif suffix in SUFFIXES:
+            videos.append(checked_name(Path(entry.path)))
+        elif suffix in PICTURES:
+            pictures.append(Path(entry.path))
+        else:
+            ignored["files that are not videos"].append(Path(entry.path))
+    clips += videos
+    if pictures and videos:
+        ignored["pictures beside videos"] += pictures
+    elif pictures and not frames_here:
+        ignored["pictures directly in a class folder, where each clip's frames need a folder of their own"] += pictures
+    elif pictures and not frame_series([file.name for file in pictures]):
+        ignored["pictures that are no numbered frames"] += pictures
+    elif pictures:
+        clips.append(checked_name(folder))
+    for below in folders:
+        _walk(below, clips, ignored, True, (*above, here))
+
+
+def visible(folder: Path) -> list[os.DirEntry]:
+    """The entries of a folder that are no leftovers, sorted by name.
+
+    Raises:
+      DataError: it cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if not is_leftover(entry.name)), key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror})") from None
+
+
+def checked_name(path: Path) -> Path:
+    """`path`.
+
+    Raises:
+      DataError: its last part is not text (bytes that are no UTF-8), which neither a record nor a page could hold.
+    """
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{path}: its name is not valid UTF-8; rename it") from None
+    return path
+
+
+def frame_series(names: list[str]) -> list[list[str]]:
+    """The series of numbered pictures among file names: those of 2 names or more that differ in their numbers only.
+
+    Returns:
+      The series, the longest first, each in the order of its numbers: ``frame_10.jpg`` is after ``frame_9.jpg``.
+    """
+    series = defaultdict(list)
+    for name in names:
+        series[re.sub(r"[0-9]+", "#", name.lower())].append(name)
+    numbered = [sorted(of, key=_by_number) for form, of in series.items() if "#" in form and len(of) > 1]
+    return sorted(numbered, key=lambda of: (-len(of), of))
+
+
+def numbers_in(name: str) -> list[int]:
+    """The whole numbers in a file name."""
+    return [int(digits) for digits in re.findall(r"[0-9]+", name)]
+
+
+def _by_number(name: str) -> tuple:
+    return numbers_in(name), name
+
+
+def warn(message: str) -> None:
+    """Warns with one line; Python shows each message once, however often a dataset is made in a process."""
+    warnings.warn(one_line(message), RuntimeWarning, stacklevel=2)
+
+
+def shown(names: list) -> str:
+    """The first names, and an ellipsis where there are more."""
+    return ", ".join(map(str, names[:SHOWN])) + (", ..." if len(names) > SHOWN else "")

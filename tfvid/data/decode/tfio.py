@@ -1,0 +1,109 @@
+"""tensorflow-io, where it loads: ``s3://``, ``az://`` and ``http://`` paths for shards, and its video decoder.
+
+An optional extra, ``pip install tfvid[io]``, which pins the TensorFlow it works with. The last release, 0.37.1,
+loads its native code only beside TensorFlow 2.16 and 2.17; beside a newer one the import merely warns and every
+operation fails later. So it is looked at before it is used, and never imported by default.
+"""
+
+import importlib.util
+import warnings
+
+import cv2
+import numpy as np
+
+from tfvid.core.errors import TfvidError, VideoError
+from tfvid.core.sampling import even_indices
+from tfvid.data.clip import Clip
+from tfvid.data.decode.video import check_file, check_range
+
+WORKS_WITH = ("2.16", "2.17")
+_INSTALL = "pip install tfvid[io], with TensorFlow 2.16"
+
+
+def available() -> tuple[bool, str]:
+    """Whether tensorflow-io loads here, and where it does not, why, in one line. Loads it."""
+    if importlib.util.find_spec("tensorflow_io") is None:
+        return False, f"tensorflow-io is not installed ({_INSTALL})"
+    import tensorflow as tf
+
+    if not tf.__version__.startswith(tuple(f"{version}." for version in WORKS_WITH)):
+        versions = " and ".join(WORKS_WITH)
+        return False, f"tensorflow-io loads only with TensorFlow {versions}, this is {tf.__version__} ({_INSTALL})"
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            import tensorflow_io  # noqa: F401  (registers the file systems)
+        except Exception as error:  # a broken native library raises many things
+            return False, f"tensorflow-io cannot be imported: {_one_line(error)}"
+    failures = [str(warning.message) for warning in said if "unable to load" in str(warning.message)]
+    return (False, f"tensorflow-io: {_one_line(failures[0])}") if failures else (True, "")
+
+
+def decoder_available() -> tuple[bool, str]:
+    """The same for its video decoder, which also needs the shared libraries of FFmpeg 4 (or 3.4, or 2.8)."""
+    ok, reason = available()
+    if not ok:
+        return ok, reason
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            from tensorflow_io.python.ops import ffmpeg_ops  # noqa: F401
+        except NotImplementedError:
+            return False, "tensorflow-io's decoder finds no FFmpeg 4 (libavformat.so.58, libswscale.so.5)"
+    return True, ""
+
+
+def require():
+    """Makes TensorFlow read ``s3://``, ``az://`` and ``http://``.
+
+    Raises:
+      TfvidError: tensorflow-io does not load here.
+    """
+    _require(*available())
+
+
+def require_decoder():
+    """
+    Raises:
+      TfvidError: its decoder does not load here.
+    """
+    _require(*decoder_available())
+
+
+def decode_clip(path, num_frames: int, size: tuple[int, int], start: int = 0, stop: int | None = None) -> Clip:
+    """`tfvid.data.decode.video.decode_clip` by tensorflow-io.
+
+    It differs in that the whole file is decoded into memory, a rotation mark is not followed, damage is not
+    known, and a file may crash the process (a width of 426 does): call it in one that may be lost, as
+    `load_dataset(..., decoder="tfio")` does.
+
+    Raises:
+      VideoError: the file cannot be decoded.
+    """
+    import tensorflow as tf
+    from tensorflow_io.python.experimental.ffmpeg_ops import decode_video
+
+    check_range(path, num_frames, size, start, stop)
+    check_file(path)
+    try:
+        frames = decode_video(tf.io.read_file(str(path))).numpy()
+    except tf.errors.OpError as error:
+        raise VideoError(path, f"no video stream that can be decoded ({_one_line(error.message)})") from None
+    count = len(frames)
+    if count <= start:
+        raise VideoError(path, f"it has {count} frames, the clip starts at frame {start}")
+    frames = frames[start:stop]
+    picked = [
+        cv2.resize(frames[i], (size[1], size[0]), interpolation=cv2.INTER_AREA)
+        for i in even_indices(len(frames), num_frames)
+    ]
+    return Clip(np.stack(picked), decoded=len(frames))
+
+
+def _require(ok: bool, reason: str):
+    if not ok:
+        raise TfvidError(reason)
+
+
+def _one_line(error) -> str:
+    return " ".join(str(error).split())[:200]

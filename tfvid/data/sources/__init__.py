@@ -1,0 +1,1 @@
+"""One file for each data set that tfvid reads, and for the drawn shapes."""

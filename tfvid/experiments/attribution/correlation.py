@@ -1,0 +1,113 @@
+"""Do two measures order the methods alike? Rank correlation over methods, with an interval over clips.
+
+Li et al. (arXiv 2005.00375) find that measures that ask the network and those that ask people tend to disagree: the
+method that is best by the one is not best by the other. Here that is computed for each pair of measures.
+
+    rho = Spearman(means of the methods by one measure, by the other),  each turned so that more is better
+
+The interval is a percentile bootstrap: clips are drawn anew, the same for all methods and measures, the means taken and
+the methods ranked again. The two maps that know nothing of the network are not among the methods: being bad by every
+measure, they would make any two agree.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations, product
+
+import numpy as np
+from scipy.stats import kendalltau, rankdata
+
+from tfvid.experiments.attribution.judged import Judged
+from tfvid.experiments.attribution.measures import OBJECTIVE, TRUTH, Measure
+from tfvid.experiments.attribution.methods import BASELINES
+
+RESAMPLES = 1000
+FEWEST = 4  # methods; an order of fewer says nothing
+FEWEST_CLIPS = 5  # for an interval; of fewer there are only a few ways to draw
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """How alike two measures order the methods.
+
+    Attributes:
+      first: a measure.
+      second: another.
+      methods: how many have both.
+      spearman: in [-1, 1]; None where fewer than `FEWEST` methods have both, or a measure has them all equal.
+      low: lower end of its 95 % interval; None where it cannot be had.
+      high: its upper end.
+      kendall: tau-b, in [-1, 1].
+    """
+
+    first: Measure
+    second: Measure
+    methods: int
+    spearman: float | None
+    low: float | None
+    high: float | None
+    kendall: float | None
+
+
+def correlations(network: Judged, seed: int = 0) -> list[Correlation]:
+    """Every two measures of one network: objective ones with those that know the truth first, then within each kind."""
+    of_kind = {kind: [m for m in network.measures if m.kind == kind] for kind in (OBJECTIVE, TRUTH)}
+    pairs = [
+        *product(of_kind[OBJECTIVE], of_kind[TRUTH]),
+        *(pair for kind in of_kind.values() for pair in combinations(kind, 2)),
+    ]
+    drawn = np.random.default_rng(seed).integers(0, len(network.clips), (RESAMPLES, len(network.clips)))
+    means = {measure.name: _means(network, measure, drawn) for measure in network.measures}
+    clips = {m.name: int(np.isfinite(network.of(m)).any(axis=0).sum()) for m in network.measures}
+    return [_correlation(a, b, means[a.name], means[b.name], min(clips[a.name], clips[b.name])) for a, b in pairs]
+
+
+def between(found: list[Correlation]) -> list[Correlation]:
+    """Those of an objective measure with one that knows the truth, where there is a number."""
+    return [pair for pair in found if pair.first.kind != pair.second.kind and pair.spearman is not None]
+
+
+def within(found: list[Correlation], kind: str) -> list[Correlation]:
+    """Those of two measures of one kind, where there is a number."""
+    return [pair for pair in found if pair.first.kind == pair.second.kind == kind and pair.spearman is not None]
+
+
+def _means(network: Judged, measure: Measure, drawn: np.ndarray) -> np.ndarray:
+    """Means of the methods, more is better: `(methods, 1 + RESAMPLES)`, those of all clips first."""
+    rows = [row for row, name in enumerate(network.methods) if name not in BASELINES]
+    values = network.of(measure)[rows] * (1 if measure.higher else -1)
+    known = np.isfinite(values)
+    columns = []
+    for clips in [np.arange(values.shape[1]), *drawn]:
+        count = known[:, clips].sum(axis=1)
+        total = np.where(known, values, 0.0)[:, clips].sum(axis=1)
+        columns.append(np.divide(total, count, out=np.full(len(rows), np.nan), where=count > 0))
+    return np.stack(columns, axis=1)
+
+
+def _correlation(first: Measure, second: Measure, a: np.ndarray, b: np.ndarray, clips: int) -> Correlation:
+    both = np.isfinite(a[:, 0]) & np.isfinite(b[:, 0])
+    a, b = a[both], b[both]
+    count = int(both.sum())
+    if count < FEWEST:
+        return Correlation(first, second, count, None, None, None, None)
+    whole = np.isfinite(a).all(axis=0) & np.isfinite(b).all(axis=0)  # few clips may all be left out of a draw
+    rho = _spearman(a[:, whole], b[:, whole])
+    if np.isnan(rho[0]):
+        return Correlation(first, second, count, None, None, None, None)
+    spread = rho[1:][np.isfinite(rho[1:])]
+    enough = clips >= FEWEST_CLIPS and len(spread) >= RESAMPLES / 2
+    low, high = np.quantile(spread, [0.025, 0.975]) if enough else (None, None)
+    tau = kendalltau(a[:, 0], b[:, 0]).statistic
+    return Correlation(first, second, count, float(rho[0]), _number(low), _number(high), float(tau))
+
+
+def _spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of each column, `(M, R)` to `(R,)`; NaN where all of a column are equal."""
+    a, b = (rankdata(x, axis=0) for x in (a, b))
+    a, b = (x - x.mean(axis=0) for x in (a, b))
+    norm = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
+    return np.divide((a * b).sum(axis=0), norm, out=np.full(norm.shape, np.nan), where=norm > 0)
+
+
+def _number(value) -> float | None:
+    return None if value is None else float(value)

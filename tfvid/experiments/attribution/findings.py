@@ -1,0 +1,123 @@
+"""What the numbers say, in sentences: is a method better than a blind map, do the measures agree?"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy.stats import rankdata
+
+from tfvid.core.errors import first_of
+from tfvid.experiments.attribution.correlation import Correlation, between, within
+from tfvid.experiments.attribution.judged import Judged
+from tfvid.experiments.attribution.measures import OBJECTIVE, TRUTH
+from tfvid.experiments.attribution.methods import BASELINES
+from tfvid.metrics.statistics import comparison
+
+MOST_NAMED = 6  # methods that an answer names
+
+
+def disagreement(found: Mapping[str, list[Correlation]]) -> dict:
+    """Do objective measures and those that know the truth tend to order methods differently?
+
+    A pair of measures agrees where the whole interval of its rank correlation lies above zero. The finding of Li et al.
+    holds where fewer than half of the pairs of all networks agree; None where no pair has an interval.
+
+    Args:
+      found: by network, see `tfvid.experiments.attribution.correlation.correlations`.
+
+    Returns:
+      A dict of ``question``, ``holds`` (bool or None) and ``answer``.
+    """
+    pairs = [pair for correlations in found.values() for pair in between(correlations) if pair.low is not None]
+    question = "Do measures that ask the network and measures that know the truth tend to disagree on the methods?"
+    if not pairs:
+        return {"question": question, "holds": None, "answer": "Too few methods or clips to say."}
+    agree = sum(pair.low > 0 for pair in pairs)
+    sentences = [_agreement(name, correlations) for name, correlations in found.items()]
+    answer = f"{agree} of {len(pairs)} pairs agree, with their whole interval above zero. " + " ".join(
+        filter(None, sentences)
+    )
+    return {"question": question, "holds": agree < len(pairs) / 2, "answer": answer}
+
+
+def _agreement(name: str, found: list[Correlation]) -> str:
+    pairs = [pair for pair in between(found) if pair.low is not None]
+    if not pairs:
+        return ""
+    agree, oppose = sum(pair.low > 0 for pair in pairs), sum(pair.high < 0 for pair in pairs)
+    means = [f"{np.mean([pair.spearman for pair in pairs]):.2f} across the kinds"]
+    for kind, word in ((OBJECTIVE, "among objective ones"), (TRUTH, "among those that know the truth")):
+        same = [pair.spearman for pair in within(found, kind)]
+        means += [f"{np.mean(same):.2f} {word}"] if same else []
+    return (
+        f"{name}: {agree} of {len(pairs)} agree, {oppose} oppose one another, the interval of "
+        f"{len(pairs) - agree - oppose} holds zero; the mean correlation is {', '.join(means)}."
+    )
+
+
+def best(name: str, network: Judged) -> dict:
+    """Which method has the best mean rank by each kind of measure, on one network; are they the same?"""
+    rows = [row for row, method in enumerate(network.methods) if method not in BASELINES]
+    leaders = {}
+    for kind in (OBJECTIVE, TRUTH):
+        ranks = mean_ranks(network, kind)[rows] if rows else np.empty(0)
+        if np.isfinite(ranks).any():
+            leaders[kind] = network.methods[rows[int(np.nanargmin(ranks))]]
+    question = f"{name}: is one method the best both by measures that ask the network and by those that know the truth?"
+    if len(leaders) < 2:
+        return {"question": question, "holds": None, "answer": "There are no measures of both kinds."}
+    first, second = leaders[OBJECTIVE], leaders[TRUTH]
+    answer = f"{first} by both." if first == second else f"{first} by the one kind, {second} by the other."
+    return {"question": question, "holds": first == second, "answer": f"By mean rank: {answer}"}
+
+
+def mean_ranks(network: Judged, kind: str) -> np.ndarray:
+    """Each method's mean rank over the measures of a kind, 1 the best: `(M,)`, NaN for one without any of them."""
+    ranks = ranked(network)[:, [place for place, measure in enumerate(network.measures) if measure.kind == kind]]
+    known = np.isfinite(ranks)
+    total, count = np.where(known, ranks, 0).sum(axis=1), known.sum(axis=1)
+    return np.divide(total, count, out=np.full(len(ranks), np.nan), where=count > 0)
+
+
+def ranked(network: Judged) -> np.ndarray:
+    """Ranks of the methods by the mean of each measure, 1 the best: `(M, K)`, NaN where one was not taken."""
+    ranks = np.full(network.values.shape[:2], np.nan)
+    for place, measure in enumerate(network.measures):
+        known = np.isfinite(network.of(measure))
+        rows = known.any(axis=1)
+        means = [values[there].mean() for values, there in zip(network.of(measure)[rows], known[rows], strict=True)]
+        ranks[rows, place] = rankdata(np.negative(means) if measure.higher else means)
+    return ranks
+
+
+def beaten_by_chance(name: str, network: Judged, seed: int = 0) -> dict:
+    """Which methods are no better than the blind maps, by measures that know the truth?
+
+    By a measure, a method is better than a map where the mean difference over clips has its interval above zero.
+    """
+    rows = [row for row, method in enumerate(network.methods) if method not in BASELINES]
+    blind = [network.methods.index(name) for name in BASELINES if name in network.methods]
+    measures = [measure for measure in network.measures if measure.kind == TRUTH]
+    question = f"{name}: do the methods find the truth better than maps that know nothing of the network?"
+    better: dict[str, int] = {}
+    for row in rows:
+        wins = [all(_better(network, measure, row, other, seed) for other in blind) for measure in measures]
+        better[network.methods[row]] = sum(wins)
+    if not better or not measures or not blind:
+        return {"question": question, "holds": None, "answer": "There is no measure that knows the truth."}
+    none = [method for method, wins in better.items() if not wins]
+    most = max(better.values())
+    leaders = [method for method, wins in better.items() if wins == most]
+    answer = f"Of {len(better)} methods, {len(better) - len(none)} are better than both by at least one measure"
+    answer += f"; by the most, {most} of {len(measures)}: {first_of(leaders, MOST_NAMED)}" if most else ""
+    answer += f"; by none: {first_of(none, MOST_NAMED)}." if none else "."
+    return {"question": question, "holds": len(none) < len(better) / 2, "answer": answer}
+
+
+def _better(network: Judged, measure, row: int, other: int, seed: int) -> bool:
+    first, second = network.of(measure)[row], network.of(measure)[other]
+    both = np.isfinite(first) & np.isfinite(second)
+    sign = 1 if measure.higher else -1
+    if both.sum() < 2:
+        return False
+    low = comparison(sign * first[both], sign * second[both], seed=seed).low
+    return low is not None and low > 0

@@ -1,0 +1,102 @@
+"""A method of the registry as a function of clips to maps; and the two beside it that know nothing of the network."""
+
+import inspect
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfvid.config import MethodConfig
+from tfvid.core.errors import ConfigError, unknown
+from tfvid.explain import EXPLAINERS
+from tfvid.metrics.baselines import centre_prior, random_map
+
+BASELINES = ("random", "centre")
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What a method says of B clips.
+
+    Attributes:
+      attribution: float32 `(B, T, H, W)`.
+      target: int32 `(B,)`, the class explained.
+      predicted: int32 `(B,)`, the network's top class.
+      seconds: all clips together.
+    """
+
+    attribution: np.ndarray
+    target: np.ndarray
+    predicted: np.ndarray
+    seconds: float
+
+
+Method = Callable[..., Maps]  # (clips, target) to maps
+
+
+def check_options(method: MethodConfig) -> None:
+    """Refuses a method that does not exist, or options it does not have, before any work is done.
+
+    Raises:
+      TfvidError: no such method.
+      ConfigError: an option it does not have.
+    """
+    if method.row in BASELINES:
+        raise ConfigError(f"methods: {method.row!r} is always there; give this row another label")
+    parameters = inspect.signature(EXPLAINERS.find(method.name)).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return  # it passes them on, and refuses them when it is built
+    known = [name for name in parameters if name != "model"]
+    for name in method.options:
+        if name not in known:
+            raise ConfigError(f"methods: {method.row}: {unknown('option', name, known)}")
+
+
+def build(method: MethodConfig, model) -> Method:
+    """The method on a network.
+
+    Raises:
+      ModelError: when built or when first called, of a network it does not support.
+    """
+    cls = EXPLAINERS.find(method.name)
+    quiet = {"progress": False} if "progress" in inspect.signature(cls).parameters else {}  # a bar of one's own
+    explain = cls(model, **quiet | dict(method.options))
+
+    def maps(clips, target=None) -> Maps:
+        start = time.perf_counter()
+        result = explain(clips, target)
+        return Maps(as_map(result, clips.shape), result.target, result.predicted, time.perf_counter() - start)
+
+    return maps
+
+
+def baseline(name: str, target_of: Callable, seed: int) -> Method:
+    """The map called `name`, one of `BASELINES`; `target_of` gives the class it is judged by: ``clips -> (B,)``."""
+    draw = {"random": lambda shape: random_map(shape, seed), "centre": centre_prior}[name]
+
+    def maps(clips, target=None) -> Maps:
+        predicted = target_of(clips)
+        target = predicted if target is None else target
+        start = time.perf_counter()
+        drawn = draw(tuple(clips.shape[:4]))
+        return Maps(drawn, np.asarray(target), predicted, time.perf_counter() - start)
+
+    return maps
+
+
+def as_map(result, shape: tuple) -> np.ndarray:
+    """The map of a result, float32 `(B, T, H, W)`: its own, or its mask over time, the same all over each frame.
+
+    Args:
+      result: an `tfvid.explain.base.Explanation` with an ``attribution`` or a ``mask``.
+      shape: `(B, T, H, W, ...)` of the clips.
+
+    Raises:
+      ConfigError: it has neither.
+    """
+    if hasattr(result, "attribution"):
+        return np.asarray(result.attribution, np.float32)
+    if hasattr(result, "mask"):
+        return np.broadcast_to(result.mask[:, :, np.newaxis, np.newaxis], tuple(shape[:4])).astype(np.float32)
+    raise ConfigError(f"methods: {type(result).__name__} has neither an attribution (B, T, H, W) nor a mask (B, T)")

@@ -1,0 +1,157 @@
+"""What is kept of each network, method and clip: one row in Parquet, written when the clip is done."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pyarrow as pa
+
+from tfvid.config import AttributionConfig, MethodConfig
+from tfvid.experiments.attribution.methods import BASELINES
+from tfvid.results.row_store import VERSION, RowStore
+
+NAME = "records"
+CELLS = 16  # a kept map has at most so many cells along each side of a frame
+SCHEMA = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in ("model", "id", "method", "clip", "made_by")),
+        *(pa.field(name, pa.int32()) for name in ("label", "target", "predicted")),
+        pa.field("seconds", pa.float64()),
+        pa.field("compiled", pa.bool_()),  # whether the seconds hold compiling, too
+        pa.field("values", pa.map_(pa.string(), pa.float64())),  # by measure; null where there is none
+        pa.field("coarse", pa.binary()),  # the map, float16 (T, CELLS, CELLS) at most, scaled to 1
+        pa.field("coarse_shape", pa.list_(pa.int32())),
+    ],
+    metadata={VERSION: "1"},
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row.
+
+    Attributes:
+      network: its name.
+      method: the row's label in the configuration, or one of the baselines.
+      clip: its id.
+      made_by: see `made_by`: a record made otherwise is made again.
+      label: of the clip, as the network counts; -1 where it is not known.
+      target: the class explained.
+      predicted: the network's top class.
+      seconds: the explanation took.
+      compiled: whether that was the first call, which compiles.
+      values: by measure; NaN where there is none. A measure that is not in it was not taken.
+      coarse: float16 `(T, h, w)`, the map in few cells, its largest magnitude 1.
+    """
+
+    network: str
+    method: str
+    clip: str
+    made_by: str
+    label: int
+    target: int
+    predicted: int
+    seconds: float
+    compiled: bool
+    values: Mapping[str, float]
+    coarse: np.ndarray
+
+
+def store(folder) -> RowStore:
+    """``records.parquet`` in the benchmark's folder."""
+    return RowStore(folder, NAME, SCHEMA)
+
+
+def rows(records: list[Record]) -> pa.Table:
+    """Records as rows of the store."""
+    return pa.Table.from_pylist(
+        [
+            {
+                "model": record.network,
+                "id": f"{record.method}\x1f{record.clip}",  # what a row is known by, see `RowStore`
+                "method": record.method,
+                "clip": record.clip,
+                "made_by": record.made_by,
+                "label": int(record.label),
+                "target": int(record.target),
+                "predicted": int(record.predicted),
+                "seconds": float(record.seconds),
+                "compiled": bool(record.compiled),
+                "values": [(name, None if np.isnan(value) else float(value)) for name, value in record.values.items()],
+                "coarse": np.asarray(record.coarse, np.float16).tobytes(),
+                "coarse_shape": list(record.coarse.shape),
+            }
+            for record in records
+        ],
+        SCHEMA,
+    )
+
+
+def read(folder, wanted: Mapping[tuple[str, str], str], with_maps: bool = False) -> list[Record]:
+    """The records that were made as they are wanted now.
+
+    Args:
+      folder: of the benchmark.
+      wanted: see `made_by`.
+      with_maps: whether `coarse` is filled; otherwise it is empty.
+    """
+    columns = [name for name in SCHEMA.names if with_maps or not name.startswith("coarse")]
+    found = []
+    for table in store(folder).batches(columns):
+        for row in table.to_pylist():
+            if wanted.get((row["model"], row["method"])) == row["made_by"]:
+                found.append(_record(row))
+    return found
+
+
+def _record(row: dict) -> Record:
+    shape = row.get("coarse_shape", [0, 0, 0])
+    return Record(
+        network=row["model"],
+        values={name: np.nan if value is None else value for name, value in row["values"]},
+        coarse=np.frombuffer(row.get("coarse", b""), np.float16).reshape(shape),
+        **{
+            name: row[name]
+            for name in ("method", "clip", "made_by", "label", "target", "predicted", "seconds", "compiled")
+        },
+    )
+
+
+def made_by(config: AttributionConfig, weights: Mapping[str, str]) -> dict[tuple[str, str], str]:
+    """By network and method, the digest of all that the records depend on: weights, and options of method and measures.
+
+    Args:
+      config: of the benchmark.
+      weights: by network, their digest.
+    """
+    digests = {}
+    for network, own in weights.items():
+        for method in with_baselines(config):
+            taken = {m.name: m.options for m in config.measures if m.name not in method.without}
+            made_of = json.dumps([own, method.name, method.options, taken], sort_keys=True, default=str)
+            digests[network, method.row] = hashlib.sha256(made_of.encode()).hexdigest()[:16]
+    return digests
+
+
+def with_baselines(config: AttributionConfig) -> list[MethodConfig]:
+    """All rows of a network: the two maps that know nothing of it, and the methods."""
+    return [*(MethodConfig(name) for name in BASELINES), *config.methods]
+
+
+def coarse(maps: np.ndarray) -> np.ndarray:
+    """Maps in cells of equal size, each the mean over it: float32 `(B, T, H, W)` to float16 `(B, T, h, w)`.
+
+    Each map is scaled so that its largest magnitude is 1; a map of zeros stays one.
+    """
+    height, width = (min(CELLS, side) for side in maps.shape[2:])
+    small = np.stack(
+        [
+            [cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in of_clip]
+            for of_clip in np.ascontiguousarray(maps, np.float32)
+        ]
+    )
+    largest = np.abs(small).max(axis=(1, 2, 3), keepdims=True)
+    return np.divide(small, largest, out=np.zeros_like(small), where=largest > 0).astype(np.float16)

@@ -1,0 +1,134 @@
+"""What a benchmark says: ``report.json``, a CSV file a table, and figures. Made anew from the records, each time."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tfvid.config import AttributionConfig
+from tfvid.core.errors import DataError
+from tfvid.core.files import safe_name
+from tfvid.experiments.attribution import findings, plots, tables
+from tfvid.experiments.attribution.agreement import agreement
+from tfvid.experiments.attribution.correlation import correlations
+from tfvid.experiments.attribution.judged import judged
+from tfvid.experiments.attribution.measures import Measure
+from tfvid.experiments.attribution.records import Record, with_baselines
+from tfvid.report.report_file import write_report_file
+
+VERSION = 1
+FIGURES = {
+    "ranks.png": "Rank of each method by each measure; objective measures left of the line",
+    "correlation.png": "Rank correlation over methods of objective measures with those of the truth; bold: not zero",
+    "agreement.png": "Rank correlation of every two methods' maps",
+}
+
+
+def write_report(
+    out: Path,
+    config: AttributionConfig,
+    measures: list[Measure],
+    records: Sequence[Record],
+    *,
+    clips: list[str],
+    refused: Mapping[str, Mapping[str, str]],
+    sanity: Sequence[Mapping],
+    first: Mapping[str, Mapping],
+    manifest: dict,
+) -> dict:
+    """Writes everything a benchmark says into `out`.
+
+    Args:
+      out: the benchmark's folder.
+      config: of the benchmark.
+      measures: those taken.
+      records: with their maps.
+      clips: ids in order.
+      refused: by network, why a method refused it.
+      sanity: rows of `tfvid.experiments.attribution.sanity.Sanity`.
+      first: by network, a batch of one clip to draw.
+      manifest: of the benchmark.
+
+    Returns:
+      The report, as in ``report.json``: ``title``, ``dataset``, ``networks`` (each with ``name``, ``path`` and
+      ``correct``, the share of clips it gets right), ``measures``, ``findings``, ``tables``, ``figures``, ``notes``
+      and ``manifest``. All numbers finite.
+
+    Raises:
+      DataError: no clip could be explained.
+    """
+    rows = [method.row for method in with_baselines(config)]
+    of_network = {n.name: [record for record in records if record.network == n.name] for n in config.networks}
+    networks = {name: judged(own, rows, measures, clips) for name, own in of_network.items()}
+    for name, network in networks.items():
+        if not network.methods:
+            raise DataError(f"{out}: no clip was explained with {name}")
+    found = {name: correlations(network, config.seed) for name, network in networks.items()}
+    alike = {
+        name: (network.methods, agreement(of_network[name], network.methods, clips))
+        for name, network in networks.items()
+    }
+    report = {
+        "version": VERSION,
+        "title": config.title,
+        "dataset": {"name": config.data.dataset, "split": config.split, "clips": len(clips)},
+        "networks": [{"name": n.name, "path": n.path, "correct": networks[n.name].correct} for n in config.networks],
+        "measures": [
+            {"name": m.name, "kind": m.kind, "higher": m.higher, "clips": m.clips, "options": dict(m.options)}
+            for m in measures
+        ],
+        "findings": [
+            findings.disagreement(found),
+            *(findings.best(name, network) for name, network in networks.items()),
+            *(findings.beaten_by_chance(name, network, config.seed) for name, network in networks.items()),
+        ],
+        "tables": [
+            part
+            for part in (
+                tables.methods_table(networks, refused, rows, config.seed),
+                tables.correlation_table(found),
+                tables.agreement_table(alike),
+                tables.sanity_table(sanity),
+            )
+            if part is not None
+        ],
+        "figures": _draw(out, networks, found, alike, of_network, first),
+        "notes": _notes(config, measures),
+        "manifest": manifest,
+    }
+    return write_report_file(out, report)
+
+
+def _draw(out: Path, networks, found, alike, of_network, first) -> list[dict]:
+    """The figures, in ``figures/``; a list of dicts of ``file`` and ``text``."""
+    folder = out / "figures"
+    plots.draw_ranks(networks, folder / "ranks.png")
+    plots.draw_correlations(found, folder / "correlation.png")
+    plots.draw_agreement(alike, folder / "agreement.png")
+    figures = [{"file": f"figures/{name}", "text": text} for name, text in FIGURES.items()]
+    for name, batch in first.items():
+        id = batch["id"][0]
+        maps = {record.method: record.coarse for record in of_network[name] if record.clip == id}
+        maps = {method: maps[method] for method in networks[name].methods if method in maps}
+        file = f"figures/clip_{safe_name(name)}.png"
+        plots.draw_clip(batch, maps, f"{name}: one frame of {id}", out / file)
+        figures.append({"file": file, "text": f"{name}: what each method says of one frame; boxes are the truth"})
+    return figures
+
+
+def _notes(config: AttributionConfig, measures: list[Measure]) -> list[str]:
+    notes = [
+        f"Each clip's {config.target} class is explained. Intervals are 95 % BCa bootstrap intervals over clips.",
+        "random draws each voxel by itself; centre is a Gaussian in the middle of the clip. Both know nothing of the "
+        "network, and every value is to be read beside theirs.",
+        "A method of which only a mask over time is known counts as a map that is the same all over each frame.",
+        "Seconds a clip are wall-clock time on the machine below, without compiling where there was a second call.",
+    ]
+    notes += [
+        f"{measure.name} is taken of the first {measure.clips} clips only, for it is costly."
+        for measure in measures
+        if measure.clips is not None
+    ]
+    without = {method.row: method.without for method in config.methods if method.without}
+    if without:
+        listed = "; ".join(f"{row}: {', '.join(names)}" for row, names in without.items())
+        notes.append(f"Not taken, for they would explain a slow method many times more: {listed}.")
+    return notes

@@ -1,0 +1,72 @@
+"""Do maps change when what a network has learned is destroyed? `tfvid.metrics.sanity` for the methods asked for."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from tqdm import tqdm
+
+from tfvid.config import AttributionConfig
+from tfvid.core.files import replacing
+from tfvid.experiments.attribution.methods import build
+from tfvid.metrics.sanity import sanity_check
+
+NAME = "sanity.json"
+
+
+class Sanity:
+    """The checks of a benchmark, kept in ``sanity.json`` one by one.
+
+    Args:
+      out: the benchmark's folder.
+      config: of the benchmark.
+      made_by: see `tfvid.experiments.attribution.records.made_by`.
+
+    Attributes:
+      rows: dicts, one a network and method: ``network``, ``method``, ``clips``, and ``cascade``, a list of dicts of
+        ``layer``, ``spearman`` and ``ssim``, from the scores down; ``key``, what it depends on.
+    """
+
+    def __init__(self, out: Path, config: AttributionConfig, made_by: Mapping[tuple[str, str], str]):
+        self.file, self.config, self.made_by = Path(out) / NAME, config, made_by
+        kept = json.loads(self.file.read_text(encoding="utf-8")) if self.file.exists() else []
+        self.rows = [row for row in kept if self._key(row["network"], row["method"]) == row["key"]]
+
+    def check(self, name: str, network, clips, refused: Mapping[str, str]):
+        """Checks the methods asked for on one network, but those that refuse it; `clips` as in the flow."""
+        done = {row["method"] for row in self.rows if row["network"] == name}
+        todo = [
+            method
+            for method in self.config.methods
+            if method.row in self.config.sanity_methods and method.row not in refused and method.row not in done
+        ]
+        if not todo:
+            return
+        batch = next(clips.batches(limit=self.config.sanity_clips))
+        for method in tqdm(todo, desc=f"sanity {name}", unit="method"):
+            explain = build(method, network.model)
+            target = explain(batch["clip"]).target
+            found = sanity_check(
+                network.model,
+                batch["clip"],
+                lambda _, shown, explain=explain, target=target: explain(shown, target).attribution,
+                seed=self.config.seed,
+            )
+            self._keep(
+                {
+                    "network": name,
+                    "method": method.row,
+                    "key": self._key(name, method.row),
+                    "clips": len(batch["id"]),
+                    "cascade": found.rows(),
+                }
+            )
+
+    def _key(self, network: str, method: str) -> str:
+        """What a check depends on."""
+        return f"{self.made_by.get((network, method))} {self.config.sanity_clips}"
+
+    def _keep(self, row: dict):
+        self.rows.append(row)
+        with replacing(self.file) as temporary:
+            temporary.write_text(json.dumps(self.rows, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,156 @@
+"""The tables of a benchmark, in the form of `tfvid.experiments.study.tables`."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tfvid.experiments.attribution.correlation import Correlation
+from tfvid.experiments.attribution.findings import mean_ranks
+from tfvid.experiments.attribution.judged import Judged
+from tfvid.experiments.attribution.measures import OBJECTIVE, TRUTH
+from tfvid.experiments.study.tables import sample, table
+
+
+def methods_table(
+    networks: Mapping[str, Judged], refused: Mapping[str, Mapping[str, str]], order: Sequence[str], seed: int
+) -> dict:
+    """Methods by measures for each network; a method that refused a network has a row that says why.
+
+    Args:
+      networks: by name.
+      refused: by network, why a method refused it.
+      order: of the methods' rows.
+      seed: of the intervals.
+    """
+    measures = next(iter(networks.values())).measures
+    rows = []
+    for name, network in networks.items():
+        ranks = {kind: mean_ranks(network, kind) for kind in (OBJECTIVE, TRUTH)}
+        for method in order:
+            row = {"network": name, "method": method, "note": refused[name].get(method, "")}
+            if method in network.methods:
+                place = network.methods.index(method)
+                row |= {m.name: sample(network.of(m)[place], seed) for m in measures}
+                row |= {f"rank {kind}": _number(ranks[kind][place]) for kind in ranks}
+                row["seconds"] = network.seconds[method]
+            if method in network.methods or row["note"]:
+                rows.append(row)
+    return table(
+        "methods",
+        "Methods by measures",
+        "Means over clips with their 95 % bootstrap intervals. Mean rank: over the measures of a kind, 1 is the best.",
+        [
+            ("network", "network"),
+            ("method", "method"),
+            *((measure.name, _title(measure)) for measure in measures),
+            (f"rank {OBJECTIVE}", "mean rank, objective", "", 1),
+            (f"rank {TRUTH}", "mean rank, truth", "", 1),
+            ("seconds", "seconds a clip", "", 3),
+            ("note", "note"),
+        ],
+        rows,
+    )
+
+
+def correlation_table(found: Mapping[str, list[Correlation]]) -> dict:
+    """Rank correlations over methods of every two measures, by network."""
+    rows = [
+        {
+            "network": network,
+            "first": pair.first.name,
+            "second": pair.second.name,
+            "kinds": pair.first.kind if pair.first.kind == pair.second.kind else "across",
+            "methods": pair.methods,
+            "spearman": pair.spearman,
+            "low": pair.low,
+            "high": pair.high,
+            "kendall": pair.kendall,
+        }
+        for network, pairs in found.items()
+        for pair in pairs
+    ]
+    return table(
+        "correlation",
+        "Do the measures order the methods alike?",
+        "Rank correlation of the methods' means by two measures, each turned so that more is better; random and centre "
+        "are left out. The interval is a 95 % bootstrap over clips.",
+        [
+            ("network", "network"),
+            ("first", "measure"),
+            ("second", "and"),
+            ("kinds", "kinds"),
+            ("methods", "methods", "", 0),
+            ("spearman", "Spearman", "", 2),
+            ("low", "from", "", 2),
+            ("high", "to", "", 2),
+            ("kendall", "Kendall", "", 2),
+        ],
+        rows,
+    )
+
+
+def agreement_table(matrices: Mapping[str, tuple[Sequence[str], np.ndarray]]) -> dict:
+    """Which two methods say the same: the mean over clips of their maps' rank correlation."""
+    rows = [
+        {"network": network, "first": names[i], "second": names[j], "spearman": float(matrix[i, j])}
+        for network, (names, matrix) in matrices.items()
+        for i in range(len(names))
+        for j in range(i)
+    ]
+    return table(
+        "agreement",
+        "Do the methods agree?",
+        "Spearman's rank correlation of two methods' maps, in at most 16 x 16 cells a frame, the mean over clips. That "
+        "methods agree does not say that they are right.",
+        [("network", "network"), ("first", "method"), ("second", "and"), ("spearman", "Spearman", "", 2)],
+        sorted(rows, key=lambda row: (list(matrices).index(row["network"]), -row["spearman"])),
+    )
+
+
+def sanity_table(checked: Sequence[Mapping]) -> dict | None:
+    """How alike maps stay when weights are destroyed, at three depths; None where nothing was checked."""
+    if not checked:
+        return None
+    rows = [
+        {"network": row["network"], "method": row["method"], "clips": row["clips"], "layers": len(row["cascade"])}
+        | {
+            f"{measure} {share}": row["cascade"][_depth(len(row["cascade"]), share)][measure]
+            for measure in ("spearman", "ssim")
+            for share in DEPTHS
+        }
+        for row in checked
+    ]
+    return table(
+        "sanity",
+        "Do maps change when the weights are destroyed?",
+        "Spearman's correlation and SSIM with the map of the trained network, after the weights of the last layer, of "
+        "half of the layers from the scores down, and of all of them were put in random order. Near 1: the map does "
+        "not depend on what the network has learned (Adebayo et al., NeurIPS 2018).",
+        [
+            ("network", "network"),
+            ("method", "method"),
+            ("clips", "clips", "", 0),
+            ("layers", "layers", "", 0),
+            *(
+                (f"{measure} {share}", f"{title}, {words}", "", 2)
+                for measure, title in (("spearman", "Spearman"), ("ssim", "SSIM"))
+                for share, words in DEPTHS.items()
+            ),
+        ],
+        rows,
+    )
+
+
+DEPTHS = {0.0: "last layer", 0.5: "half", 1.0: "all"}
+
+
+def _depth(layers: int, share: float) -> int:
+    return round(share * (layers - 1))
+
+
+def _title(measure) -> str:
+    return f"{measure.name.replace('_', ' ')} {'↑' if measure.higher else '↓'}"
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

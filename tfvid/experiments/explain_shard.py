@@ -1,0 +1,175 @@
+"""Explaining one shard of clips with one model, on whichever machine."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tfvid.config import DataConfig, LoadConfig
+from tfvid.core.engine.base import Shard
+from tfvid.core.remote import RemoteFolder, is_remote
+from tfvid.core.timing import recording, timed
+from tfvid.data.base import VideoDataset
+from tfvid.data.sources.video_files import VideoFiles
+from tfvid.models.loaded import Loaded, load_models
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a shard.
+
+    Attributes:
+      skipped: why clips were skipped, by id.
+      damaged: what is wrong with the files of damaged clips, by id.
+      seconds: wall-clock time by part, see `tfvid.core.timing`.
+    """
+
+    skipped: dict[str, str]
+    damaged: dict[str, str]
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class ExplainShard:
+    """`tfvid.experiments.explain_clips.explain_clips` as work for an engine.
+
+    Sent to another process, it leaves the model, its explainers and the store behind: the model is loaded and its
+    explainers are compiled there, once, and a shard's records become one part of the store, under the shard's name.
+    Films are written first, the part last.
+
+    Attributes:
+      model: what explains.
+      data: where the clips come from: a configuration, or paths of video files.
+      split: of the dataset.
+      out: the run's folder, which all processes see: a path, or a URI, see `tfvid.core.remote`.
+      number: of the model among those of the run; parts are in the order of models, then of shards.
+      to_model: the model's label by the dataset's.
+      batch_size: clips at a time.
+      workers: clips decoded at once; None for one a processor core.
+      time_limit: seconds a file may take.
+      options: of `explain_clips`.
+      drawn: ids of the clips that get films and pictures.
+      explaining: of those options, what `Explainers` takes.
+      explainers: built with them; None where they are to be made.
+      store: takes the records as they come; None for a part.
+    """
+
+    model: Loaded
+    data: DataConfig | tuple[str, ...]
+    split: str
+    out: str
+    number: int
+    to_model: Mapping[int, int]
+    batch_size: int
+    workers: int | None
+    time_limit: float
+    options: Mapping
+    drawn: frozenset[str]
+    explaining: Mapping
+    explainers: object = None
+    store: object = None
+
+    def __getstate__(self):
+        return vars(self) | {"model": replace(self.model, model=None), "explainers": None, "store": None}
+
+    def __call__(self, shard: Shard, progress) -> Outcome:
+        """Explains the samples of `shard`."""
+        with recording() as seconds:
+            skipped, damaged = self._run(shard, progress)
+        return Outcome(skipped, damaged, seconds)
+
+    def _run(self, shard: Shard, progress) -> tuple[dict[str, str], dict[str, str]]:
+        if not is_remote(self.out):
+            return self._explain(shard, progress, Path(self.out))
+        with TemporaryDirectory(prefix="tfvid-") as folder:
+            found = self._explain(shard, progress, Path(folder))
+            with timed("upload"):
+                RemoteFolder(self.out).upload(Path(folder))
+        return found
+
+    def _explain(self, shard: Shard, progress, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+        """Returns why clips were skipped and what is wrong with damaged ones, by id."""
+        from tfvid.data.remaining import remaining_batches
+        from tfvid.data.skipped import SkipLog
+        from tfvid.experiments.explain_clips import explain_clips
+        from tfvid.results.result_store import ResultPart
+
+        with timed("load"):
+            model = self.model if self.model.model is not None else _loaded(self.model)
+        explainers = self.explainers or _explainers(model, self.explaining)
+        dataset = _dataset(self.data)
+        log, samples = SkipLog(), list(shard.items)
+        store = self.store or ResultPart(folder, f"shard-{self.number:03d}-{shard.name}-{_digest(samples)}")
+        with log.plain_errors():
+            batches = remaining_batches(
+                dataset,
+                self.split,
+                samples,
+                set(),
+                self.to_model,
+                num_frames=model.num_frames,
+                size=model.size,
+                batch_size=self.batch_size,
+                workers=self.workers,
+                time_limit=self.time_limit,
+                max_bad_share=1.0,  # of all clips, which whoever gives out the shards knows
+                skipped=log,
+            )
+            not_finite = explain_clips(
+                model.model,
+                batches,
+                folder,
+                name=model.name,
+                paths={sample.id: sample.path for sample in samples},
+                shown=self.drawn.__contains__,
+                progress=progress,
+                store=store,
+                explainers=explainers,
+                **self.explaining,
+                **self.options,
+            )
+        if self.store is None:
+            store.write()
+        return log.reasons | not_finite, log.damaged
+
+
+_datasets: dict[str, VideoDataset] = {}  # of this process: some read long lists of files
+
+
+def _dataset(data: DataConfig | tuple[str, ...]) -> VideoDataset:
+    from tfvid.data.pipeline import make_dataset
+
+    if isinstance(data, tuple):
+        return VideoFiles(list(data))
+    key = repr(data)
+    if key not in _datasets:
+        _datasets[key] = make_dataset(data)
+    return _datasets[key]
+
+
+_kept: dict[str, object] = {}  # explainers of this process, by what they are made of
+
+
+def _explainers(model: Loaded, explaining: Mapping):
+    from tfvid.experiments.explain_clips import Explainers
+
+    key = repr((str(model.path.absolute()), model.load, sorted(explaining.items())))
+    if key not in _kept:
+        _kept[key] = Explainers(model.model, **explaining)
+    return _kept[key]
+
+
+def _digest(samples) -> str:
+    """Tells a shard from the same one of a later run, of which some clips are done: a part must not replace another."""
+    return hashlib.sha256("\n".join(sample.id for sample in samples).encode()).hexdigest()[:8]
+
+
+@cache
+def _load(path: Path, num_frames: int, size: tuple[int, int], load: LoadConfig) -> Loaded:
+    return load_models([path], num_frames, size, load)[0]
+
+
+def _loaded(model: Loaded) -> Loaded:
+    return _load(model.path.absolute(), model.num_frames, model.size, model.load)

@@ -1,0 +1,11 @@
+"""The paper's study, end to end: two or more video models on the same clips, with statistics and a page.
+
+Mänttäri et al., "Interpreting Video Features: a Comparison of 3D Convolutional Networks and Convolutional LSTM
+Networks", ACCV 2020.
+
+    check that models and clips fit ─► predict (F1, also reversed) ─► choose classes ─► explain ─► measure ─► report
+"""
+
+from tfvid.experiments.study.flow import compare, run
+
+__all__ = ["compare", "run"]

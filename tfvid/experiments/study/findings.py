@@ -1,0 +1,132 @@
+"""The paper's conclusions as questions to a study, each answered yes, no or undecided, with its numbers.
+
+Mänttäri et al., ACCV 2020, section 5: the 3-D network needs fewer frames than the C-LSTM; its focus is fewer, larger
+and more central blobs; freezing costs it more than reversing does. A study's first two groups take their places.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from tfvid.experiments.study.differences import Difference, common
+from tfvid.experiments.study.tables import ABOUT, Measured
+from tfvid.metrics.statistics import Comparison, comparison
+
+LEVEL = 0.05
+# Measure, the sign that the paper found of the first group less the second, and the question.
+PAPER = (
+    ("mask_length", -1, "Are the masks of {0} shorter than those of {1}?"),
+    ("blob_count", -1, "Does {0} look at fewer places than {1}?"),
+    ("blob_size", 1, "Are the places {0} looks at larger than those of {1}?"),
+    ("centre_distance", -1, "Are they nearer to the middle of the frame for {0} than for {1}?"),
+    ("drop_ratio", 1, "Is the drop by freezing over that by reversing larger for {0} than for {1}?"),
+    ("drop_difference", 1, "Is the gap between reversing and freezing (RS − FS) wider for {0} than for {1}?"),
+)
+BLOBS = slice(1, 4)
+FOCUS = "Is the focus of {0} fewer, larger and more central blobs than that of {1}?"
+EVENTS = (
+    ("temporal_iou", "Do the masks of {0} find the events better than those of {1}?", "temporal IoU"),
+    ("pointing", "Do the maps of {0} point at the objects more often than those of {1}?", "pointing game"),
+)
+WORDS = {True: "yes", False: "no", None: "undecided"}
+
+
+def findings(
+    measured: Measured,
+    tested: Mapping[str, Difference],
+    variants: Mapping[str, Sequence[Comparison]],
+    first: str,
+    second: str,
+    seed: int = 0,
+) -> list[dict]:
+    """The answers: ``question``, ``answer`` and ``holds``, True, False or None.
+
+    A finding holds, or does not, where the paired permutation test with Holm's correction says so at 5 %; else it is
+    undecided. The second one gathers the three about blobs.
+
+    Args:
+      measured: of all clips.
+      tested: by measure, from `differences`.
+      variants: by measure, the comparison with other settings, the first of them as reported.
+      first: name of a group; in the paper the 3-D network.
+      second: in the paper the C-LSTM.
+      seed: of the resampling.
+    """
+    answers = [
+        _finding(
+            question.format(first, second), measure, sign, tested[measure], variants.get(measure, ()), first, second
+        )
+        for measure, sign, question in PAPER
+    ]
+    parts = [answer["holds"] for answer in answers[BLOBS]]
+    words = zip(("fewer", "larger", "more central"), parts, strict=True)
+    answers.insert(
+        1,
+        {
+            "question": FOCUS.format(first, second),
+            "answer": "; ".join(f"{name}: {WORDS[holds]}" for name, holds in words).capitalize() + ".",
+            "holds": False if False in parts else None if None in parts else True,
+        },
+    )
+    for measure, question, name in EVENTS:
+        a, b = common(measured.values(first, measure), measured.values(second, measure))
+        if not len(a):
+            continue
+        result = comparison(a, b, seed=seed)
+        answer = _sentence(name, "", 2, result, result.permutation_p, first, second)
+        holds = verdict(result.difference, result.permutation_p, 1)
+        answers.append({"question": question.format(first, second), "answer": answer, "holds": holds})
+    return answers
+
+
+def _finding(
+    question: str,
+    measure: str,
+    sign: int,
+    difference: Difference,
+    variants: Sequence[Comparison],
+    first: str,
+    second: str,
+) -> dict:
+    answer = _sentence(*ABOUT[measure], difference.result, difference.permutation_holm, first, second)
+    if difference.pairs > 1:
+        answer += f" {difference.agreeing} of {difference.pairs} pairs of single models differ in this direction."
+    if variants:
+        verdicts = [verdict(result.difference, result.permutation_p, sign) for result in variants]
+        same, what = verdicts.count(verdicts[0]), "filter" if measure == "drop_ratio" else "blob detector"
+        answer += f" {same} of {len(variants)} settings of the {what} say the same (before Holm's correction)."
+    return {
+        "question": question,
+        "answer": answer,
+        "holds": verdict(difference.result.difference, difference.permutation_holm, sign),
+    }
+
+
+def verdict(difference: float | None, p: float | None, sign: int) -> bool | None:
+    """Whether a difference has the sign, True or False where p is below `LEVEL`; None where it is not."""
+    if difference is None or p is None or p >= LEVEL or difference == 0:
+        return None
+    return (difference > 0) == (sign > 0)
+
+
+def _sentence(name: str, unit: str, digits: int, result: Comparison, p: float | None, first: str, second: str) -> str:
+    if result.difference is None:
+        return f"No clip has a {name} in both groups."
+    digits += 1  # means of many clips say more than a single value
+    unit = f" {unit}" if unit else ""
+    text = (
+        f"{name[0].upper()}{name[1:]}: {first} {_number(result.first.mean, digits)}, "
+        f"{second} {_number(result.second.mean, digits)}{unit}; difference {_number(result.difference, digits)}"
+    )
+    if result.low is not None:
+        text += f" [{_number(result.low, digits)}, {_number(result.high, digits)}]"
+    text += f" over {result.first.n} clip{'s' if result.first.n > 1 else ''}"
+    if p is None:
+        return f"{text}; no test: {result.note}."
+    text += f"; p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
+    if result.hedges_g is not None:
+        text += f", Hedges' g {_number(result.hedges_g, 2)}"
+    return text + "."
+
+
+def _number(value: float, digits: int) -> str:
+    text = f"{value:.{digits}f}"
+    return (text.lstrip("-") if float(text) == 0 else text).replace("-", "−")

@@ -1,0 +1,361 @@
+"""The flow of a study. Each step keeps what it has done clip by clip, and a second start does only what is missing."""
+
+import dataclasses
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+from tqdm import tqdm
+
+from tfvid.config import DataConfig, StudyConfig, from_dict
+from tfvid.core.errors import ConfigError, ModelError, unknown
+from tfvid.core.files import replacing
+from tfvid.core.stopping import stop_if_asked
+from tfvid.data.base import VideoDataset
+from tfvid.data.choose import choose, in_turn
+from tfvid.data.clip import Sample
+from tfvid.experiments.explain_clips import explain_clips, explainer_options, weights_digest
+from tfvid.experiments.study import manifest, measures, predictions
+from tfvid.experiments.study.report import write_report
+from tfvid.models.loaded import Loaded, load_models
+from tfvid.results.result_store import ResultStore
+
+FPS = 5.0
+METHODS = "methods.json"
+
+
+def compare(models: Mapping[str, object], dataset, out, **options) -> dict:
+    """Compares models on a dataset as the paper compares I3D and C-LSTM.
+
+    A run that was stopped goes on at the next clip when started again with the same `out`.
+
+    Args:
+      models: by name of the group, the path of a model or a list of them (seeds of one architecture); two groups or
+        more.
+      dataset: a name in `tfvid.data.DATASETS`, or a `DataConfig`, or a dict of its fields.
+      out: the study's folder, see docs/comparing.md.
+      **options: further fields of `tfvid.config.StudyConfig`: split, classes, limit, mask, ...
+
+    Returns:
+      The report, as in ``report.json``.
+
+    Raises:
+      TfvidError: one line on what does not fit: models with other inputs or classes than one another, a class without
+        clips, results of another study in `out`, ...
+
+    Example:
+      >>> models = {"I3D": "saved_models/shapes_i3d", "C-LSTM": "saved_models/shapes_conv_lstm"}
+      >>> tfvid.study.compare(models, "shapes", "runs/study", limit=56)["findings"][0]["answer"]
+    """
+    groups = [
+        {"name": name, "paths": [os.fspath(path) for path in ([given] if isinstance(given, (str, Path)) else given)]}
+        for name, given in models.items()
+    ]
+    data = dataclasses.asdict(dataset) if isinstance(dataset, DataConfig) else dataset
+    data = {"dataset": data} if isinstance(data, str) else data
+    return run(from_dict({"models": groups, "data": data} | options, "compare", StudyConfig), out)
+
+
+def run(config: StudyConfig, out) -> dict:
+    """Runs the study of `config` in the folder `out`; see `compare`."""
+    from tfvid.data.pipeline import make_dataset
+    from tfvid.data.skipped import damage_line
+
+    out = Path(out)
+    explainer_options(config.mask, config.grad_cam)  # mistyped ones are refused before the work
+    dataset = make_dataset(config.data)
+    samples = _labelled(dataset, config)
+    models = load_models(
+        [path for group in config.models for path in group.paths],
+        config.data.num_frames,
+        config.data.size,
+        [group for group in config.models for _ in group.paths],
+    )
+    to_model, class_names = _fit(models, dataset, samples)
+    groups = _groups(config, models)
+    named = {
+        group: [
+            {"name": model.name, "path": str(model.path), "weights": weights_digest(model.model)}
+            for model in models
+            if model.name in names
+        ]
+        for group, names in groups.items()
+    }
+    made_of = manifest.describe(config, named, dataset, samples)
+    manifest.keep(out, made_of)
+
+    skipped: dict[str, str] = {}
+    damaged: dict[str, str] = {}
+    for model in models:
+        bad, read_in_part = _predict(model, dataset, samples, to_model, config, out)
+        skipped, damaged = skipped | bad, damaged | read_in_part
+    if damaged:
+        print(damage_line(damaged))
+    answers = predictions.read(out, groups, class_names)
+    _warn_of_chance(answers)
+    chosen = _classes(config, dataset, samples, answers.class_f1(), to_model)
+    explained = [sample for sample in samples if dataset.class_names[sample.label] in chosen]
+    explained = in_turn(explained)[: config.limit]
+    filmed = {sample.id for sample in _first_of_each_class(explained, config.film_clips)}
+    for model in models:
+        shown = filmed if model.name in {names[0] for names in groups.values()} else set()
+        skipped |= _explain(model, dataset, explained, to_model, class_names, config, out, shown)
+    return write_report(
+        out,
+        config,
+        answers,
+        measures.read(out, groups, [sample.id for sample in explained]),
+        chosen=[to_model[dataset.class_names.index(name)] for name in chosen],
+        reverse_labels=_reverse_labels(dataset, to_model),
+        methods=_methods(models, groups, dataset, chosen, to_model, config, out),
+        manifest=made_of,
+        skipped=skipped,
+        fps=FPS,
+    )
+
+
+# What fits together
+
+
+def _labelled(dataset: VideoDataset, config: StudyConfig) -> list[Sample]:
+    """All samples of the split; refuses a split without labels and classes that do not exist or have no clip."""
+    samples = choose(dataset, config.split, None, None)
+    for sample in samples:
+        if sample.label < 0:
+            raise ConfigError(f"split {config.split!r} of {config.data.dataset}: clip {sample.id} has no label")
+    present = {dataset.class_names[sample.label] for sample in samples}
+    for name in config.classes.names:
+        if name not in dataset.class_names:
+            raise ConfigError(f"classes.names: {unknown('class', name, dataset.class_names)}")
+        if name not in present:
+            raise ConfigError(f"class {name!r} has no clip in split {config.split!r} of {config.data.dataset}")
+    return samples
+
+
+def _fit(models: list[Loaded], dataset: VideoDataset, samples: list[Sample]) -> tuple[dict[int, int], tuple[str, ...]]:
+    """The models' label by the dataset's, and their class names.
+
+    Raises:
+      ModelError: models that take other clips, or know other classes, than the first one; or not all of the dataset's.
+    """
+    first = models[0]
+    for other in models[1:]:
+        for what, of_first, of_other in (
+            ("takes clips of", _shape(first), _shape(other)),
+            ("knows", f"{len(first.card.class_names)} classes", f"{len(other.card.class_names)} classes"),
+        ):
+            if of_first != of_other:
+                raise ModelError(
+                    f"{other.path}: {other.name!r} {what} {of_other}, but {first.name!r} {what} {of_first}; "
+                    "a study compares models on the same clips and classes"
+                )
+        if first.card.class_names != other.card.class_names:
+            a, b = next(
+                pair for pair in zip(first.card.class_names, other.card.class_names, strict=True) if len({*pair}) > 1
+            )
+            raise ModelError(
+                f"{other.path}: {other.name!r} knows other classes than {first.name!r}: {b!r} in the place of {a!r}"
+            )
+    return first.labels(dataset.class_names, {sample.label for sample in samples})
+
+
+def _shape(model: Loaded) -> str:
+    return f"{model.num_frames} frames of {model.size[0]}x{model.size[1]}"
+
+
+def _groups(config: StudyConfig, models: list[Loaded]) -> dict[str, list[str]]:
+    """Names of the models by group."""
+    names = iter([model.name for model in models])
+    groups = {group.name: [next(names) for _ in group.paths] for group in config.models}
+    for group, own in groups.items():
+        for other, members in groups.items():
+            if group in members and (group != other or len(own) > 1):  # rows of tables go by either name
+                raise ConfigError(f"models: {group!r} is the name of a group and of a model in {other!r}")
+    return groups
+
+
+def _reverse_labels(dataset: VideoDataset, to_model: dict[int, int]) -> dict[int, int] | None:
+    if dataset.reverse_labels is None:
+        return None
+    return {
+        to_model[label]: to_model[opposite]
+        for label, opposite in dataset.reverse_labels.items()
+        if label in to_model and opposite in to_model
+    }
+
+
+# Which clips
+
+
+def _classes(
+    config: StudyConfig,
+    dataset: VideoDataset,
+    samples: list[Sample],
+    class_f1: dict[str, list[float]],
+    to_model: dict[int, int],
+) -> list[str]:
+    """Names of the classes to explain, in the dataset's order: those listed, or those that follow the rule."""
+    rule, present = config.classes, {sample.label for sample in samples}
+    if rule.names:
+        return [name for name in dataset.class_names if name in rule.names]
+    chosen = []
+    for label in sorted(present):
+        f1 = [of_group[to_model[label]] for of_group in class_f1.values()]
+        if max(f1) - min(f1) <= rule.max_f1_gap and min(f1) >= rule.min_f1:
+            chosen.append(dataset.class_names[label])
+    if not chosen:
+        raise ConfigError(
+            f"no class follows the rule: F1 of {rule.min_f1:g} or more and at most {rule.max_f1_gap:g} apart; "
+            "set classes.min_f1, classes.max_f1_gap or classes.names"
+        )
+    return chosen
+
+
+def _first_of_each_class(samples: list[Sample], count: int | None) -> list[Sample]:
+    """At most `count` samples of each class, in their order; all for None."""
+    taken: dict[int, int] = {}
+    first = []
+    for sample in samples:
+        taken[sample.label] = taken.get(sample.label, 0) + 1
+        if count is None or taken[sample.label] <= count:
+            first.append(sample)
+    return first
+
+
+# What is done clip by clip
+
+
+def _batches(model: Loaded, dataset: VideoDataset, samples, done, to_model, config: StudyConfig, batch_size: int, log):
+    from tfvid.data.remaining import remaining_batches
+
+    return remaining_batches(
+        dataset,
+        config.split,
+        samples,
+        done,
+        to_model,
+        num_frames=model.num_frames,
+        size=model.size,
+        batch_size=batch_size,
+        workers=config.data.workers,
+        time_limit=config.data.time_limit,
+        max_bad_share=config.data.max_bad_share,
+        max_damaged_share=config.data.max_damaged_share,
+        skipped=log,
+    )
+
+
+def _bar(task: str, model: Loaded, samples: list[Sample], done: set[str]) -> tqdm:
+    """Shows clips done, the rate and the time that remains."""
+    before = sum(sample.id in done for sample in samples)
+    return tqdm(total=len(samples), initial=before, desc=f"{task} {model.name}", unit="clip")
+
+
+def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out: Path) -> tuple[dict, dict]:
+    """The model's answers to the whole split, forwards and backwards.
+
+    Returns:
+      By id: why clips were skipped, and what is wrong with the files of damaged ones.
+    """
+    from tfvid.data.skipped import SkipLog
+    from tfvid.experiments.evaluation import stream
+
+    store, log = predictions.store(out), SkipLog()
+    done = predictions.done(store, model.name)
+    with _bar("predict", model, samples, done) as bar, log.plain_errors():
+        batches = _batches(model, dataset, samples, done, to_model, config, config.data.batch_size, log)
+        for answers in _naming(model, stream(model.model, batches, predictions.PLAYBACKS)):
+            store.append(predictions.rows(model.name, answers))
+            bar.update(len(answers.ids))
+            stop_if_asked()
+    store.merge()
+    return log.reasons, log.damaged
+
+
+def _naming(model: Loaded, answers):
+    """The answers of a model; an error says which one it was."""
+    try:
+        for part in answers:
+            names, scores = len(model.card.class_names), part.logits["forward"].shape[1]
+            if names != scores:  # a subclassed model does not say it before it runs
+                raise ModelError(f"{names} class names for a model of {scores} classes")
+            yield part
+    except ModelError as error:
+        raise ModelError(f"model {model.name!r}: {error}") from error
+
+
+def _warn_of_chance(answers: predictions.Answers):
+    """Warns of models that are right as often as guessing is."""
+    from tfvid.experiments.evaluation import chance_warning
+
+    for model, columns in answers.columns.items():
+        right = columns["forward_predicted"] == columns["label"]
+        if warning := chance_warning(int(right.sum()), len(right), len(answers.class_names)):
+            warnings.warn(f"model {model!r}: {warning}", RuntimeWarning, stacklevel=3)
+
+
+def _explain(
+    model: Loaded, dataset, samples, to_model, class_names, config: StudyConfig, out: Path, shown: set[str]
+) -> dict[str, str]:
+    """Masks, maps and measures of the clips chosen; returns why clips were skipped."""
+    from tfvid.data.skipped import SkipLog
+
+    store, log = measures.store(out), SkipLog()
+    done = ResultStore(out).done(model.name)
+    grad_cam = dict(config.grad_cam)
+    grad_cam.setdefault("layer", model.card.layer)
+    with _bar("explain", model, samples, done) as bar, log.plain_errors():
+        skipped = explain_clips(
+            model.model,
+            _batches(model, dataset, samples, done, to_model, config, config.mask.get("batch_size", 4), log),
+            out,
+            name=model.name,
+            class_names=class_names,
+            mask=config.mask,
+            grad_cam=grad_cam,
+            target=config.target,
+            source=f"{config.data.dataset} {config.split} {_shape(model)}",
+            paths={sample.id: sample.path for sample in samples},
+            formats=config.films,
+            fps=FPS,
+            shown=shown.__contains__,
+            measure=lambda records, maps, batch: store.append(
+                measures.measure(records, maps, batch, smallest_drop=config.smallest_drop)
+            ),
+            progress=bar.update,
+        )
+    ResultStore(out).merge()
+    store.merge()
+    return log.reasons | skipped
+
+
+def _methods(models: list[Loaded], groups, dataset, chosen, to_model, config: StudyConfig, out: Path) -> dict:
+    """Ways to find a mask side by side, by the first model of each group: rows by model, kept model by model."""
+    if not config.method_clips:
+        return {}
+    from tfvid.data.skipped import SkipLog
+    from tfvid.experiments.study.methods import method_table
+
+    samples = choose(dataset, config.split, chosen, config.method_clips)
+    file, asked = out / METHODS, [sample.id for sample in samples]
+    kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    kept = kept["rows"] if kept.get("clips") == asked else {}
+    for model in models:
+        if model.name in kept or model.name not in {names[0] for names in groups.values()}:
+            continue
+        log = SkipLog()
+        with _bar("methods", model, samples, set()) as bar, log.plain_errors():
+            batches = _batches(model, dataset, samples, set(), to_model, config, config.mask.get("batch_size", 4), log)
+            kept[model.name] = method_table(model.model, _counted(batches, bar), config.mask, seed=config.seed)
+        with replacing(file) as temporary:
+            temporary.write_text(json.dumps({"clips": asked, "rows": kept}, indent=1) + "\n", encoding="utf-8")
+        stop_if_asked()
+    return kept
+
+
+def _counted(batches, bar: tqdm):
+    for batch in batches:
+        yield batch
+        bar.update(len(batch["id"]))

@@ -1,0 +1,134 @@
+"""What a study was made of: models, clips, settings and packages. Kept beside its results, which may not be mixed."""
+
+import dataclasses
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from tfvid import __version__
+from tfvid.config import StudyConfig
+from tfvid.core.errors import ConfigError, DataError
+from tfvid.core.files import replacing
+from tfvid.data.base import VideoDataset
+from tfvid.data.clip import Sample
+from tfvid.results.result_store import ResultStore, differences
+
+NAME = "manifest.json"
+VERSION = 1
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "av", "opencv-python-headless", "pyarrow", "pillow", "matplotlib")
+# What a record of a clip depends on. Which clips are explained may change: records of others stay as they are.
+DECISIVE = ("split", "target", "mask", "grad_cam", "smallest_drop", "seed")
+DECISIVE_DATA = ("dataset", "root", "records", "options", "num_frames", "size")
+
+
+def describe(config: StudyConfig, groups: dict[str, list[dict]], dataset: VideoDataset, samples: list[Sample]) -> dict:
+    """The manifest of a study.
+
+    Args:
+      config: of the study.
+      groups: by name, for each of its models ``name``, ``path`` and ``weights``, a digest.
+      dataset: whose clips are used.
+      samples: all clips of the split.
+    """
+    return {
+        "version": VERSION,
+        "models": groups,
+        "dataset": {
+            "name": config.data.dataset,
+            "split": config.split,
+            "clips": len(samples),
+            "fingerprint": fingerprint(dataset.class_names, samples),
+        },
+        "config": dataclasses.asdict(config),
+        "packages": {"tfvid": __version__, "python": platform.python_version()} | _versions(),
+        "machine": platform.platform(),
+    }
+
+
+def fingerprint(class_names: Sequence[str], samples: list[Sample]) -> str:
+    """Tells one set of clips from another: by ids, labels, frame ranges, and names and sizes of the files.
+
+    Pixels are not read: that would take as long as the study.
+    """
+    digest = hashlib.sha256(json.dumps(list(class_names)).encode())
+    for sample in samples:
+        file = Path(sample.path)
+        size = _size(file) if sample.path else 0
+        digest.update(json.dumps([sample.id, sample.label, file.name, size, sample.start, sample.stop]).encode())
+    return digest.hexdigest()[:16]
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of the files in a folder of frames; 0 where there is neither."""
+    files = path.iterdir() if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def keep(folder, manifest: dict, *, decisive: Callable[[dict], dict] | None = None, files: Sequence = ()):
+    """Writes the manifest into `folder`, unless what is there was made of something else.
+
+    Args:
+      folder: of the results.
+      manifest: from `describe`.
+      decisive: what of a manifest must stay as it was, as a flat dict; None for that of a study.
+      files: further results there, besides a study's.
+
+    Raises:
+      ConfigError: it was, and the message names what differs; or there are results without a manifest.
+      DataError: the manifest there cannot be read.
+    """
+    decisive = decisive or _decisive
+    file = Path(folder) / NAME
+    manifest = json.loads(json.dumps(manifest))
+    if file.exists():
+        changed = differences(_read(file, decisive), decisive(manifest))
+        if changed:
+            raise ConfigError(
+                f"{file}: this study was begun differently ({'; '.join(changed)}); "
+                "choose another folder with --out, or remove this one"
+            )
+    elif ResultStore(folder).files() or files:
+        raise ConfigError(f"{folder}: holds results that are not of a study; choose another folder with --out")
+    with replacing(file) as temporary:
+        temporary.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read(file: Path, decisive: Callable[[dict], dict]) -> dict:
+    """What is decisive of the manifest in `file`."""
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        if manifest["version"] != VERSION:
+            raise DataError(f"{file}: expected a manifest of version {VERSION}, got {manifest['version']}")
+        return decisive(manifest)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{file}: cannot read this manifest ({error})") from error
+
+
+def _decisive(manifest: dict) -> dict:
+    config, data = manifest["config"], manifest["config"]["data"]
+    weights = {
+        f"weights of {group}/{model['name']}": model["weights"]
+        for group, models in manifest["models"].items()
+        for model in models
+    }
+    return (
+        weights
+        | {"dataset's fingerprint": manifest["dataset"]["fingerprint"]}
+        | {key: config[key] for key in DECISIVE}
+        | {f"data.{key}": data[key] for key in DECISIVE_DATA}
+    )
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # tensorflow-cpu and its like go by other names
+            continue
+    return versions

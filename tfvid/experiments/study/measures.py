@@ -1,0 +1,177 @@
+"""The measures of each clip and model: taken while its map is at hand, kept in Parquet, read back as columns.
+
+Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 4.3: six measures. Where a dataset knows when and
+where its events are, also how well mask and map find them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from tfvid.core.errors import DataError
+from tfvid.metrics.blobs import VARIANTS, blob_statistics
+from tfvid.metrics.localization import energy_in_boxes, pointing_hits
+from tfvid.metrics.masks import drop_difference, drop_ratio
+from tfvid.results.result_store import Result
+from tfvid.results.row_store import VERSION, RowStore
+
+NAME = "measures"
+# The paper's, in its order.
+MEASURES = ("blob_count", "blob_size", "centre_distance", "mask_length", "drop_ratio", "drop_difference")
+SCORES = ("original_score", "freeze_score", "reverse_score", "true_score")
+OVERLAPS = ("temporal_iou", "temporal_iou_random", "temporal_iou_centred")
+PLACES = ("pointing", "pointing_chance", "energy", "energy_chance")
+NUMBERS = (*MEASURES, *SCORES, "loss", "full_drop", *OVERLAPS, *PLACES)
+# Li et al., arXiv 2005.00375: boxes grow by 15 pixels at a height of 224.
+POINTING_MARGIN = 15 / 224
+
+
+BLOBS = MEASURES[:3]
+
+
+def with_detector(measure: str, detector: str) -> str:
+    """The column of a blob measure by one of the detectors in `VARIANTS`."""
+    return f"{measure} ({detector})" if VARIANTS[detector] else measure
+
+
+COLUMNS = tuple(
+    dict.fromkeys([*NUMBERS, *(with_detector(measure, detector) for detector in VARIANTS for measure in BLOBS)])
+)
+SCHEMA = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in ("id", "model")),
+        *(pa.field(name, pa.int32()) for name in ("label", "predicted", "target")),
+        *(pa.field(name, pa.float64()) for name in COLUMNS),  # null where there is none
+    ],
+    metadata={VERSION: "1"},
+)
+
+
+def store(folder) -> RowStore:
+    """``measures.parquet`` in a study's folder."""
+    return RowStore(folder, NAME, SCHEMA)
+
+
+def measure(records: list[Result], maps: np.ndarray, batch: Mapping, *, smallest_drop: float) -> pa.Table:
+    """One row a record.
+
+    Args:
+      records: B of one model.
+      maps: float32 `(B, T, H, W)`, at the clips' resolution.
+      batch: the clips' ``boxes``, float `(B, T, N, 4)`, where the dataset knows them.
+      smallest_drop: see `tfvid.metrics.masks.drop_ratio`.
+
+    Raises:
+      DataError: a score that is not a number.
+    """
+    scores = {name: np.array([getattr(record, name) for record in records]) for name in SCORES}
+    for name in SCORES[:3]:
+        wrong = np.flatnonzero(~np.isfinite(scores[name]))
+        if wrong.size:
+            record = records[wrong[0]]
+            raise DataError(f"model {record.model!r}: the {name} of clip {record.id} is {scores[name][wrong[0]]}")
+    original, frozen, reversed_ = (scores[name] for name in SCORES[:3])
+    ratio, kept = drop_ratio(original, frozen, reversed_, smallest_drop)
+    columns = scores | {
+        "mask_length": [record.mask_length for record in records],
+        "drop_ratio": np.where(kept, ratio, np.nan),
+        "drop_difference": drop_difference(frozen, reversed_),
+        **{name: [getattr(record, name) for record in records] for name in ("loss", "full_drop", *OVERLAPS)},
+        **_places(maps, batch.get("boxes")),
+    }
+    for detector, settings in VARIANTS.items():
+        names = [with_detector(name, detector) for name in BLOBS]
+        columns |= dict(zip(names, blob_statistics(maps, settings), strict=True))
+    texts = {name: [getattr(record, name) for record in records] for name in ("id", "model")}
+    labels = {name: [getattr(record, name) for record in records] for name in ("label", "predicted", "target")}
+    numbers = {
+        name: pa.array(np.asarray(values, np.float64), from_pandas=True)  # NaN to null
+        for name, values in columns.items()
+    }
+    return pa.table(texts | labels | numbers).select(SCHEMA.names).cast(SCHEMA)
+
+
+def _places(maps: np.ndarray, boxes) -> dict[str, np.ndarray]:
+    """How often a frame's maximum lies in a box, and the share of the map in them; each beside what chance gives."""
+    if boxes is None or not boxes.shape[2]:
+        return {name: np.full(len(maps), np.nan) for name in PLACES}
+    margin = POINTING_MARGIN * maps.shape[2]
+    hits, counted = pointing_hits(maps, boxes, margin)
+    hits &= maps.max(axis=(2, 3)) > 0  # a frame of zeros points nowhere
+    frames = counted.sum(axis=1)
+    known, even = frames > 0, np.ones_like(maps)
+    places = {
+        "pointing": (hits & counted).sum(axis=1) / np.maximum(frames, 1),
+        "pointing_chance": energy_in_boxes(even, boxes + margin * np.array([-1, -1, 1, 1])),
+        "energy": energy_in_boxes(maps, boxes),
+        "energy_chance": energy_in_boxes(even, boxes),
+    }
+    return {name: np.where(known, values, np.nan) for name, values in places.items()}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The measures of the clips that every model of a study has.
+
+    Attributes:
+      groups: names of the models by group, in order.
+      ids: of N clips, in the dataset's order.
+      labels: int `(N,)`, the models' label of each clip.
+      columns: by model, then by name: float64 `(N,)`, NaN where there is none.
+    """
+
+    groups: dict[str, list[str]]
+    ids: list[str]
+    labels: np.ndarray
+    columns: dict[str, dict[str, np.ndarray]]
+
+    def values(self, name: str, measure: str) -> np.ndarray:
+        """Of a model; or of a group, each clip the mean over those of its models that have a value: `(N,)`."""
+        if name not in self.groups:
+            return self.columns[name][measure]
+        return mean_over([self.columns[model][measure] for model in self.groups[name]])
+
+
+def mean_over(columns: list[np.ndarray]) -> np.ndarray:
+    """The mean of several columns `(N,)`, row by row, of what is not NaN; NaN where all are."""
+    stacked = np.stack(columns)
+    known = np.isfinite(stacked)
+    total = np.where(known, stacked, 0.0).sum(axis=0)
+    return np.divide(total, known.sum(axis=0), out=np.full(total.shape, np.nan), where=known.any(axis=0))
+
+
+def read(folder, groups: dict[str, list[str]], ids: list[str]) -> Measured:
+    """The measures in `folder`.
+
+    Args:
+      folder: of a study.
+      groups: names of the models by group.
+      ids: of the clips wanted; those that a model has no row for, as it could not be read, are left out.
+
+    Raises:
+      DataError: no clip is left, or a file cannot be read.
+    """
+    models = [model for names in groups.values() for model in names]
+    wanted, place = set(ids), {id: row for row, id in enumerate(ids)}
+    columns = {model: {name: np.full(len(ids), np.nan) for name in COLUMNS} for model in models}
+    labels, seen = np.full(len(ids), -1), {model: np.zeros(len(ids), bool) for model in models}
+    for table in store(folder).batches():
+        for row in table.to_pylist():
+            if row["id"] not in wanted or row["model"] not in columns:
+                continue
+            at = place[row["id"]]
+            labels[at], seen[row["model"]][at] = row["label"], True
+            for name in COLUMNS:
+                if row[name] is not None:
+                    columns[row["model"]][name][at] = row[name]
+    kept = np.logical_and.reduce(list(seen.values()))
+    if not kept.any():
+        raise DataError(f"{folder}: none of the {len(ids)} clips was explained with every model")
+    return Measured(
+        groups,
+        [id for id, fine in zip(ids, kept, strict=True) if fine],
+        labels[kept],
+        {model: {name: values[kept] for name, values in own.items()} for model, own in columns.items()},
+    )

@@ -1,0 +1,201 @@
+"""What a study says: ``report.json``, a CSV file a table, and the page. Made anew from what is stored, each time."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tfvid.config import StudyConfig
+from tfvid.core.errors import first_of
+from tfvid.data.skipped import damage_line
+from tfvid.experiments.study import tables
+from tfvid.experiments.study.differences import by_detector, by_filter, differences
+from tfvid.experiments.study.findings import findings
+from tfvid.experiments.study.measures import BLOBS, MEASURES, Measured
+from tfvid.experiments.study.predictions import Answers
+from tfvid.report.comparison import write_comparisons
+from tfvid.report.histograms import draw_histograms, histogram
+from tfvid.report.report_file import write_report_file
+from tfvid.report.study_page import write_study_page
+from tfvid.results.result_store import Result, ResultStore, read_results, still_line
+
+VERSION = 1
+SMALLEST_DROPS = (0.0, 0.001, 0.01, 0.05, 0.1)
+OF_CLIPS = (*MEASURES, "temporal_iou")
+
+
+def write_report(
+    out,
+    config: StudyConfig,
+    answers: Answers,
+    measured: Measured,
+    *,
+    chosen: Sequence[int],
+    reverse_labels: dict[int, int] | None,
+    methods: Mapping[str, list[dict]],
+    manifest: dict,
+    skipped: Mapping[str, str],
+    fps: float,
+) -> dict:
+    """Writes everything a study says into `out`.
+
+    Args:
+      out: the study's folder.
+      config: of the study.
+      answers: of all models to the split.
+      measured: the clips explained.
+      chosen: labels of the classes compared.
+      reverse_labels: the label of a clip played backwards, by label; None where it is not known.
+      methods: rows of `tfvid.experiments.study.methods.method_table` by model; {} for none.
+      manifest: of the study.
+      skipped: why clips could not be read, by id.
+      fps: frames a second of the films.
+
+    Returns:
+      The report, as in ``report.json``; docs/comparing.md describes it.
+    """
+    out = Path(out)
+    results = read_results(out, maps=False) if ResultStore(out).files() else []
+    pairs = list(itertools.combinations(answers.groups, 2))
+    tested = {pair: differences(measured, *pair, MEASURES, config.seed) for pair in pairs}
+    detectors = by_detector(measured, *pairs[0], config.seed)
+    filters = by_filter(measured, *pairs[0], sorted({config.smallest_drop, *SMALLEST_DROPS}), config.seed)
+    variants = {name: [result for (_, measure), result in detectors.items() if measure == name] for name in BLOBS}
+    variants["drop_ratio"] = [filters[key] for key in sorted(filters, key=lambda key: key != config.smallest_drop)]
+    report = {
+        "version": VERSION,
+        "title": config.title,
+        "dataset": {"name": config.data.dataset, "split": config.split, "clips": len(measured.ids)},
+        "groups": [{"name": name, "models": models} for name, models in answers.groups.items()],
+        "findings": findings(measured, tested[pairs[0]], variants, *pairs[0], config.seed),
+        "tables": [
+            *_paper_tables(config, answers, measured, chosen, reverse_labels),
+            tables.tests_table(tested),
+            tables.class_differences_table(measured, answers, *pairs[0]),
+            tables.detectors_table(detectors, *pairs[0]),
+            tables.filters_table(measured, filters, *pairs[0]),
+            *(table for table in (tables.events_table(measured), tables.methods_table(methods)) if table is not None),
+        ],
+        "histograms": [
+            histogram(
+                name,
+                *tables.ABOUT[name][:2],
+                {group: measured.values(group, name) for group in answers.groups},
+                whole=name == "mask_length",
+            )
+            for name in MEASURES
+        ],
+        "notes": _notes(config, answers, measured, results, skipped, pairs[0]),
+        "clips": _clips(measured),
+        "manifest": manifest,
+    }
+    report = write_report_file(out, report)
+    draw_histograms(report["histograms"], out / "figures" / "histograms.png", _means(measured))
+    write_comparisons(out, [models[0] for models in answers.groups.values()])
+    write_study_page(out, report, fps=fps)
+    return report
+
+
+def _paper_tables(
+    config: StudyConfig,
+    answers: Answers,
+    measured: Measured,
+    chosen: Sequence[int],
+    reverse_labels: dict[int, int] | None,
+) -> list[dict]:
+    dataset = config.data.dataset
+    return [
+        tables.scores_table(answers, dataset, reverse_labels),
+        tables.classes_table(answers, chosen, _rule(config)),
+        tables.measures_table(
+            "table_3",
+            "Table 3: where the models look",
+            "Blobs of the Grad-CAM maps: how many a frame, how large, how far from the middle of the frame. Mean ± "
+            "standard deviation over the clips. A clip without a blob has neither size nor distance.",
+            measured,
+            BLOBS,
+            answers,
+            dataset,
+        ),
+        tables.measures_table(
+            "table_4",
+            "Table 4: which frames the models need",
+            f"Mask length: frames masked. Drop ratio: (OS − FS) / (OS − RS), without clips where either drop is "
+            f"{config.smallest_drop:g} or less. Drop difference: RS − FS. Mean ± standard deviation over the clips.",
+            measured,
+            MEASURES[3:],
+            answers,
+            dataset,
+        ),
+    ]
+
+
+def _rule(config: StudyConfig) -> str:
+    rule = config.classes
+    if rule.names:
+        return "as listed in the configuration"
+    if rule.max_f1_gap == 1 and rule.min_f1 == 0:
+        return "all classes"
+    return f"classes with F1 of {rule.min_f1:g} or more in each group and at most {rule.max_f1_gap:g} apart"
+
+
+def _notes(
+    config: StudyConfig,
+    answers: Answers,
+    measured: Measured,
+    results: Sequence[Result],
+    skipped: Mapping[str, str],
+    pair: tuple[str, str],
+) -> list[str]:
+    several = [name for name, models in answers.groups.items() if len(models) > 1]
+    notes = [
+        f"F1 is of all {len(answers.labels)} clips of the split; masks and maps are of {len(measured.ids)} clips.",
+        f"Each clip's {config.target} class is explained.",
+        "Standard deviations are over clips (N in the denominator); intervals are 95 % BCa bootstrap intervals.",
+        f"The findings compare {pair[0]}, in the place of the paper's 3-D network, with {pair[1]}, in that of its "
+        "C-LSTM. One holds, or does not, where the paired permutation test says so at 5 % (Holm's correction over the "
+        "six measures); clips are what is sampled, so it is about these models, not about all of their kind.",
+    ]
+    if several:
+        notes.append(
+            f"{' and '.join(several)}: several models each. A clip's value is the mean over those that have one, so "
+            "that pairs stay pairs of clips; each model's own means are listed too."
+        )
+    if skipped:
+        notes.append(f"{len(skipped)} clips could not be read and are left out: {first_of(sorted(skipped), 5)}.")
+    return notes + _unusual(results)
+
+
+def _unusual(results: Sequence[Result]) -> list[str]:
+    """Of the clips explained, those of damaged files and those whose frames are all identical; they are counted too."""
+    notes = []
+    damaged = {result.id: result.damage for result in results if result.damage}
+    if damaged:
+        notes.append(f"Of the clips explained, {damage_line(damaged)}.")
+    still = sorted({result.id for result in results if result.still})
+    if still:
+        notes.append(f"{still_line(still)}.")
+    return notes
+
+
+def _clips(measured: Measured) -> dict[str, dict[str, dict[str, float | None]]]:
+    return {
+        model: {id: {name: _rounded(columns[name][row]) for name in OF_CLIPS} for row, id in enumerate(measured.ids)}
+        for model, columns in measured.columns.items()
+    }
+
+
+def _means(measured: Measured) -> dict[str, dict[str, float]]:
+    """The groups' means by measure, of the values there are."""
+    means = {}
+    for name in MEASURES:
+        values = {group: measured.values(group, name) for group in measured.groups}
+        known = {group: column[np.isfinite(column)] for group, column in values.items()}
+        means[name] = {group: float(column.mean()) for group, column in known.items() if len(column)}
+    return means
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None

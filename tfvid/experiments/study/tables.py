@@ -1,0 +1,374 @@
+"""The tables of a study: the paper's four, and what stands behind them.
+
+A table is a dict: ``id``, ``title``, ``caption``, ``csv``, ``columns`` (each ``key``, ``title``, ``unit``, ``digits``)
+and ``rows``, dicts by column key. A cell is text, a finite number, None, or a sample: ``mean``, ``std``, ``low`` and
+``high`` (the 95 % bootstrap interval of the mean), and ``n``.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tfvid.experiments.study.differences import Difference, common, filtered_ratio
+from tfvid.experiments.study.measures import MEASURES, Measured
+from tfvid.experiments.study.predictions import Answers
+from tfvid.experiments.study.published import published
+from tfvid.metrics.statistics import Comparison, describe
+
+# Title, unit and digits of each measure.
+ABOUT = {
+    "blob_count": ("blob count", "", 2),
+    "blob_size": ("blob size", "px", 1),
+    "centre_distance": ("centre distance", "px", 1),
+    "mask_length": ("mask length", "frames", 1),
+    "drop_ratio": ("drop ratio", "", 1),
+    "drop_difference": ("drop difference", "", 2),
+}
+ALL = "all classes"
+
+
+def table(id: str, title: str, caption: str, columns: list[tuple], rows: list[dict]) -> dict:
+    """A table; `columns` are (key, title), (key, title, unit) or (key, title, unit, digits)."""
+    described = []
+    for key, name, *rest in columns:
+        unit, digits = (*rest, *("", 3)[len(rest) :])
+        described.append({"key": key, "title": name, "unit": unit, "digits": digits})
+    return {
+        "id": id,
+        "title": title,
+        "caption": caption,
+        "csv": f"tables/{id}.csv",
+        "columns": described,
+        "rows": [{column["key"]: row.get(column["key"]) for column in described} for row in rows],
+    }
+
+
+def sample(values: np.ndarray, seed: int = 0) -> dict | None:
+    """The cell of the finite ones among `values`; None where there are none."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return None
+    about = describe(values, seed=seed)
+    return {"mean": about.mean, "std": about.std, "low": about.low, "high": about.high, "n": about.n}
+
+
+# Table 1 and 2: how well the models classify
+
+
+SCORES = {
+    "top_1": "accuracy",
+    "f1": "F1 top-1",
+    "f1_top_5": "F1 top-5",
+    "reversed_f1": "reversed F1 top-1",
+    "reversed_f1_top_5": "reversed F1 top-5",
+    "opposite": "reversed, taken for the opposite",
+}
+
+
+def scores_table(answers: Answers, dataset: str, reverse_labels: dict[int, int] | None) -> dict:
+    """Table 1: F1 forwards and on reversed clips, by group and model."""
+    rows = []
+    for group, models in answers.groups.items():
+        scores = [answers.scores(model, reverse_labels) for model in models]
+        if len(models) > 1:
+            rows.append({"model": group, "clips": len(answers.labels)})
+            for name in SCORES:
+                values = [score[name] for score in scores if score[name] is not None]
+                rows[-1][name] = _of_models(values)
+        named = zip(models, scores, strict=True) if len(models) > 1 else [(group, scores[0])]
+        rows += [{"model": name, "clips": len(answers.labels)} | score for name, score in named]
+        paper = published(dataset, group)
+        rows += [{"model": f"{group}, published"} | paper] if paper else []
+    known = [name for name in SCORES if any(row.get(name) is not None for row in rows)]
+    return table(
+        "table_1",
+        "Table 1: how well the models classify",
+        "Macro F1 over the whole split, and on the same clips played backwards. Of a group of several models, the mean "
+        "± the standard deviation over them, n models.",
+        [("model", "model"), ("clips", "clips", "", 0), *((name, SCORES[name]) for name in known)],
+        rows,
+    )
+
+
+def _of_models(values: list[float]) -> dict | None:
+    if not values:
+        return None
+    return {"mean": float(np.mean(values)), "std": float(np.std(values)), "low": None, "high": None, "n": len(values)}
+
+
+def classes_table(answers: Answers, chosen: Sequence[int], rule: str) -> dict:
+    """Table 2: F1 of each class, and which classes were chosen."""
+    class_f1 = answers.class_f1()
+    counts = np.bincount(answers.labels, minlength=len(answers.class_names))
+    rows = []
+    for label in np.flatnonzero(counts).tolist():
+        f1 = {group: values[label] for group, values in class_f1.items()}
+        rows.append(
+            {"class": answers.class_names[label], "clips": int(counts[label])}
+            | {f"f1 {group}": value for group, value in f1.items()}
+            | {"gap": max(f1.values()) - min(f1.values()), "compared": "yes" if label in chosen else "no"}
+        )
+    return table(
+        "table_2",
+        "Table 2: F1 of each class",
+        f"The mean over a group's models. Compared: {rule}.",
+        [
+            ("class", "class"),
+            ("clips", "clips", "", 0),
+            *((f"f1 {group}", group) for group in class_f1),
+            ("gap", "largest difference"),
+            ("compared", "compared"),
+        ],
+        rows,
+    )
+
+
+# Tables 3 and 4: the six measures
+
+
+def measures_table(
+    id: str, title: str, caption: str, measured: Measured, names: Sequence[str], answers: Answers, dataset: str
+) -> dict:
+    """Rows of each group: all classes, each of its models, each class; beside them what the paper reports."""
+    papers = {group: published(dataset, group) for group in measured.groups}
+    everything = np.ones(len(measured.ids), bool)
+    rows = []
+
+    def add(model: str, which: str, chosen: np.ndarray, **more):
+        row = {"model": model, "class": which, "clips": int(chosen.sum())}
+        for name in names:
+            values = measured.values(model, name)[chosen]
+            row[name] = sample(values)
+            row[f"{name} left out"] = int((~np.isfinite(values)).sum())
+        rows.append(row | more)
+
+    for group, models in measured.groups.items():
+        add(group, ALL, everything, **{f"{name} published": papers[group].get(name) for name in names})
+        if len(models) > 1:
+            for model in models:
+                add(model, ALL, everything)
+        classes = np.unique(measured.labels)
+        if len(classes) > 1:
+            for label in classes:
+                add(group, answers.class_names[label], measured.labels == label)
+    columns = [("model", "model"), ("class", "class"), ("clips", "clips", "", 0)]
+    for name in names:
+        columns.append((name, *ABOUT[name]))
+        if any(row[f"{name} left out"] for row in rows):
+            columns.append((f"{name} left out", f"{ABOUT[name][0]}: clips left out", "", 0))
+        if any(papers.values()):
+            columns.append((f"{name} published", f"{ABOUT[name][0]}, published", ABOUT[name][1]))
+    return table(id, title, caption, columns, rows)
+
+
+# What stands behind them
+
+
+def tests_table(tested: dict[tuple[str, str], dict[str, Difference]]) -> dict:
+    """Every test of every measure and pair of groups."""
+    rows = []
+    for (first, second), of_pair in tested.items():
+        for name, difference in of_pair.items():
+            result = difference.result
+            rows.append(
+                {
+                    "measure": ABOUT[name][0] + (f" ({ABOUT[name][1]})" if ABOUT[name][1] else ""),
+                    "pair": f"{first} − {second}",
+                    "first": result.first.mean,
+                    "second": result.second.mean,
+                    "difference": _difference(result),
+                    "hedges_g": result.hedges_g,
+                    "cliffs_delta": result.cliffs_delta,
+                    "t": result.t,
+                    "welch": result.welch_p,
+                    "welch_holm": difference.welch_holm,
+                    "wilcoxon": result.wilcoxon_p,
+                    "permutation": result.permutation_p,
+                    "permutation_holm": difference.permutation_holm,
+                    "agreeing": f"{difference.agreeing} of {difference.pairs}",
+                    "note": result.note,
+                }
+            )
+    columns = [
+        ("measure", "measure"),
+        ("pair", "difference of"),
+        ("first", "mean of the first", "", 2),
+        ("second", "mean of the second", "", 2),
+        ("difference", "difference", "", 2),
+        ("hedges_g", "Hedges' g", "", 2),
+        ("cliffs_delta", "Cliff's delta", "", 2),
+        ("t", "Welch's t", "", 2),
+        ("welch", "Welch p", "", 4),
+        ("welch_holm", "Welch p, Holm", "", 4),
+        ("wilcoxon", "Wilcoxon p", "", 4),
+        ("permutation", "permutation p", "", 4),
+        ("permutation_holm", "permutation p, Holm", "", 4),
+        ("agreeing", "pairs of models agreeing"),
+    ]
+    if any(row["note"] for row in rows):
+        columns.append(("note", "note"))
+    return table(
+        "tests",
+        "Do the groups differ?",
+        "Over the clips that both groups have a value for, n of the difference, with its 95 % bootstrap interval. "
+        "Welch's t-test, as in the paper, takes clips as independent; Wilcoxon's and the permutation test take pairs. "
+        "Holm corrects for the measures of a pair. The last column counts the pairs of single models, one of each "
+        "group, whose means differ in the direction of the groups'.",
+        columns,
+        rows,
+    )
+
+
+def _difference(result: Comparison) -> dict | None:
+    if result.difference is None:
+        return None
+    return {"mean": result.difference, "std": None, "low": result.low, "high": result.high, "n": result.first.n}
+
+
+def class_differences_table(measured: Measured, answers: Answers, first: str, second: str) -> dict:
+    """The difference in each measure, class by class."""
+    rows = []
+    for label in np.unique(measured.labels):
+        chosen = measured.labels == label
+        row = {"class": answers.class_names[label], "clips": int(chosen.sum())}
+        for name in MEASURES:
+            a, b = common(measured.values(first, name)[chosen], measured.values(second, name)[chosen])
+            row[name] = sample(a - b)
+        rows.append(row)
+    return table(
+        "class_differences",
+        f"{first} less {second}, class by class",
+        "The mean difference over the clips of a class ± its standard deviation, with its 95 % bootstrap interval. "
+        "Exploratory: not corrected for the number of classes.",
+        [("class", "class"), ("clips", "clips", "", 0), *((name, *ABOUT[name]) for name in MEASURES)],
+        rows,
+    )
+
+
+def detectors_table(compared: Mapping[tuple[str, str], Comparison], first: str, second: str) -> dict:
+    """The blob measures under other settings of the detector, from `differences.by_detector`."""
+    rows = [
+        _sensitivity({"setting": detector, "measure": ABOUT[measure][0]}, result)
+        for (detector, measure), result in compared.items()
+    ]
+    return table(
+        "detectors",
+        "What the blob measures owe to the detector",
+        "The comparison repeated with other settings of OpenCV's SimpleBlobDetector, which the paper does not state.",
+        _sensitivity_columns(("setting", "setting"), ("measure", "measure"), first, second),
+        rows,
+    )
+
+
+def filters_table(measured: Measured, compared: Mapping[float, Comparison], first: str, second: str) -> dict:
+    """The drop ratio under other filters, from `differences.by_filter`."""
+    rows = []
+    for smallest, result in compared.items():
+        ratios = (filtered_ratio(measured, group, smallest) for group in (first, second))
+        left_out = [int((~np.isfinite(ratio)).sum()) for ratio in ratios]
+        row = {"filter": smallest, "left_first": left_out[0], "left_second": left_out[1]}
+        rows.append(_sensitivity(row, result))
+    columns = _sensitivity_columns(("filter", "drops larger than", "", 3), None, first, second)
+    left = [
+        ("left_first", f"{first}: clips left out", "", 0),
+        ("left_second", f"{second}: clips left out", "", 0),
+    ]
+    return table(
+        "filters",
+        "What the drop ratio owes to its filter",
+        "Clips of which freezing or reversing lowers the score by no more than the filter have no ratio; the paper "
+        "takes 0.001. A ratio of small drops can be very large, so look at the medians too.",
+        [columns[0], *left, *columns[1:]],
+        rows,
+    )
+
+
+def _sensitivity(row: dict, result: Comparison) -> dict:
+    return row | {
+        "first": result.first.mean,
+        "first_median": result.first.median,
+        "second": result.second.mean,
+        "second_median": result.second.median,
+        "difference": _difference(result),
+        "cliffs_delta": result.cliffs_delta,
+        "permutation": result.permutation_p,
+    }
+
+
+def _sensitivity_columns(setting: tuple, measure: tuple | None, first: str, second: str) -> list[tuple]:
+    return [
+        setting,
+        *([measure] if measure else []),
+        ("first", f"{first}: mean", "", 2),
+        ("first_median", f"{first}: median", "", 2),
+        ("second", f"{second}: mean", "", 2),
+        ("second_median", f"{second}: median", "", 2),
+        ("difference", "difference", "", 2),
+        ("cliffs_delta", "Cliff's delta", "", 2),
+        ("permutation", "permutation p", "", 4),
+    ]
+
+
+# Where the events are known
+
+
+EVENTS = {
+    "temporal_iou": "temporal IoU of the mask",
+    "temporal_iou_random": "of a random window of its length",
+    "temporal_iou_centred": "of the centred one",
+    "pointing": "pointing game of the map",
+    "pointing_chance": "by chance",
+    "energy": "energy in the boxes",
+    "energy_chance": "by chance",
+}
+
+
+def events_table(measured: Measured) -> dict | None:
+    """How well masks and maps find the events; None where the dataset does not know them."""
+    rows = []
+    for group, models in measured.groups.items():
+        for name in [group, *(models if len(models) > 1 else [])]:
+            rows.append({"model": name} | {what: sample(measured.values(name, what)) for what in EVENTS})
+    known = [what for what in EVENTS if any(row[what] for row in rows)]
+    if not known:
+        return None
+    return table(
+        "events",
+        "Do mask and map find the event?",
+        "Temporal IoU of the masked frames with the event's window, beside windows that know nothing. Pointing game: "
+        "the share of frames whose highest point lies in a box of an object, grown by 15 pixels at a height of 224. "
+        "Energy: the share of the map in the boxes.",
+        [("model", "model"), *((what, EVENTS[what]) for what in known)],
+        rows,
+    )
+
+
+# Ways to find a mask
+
+
+def methods_table(methods: Mapping[str, list[dict]]) -> dict | None:
+    """Rows of `tfvid.experiments.study.methods.method_table` by model; None for none."""
+    rows = [{"model": model} | row for model, of_model in methods.items() for row in of_model]
+    if not rows:
+        return None
+    columns = [
+        ("model", "model"),
+        ("method", "method"),
+        ("clips", "clips", "", 0),
+        ("loss", "Eq. 1 loss"),
+        ("mask_length", "mask length", "frames", 1),
+        ("forward_passes", "forward passes", "", 0),
+        ("backward_passes", "backward passes", "", 0),
+        ("seconds", "time", "s a clip", 2),
+    ]
+    if any(row["temporal_iou"] for row in rows):
+        columns.append(("temporal_iou", "temporal IoU"))
+    return table(
+        "methods",
+        "Ways to find a mask",
+        "The paper's gradient descent, the search over all windows, both in turn, Satkin & Hebert's crop search taken "
+        "as a freeze mask, and a random window of the gradient's length. Loss, length and IoU: mean ± standard "
+        "deviation over the clips.",
+        columns,
+        rows,
+    )

@@ -1,0 +1,1 @@
+"""Maps over the units of one layer: class activation mapping and its relatives."""

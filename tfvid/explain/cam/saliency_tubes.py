@@ -1,0 +1,162 @@
+"""Saliency Tubes: what each place of the last features adds to the class, read off the last layer's own weights.
+
+Behind a global average pool and one linear layer a class's logit is a sum over places already,
+
+    y_c = mean over (t, i, j) of  L[t, i, j]  + bias,        L[t, i, j] = sum over k of  W[k, c] A[t, i, j, k]
+
+so L is no estimate: it is the score, place by place, signed. ReLU(L) is Grad-CAM's map times the number of places.
+
+Stergiou et al., "Saliency Tubes: Visual Explanations for Spatio-Temporal Convolutions", ICIP 2019, section 3; in images
+Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016.
+"""
+
+from contextlib import ExitStack
+from functools import partial
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfvid.core.errors import ModelError
+from tfvid.explain.cam.cam import CAM, Run
+from tfvid.explain.cam.features import check_channels_last, find_layer, has_features, per_step
+from tfvid.network.classifier import Classifier
+from tfvid.network.tracing import LayerCall, watched
+
+
+class SaliencyTubes(CAM):
+    """Saliency Tubes on a model that ends in a global average pool and one linear layer. The score is the logit.
+
+    That is I3D, R(2+1)D, and any model whose logits are a linear function (a Dense layer, or a convolution of size 1)
+    of a layer's mean over time and space; dropout and the like may stand between. One forward pass.
+
+    Args:
+      model: a Keras model, see `Explainer`.
+      layer: the layer whose features are pooled; None finds it.
+      call: which run of a layer used several times, "sum" or a number, see `LayerExplainer`.
+      time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
+      normalize: "clip", "frame" or None, see `LayerExplainer`; maps are signed.
+      output: see `Explainer`.
+      input_range: see `Explainer`.
+      batch_size: see `Explainer`.
+
+    Raises:
+      ModelError: when called, if the model does not end so (a C-LSTM); use Grad-CAM or LayerCAM.
+
+    Example:
+      >>> SaliencyTubes(model, normalize=None)(clips).native.mean(axis=(1, 2, 3))  # the logits, but for the bias
+      array([5.71, 3.02], dtype=float32)
+    """
+
+    def _find_layer(self, clips):
+        self._head = find_head(self.classifier)
+        return find_pooled(self.classifier, clips, self._head, self.layer)
+
+    def _native(self, run: Run):
+        w = tf.gather(class_weights(self._head.layer), run.target, axis=1)  # (K, B)
+        w = tf.tile(w, (len(self._uses), 1)) / self._num_uses  # the mean over all runs of the layer is pooled
+        return tf.einsum("bthwk,kb->bthw", run.A, w)
+
+
+def class_weights(head: keras.Layer) -> tf.Tensor:
+    """W, float32 `(K, classes)`, of a Dense layer or a convolution of size 1; of one unit, both of its classes."""
+    return both_classes(tf.cast(tf.reshape(head.kernel, head.kernel.shape[-2:]), tf.float32))
+
+
+def both_classes(of_unit: tf.Tensor) -> tf.Tensor:
+    """`(..., classes)`; of a single unit, whose value is class 1's, class 0's too: the negative."""
+    return tf.concat([-of_unit, of_unit], axis=-1) if of_unit.shape[-1] == 1 else of_unit
+
+
+def find_head(classifier: Classifier) -> LayerCall:
+    """The linear layer that a model ends in.
+
+    Raises:
+      ModelError: it has no Dense layer and no convolution of size 1 to the classes.
+    """
+    for call in reversed(classifier.calls):
+        if _is_linear(call.layer, classifier.num_units):
+            return call
+    raise _refused(f"the model ends in layer {classifier.calls[-1].path!r}, without a linear layer to the classes")
+
+
+def find_pooled(classifier: Classifier, clips: tf.Tensor, head: LayerCall, name: str | None):
+    """The layer whose mean over time and space is what `head` makes the logits of.
+
+    Tried on a clip, not deduced: pooling, dropout and reshaping may be layers or lines of a subclassed ``call``. Of
+    several, the one of most places is taken (pooling in steps leaves coarser ones behind), and of those the last.
+
+    Args:
+      classifier: a `Classifier`, prepared.
+      clips: float32 `(B, T, H, W, C)`.
+      head: the last linear layer.
+      name: of the only layer to be tried; None tries all.
+
+    Returns:
+      The layer's path and the layer.
+
+    Raises:
+      ModelError: no layer's mean is.
+    """
+    check_channels_last(classifier.model)
+    W, bias = class_weights(head.layer), getattr(head.layer, "bias", None)
+    bias = 0.0 if bias is None else both_classes(tf.cast(bias, tf.float32))
+    named = None if name is None else find_layer(classifier.model, classifier.calls, name)[0]
+    layers = {
+        call.path: call.layer
+        for call in classifier.calls
+        if (call.is_new if named is None else call.path == named)
+        and _could_be_pooled(call, classifier.calls, W.shape[0])
+    }
+
+    def from_means(clips):
+        outputs = {path: [] for path in layers}
+        with ExitStack() as stack:
+            for path, layer in layers.items():
+                stack.enter_context(watched(layer, outputs[path].append))
+            logits = classifier.logits(clips)
+        features = {path: _all_steps(seen) for path, seen in outputs.items()}
+        places = {path: tf.size(A[..., 0]) for path, A in features.items()}
+        linear = {path: tf.reduce_mean(A, (1, 2, 3)) @ W + bias for path, A in features.items()}
+        return logits, linear, places
+
+    logits, linear, places = tf.function(partial(from_means), autograph=False)(clips[:1])
+
+    if not np.isfinite(logits).all():
+        raise ModelError("the model's scores of the first clip are NaN or infinite")
+
+    def fits(path):
+        tolerance = 1e-4 if layers[path].compute_dtype in ("float32", "float64") else 2e-2
+        return np.max(np.abs(linear[path] - logits)) <= tolerance * np.max(np.abs(logits))
+
+    pooled = [path for path in reversed(layers) if fits(path)]
+    if pooled:
+        path = max(pooled, key=lambda path: int(places[path]))
+        return path, layers[path]
+    which = "a layer's features" if name is None else f"the features of layer {name!r}"
+    raise _refused(f"layer {head.path!r} is not given the mean over time and space of {which}")
+
+
+def _all_steps(outputs: list[tf.Tensor]) -> tf.Tensor:
+    """A layer's features of one clip in all its runs, one after the other in time, float32 `(1, T', H', W', K)`."""
+    if outputs[0].shape.rank == 5:
+        return tf.concat([tf.cast(output, tf.float32) for output in outputs], axis=1)
+    return per_step(outputs, 1)
+
+
+def _could_be_pooled(call: LayerCall, calls: list[LayerCall], channels: int) -> bool:
+    """Whether the layer makes features of so many channels, the same shape each time it runs."""
+    shapes = {other.shape for other in calls if other.layer is call.layer}
+    return has_features(call) and call.shape[-1] == channels and len(shapes) == 1
+
+
+def _is_linear(layer, num_units: int) -> bool:
+    kernel = getattr(layer, "kernel", None)
+    return kernel is not None and kernel.shape[-1] == num_units and set(kernel.shape[:-2]) <= {1}
+
+
+def _refused(why: str) -> ModelError:
+    return ModelError(
+        f"{why}; Saliency Tubes need a model that ends in global average pooling and one linear layer: "
+        "use 'grad_cam' or 'layer_cam' instead"
+    )

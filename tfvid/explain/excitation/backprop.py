@@ -1,0 +1,165 @@
+"""Excitation backprop: where a winner, drawn from the top down, would come to lie.
+
+The class has probability 1. A neuron that wins passes its probability on to those below it that excite it, in
+proportion to how much they do:
+
+    P(a_i)  =  sum_j  P(a_i | a_j) P(a_j),        P(a_i | a_j)  ~  x_i max(w_ij, 0)
+
+Summed over channels, the P of a layer's features is the map: >= 0, and it sums to 1.
+
+Zhang, Bargal, Lin, Brandt, Shen, Sclaroff, "Top-down Neural Attention by Excitation Backprop", ECCV 2016 and IJCV 2018;
+through time (EB-R): Bargal et al., "Excitation Backprop for RNNs", CVPR 2018. The rules stand in `rules` and
+`recurrent`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from tfvid.core.errors import ModelError, check_choice
+from tfvid.explain.base import Attribution, Explainer
+from tfvid.explain.cam.cam import Run
+from tfvid.explain.cam.features import find_layer, find_uses, resized
+from tfvid.explain.excitation.model import excited
+from tfvid.explain.excitation.recurrent import GATES
+from tfvid.explain.excitation.rules import INSTEAD
+from tfvid.network.classifier import chosen_class, class_score
+from tfvid.network.compiled import Compiled
+
+
+@dataclass(frozen=True)
+class ExcitationResult(Attribution):
+    """Maps of excitation backprop.
+
+    Attributes:
+      target: int32 `(B,)`, the class explained.
+      predicted: int32 `(B,)`, the model's top class.
+      score: float32 `(B,)`, the logit of `target`.
+      attribution: float32 `(B, T, H, W)`, the maps at the clip's resolution, >= 0. They are spread, not scaled up:
+        where T, H and W are multiples of T', H' and W', a clip's map sums to what the native one sums to.
+      native: float32 `(B, T', H', W')`, the probability of each place at the layer explained, or for the contrastive
+        form the difference of two, which is signed.
+    """
+
+    native: np.ndarray
+
+
+MOST = 1.05  # that a map may sum to: 1, and what bfloat16 rounds
+
+
+class ExcitationBackprop(Explainer):
+    """Excitation backprop on any layer of a video model made of layers with a rule.
+
+    There are rules for dense layers, convolutions, average and max pooling, batch and other normalisation,
+    activations, sums (layers or ``+`` in a functional model), `Concatenate` and whatever moves elements only, and for
+    LSTM and ConvLSTM2D; see `rules`. Containers, `TimeDistributed` and subclassed models are looked into.
+    What such a model's own ``call`` does outside of layers has its ordinary gradient, which is the rule for reshaping
+    and joining, but not for ``x + y``: there, use an `Add` layer. (Such a map sums to more than 1, which is refused;
+    of the contrastive form it cannot be told.)
+
+    Mass: a map sums to 1, less what came to outputs that only their bias excites.
+
+    Args:
+      model: a Keras model, see `Explainer`.
+      layer: the layer whose output is explained, by name or path as for `GradCAM` (of a layer that the model uses
+        several times, the probabilities of all its runs are summed); None for the clip itself, before
+        any layer. The papers stop at a pooling layer, since their rule takes no pixels below zero; the one here does.
+        A pixel whose value is 0 where the first convolution sees it (mid-grey for tfvid's models) excites nothing.
+      gates: of recurrent layers: "signal" keeps all probability with what the gates let through; "gradient" is the
+        published code's, whose maps do not sum to 1 and, with tanh units, may be below zero, which `attribution` cuts
+        off. See `recurrent`.
+      time: how T' steps become T frames: "nearest" repeats them, "linear" interpolates.
+      output: see `Explainer`.
+      input_range: see `Explainer`.
+      batch_size: see `Explainer`.
+
+    Attributes:
+      layer: path of the layer explained, from the first call on; None for the clip.
+
+    Example:
+      >>> result = ExcitationBackprop(model)(clips)
+      >>> result.native.sum(axis=(1, 2, 3))
+      array([1., 1.], dtype=float32)
+    """
+
+    contrastive = False
+
+    def __init__(
+        self,
+        model,
+        layer: str | None = None,
+        *,
+        gates: str = "signal",
+        time: str = "nearest",
+        output: str = "auto",
+        input_range="auto",
+        batch_size: int = 8,
+    ):
+        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
+        check_choice("gates", gates, GATES)
+        check_choice("time", time, ("nearest", "linear"))
+        self.layer = layer
+        self.gates = gates
+        self.time = time
+        self._compiled = Compiled(self._maps, "gradient")
+
+    def _explain(self, clips, target):
+        result = ExcitationResult(**{name: x.numpy() for name, x in self._compiled(clips, target).items()})
+        mass = result.native.sum(axis=(1, 2, 3)).max()
+        if self.gates == "signal" and mass > MOST:
+            raise ModelError(
+                f"expected probabilities that sum to 1, got {mass:.3g}: the model's own call adds or scales features "
+                f"outside of layers; use Add layers, or {INSTEAD}"
+            )
+        return result
+
+    def _maps(self, clips, target) -> dict[str, tf.Tensor]:
+        """The fields of the result; traced once."""
+        with excited(self.classifier, self.gates, self.contrastive):
+            if self.layer is None:
+                P, predicted, target, score = self._at_clips(clips, target)
+            else:
+                model, calls = self.classifier.model, self.classifier.calls
+                self.layer, layer = find_layer(model, calls, self.layer)
+                uses = find_uses(model, calls, layer, tuple(clips.shape[1:]))
+                run = Run(self.classifier, clips, target, layer, self.layer, "logit", uses)
+                P, predicted, target, score = run.G, run.predicted, run.target, run.score
+        native = tf.reduce_sum(P, axis=-1)
+        places = tf.reduce_prod(tf.shape(native)[1:]) / tf.reduce_prod(clips.shape[1:4])
+        return {
+            "target": target,
+            "predicted": predicted,
+            "score": score,
+            "attribution": tf.nn.relu(resized(native, clips.shape[1:4], self.time)) * tf.cast(places, tf.float32),
+            "native": native,
+        }
+
+    def _at_clips(self, clips, target):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(clips)
+            logits = self.classifier.logits(clips)
+            predicted, target = chosen_class(logits, target)
+            score = class_score(logits, target)
+        low, high = self.classifier.input_range or (0.0, 1.0)  # of values scaled to these, P is that of the clips
+        return tape.gradient(score, clips) / (high - low), predicted, target, score
+
+
+class ContrastiveExcitationBackprop(ExcitationBackprop):
+    """Excitation backprop of the class, less that of its opposite: what tells it from the other classes.
+
+    The opposite is a class whose weights in the top layer are those of the class, negated. The top layer is the last
+    dense layer or convolution. Below it the difference is passed on by the same rules, so that only one pass is
+    needed, and where in between the difference is taken does not matter: the rules are linear in P.
+
+    Zhang et al., ECCV 2016, section 3.3. As published, what is left below zero of the sum over channels is cut off;
+    `native` keeps it. It sums to 0: to 1 for the class, and -1 for its opposite.
+
+    Args: as `ExcitationBackprop`.
+
+    Example:
+      >>> ContrastiveExcitationBackprop(model)(clips, target=3).attribution.shape
+      (2, 16, 224, 224)
+    """
+
+    contrastive = True

@@ -1,0 +1,1 @@
+"""Maps over the clip's own pixels: gradients, occlusion, sampled masks, Shapley values."""

@@ -1,0 +1,168 @@
+"""Gradients at the pixels: how the class's score grows with each of them.
+
+    gradient          a[t, i, j, c] = d y_c / d x[t, i, j, c]
+    gradient x input  a[t, i, j, c] = x[t, i, j, c] * d y_c / d x[t, i, j, c]
+
+The score is the logit. On a linear model gradient x input tells each pixel's share of ``score(x) - score(0)``.
+
+Simonyan et al., "Deep Inside Convolutional Networks", ICLR workshop 2014, section 3; Shrikumar et al., "Not Just a
+Black Box", 2016.
+"""
+
+from abc import abstractmethod
+from functools import partial
+
+import tensorflow as tf
+
+from tfvid.core.errors import ModelError, check_choice
+from tfvid.explain.base import Attribution, Explainer
+from tfvid.network.classifier import Classifier, chosen_class, class_score
+from tfvid.network.compiled import Compiled
+
+# How the colour channels of a pixel become one value: `(B, T, H, W, C)` to `(B, T, H, W)`. "sum" keeps signs, and sums.
+REDUCTIONS = {
+    "abs_max": lambda pixels: tf.reduce_max(tf.abs(pixels), axis=-1),
+    "abs_sum": lambda pixels: tf.reduce_sum(tf.abs(pixels), axis=-1),
+    "sum": lambda pixels: tf.reduce_sum(pixels, axis=-1),
+}
+
+
+class PixelRun:
+    """One run of the model on `clips` float32 `(B, T, H, W, C)`.
+
+    Attributes:
+      clips: the clips.
+      target: int32 `(B,)`, the class explained.
+      predicted: int32 `(B,)`, the top class.
+      score: float32 `(B,)`, the logit of `target`.
+    """
+
+    def __init__(self, classifier: Classifier, clips, target):
+        self.clips = clips
+        with tf.GradientTape(watch_accessed_variables=False) as self._tape:
+            self._tape.watch(clips)
+            logits = classifier.logits(clips)
+            self.predicted, self.target = chosen_class(logits, target)
+            self.score = class_score(logits, self.target)
+
+    @property
+    def gradient(self) -> tf.Tensor:
+        """The score's gradient at the pixels, float32 `(B, T, H, W, C)`; asked for once."""
+        gradient = self._differentiate()
+        if gradient is None:
+            raise ModelError(
+                "the class scores have no gradient at the clips' pixels; use a method that needs scores only, e.g. "
+                "'rise' or 'occlusion'"
+            )
+        return gradient
+
+    def _differentiate(self):
+        return self._tape.gradient(self.score, self.clips)
+
+
+class PixelExplainer(Explainer):
+    """Gives each colour of each pixel a value, and reduces the colours to one.
+
+    Args:
+      model: a Keras model, see `Explainer`.
+      reduce: how a pixel's colours become one value: "abs_max", the largest absolute value, "abs_sum", the sum of
+        absolute values, or "sum", signed.
+      output: see `Explainer`.
+      input_range: see `Explainer`.
+      batch_size: see `Explainer`.
+    """
+
+    def __init__(self, model, *, reduce: str, output: str = "auto", input_range="auto", batch_size: int = 8):
+        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
+        check_choice("reduce", reduce, REDUCTIONS)
+        self.reduce = reduce
+        self._compiled = Compiled(self._maps, "gradient")
+
+    def _explain(self, clips, target):
+        return Attribution(**{name: x.numpy() for name, x in self._compiled(clips, target).items()})
+
+    def _maps(self, clips, target) -> dict[str, tf.Tensor]:
+        """The fields of the result; traced once."""
+        run = self._see(clips, target)
+        return self._fields(run, self._pixels(run))
+
+    def _see(self, clips, target) -> PixelRun:
+        return PixelRun(self.classifier, clips, target)
+
+    def _fields(self, run: PixelRun, pixels) -> dict[str, tf.Tensor]:
+        return {
+            "target": run.target,
+            "predicted": run.predicted,
+            "score": run.score,
+            "attribution": REDUCTIONS[self.reduce](pixels),
+        }
+
+    @abstractmethod
+    def _pixels(self, run: PixelRun) -> tf.Tensor:
+        """The method's equation: float32 `(B, T, H, W, C)`."""
+
+
+class Gradient(PixelExplainer):
+    """The gradient of the logit at the clip's pixels; also known as saliency.
+
+    Args:
+      model: a Keras model, see `Explainer`.
+      reduce: "abs_max", "abs_sum" or "sum", see `PixelExplainer`.
+      output: see `Explainer`.
+      input_range: see `Explainer`.
+      batch_size: see `Explainer`.
+
+    Example:
+      >>> Gradient(model)(clips).attribution.shape
+      (2, 16, 224, 224)
+    """
+
+    def __init__(
+        self, model, *, reduce: str = "abs_max", output: str = "auto", input_range="auto", batch_size: int = 8
+    ):
+        super().__init__(model, reduce=reduce, output=output, input_range=input_range, batch_size=batch_size)
+
+    def _pixels(self, run):
+        return run.gradient
+
+
+class GradientXInput(PixelExplainer):
+    """Each pixel times the gradient of the logit at it; signed, "sum" over colours.
+
+    Args:
+      model: a Keras model, see `Explainer`.
+      reduce: "abs_max", "abs_sum" or "sum", see `PixelExplainer`.
+      output: see `Explainer`.
+      input_range: see `Explainer`.
+      batch_size: see `Explainer`.
+    """
+
+    def __init__(self, model, *, reduce: str = "sum", output: str = "auto", input_range="auto", batch_size: int = 8):
+        super().__init__(model, reduce=reduce, output=output, input_range=input_range, batch_size=batch_size)
+
+    def _pixels(self, run):
+        return run.clips * run.gradient
+
+
+def gradient_function(classifier: Classifier):
+    """The function clips float32 `(B, T, H, W, C)`, classes `(B,)` -> gradient of each clip's logit, float32.
+
+    A function of its own within the graph, so that it may run in a loop: inlined into one, the gradient of some 3-D
+    max-pools falls back to a kernel a hundred times slower; see `descent.descend`.
+    """
+
+    @partial(tf.function, autograph=False, experimental_attributes={"_noinline": True})
+    def gradient(clips, target):
+        return PixelRun(classifier, clips, target).gradient
+
+    return gradient
+
+
+def sum_over_steps(step, num_steps: int, like: tf.Tensor) -> tf.Tensor:
+    """``step(0) + ... + step(num_steps - 1)``, each of the shape of `like`, one after another."""
+
+    def add(i, total):
+        return i + 1, total + step(i)
+
+    start = [tf.constant(0), tf.zeros_like(like)]
+    return tf.while_loop(lambda i, _: i < num_steps, add, start, parallel_iterations=1)[1]

@@ -1,0 +1,166 @@
+"""Scores of a clip with parts of it taken away: all that methods ask for which need scores only.
+
+    masked = fill(clip) + keep * (clip - fill(clip))               keep (T, H, W) in [0, 1], 1 = the voxel stays
+
+A method says which masks it wants and what it makes of their scores. Clips are explained one by one, up to `batch_size`
+masked versions of a clip in the model at a time. So batches are full however few clips there are, memory is bounded
+however many masks, every clip gets the same masks, and its result owes nothing to its batch mates.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from tfvid.core.errors import TfvidError, check_choice
+from tfvid.explain.base import Attribution, Explainer
+from tfvid.network.classifier import chosen_class, class_score
+from tfvid.network.compiled import Compiled
+from tfvid.perturb.fill import FILLS
+
+SILENT_SECONDS = 10  # work that is done sooner shows no bar
+
+
+@dataclass(frozen=True)
+class MaskingResult(Attribution):
+    """A map, and what it took.
+
+    Attributes:
+      target: int32 `(B,)`, the class explained.
+      predicted: int32 `(B,)`, the model's top class.
+      score: float32 `(B,)`, of `target` for the whole clip: its probability, or its logit where that was asked for.
+      attribution: float32 `(B, T, H, W)`.
+      forward_passes: int32 `(B,)`, versions of this clip that the model saw.
+    """
+
+    forward_passes: np.ndarray
+
+
+class MaskingExplainer(Explainer):
+    """What explainers by masked clips share; each says in `_explain_clip` what it makes of a `MaskedClip`.
+
+    Args:
+      model: a Keras model or any callable, see `Explainer`.
+      fill: what a clip's content is replaced by: a name in `tfvid.perturb.fill.FILLS` or a function of clips
+        `(1, T, H, W, C)`. No fill is neutral for every model.
+      score: what is explained, the class's "probability" or its "logit".
+      progress: whether work of more than ten seconds a clip shows a bar, on stderr.
+      output: see `Explainer`.
+      input_range: see `Explainer`.
+      batch_size: masked versions of a clip in the model at a time; bounds memory, does not change results.
+    """
+
+    scores_only = True
+
+    def __init__(self, model, *, fill, score, progress, output, input_range, batch_size):
+        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
+        check_choice("score", score, ("probability", "logit"))
+        if not callable(fill):
+            check_choice("fill", fill, FILLS)
+        self.fill = fill if callable(fill) else FILLS[fill]
+        self.score = score
+        self.progress = progress
+        self._compiled = Compiled(self._masked_scores)
+
+    def _explain(self, clips, target, *per_clip):
+        parts = []
+        for b in range(len(clips)):
+            row = slice(b, b + 1)
+            parts.append(self._explain_clip(MaskedClip(self, clips[row], target[row]), *(x[row] for x in per_clip)))
+        return type(parts[0]).join(parts)
+
+    @abstractmethod
+    def _explain_clip(self, clip: "MaskedClip", *per_clip) -> MaskingResult:
+        """Explains one clip: a result of one row."""
+
+    def filled(self, clip: tf.Tensor) -> tf.Tensor:
+        """The fill of a clip `(1, T, H, W, C)`, float32."""
+        filled = tf.cast(self.fill(clip), tf.float32)
+        if filled.shape != clip.shape:
+            raise TfvidError(f"fill: expected clips {tuple(clip.shape)} back, got {tuple(filled.shape)}")
+        return filled
+
+    def _masked_scores(self, clip, filled, keep):
+        """`(1, T, H, W, C)`, the same, and `(M, T, H, W)` to the scores of all classes, `(M, K)`; traced once."""
+        # Over the channels first: TensorFlow is slow to stretch one array along its last axis, another along its first.
+        keep = tf.broadcast_to(keep[..., tf.newaxis], tf.concat([tf.shape(keep), clip.shape[-1:]], 0))
+        masked = filled + keep * (clip - filled)
+        return self.classifier.logits(masked) if self.score == "logit" else self.classifier.probabilities(masked)
+
+
+class MaskedClip:
+    """One clip, and the score of the class explained as a function of what is kept of it.
+
+    Attributes:
+      pixels: float32 `(1, T, H, W, C)`.
+      shape: (T, H, W).
+      score: the score of the whole clip.
+    """
+
+    def __init__(self, explainer: MaskingExplainer, pixels: tf.Tensor, target: tf.Tensor):
+        self.pixels = pixels
+        self.shape = tuple(pixels.shape[1:4])
+        self._explainer = explainer
+        self._filled = explainer.filled(pixels)
+        self._passes = 0
+        scores = self._scores(tf.ones((1, *self.shape)))
+        self._predicted, self._target = chosen_class(scores, target)
+        self._score = class_score(scores, self._target)
+        self.score = float(self._score[0])
+
+    def __call__(self, keep: tf.Tensor) -> tf.Tensor:
+        """The scores of up to `batch_size` masks: float32 `(M, T, H, W)` to float32 `(M,)`."""
+        scores = self._scores(keep)
+        return class_score(scores, tf.repeat(self._target, len(keep)))
+
+    def batches(self, num_masks: int) -> Iterator[slice]:
+        """The masks' numbers, cut into batches; shows how far the caller has got, where it takes long."""
+        batch_size = self._explainer.batch_size
+        with tqdm(
+            desc=type(self._explainer).__name__,
+            total=num_masks,
+            unit="mask",
+            leave=False,
+            delay=SILENT_SECONDS,
+            disable=not self._explainer.progress,
+        ) as bar:
+            for start in range(0, num_masks, batch_size):
+                stop = min(start + batch_size, num_masks)
+                yield slice(start, stop)
+                bar.update(stop - start)
+
+    def result(self, kind: type[MaskingResult], attribution, **more) -> MaskingResult:
+        """A result of one row, made of the map `(T, H, W)` and of what else `kind` holds, each without its batch."""
+        return kind(
+            target=self._target.numpy(),
+            predicted=self._predicted.numpy(),
+            score=self._score.numpy(),
+            attribution=np.asarray(attribution, np.float32)[np.newaxis],
+            forward_passes=np.array([self._passes], np.int32),
+            **{name: np.asarray(value)[np.newaxis] for name, value in more.items()},
+        )
+
+    def _scores(self, keep):
+        self._passes += len(keep)
+        return self._explainer._compiled(self.pixels, self._filled, keep)
+
+
+def weighted_mean(masks_and_scores) -> np.ndarray:
+    """The mean score of each voxel, every mask counting as much as it covers the voxel.
+
+        sum_n  s[n] M[n, v]  /  sum_n M[n, v]
+
+    Args:
+      masks_and_scores: pairs of masks `(M, T, H, W)` and their scores `(M,)`, float32; only the sums are kept.
+
+    Returns:
+      float32 `(T, H, W)`; 0 where no mask covers a voxel.
+    """
+    total = weight = 0.0
+    for masks, scores in masks_and_scores:
+        total += tf.tensordot(scores, masks, 1)
+        weight += tf.reduce_sum(masks, axis=0)
+    return tf.math.divide_no_nan(total, weight).numpy()

@@ -1,0 +1,126 @@
+"""Occlusion: how far the score falls when a window of the clip is covered.
+
+    R[v] = mean over the windows w that cover voxel v of  y_c(clip) - y_c(clip with w filled)
+
+Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, section 4.2, slide a grey square
+over an image. In a clip the window has a length, too: whole frames tell *when*, patches through all frames *where*,
+tubes both.
+"""
+
+import itertools
+
+import numpy as np
+
+from tfvid.core.errors import TfvidError, check_choice
+from tfvid.explain.pixels.masking import MaskingExplainer, MaskingResult, weighted_mean
+
+# The window of each unit as a share of the clip's (T, H, W): None one frame, 1 all of it.
+UNITS = {"frame": (None, 1, 1), "patch": (1, 1 / 4, 1 / 4), "tube": (1 / 4, 1 / 4, 1 / 4)}
+
+
+class Occlusion(MaskingExplainer):
+    """Occlusion by frames, patches or tubes. The map is signed: below 0 where covering raises the score.
+
+    The default fill is the clip itself, blurred: a grey or black window would put an edge, a flash when it begins and
+    another when it ends into the clip, and a video model answers to those as well as to what is missing.
+
+    Args:
+      model: a Keras model or any callable, see `Explainer`.
+      unit: what is covered at a time: a "frame"; a "patch", a quarter of height and of width in all frames; or a
+        "tube", a quarter of the frames, too.
+      window: (t, h, w) in frames and pixels, instead of the unit's.
+      stride: (t, h, w), from one window to the next, no larger than the window, so that every voxel is covered; half
+        the window, rounded up, by default. The last window along an axis ends with the clip.
+      fill: what the window is filled with, see `MaskingExplainer`.
+      score: what falls: the "probability" or the "logit".
+      progress: see `MaskingExplainer`.
+      output: see `Explainer`.
+      input_range: see `Explainer`.
+      batch_size: see `MaskingExplainer`.
+
+    Raises:
+      TfvidError: a window larger than the clip, or a stride that leaves gaps.
+
+    Example:
+      >>> result = Occlusion(model, window=(4, 32, 32), stride=(2, 16, 16))(clips)
+    """
+
+    def __init__(
+        self,
+        model,
+        unit: str = "tube",
+        *,
+        window: tuple[int, int, int] | None = None,
+        stride: tuple[int, int, int] | None = None,
+        fill="blur",
+        score: str = "probability",
+        progress: bool = True,
+        output: str = "auto",
+        input_range="auto",
+        batch_size: int = 8,
+    ):
+        super().__init__(
+            model,
+            fill=fill,
+            score=score,
+            progress=progress,
+            output=output,
+            input_range=input_range,
+            batch_size=batch_size,
+        )
+        check_choice("unit", unit, UNITS)
+        self.unit = unit
+        self.window = window
+        self.stride = stride
+
+    def _explain_clip(self, clip):
+        window = self.window or unit_window(self.unit, clip.shape)
+        stride = self.stride or tuple(-(-size // 2) for size in window)
+        covers = windows(clip.shape, window, stride)
+
+        def drops():
+            for rows in clip.batches(len(covers)):
+                covered = inside(covers[rows], clip.shape)
+                yield covered, clip.score - clip(1 - covered)
+
+        return clip.result(MaskingResult, weighted_mean(drops()))
+
+
+def unit_window(unit: str, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The (t, h, w) of a unit's window in a clip of (T, H, W), at least one voxel."""
+    shares = zip(UNITS[unit], shape, strict=True)
+    return tuple(1 if share is None else max(1, round(share * size)) for share, size in shares)
+
+
+def windows(shape: tuple, window: tuple, stride: tuple) -> np.ndarray:
+    """Every window over a clip.
+
+    Args:
+      shape: the clip's (T, H, W).
+      window: (t, h, w).
+      stride: (t, h, w).
+
+    Returns:
+      int `(N, 3, 2)`: along each axis the first voxel and one past the last.
+
+    Raises:
+      TfvidError: a window larger than the clip, or a stride that leaves gaps.
+    """
+    if len(window) != 3 or any(not 1 <= part <= whole for part, whole in zip(window, shape, strict=True)):
+        raise TfvidError(f"window: expected (t, h, w) of 1 to {shape} frames and pixels, got {window}")
+    if len(stride) != 3 or any(not 1 <= step <= part for step, part in zip(stride, window, strict=True)):
+        raise TfvidError(f"stride: expected (t, h, w) of 1 to {window}, the window, to leave no gap, got {stride}")
+    starts = [
+        [*range(0, whole - part, step), whole - part] for whole, part, step in zip(shape, window, stride, strict=True)
+    ]
+    first = np.array(list(itertools.product(*starts)))
+    return np.stack([first, first + window], axis=-1)
+
+
+def inside(windows: np.ndarray, shape: tuple) -> np.ndarray:
+    """Windows `(M, 3, 2)` as masks, float32 `(M, T, H, W)`, 1 = inside."""
+    start, stop = windows[..., 0, np.newaxis], windows[..., 1, np.newaxis]
+    t, y, x = (
+        (np.arange(size) >= start[:, axis]) & (np.arange(size) < stop[:, axis]) for axis, size in enumerate(shape)
+    )
+    return (t[:, :, None, None] & y[:, None, :, None] & x[:, None, None, :]).astype(np.float32)

@@ -1,0 +1,141 @@
+"""RISE in three dimensions: the mean score of random views of the clip, voxel by voxel.
+
+Coarse random grids of zeros and ones, drawn out to the clip's size and shifted at random, let parts of the clip
+through. A voxel is as important as the views that show it are sure of the class:
+
+    S[v] = sum_n  y_c(view n) M[n, v]  /  sum_n M[n, v]
+
+Petsiuk, Das & Saenko, "RISE: Randomized Input Sampling for Explanation of Black-box Models", BMVC 2018, section 3.2;
+time is a third axis of the grid here. They divide by p, the mask's expected value; dividing by its mean over the masks
+drawn takes out the chance that some voxels were shown more often than others.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from tfvid.core.errors import TfvidError, check_choice
+from tfvid.explain.pixels.masking import MaskingExplainer, MaskingResult, weighted_mean
+
+BORDERS = ("hold", "mirror")
+
+
+class RISE(MaskingExplainer):
+    """RISE-3D. The map is a mean score: all of it lies in the scores' range, and differences in it speak.
+
+    The default fill is each clip's mean colour: the authors cover with zeros, in pictures whose mean colour is zero.
+
+    Args:
+      model: a Keras model or any callable, see `Explainer`.
+      masks: N, at least 1. Chance shrinks with the square root of it: noise shows below a few hundred.
+      grid: cells along (T, H, W).
+      keep: p, the chance that a cell is shown, between 0 and 1.
+      border: how masks go on from the centre of the outermost cell to the edge of the grid: "hold" keeps the cell's
+        value; "mirror" goes back towards the next cell, as the authors' code does. See docs/methods.md.
+      seed: of the masks.
+      fill: what is hidden is replaced by, see `MaskingExplainer`.
+      score: "probability" or "logit".
+      progress: see `MaskingExplainer`.
+      output: see `Explainer`.
+      input_range: see `Explainer`.
+      batch_size: see `MaskingExplainer`.
+
+    Example:
+      >>> result = RISE(model, masks=500, seed=1)(clips)
+    """
+
+    def __init__(
+        self,
+        model,
+        *,
+        masks: int = 2000,
+        grid: tuple[int, int, int] = (4, 7, 7),
+        keep: float = 0.5,
+        border: str = "hold",
+        seed: int = 0,
+        fill="mean",
+        score: str = "probability",
+        progress: bool = True,
+        output: str = "auto",
+        input_range="auto",
+        batch_size: int = 8,
+    ):
+        super().__init__(
+            model,
+            fill=fill,
+            score=score,
+            progress=progress,
+            output=output,
+            input_range=input_range,
+            batch_size=batch_size,
+        )
+        if masks < 1 or len(grid) != 3 or min(grid) < 1 or not 0 < keep < 1:
+            raise TfvidError(f"expected masks >= 1, a grid (t, h, w), 0 < keep < 1; got {masks}, {grid}, {keep}")
+        check_choice("border", border, BORDERS)
+        self.masks = masks
+        self.grid = tuple(grid)
+        self.keep = keep
+        self.border = border
+        self.seed = seed
+
+    def _explain_clip(self, clip):
+        cells, shifts = draw(self.masks, self.grid, clip.shape, self.keep, self.seed)
+
+        def views():
+            for rows in clip.batches(self.masks):
+                shown = drawn_out(tf.cast(cells[rows], tf.float32), shifts[rows], clip.shape, self.border)
+                yield shown, clip(shown)
+
+        return clip.result(MaskingResult, weighted_mean(views()))
+
+
+def draw(num_masks: int, grid: tuple, shape: tuple, keep: float, seed: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Small random numbers of all masks, the same whatever the batches they are drawn out in.
+
+    Returns:
+      Cells, bool `(N, *grid)`, true with a chance of `keep`; and shifts in voxels, int32 `(N, 3)`, less than a cell.
+    """
+    cells = tf.random.stateless_uniform((num_masks, *grid), (seed, 0)) < keep
+    size = tf.constant(cell_size(shape, grid), tf.int32)
+    # A whole number below `size`, by a draw from many more: the sizes differ by axis, and `maxval` is one for all.
+    shifts = tf.random.stateless_uniform((num_masks, 3), (seed, 1), 0, 2**30, tf.int32) % size
+    return cells, shifts
+
+
+def cell_size(shape: tuple, grid: tuple) -> tuple[int, ...]:
+    """Voxels of a cell along each axis, as many as it takes to cover the clip."""
+    return tuple(-(-size // cells) for size, cells in zip(shape, grid, strict=True))
+
+
+def drawn_out(cells: tf.Tensor, shifts: tf.Tensor, shape: tuple, border: str = "hold") -> tf.Tensor:
+    """Coarse grids at the clip's resolution: trilinear, one cell larger than the clip, cut at the shift.
+
+    Args:
+      cells: float32 `(M, t, h, w)`.
+      shifts: int32 `(M, 3)`, from 0 to a cell's size less 1.
+      shape: (T, H, W).
+      border: "hold" or "mirror", see `RISE`.
+
+    Returns:
+      float32 `(M, T, H, W)`; values in [0, 1] where the cells' are.
+    """
+    grid = tuple(cells.shape[1:])
+    t, h, w = (
+        _linear_weights(shifts[:, axis], size, cells_along, voxels, border)
+        for axis, (size, cells_along, voxels) in enumerate(zip(shape, grid, cell_size(shape, grid), strict=True))
+    )
+    masks = tf.einsum("mijk,mti->mtjk", cells, t)
+    masks = tf.einsum("mtjk,mhj->mthk", masks, h)
+    return tf.einsum("mthk,mwk->mthw", masks, w)
+
+
+def _linear_weights(shift, size: int, cells: int, voxels: int, border: str):
+    """`(M, size, cells)`: what each cell has of each voxel; rows sum to one.
+
+    `cells` are drawn out to ``(cells + 1) * voxels``, as published, so that the clip fits at every shift.
+    """
+    voxel = tf.cast(tf.range(size) + shift[:, tf.newaxis], tf.float32)
+    position = (voxel + 0.5) * cells / ((cells + 1) * voxels) - 0.5  # in cells, 0 at the first one's centre
+    if border == "mirror":
+        position = cells - 1 - tf.abs(cells - 1 - tf.abs(position))
+    position = tf.clip_by_value(position, 0, cells - 1)[..., tf.newaxis]
+    return tf.nn.relu(1 - tf.abs(position - np.arange(cells, dtype=np.float32)))
