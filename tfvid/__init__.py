@@ -6,7 +6,7 @@ process that only decodes video never loads TensorFlow.
 
 from importlib import import_module
 
-from tfvid.core import onednn
+from tfvid.network import onednn
 
 onednn.switch_on()
 
