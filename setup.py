@@ -20,11 +20,17 @@ setup(
     # The configurations stand beside the package in a checkout, and go into it where it is installed.
     packages=[*find_packages(include=["tfvid", "tfvid.*"]), "tfvid.configs"],
     package_dir={"tfvid.configs": "configs"},
-    package_data={"tfvid.report": ["static/*"], "tfvid.tensorboard": ["static/*"], "tfvid.configs": ["*.yaml"]},
+    package_data={
+        "": ["*.pyi", "py.typed"],
+        "tfvid.report": ["static/*"],
+        "tfvid.tensorboard": ["static/*"],
+        "tfvid.configs": ["*.yaml"],
+    },
     install_requires=[
         "tensorflow>=2.16",
         # Older ones cannot load what 3.15 saved, the models in saved_models/ among it.
         "keras>=3.15",
+        "lazy-loader>=0.6",
         "numpy>=1.26",
         # The same cv2 as opencv-python without its window code, which needs libGL from the system. 4.10 ends a video
         # where its header says, and headers lie.

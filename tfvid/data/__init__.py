@@ -1,16 +1,5 @@
-"""Datasets by name, and the way from a video file to a batch of clips."""
+"""Data sets, and the way from a video file to a batch of clips."""
 
-from tfvid.core.registry import Registry
+import lazy_loader
 
-DATASETS = Registry(
-    "dataset",
-    {
-        "shapes": "tfvid.data.sources.shapes:MovingShapes",
-        "something": "tfvid.data.sources.something:SomethingSomething",
-        "kth": "tfvid.data.sources.kth:KTH",
-        "ucf101": "tfvid.data.sources.ucf101:UCF101",
-        "epic_kitchens": "tfvid.data.sources.epic_kitchens:EpicKitchens",
-        "folder": "tfvid.data.sources.folder:ClassFolders",
-        "csv": "tfvid.data.sources.csv_list:CSVList",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

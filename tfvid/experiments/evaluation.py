@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.stats import binom
 
-from tfvid.core.errors import DataError, TfvidError
+from tfvid.core.errors import DataError, ModelError, TfvidError
 from tfvid.metrics import classification
 from tfvid.network.classifier import OUT_OF_MEMORY, Classifier, checked_clips
 
@@ -34,6 +34,62 @@ class Predictions:
     ids: list[str]
     labels: np.ndarray
     logits: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good a model is on the clips of a split.
+
+    Attributes:
+      predictions: the logits of every clip, by playback.
+      measures: by playback, see `measure`.
+    """
+
+    predictions: Predictions
+    measures: dict[str, dict]
+
+    @property
+    def warning(self) -> str | None:
+        """One line where the model is no better than chance on the clips as they are, see `chance_warning`."""
+        labels, logits = self.predictions.labels, self.predictions.logits["forward"]
+        right = logits.argmax(axis=1) == labels
+        return chance_warning(int(right.sum()), len(right), logits.shape[1])
+
+
+def evaluate(
+    model: keras.Model | Classifier,
+    clips: tf.data.Dataset,
+    *,
+    class_names: Sequence[str] | None = None,
+    reverse_labels: dict[int, int] | None = None,
+    playbacks: Sequence[str] = PLAYBACKS,
+    seed: int = 0,
+    name: str = "model",
+) -> Evaluation:
+    """Measures a model on labelled clips: as they are, reversed, shuffled, and with one frame repeated.
+
+    Args:
+      model: a Keras model of clips `(B, T, H, W, C)` to class scores, or a `Classifier` of one.
+      clips: batches of labelled clips, as from `tfvid.load_dataset`.
+      class_names: K names; the model must have as many scores. None accepts any number.
+      reverse_labels: the label of a clip when it is played backwards, by label; see `measure`.
+      playbacks: names in `PLAYBACKS`.
+      seed: of the shuffled frame order.
+      name: of the model, in error messages.
+
+    Raises:
+      ModelError: the model has another number of classes than `class_names`.
+      DataError: there is no clip, or a clip has no label.
+
+    Example:
+      >>> clips = tfvid.load_dataset("kth", "test", root="/data/kth")
+      >>> tfvid.evaluate(model, clips).measures["forward"]["top_1"]
+    """
+    predictions = predict(model, clips, playbacks, seed)
+    scores = predictions.logits[playbacks[0]].shape[1]
+    if class_names is not None and scores != len(class_names):
+        raise ModelError(f"{name}: {len(class_names)} class names for a model of {scores} classes")
+    return Evaluation(predictions, measure(predictions, reverse_labels))
 
 
 def predict(

@@ -8,7 +8,6 @@ model ─ save ─► folder ─► tf.saved_model.load, TensorFlow Serving: sig
     assets/explain.json          input range, preprocessing, the explainers' options, versions
 """
 
-from tfvid.export.loading import Exported, load
-from tfvid.export.saving import save
+import lazy_loader
 
-__all__ = ["Exported", "load", "save"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

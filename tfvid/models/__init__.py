@@ -1,13 +1,5 @@
-"""Video classifiers by name. Each is a function that returns a functional Keras model: clips to logits."""
+"""Video classifiers. Each is a function that returns a functional Keras model from clips to logits."""
 
-from tfvid.core.registry import Registry
+import lazy_loader
 
-MODELS = Registry(
-    "model",
-    {
-        "i3d": "tfvid.models.i3d:I3D",
-        "conv_lstm": "tfvid.models.conv_lstm:ConvLSTM",
-        "r2plus1d": "tfvid.models.r2plus1d:R2Plus1D",
-        "cnn_lstm": "tfvid.models.cnn_lstm:CNNLSTM",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,16 +1,8 @@
-"""Changing clips: what a mask does to the frames.
+"""Perturbations: what a temporal mask does to the frames of a clip.
 
-A perturbation is a function ``(clips (B, T, H, W, C), mask (B, T)) -> clips``; a user's own is named by file,
-``"my_file.py:my_perturbation"``.
+A perturbation is a function ``(clips (B, T, H, W, C), mask (B, T)) -> clips``.
 """
 
-from tfvid.core.registry import Registry
+import lazy_loader
 
-PERTURBATIONS = Registry(
-    "perturbation",
-    {
-        "freeze": "tfvid.perturb.temporal:freeze",
-        "reverse": "tfvid.perturb.temporal:reverse",
-        "blur": "tfvid.perturb.blur:blur",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

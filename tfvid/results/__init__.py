@@ -1,5 +1,5 @@
 """The records of explained clips, in Parquet files that survive a kill at any moment."""
 
-from tfvid.results.result_store import Result, ResultStore, read_results
+import lazy_loader
 
-__all__ = ["Result", "ResultStore", "read_results"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,5 +1,5 @@
 """Training a video classifier: one configuration in, ``runs/<name>/`` and ``saved_models/<name>/`` out."""
 
-from tfvid.training.loop import train
+import lazy_loader
 
-__all__ = ["train"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

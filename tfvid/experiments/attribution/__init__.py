@@ -14,6 +14,6 @@ After Li et al., "A Comprehensive Study on Visual Explanations for Spatio-tempor
     plots, report, document
 """
 
-from tfvid.experiments.attribution.flow import run
+import lazy_loader
 
-__all__ = ["run"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

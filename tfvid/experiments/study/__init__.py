@@ -6,6 +6,6 @@ Networks", ACCV 2020.
     check that models and clips fit ─► predict (F1, also reversed) ─► choose classes ─► explain ─► measure ─► report
 """
 
-from tfvid.experiments.study.flow import compare, run
+import lazy_loader
 
-__all__ = ["compare", "run"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
 """Maps over the clip's own pixels: gradients, occlusion, sampled masks, Shapley values."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,10 @@
+from . import arguments as arguments
+from . import engine as engine
+from . import errors as errors
+from . import files as files
+from . import onednn as onednn
+from . import registry as registry
+from . import remote as remote
+from . import sampling as sampling
+from . import stopping as stopping
+from . import timing as timing

@@ -1,0 +1,11 @@
+from . import clip_files as clip_files
+from . import confined as confined
+from . import cut_off as cut_off
+from . import frames as frames
+from . import picture as picture
+from . import reader as reader
+from . import resize as resize
+from . import sample as sample
+from . import tfio as tfio
+from . import video as video
+from . import worker as worker

@@ -1,0 +1,15 @@
+from . import annotated as annotated
+from . import csv_list as csv_list
+from . import epic_kitchens as epic_kitchens
+from . import folder as folder
+from . import groups as groups
+from . import kth as kth
+from . import matlab as matlab
+from . import root as root
+from . import shapes as shapes
+from . import something as something
+from . import split_names as split_names
+from . import ucf101 as ucf101
+from . import ucf101_boxes as ucf101_boxes
+from . import video_files as video_files
+from . import write_videos as write_videos

@@ -1,0 +1,6 @@
+from . import attribution as attribution
+from . import evaluation as evaluation
+from . import explain_clips as explain_clips
+from . import explain_shard as explain_shard
+from . import explanation_writer as explanation_writer
+from . import study as study

@@ -1,0 +1,14 @@
+from . import area_masks as area_masks
+from . import crop_search as crop_search
+from . import descent as descent
+from . import extremal_perturbation as extremal_perturbation
+from . import extremal_perturbation_3d as extremal_perturbation_3d
+from . import learned_mask as learned_mask
+from . import mask_search as mask_search
+from . import meaningful_perturbation as meaningful_perturbation
+from . import objective as objective
+from . import stem as stem
+from . import step as step
+from . import surrogate as surrogate
+from . import temporal_mask as temporal_mask
+from . import windows as windows

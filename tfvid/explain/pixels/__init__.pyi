@@ -1,0 +1,13 @@
+from . import blur_ig as blur_ig
+from . import coalitions as coalitions
+from . import gradients as gradients
+from . import guided_backprop as guided_backprop
+from . import integrated_gradients as integrated_gradients
+from . import kernel_shap as kernel_shap
+from . import lime as lime
+from . import masking as masking
+from . import occlusion as occlusion
+from . import rise as rise
+from . import segments as segments
+from . import shapley as shapley
+from . import smooth_grad as smooth_grad

@@ -1,0 +1,10 @@
+from . import activations as activations
+from . import classifier as classifier
+from . import compiled as compiled
+from . import fast_layers as fast_layers
+from . import input_range as input_range
+from . import max_pool as max_pool
+from . import model_format as model_format
+from . import recurrence as recurrence
+from . import tracing as tracing
+from . import undisturbed as undisturbed

@@ -1,0 +1,16 @@
+from . import clips as clips
+from . import comparison as comparison
+from . import figures as figures
+from . import film as film
+from . import gallery as gallery
+from . import histogram_svg as histogram_svg
+from . import histograms as histograms
+from . import markdown as markdown
+from . import media as media
+from . import overlay as overlay
+from . import page as page
+from . import reel as reel
+from . import report_file as report_file
+from . import sheet as sheet
+from . import study_page as study_page
+from . import style as style

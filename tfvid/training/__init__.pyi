@@ -1,0 +1,13 @@
+from . import bar as bar
+from . import callbacks as callbacks
+from . import checkpoints as checkpoints
+from . import distribution as distribution
+from . import explain as explain
+from . import export as export
+from . import loop as loop
+from . import optimizer as optimizer
+from . import plateau as plateau
+from . import precision as precision
+from . import replicated as replicated
+from . import run as run
+from .loop import train as train
