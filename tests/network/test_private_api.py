@@ -1,7 +1,9 @@
 """The private parts of Keras and TensorFlow do what tfvid needs; a failure names the feature that breaks."""
 
+import ast
 import random
 from contextlib import contextmanager
+from pathlib import Path
 
 import keras
 import pytest
@@ -24,6 +26,34 @@ def test_a_failure_names_the_feature():
     expected = pytest.raises(pytest.fail.Exception, match="which breaks: maps of layers .AttributeError")
     with expected, needed_for("maps of layers"):
         raise AttributeError("no _flatten_layers")
+
+
+def private_uses(text: str) -> list[str]:
+    """The private modules of Keras and TensorFlow that a module imports, and the private attributes it reads.
+
+    Attributes of tfvid's own objects do not count: those that the text itself defines or reads from ``self``.
+    """
+    nodes = list(ast.walk(ast.parse(text)))
+    imports = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    imports += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    reads = [node for node in nodes if isinstance(node, ast.Attribute) and node.attr[0] == "_" != node.attr[1]]
+    own = {node.attr for node in reads if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")}
+    own |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    of_super = {id(n) for n in reads if isinstance(n.value, ast.Call) and getattr(n.value.func, "id", "") == "super"}
+    found = [name for name in imports if name.startswith(("keras.src", "tensorflow.python"))]
+    return found + [node.attr for node in reads if node.attr not in own and id(node) not in of_super]
+
+
+def test_private_uses_are_found():
+    text = "import keras.src.ops\nfrom tensorflow.python.eager import context\nx = layer._nodes, self._mine, y._mine"
+    assert private_uses(text) == ["tensorflow.python.eager", "keras.src.ops", "_nodes"]
+
+
+@pytest.mark.parametrize("folder", ["core", "network", "data", "models", "metrics", "explain", "training"])
+def test_nothing_else_uses_private_parts(folder):
+    files = (Path(private_api.__file__).parents[1] / folder).rglob("*.py")
+    uses = {file.name: private_uses(file.read_text("utf-8")) for file in files if file.name != "private_api.py"}
+    assert {name: found for name, found in uses.items() if found} == {}
 
 
 def test_inner_layers():
