@@ -7,7 +7,6 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "tfvid/__init__.py").read_text()).group(1)
-COMMANDS = ("prepare", "train", "evaluate", "explain", "compare", "export", "benchmark_attribution", "demo")
 
 setup(
     name="tfvid",
@@ -71,7 +70,7 @@ setup(
         ],
     },
     entry_points={
-        "console_scripts": [f"tfvid-{name.replace('_', '-')} = tfvid.cli:run_{name}" for name in COMMANDS],
+        "console_scripts": ["tfvid = tfvid.cli:run"],
         "tensorboard_plugins": ["tfvid = tfvid.tensorboard.plugin:VideoExplanations"],
     },
     classifiers=[

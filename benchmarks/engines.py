@@ -25,7 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np  # noqa: E402
 
 from tfvid.core.errors import TfvidError, command  # noqa: E402
-from tfvid.core.onednn import VARIABLE  # noqa: E402
+from tfvid.network.onednn import VARIABLE  # noqa: E402
 
 ENGINES = {
     "TensorFlow, oneDNN on": ("tensorflow", {VARIABLE: "1"}),

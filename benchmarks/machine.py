@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfvid
-from tfvid.core.onednn import cpu_flags
+from tfvid.network.onednn import cpu_flags
 
 
 def describe_machine() -> str:

@@ -5,7 +5,7 @@ Names load on first use, from the modules that `__init__.pyi` lists. ``import tf
 
 import lazy_loader
 
-from tfvid.core import onednn
+from tfvid.network import onednn
 
 onednn.switch_on()
 

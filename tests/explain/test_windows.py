@@ -11,7 +11,6 @@ import toy_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfvid.core import onednn
 from tfvid.core.errors import ModelError, TfvidError
 from tfvid.explain.masks.mask_search import ClipObjective, Descent, Looks, Remembered, _later_window, descended
 from tfvid.explain.masks.objective import Objective, total_variation
@@ -25,6 +24,7 @@ from tfvid.explain.masks.windows import (
     window_grid,
     window_masks,
 )
+from tfvid.network import onednn
 from tfvid.perturb.temporal import freeze, freeze_matrix, reverse_matrix
 
 

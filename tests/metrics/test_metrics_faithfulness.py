@@ -13,8 +13,9 @@ from tfvid.core.errors import ModelError, TfvidError
 from tfvid.metrics import METRICS, OF_MODEL, SMALLER_IS_BETTER
 from tfvid.metrics.baselines import random_map
 from tfvid.metrics.faithfulness.infidelity import pieces
-from tfvid.metrics.faithfulness.insertion import cells, curves, ranking
+from tfvid.metrics.faithfulness.insertion import cells, curves
 from tfvid.metrics.faithfulness.scorer import Scorer
+from tfvid.metrics.ranking import ranking
 from tfvid.network.tracing import named_layers
 
 ONES = np.ones((1, 2, 1, 2, 1), np.float32)  # two frames of two pixels

@@ -14,13 +14,13 @@ from disk import full_disk
 from small_videos import damaged_dataset, write_video
 
 from tfvid import config as cfg
-from tfvid.core import onednn
 from tfvid.core.errors import ConfigError, ModelError, TfvidError
 from tfvid.models.build import build_model, seeded
 from tfvid.models.card import ModelCard
 from tfvid.models.conv_lstm import ConvLSTM
 from tfvid.models.i3d import I3D
 from tfvid.models.loading import load_card, load_model
+from tfvid.network import onednn
 from tfvid.training import precision, train
 from tfvid.training.callbacks import StopOnNaN
 from tfvid.training.checkpoints import Checkpoints, best_epoch

@@ -6,7 +6,7 @@ from scipy.stats import rankdata
 
 from tfvid.core.errors import TfvidError
 from tfvid.metrics.checks import checked_maps
-from tfvid.metrics.faithfulness.insertion import ranking
+from tfvid.metrics.ranking import ranking
 
 
 def spearman(first, second) -> np.ndarray:

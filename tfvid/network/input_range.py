@@ -13,6 +13,8 @@ read, no weights: a `BatchNormalization` says nothing.
 import numpy as np
 import tensorflow as tf
 
+from tfvid.network.private_api import captured_tensors
+
 RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 NARROWEST, LARGEST = 0.4, 10.0  # of y: from its lowest to its highest value, and the largest absolute one
 MOST_OPERATIONS = 4000  # looked at; the first frames of a model that loops over frames suffice
@@ -57,7 +59,7 @@ def range_of(scale: np.ndarray, offset: np.ndarray) -> tuple[float, float] | Non
 
 def _ranges(clips):
     """Yields what each way from the clips says of the range, where it does: after the last operation that tells one."""
-    captured = {id(inner): outer for outer, inner in clips.graph.captures}
+    captured = {id(inner): outer for outer, inner in captured_tensors(clips.graph)}
     waiting, seen = [(clips, np.ones(()), np.zeros(()), None)], set()
     while waiting and len(seen) < MOST_OPERATIONS:
         tensor, scale, offset, told = waiting.pop()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
+from tfvid.network.private_api import inner_layers
+
 
 @dataclass(frozen=True)
 class LayerCall:
@@ -33,7 +35,7 @@ class LayerCall:
 
 def named_layers(layer: keras.Layer, prefix: str = ""):
     """Yields (path, layer) for every layer inside `layer`, parents first."""
-    for inner in layer._flatten_layers(include_self=False, recursive=False):
+    for inner in inner_layers(layer):
         yield prefix + inner.name, inner
         yield from named_layers(inner, f"{prefix}{inner.name}/")
 

@@ -1,7 +1,7 @@
-"""Running something beside a training without leaving a trace in it.
+"""Runs code beside a training without changing the training.
 
-Whatever draws random numbers or runs the model in training mode (an explainer of a user's own may do both) moves
-state on that the training would have used: seeds, batch norm statistics. Here all of it is put back.
+An explainer of a user's own may draw random numbers or run the model in training mode. Both change state that the
+training uses next: seeds, batch norm statistics. `undisturbed` restores that state.
 """
 
 import random
@@ -9,66 +9,68 @@ from contextlib import contextmanager
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-# Neither TensorFlow nor Keras has a public way to ask for their global generators without making them.
-from keras.src.backend.common import global_state
-from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
-from tensorflow.python.eager import context
-from tensorflow.python.ops import stateful_random_ops
+from tfvid.network.private_api import (
+    keras_generator,
+    operation_seeds,
+    set_keras_generator,
+    set_operation_seeds,
+    tensorflow_generator,
+)
 
 
 @contextmanager
 def undisturbed(model: keras.Model):
-    """Puts back, at the end and whatever happens inside, what a training of `model` rests on.
+    """Restores the state of a training of `model` at the end, also after an error.
 
-    That is: the model's variables (weights, batch norm statistics, dropout's seeds), those of its optimizer and its
-    metrics; the random state of Python, NumPy, TensorFlow (global generator and operation seeds) and Keras.
+    The state is: the variables of the model (weights, batch norm statistics, seeds of dropout layers), of its
+    optimizer and of its metrics; the random state of Python, NumPy, TensorFlow (global generator and operation seeds)
+    and Keras.
 
-    It costs a copy of these variables. Variables made inside stay as they are: a model may be built there.
+    It costs one copy of these variables. Variables that are created inside stay: a model may be built there.
+
+    Args:
+      model: a Keras model, compiled or not.
     """
-    variables = [*model.variables, *model.metrics_variables, *getattr(model.optimizer, "variables", ())]
-    # Under a distribution strategy every device has a copy, and some copies are not alike (batch norm's).
-    strategy = model.distribute_strategy
-    variables = [copy for variable in variables for copy in strategy.experimental_local_results(variable.value)]
-    variables += _generator_states()
+    variables = _variables(model)
     values = [variable.numpy() for variable in variables]
-    python, numpy, tensorflow = random.getstate(), np.random.get_state(), stateful_random_ops.global_generator
-    keras_generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+    python, numpy = random.getstate(), np.random.get_state()
+    generators = tensorflow_generator(), keras_generator()
     try:
         with _other_operation_seeds():
             yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
-        stateful_random_ops.set_global_generator(tensorflow)
-        global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, keras_generator)
+        tf.random.set_global_generator(generators[0])
+        set_keras_generator(generators[1])
         for variable, value in zip(variables, values, strict=True):
             if variable.numpy().tobytes() != value.tobytes():
                 variable.assign(value)
 
 
-def _generator_states() -> list:
-    """The states of the global generators of TensorFlow and Keras, where there are any yet."""
-    tensorflow = stateful_random_ops.global_generator
-    keras_generator = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
-    states = [] if tensorflow is None else [tensorflow.state]
-    return states if keras_generator is None else [*states, keras_generator.state]
+def _variables(model: keras.Model) -> list:
+    """The TensorFlow variables of the training, one for each device, and the states of the global generators."""
+    variables = [*model.variables, *model.metrics_variables, *getattr(model.optimizer, "variables", ())]
+    # Under a distribution strategy each device has a copy of a variable; copies of batch norm statistics may differ.
+    strategy = model.distribute_strategy
+    copies = [copy for variable in variables for copy in strategy.experimental_local_results(variable.value)]
+    generators = [generator for generator in (tensorflow_generator(), keras_generator()) if generator is not None]
+    return copies + [generator.state for generator in generators]
 
 
 @contextmanager
 def _other_operation_seeds():
-    """Lets operations without a seed, like ``tf.random.normal((2,))``, draw theirs elsewhere for a while.
+    """Inside, operations without a seed, like ``tf.random.normal((2,))``, draw their seeds from another source.
 
-    To put the old source back in its old state would not do: TensorFlow keeps a random operation by its seed, and
-    the second use of a seed goes on where the first one stopped.
+    Restoring the state of the same source is not enough: TensorFlow caches a random operation by its seed, and the
+    second operation with that seed continues the numbers of the first one.
     """
-    eager = context.context()
-    seed, source = eager._seed, getattr(eager, "_rng", None)  # there is a source once a seed was set
+    seed, source = operation_seeds()
     if source is not None:
-        eager._rng = random.Random(f"undisturbed {seed}")
+        set_operation_seeds(seed, random.Random(f"undisturbed {seed}"))
     try:
         yield
     finally:
-        eager._seed = seed
-        if source is not None:
-            eager._rng = source
+        set_operation_seeds(seed, source)

@@ -1,6 +1,6 @@
 """Which number format the layers compute in. Variables, losses and logits are float32 in any case."""
 
-from tfvid.core import onednn
+from tfvid.network import onednn
 
 
 def policy(mixed_precision: bool | str) -> str:

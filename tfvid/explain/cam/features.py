@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import layers
 
 from tfvid.core.errors import ModelError, unknown
+from tfvid.network.private_api import creation_order, running_order
 from tfvid.network.tracing import LayerCall, distinct_layers, named_layers, trace_calls
 
 # Layers that pass features on without making new ones, so that the default layer is looked for before them.
@@ -109,13 +110,11 @@ def find_uses(model: keras.Model, calls: list[LayerCall], layer: keras.Layer, cl
 
 def _as_made(model: keras.Model, layer: keras.Layer, uses: list[list[int]]) -> list[list[int]]:
     """The uses of a functional model in the order in which its code made them, where one part of it has them all."""
-    by_depth = getattr(model, "_nodes_by_depth", {})
-    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]  # as they run
-    parts = [(node, node.operation) for node in nodes if isinstance(node.operation, keras.Layer)]
+    parts = [(node, node.operation) for node in running_order(model) if isinstance(node.operation, keras.Layer)]
     parts = [(node, part) for node, part in parts if part is layer or _is_inside(layer, part)]
     if len({id(part) for _, part in parts}) != 1 or len(uses) % len(parts):
         return uses
-    made, each = parts[0][1]._inbound_nodes, len(uses) // len(parts)
+    made, each = creation_order(parts[0][1]), len(uses) // len(parts)
     order = sorted(range(len(parts)), key=lambda place: made.index(parts[place][0]))
     return [use for place in order for use in uses[place * each : (place + 1) * each]]
 

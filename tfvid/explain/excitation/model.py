@@ -10,6 +10,7 @@ from tfvid.explain.excitation import rules
 from tfvid.explain.excitation.recurrent import RECURRENT, recurrent
 from tfvid.explain.excitation.rules import INSTEAD
 from tfvid.network.classifier import Classifier
+from tfvid.network.private_api import inner_layers
 from tfvid.network.tracing import replaced
 
 
@@ -53,7 +54,7 @@ def _parts(layer, prefix: str = ""):
     """Yields (path, part) for what `layer` is made of: layers that are no containers, operations like ``x + y``."""
     operations = getattr(layer, "operations", ())  # of a functional model
     yield from ((prefix + part.name, part) for part in operations if not isinstance(part, keras.Layer))
-    for inner in layer._flatten_layers(include_self=False, recursive=False):
+    for inner in inner_layers(layer):
         if _is_container(inner):
             yield from _parts(inner, f"{prefix}{inner.name}/")
         else:
@@ -65,7 +66,7 @@ def _is_container(layer) -> bool:
     if isinstance(layer, (keras.Model, layers.TimeDistributed)):
         return True
     is_own = not type(layer).__module__.startswith("keras.")
-    inner = list(layer._flatten_layers(include_self=False, recursive=False))
+    inner = inner_layers(layer)
     return is_own and bool(inner) and len(layer.weights) == sum(len(part.weights) for part in inner)
 
 

@@ -1,11 +1,12 @@
 """Adam on a batch of masks, every clip with moments, a loss and an end of its own; traced into one graph."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+
+from tfvid.network.private_api import uninlined
 
 
 class State(NamedTuple):
@@ -56,7 +57,7 @@ def descend(
     # A function of its own within the loop: inlined into it, the gradient of some of the 3-D max-pools would fall
     # back from oneDNN to a kernel a hundred times slower (TensorFlow 2.21: the rewrite wants a pool before its
     # gradient, and a loop's graph has no such order).
-    @partial(tf.function, autograph=False, experimental_attributes={"_noinline": True})
+    @uninlined
     def loss_and_gradient(r):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(r)

@@ -5,7 +5,6 @@ losses that do not know of each other is the gradient of each.
 """
 
 from abc import abstractmethod
-from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +13,7 @@ from tqdm import tqdm
 from tfvid.core.errors import TfvidError
 from tfvid.explain.base import Attribution, Explainer
 from tfvid.network.compiled import Compiled
+from tfvid.network.private_api import uninlined
 
 STEPS_AT_ONCE = 50  # in one call of the compiled loop; between calls, progress is shown
 
@@ -78,7 +78,7 @@ class LearnedMask(Explainer):
         loss = self._loss(clips, target)
 
         # A function of its own within the loop: see `tfvid.explain.masks.descent`.
-        @partial(tf.function, autograph=False, experimental_attributes={"_noinline": True})
+        @uninlined
         def gradient(grid, step):
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(grid)

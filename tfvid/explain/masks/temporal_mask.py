@@ -16,7 +16,6 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
-from tfvid.core import onednn
 from tfvid.core.errors import StillClipWarning, TfvidError, check_choice
 from tfvid.core.timing import timed
 from tfvid.explain.base import Explainer, Explanation
@@ -27,6 +26,7 @@ from tfvid.explain.masks.stem import Mixtures, Stem, find_stem, stem_features
 from tfvid.explain.masks.surrogate import one_blas_thread
 from tfvid.explain.masks.windows import centred_windows
 from tfvid.metrics.masks import is_trusted, still_clips
+from tfvid.network import onednn
 from tfvid.network.classifier import Classifier, chosen_class, class_score
 from tfvid.network.compiled import Compiled
 from tfvid.perturb.temporal import MATRICES, freeze, reverse

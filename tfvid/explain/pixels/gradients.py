@@ -10,7 +10,6 @@ Black Box", 2016.
 """
 
 from abc import abstractmethod
-from functools import partial
 
 import tensorflow as tf
 
@@ -18,6 +17,7 @@ from tfvid.core.errors import ModelError, check_choice
 from tfvid.explain.base import Attribution, Explainer
 from tfvid.network.classifier import Classifier, chosen_class, class_score
 from tfvid.network.compiled import Compiled
+from tfvid.network.private_api import uninlined
 
 # How the colour channels of a pixel become one value: `(B, T, H, W, C)` to `(B, T, H, W)`. "sum" keeps signs, and sums.
 REDUCTIONS = {
@@ -151,7 +151,7 @@ def gradient_function(classifier: Classifier):
     max-pools falls back to a kernel a hundred times slower; see `descent.descend`.
     """
 
-    @partial(tf.function, autograph=False, experimental_attributes={"_noinline": True})
+    @uninlined
     def gradient(clips, target):
         return PixelRun(classifier, clips, target).gradient
 

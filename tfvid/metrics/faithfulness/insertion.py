@@ -22,6 +22,7 @@ import tensorflow as tf
 from tfvid.core.errors import TfvidError, check_choice
 from tfvid.metrics.checks import checked_maps
 from tfvid.metrics.faithfulness.scorer import Scorer, fill_of
+from tfvid.metrics.ranking import ranking
 
 
 @dataclass(frozen=True)
@@ -153,11 +154,6 @@ def cells(shape: tuple, number: int = 16) -> np.ndarray:
     rows, columns = min(number, height), min(number, width)
     t, y, x = np.ogrid[:num_frames, :height, :width]
     return (t * rows + y * rows // height) * columns + x * columns // width
-
-
-def ranking(values: np.ndarray, seed: int) -> np.ndarray:
-    """Indices of `values`, float `(N,)`, the largest first; equal ones in an order drawn from `seed`."""
-    return np.lexsort((np.random.default_rng(seed).permutation(len(values)), -values))
 
 
 def _curve(scorer, fill, kind, clip, relevance, units, target, steps, batch_size, seed):

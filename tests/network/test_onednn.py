@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tfvid.core import onednn
+from tfvid.network import onednn
 
 
 def python(code, **variables):
@@ -19,7 +19,7 @@ def python(code, **variables):
 def test_tfvid_first():
     """Importing tfvid loads no TensorFlow, and the one that is loaded next uses oneDNN."""
     printed, _ = python(
-        "import sys, tfvid; print('tensorflow' in sys.modules); import tensorflow; print(tfvid.core.onednn.is_on())"
+        "import sys, tfvid; print('tensorflow' in sys.modules); import tensorflow; print(tfvid.network.onednn.is_on())"
     )
     assert printed.split() == ["False", "None" if onednn.is_on() is None else "True"]
 

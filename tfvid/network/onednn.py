@@ -37,11 +37,9 @@ def is_on() -> bool | None:
     """Whether the TensorFlow that is loaded uses oneDNN; None where it does not tell, as on other CPUs than x86."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return None
-    try:  # there is no public way to ask
-        from tensorflow.python.util import _pywrap_util_port
-    except ImportError:
-        return None
-    return bool(_pywrap_util_port.IsMklEnabled())
+    from tfvid.network.private_api import uses_onednn  # here, since it loads TensorFlow
+
+    return uses_onednn()
 
 
 def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:
