@@ -64,7 +64,7 @@ setup(
         # versions of much else, so give them an environment of their own.
         "peers": ["tf-keras-vis>=0.8.7", "quantus>=0.6", "xplique>=2.0", "scikit-learn", "shap"],
         "test": [
-            *("pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6"),
+            *("pytest>=8", "pytest-xdist>=3.7", "hypothesis>=6.100", "ruff>=0.6"),
             *("ray>=2.40,<3", "fsspec", "moto[s3,server]>=5", "scikit-image>=0.19", "duckdb", "pandas", "tfrecord"),
             "setuptools>=77",  # tests/docs/test_packaging.py builds a wheel with it
         ],
