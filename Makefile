@@ -25,8 +25,8 @@ explain: $(PACKAGE)
 NUMERIC := $(wildcard $(patsubst %,tests/*/test_%.py,max_pool excitation integrated_gradients gradients guided_backprop \
   grad_cam fast_layers temporal_mask odd_numbers extremal_perturbation onednn))
 test: $(READY)
-	TF_ENABLE_ONEDNN_OPTS=1 $(PY) -m pytest -n 2 --dist loadfile -m "not long"
-	TF_ENABLE_ONEDNN_OPTS=0 $(PY) -m pytest -n 2 --dist loadfile -m "not long" $(NUMERIC)
+	TF_ENABLE_ONEDNN_OPTS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
+	TF_ENABLE_ONEDNN_OPTS=0 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" $(NUMERIC)
 
 # Every explainer on every build of model, and the like: CI runs these after the others.
 test-long: $(READY)

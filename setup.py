@@ -7,7 +7,6 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "tfvid/__init__.py").read_text()).group(1)
-COMMANDS = ("prepare", "train", "evaluate", "explain", "compare", "export", "benchmark_attribution", "demo")
 
 setup(
     name="tfvid",
@@ -65,13 +64,13 @@ setup(
         # versions of much else, so give them an environment of their own.
         "peers": ["tf-keras-vis>=0.8.7", "quantus>=0.6", "xplique>=2.0", "scikit-learn", "shap"],
         "test": [
-            *("pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.6"),
+            *("pytest>=8", "pytest-xdist>=3.7", "hypothesis>=6.100", "ruff>=0.6"),
             *("ray>=2.40,<3", "fsspec", "moto[s3,server]>=5", "scikit-image>=0.19", "duckdb", "pandas", "tfrecord"),
             "setuptools>=77",  # tests/docs/test_packaging.py builds a wheel with it
         ],
     },
     entry_points={
-        "console_scripts": [f"tfvid-{name.replace('_', '-')} = tfvid.cli:run_{name}" for name in COMMANDS],
+        "console_scripts": ["tfvid = tfvid.cli:run"],
         "tensorboard_plugins": ["tfvid = tfvid.tensorboard.plugin:VideoExplanations"],
     },
     classifiers=[

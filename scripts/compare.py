@@ -1,10 +1,5 @@
 """Compares models: .venv/bin/python scripts/compare.py --config configs/study_shapes.yaml [--out runs/study_shapes]"""
 
-import sys
-from pathlib import Path
+from _tfvid import run
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from tfvid.cli import run_compare  # noqa: E402
-
-run_compare()
+run("compare")

@@ -34,7 +34,9 @@ CHECK = """
 from importlib.metadata import entry_points
 from tensorboard import default
 assert sum(plugin.__module__ == "tfvid.tensorboard.plugin" for plugin in default.get_plugins()) == 1
-print(*(point.name for point in entry_points(group="console_scripts") if point.name.startswith("tfvid-")))
+(point,) = (point for point in entry_points(group="console_scripts") if point.name == "tfvid")
+from tfvid.cli import COMMANDS
+print(*COMMANDS)
 """
 DEMO = (
     *("--out", "demo", "--limit", "2", "data.size=[32,32]", "data.batch_size=7", "train.epochs=1"),
@@ -77,8 +79,8 @@ def tried(name: str, args) -> list[str]:
         versions |= zip(SHOWN, call(python, "-c", VERSIONS, *SHOWN, say=False).split(), strict=True)
         shutil.rmtree(copy / "tfvid")  # from here on there is the installed one only
         for command in call(python, "-c", CHECK, cwd=folder).splitlines()[-1].split():
-            call(python.with_name(command), "--help", cwd=folder, say=False)
-        call(python.with_name("tfvid-demo"), *DEMO, cwd=folder)
+            call(python.with_name("tfvid"), command, "--help", cwd=folder, say=False)
+        call(python.with_name("tfvid"), "demo", *DEMO, cwd=folder)
         tests = (
             str(next((ROOT / "tests").rglob(test.partition("::")[0]))) + "".join(test.partition("::")[1:])
             for test in args.tests

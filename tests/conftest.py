@@ -31,3 +31,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real clips at {folder}")
     return folder
+
+
+# These files take longest. Two processes end at about the same time if they begin with these.
+LONGEST = ("test_demo.py", "test_training.py", "test_callbacks.py", "test_study.py", "test_resume.py", "test_export.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))

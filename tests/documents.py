@@ -8,7 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # How a command begins; other lines of a block without a language are formulas, or what a program answers.
-_COMMAND = re.compile(r"(\.venv/bin/\w+|make|python|pip|pytest|tensorboard|tensorflow_model_server|duckdb|export) ")
+_COMMAND = re.compile(
+    r"(\.venv/bin/\w+|tfvid|make|python|pip|pytest|tensorboard|tensorflow_model_server|duckdb|export) "
+)
 
 
 @dataclass(frozen=True)

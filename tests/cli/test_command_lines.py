@@ -1,19 +1,22 @@
 """What all commands share: ``--limit``, the results' folder, ``--help``, and an error in one line."""
 
 import argparse
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+import tfvid
+from tfvid.cli import COMMANDS
+from tfvid.cli import main as tfvid_command
 from tfvid.cli.limit import add_limit
 from tfvid.cli.results_folder import check_folder
-from tfvid.core.errors import ConfigError, command
+from tfvid.core.errors import ConfigError, TfvidError, command
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = sorted(file.stem for file in (ROOT / "scripts").glob("*.py"))
-LIMITED = ("evaluate", "explain", "compare", "benchmark_attribution", "demo")
+LIMITED = ("evaluate", "explain", "compare", "benchmark", "demo")
 
 
 class Begun(Exception):
@@ -32,9 +35,61 @@ def said(name: str, capsys, *arguments: str) -> str:
 def test_help(name, capsys):
     """A limit is called --limit and nothing else."""
     words = said(name, capsys, "--help")
-    assert words.startswith(f"usage: tfvid-{name.replace('_', '-')} ")
+    assert words.startswith(f"usage: tfvid {name} ")
     assert ("--limit N" in words) == (name in LIMITED)
     assert "--clips" not in words
+
+
+def test_tfvid_lists_its_commands(capsys):
+    """With --help, and without any argument: one line for each command."""
+    for arguments in (["--help"], []):
+        with pytest.raises(SystemExit) as end:
+            tfvid_command(arguments)
+        assert end.value.code == 0
+        lines = capsys.readouterr().out.splitlines()
+        for name, text in COMMANDS.items():
+            assert f"  {name:10} {text}" in lines
+        assert max(map(len, lines)) <= 100
+
+
+def test_tfvid_says_its_version(capsys):
+    with pytest.raises(SystemExit):
+        tfvid_command(["--version"])
+    assert capsys.readouterr().out == f"tfvid {tfvid.__version__}\n"
+
+
+def test_tfvid_runs_a_command(monkeypatch):
+    given = []
+    monkeypatch.setattr(import_module("tfvid.cli.train"), "main", given.append)
+    tfvid_command(["train", "--config", "c.yaml", "--help"])
+    assert given == [["--config", "c.yaml", "--help"]]
+
+
+def test_an_unknown_command_is_one_line():
+    with pytest.raises(TfvidError, match="^unknown command 'trian'; did you mean 'train'\\? valid: demo, explain, "):
+        tfvid_command(["trian"])
+
+
+def test_the_help_loads_no_tensorflow():
+    """In a new process, by ``python -m tfvid``."""
+    program = (
+        "import runpy, sys; sys.argv = ['tfvid', '--help']\n"
+        "try: runpy.run_module('tfvid', run_name='__main__')\n"
+        "finally: print(*({'tensorflow', 'keras', 'numpy', 'yaml', 'cv2'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout.startswith("usage: tfvid ")
+    assert done.stderr == "\n"
+
+
+def test_there_is_a_script_for_each_command():
+    """Each calls the command and does nothing else."""
+    called = set()
+    for file in (ROOT / "scripts").glob("[!_]*.py"):
+        *_, empty, call = file.read_text(encoding="utf-8").splitlines()
+        called.add(call)
+        assert len(file.read_text(encoding="utf-8").splitlines()) == 5 and empty == ""
+    assert called == {f'run("{name}")' for name in COMMANDS}
 
 
 @pytest.mark.parametrize("name", LIMITED)
@@ -51,9 +106,9 @@ def test_a_limits_default():
     assert parser.parse_args([]).limit == 28 and parser.parse_args(["--limit", "3"]).limit == 3
 
 
-@pytest.mark.parametrize("name", ["compare", "benchmark_attribution"])
+@pytest.mark.parametrize("name", ["compare", "benchmark"])
 def test_a_limit_is_stronger_than_the_files(name, monkeypatch):
-    from tfvid.cli import found
+    from tfvid.cli import experiment
 
     seen = []
 
@@ -61,7 +116,7 @@ def test_a_limit_is_stronger_than_the_files(name, monkeypatch):
         seen.extend(overrides)
         raise Begun
 
-    monkeypatch.setattr(found, "load", load)
+    monkeypatch.setattr(experiment, "load", load)
     with pytest.raises(Begun):
         import_module(f"tfvid.cli.{name}").main(["--config", "c.yaml", "limit=5", "--limit", "3"])
     assert seen == ["limit=5", "limit=3"]
@@ -86,7 +141,7 @@ def test_a_folder_for_results(tmp_path):
         ("train", ["--config", str(ROOT / "configs" / "shapes_i3d.yaml"), "--runs"]),
         ("train", ["--config", str(ROOT / "configs" / "shapes_i3d.yaml"), "--saved-models"]),
         ("compare", ["--config", str(ROOT / "configs" / "study_shapes.yaml"), "--out"]),
-        ("benchmark_attribution", ["--config", str(ROOT / "configs" / "attribution_bench.yaml"), "--out"]),
+        ("benchmark", ["--config", str(ROOT / "configs" / "attribution_bench.yaml"), "--out"]),
         ("prepare", ["--dataset", "shapes", "--out"]),
         ("demo", ["--out"]),
     ],

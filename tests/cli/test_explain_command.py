@@ -20,11 +20,13 @@ import tensorflow as tf
 from small_videos import damaged_dataset
 
 from tfvid.cli import explain as explain_command
-from tfvid.cli.explain import VideoFiles, choose, main
+from tfvid.cli.explain import main
 from tfvid.core.errors import ConfigError, DataError, ModelError, StillClipWarning, TfvidError
 from tfvid.data.base import VideoDataset
+from tfvid.data.choose import choose
 from tfvid.data.clip import Sample
 from tfvid.data.sources.shapes import MovingShapes
+from tfvid.data.sources.video_files import VideoFiles
 from tfvid.experiments import explanation_writer
 from tfvid.experiments.explain_clips import explain_clips, finish, overlaps, summary
 from tfvid.explain.masks.temporal_mask import TemporalMask

@@ -232,7 +232,7 @@ def test_children_end_when_the_parent_is_killed(tmp_path):
 HANGING_SCRIPT = """
 import sys
 from threading import Thread
-from tfvid.data import worker
+from tfvid.data.decode import worker
 from tfvid.data.pipeline import make_dataset
 
 worker.GRACE = 0.2
@@ -294,7 +294,7 @@ def test_a_dataset_that_fails_to_build_says_why(tmp_path):
 
 
 def test_the_decoder_needs_no_tensorflow():
-    modules = "video sampling worker something kth folder csv_list shapes"
+    modules = "decode.video decode.worker sources.something sources.kth sources.folder sources.csv_list sources.shapes"
     code = (
         f"import sys\nfor m in {modules.split()}: __import__('tfvid.data.' + m)\nassert 'tensorflow' not in sys.modules"
     )

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tfvid.cli import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
 # As a wheel is installed: the package, its metadata with the entry points, a script for each command.
@@ -92,8 +94,7 @@ def test_entry_points_name_what_is_there(installed):
     (file,) = installed.glob("tfvid-*.dist-info/entry_points.txt")
     points = ConfigParser()
     points.read(file)
-    commands = {path.stem for path in (ROOT / "scripts").glob("*.py")}
-    assert set(points["console_scripts"]) == {f"tfvid-{name.replace('_', '-')}" for name in commands}
+    assert set(points["console_scripts"]) == {"tfvid"}
     for section in points.sections():
         for target in points[section].values():
             module, _, name = target.partition(":")
@@ -111,23 +112,34 @@ def test_the_installed_package_is_found_and_its_plugin_by_tensorboard(installed,
     assert plugins.split().count("tfvid.tensorboard.plugin") == 1
 
 
-def test_every_installed_command_says_what_it_does(installed, tmp_path):
-    scripts = sorted((installed / "bin").glob("tfvid-*"))
-    assert len(scripts) == len(list((ROOT / "scripts").glob("*.py")))
-    for script in scripts:
-        said = run(script, "--help", cwd=tmp_path, path=str(installed), timeout=120)
-        assert said.startswith(f"usage: {script.name}"), said
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_installed_command_says_what_it_does(installed, tmp_path, name):
+    said = run(installed / "bin" / "tfvid", name, "--help", cwd=tmp_path, path=str(installed), timeout=120)
+    assert said.startswith(f"usage: tfvid {name} "), said
+
+
+def test_the_installed_package_has_one_command(installed):
+    assert [script.name for script in (installed / "bin").iterdir() if script.name.startswith("tfvid")] == ["tfvid"]
 
 
 @pytest.mark.long
 def test_the_demo_runs_from_the_wheel(installed, tmp_path):
     said = run(
-        *(installed / "bin" / "tfvid-demo", "--out", "demo", "--limit", "2", "data.size=[32,32]", "data.batch_size=7"),
+        *(
+            installed / "bin" / "tfvid",
+            "demo",
+            "--out",
+            "demo",
+            "--limit",
+            "2",
+            "data.size=[32,32]",
+            "data.batch_size=7",
+        ),
         *("data.options.train=14", "data.options.validation=14", "train.epochs=1", "explain.mask.iterations=2"),
         "explain.log_iterations=2",
         cwd=tmp_path,
         path=str(installed),
         timeout=600,
     )
-    assert "tfvid-explain --model demo/saved_models/shapes_i3d --video any.mp4" in said
+    assert "tfvid explain --model demo/saved_models/shapes_i3d --video any.mp4" in said
     assert (tmp_path / "demo" / "index.html").is_file()

@@ -91,6 +91,9 @@ def test_a_command_starts(block, words, checkout, monkeypatch):
         )
         assert done.returncode == 0, done.stderr
         return
+    if program in ("tfvid", ".venv/bin/tfvid"):
+        check_parsed(arguments[0], arguments[1:], monkeypatch)
+        return
     assert program == ".venv/bin/python", f"{block}: name the environment's Python: .venv/bin/python"
     if arguments[:2] == ["-m", "pytest"]:
         assert all(Path(word).is_file() for word in arguments[2:] if word.startswith("tests/"))
@@ -102,13 +105,20 @@ def test_a_command_starts(block, words, checkout, monkeypatch):
         assert all(f'"{word}"' in text for word in arguments[1:] if word.startswith("--"))
         return
 
+    command = "benchmark" if script.stem == "benchmark_attribution" else script.stem
+    check_parsed(command, arguments[1:], monkeypatch)
+
+
+def check_parsed(command: str, arguments: list[str], monkeypatch):
+    """Checks that the arguments of ``tfvid COMMAND`` are right, by starting it up to where its work would begin."""
+
     def begin():
         raise Parsed
 
-    module = import_module(f"tfvid.cli.{script.stem}")
+    module = import_module(f"tfvid.cli.{command}")
     monkeypatch.setattr(module, "load_tensorflow", begin)
     with pytest.raises(Parsed):
-        module.main(arguments[1:])
+        module.main(arguments)
 
 
 def test_python_blocks_use_no_name_that_nothing_defines(tmp_path):

@@ -13,7 +13,7 @@ from PIL import Image
 
 import tfvid.experiments.attribution.correlation
 import tfvid.metrics.statistics
-from tfvid.cli.benchmark_attribution import main
+from tfvid.cli.benchmark import main
 from tfvid.config import AttributionConfig, MeasureConfig, MethodConfig, from_dict, load, to_yaml
 from tfvid.core.errors import ConfigError, DataError, ModelError, TfvidError
 from tfvid.experiments.attribution import agreement, findings, flow, plots, records, tables

@@ -1,23 +1,12 @@
-"""What each script does: parse, call, write.
+"""The command ``tfvid`` and its subcommands.
 
-A module has `main(argv)`; `run_<name>` is what an installed ``tfvid-<name>`` starts.
+Each subcommand is a module of its name in this package, with a function ``main(argv)``: it parses its arguments, checks
+them, loads TensorFlow, and calls the library.
 """
 
-from importlib import import_module
-
+from tfvid.cli.command import COMMANDS, main, run
 from tfvid.cli.tensorflow_log import hide_start_up_messages
-from tfvid.core.errors import command
 
-hide_start_up_messages()  # before a command imports TensorFlow
+__all__ = ["COMMANDS", "main", "run"]
 
-
-def _runner(name: str):
-    def run():
-        command(lambda argv: import_module(f"tfvid.cli.{name}").main(argv))
-
-    return run
-
-
-run_prepare, run_train, run_evaluate, run_explain, run_compare, run_export, run_benchmark_attribution, run_demo = map(
-    _runner, ("prepare", "train", "evaluate", "explain", "compare", "export", "benchmark_attribution", "demo")
-)
+hide_start_up_messages()  # before a subcommand imports TensorFlow

@@ -1,6 +1,6 @@
-"""``tfvid-compare``: the paper's study of two or more models, as tables, figures and a page."""
+"""``tfvid compare``: the study of two or more models, as tables, figures and a page."""
 
-from tfvid.cli.found import checked, parser_of, tell
+from tfvid.cli.experiment import experiment_parser, parse, print_findings
 from tfvid.cli.tensorflow_log import load_tensorflow
 from tfvid.config import StudyConfig
 from tfvid.core.stopping import stoppable
@@ -8,15 +8,15 @@ from tfvid.core.stopping import stoppable
 
 @stoppable()
 def main(argv: list[str]) -> None:
-    """Parses `argv`, runs the study, and says what it found."""
-    parser = parser_of(
+    """Parses `argv`, runs the study, and prints its findings."""
+    parser = experiment_parser(
         "compare",
         "Compare video classifiers: what they look at, and when.",
         config="configs/study_shapes.yaml",
         document="docs/study.md",
         override="data.root=/data/ssv2 mask.iterations=9",
     )
-    arguments, config = checked(parser, argv, StudyConfig)
+    arguments, config = parse(parser, argv, StudyConfig)
 
     load_tensorflow()
 
@@ -24,5 +24,5 @@ def main(argv: list[str]) -> None:
     from tfvid.experiments.study.document import write_document
 
     report = run(config, arguments.out)
-    tell(report, arguments, write_document)
+    print_findings(report, arguments, write_document)
     print(f"open in a browser: {arguments.out / 'index.html'}")

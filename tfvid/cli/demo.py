@@ -1,89 +1,132 @@
-"""``make demo``, ``tfvid-demo``: the whole path in a few minutes, on clips that know when and where their event is.
+"""``tfvid demo``: from drawn clips to a page of explanations in a few minutes.
 
 draw clips -> train a small I3D and a small C-LSTM -> measure them forwards and backwards -> explain held-out
-clips with both -> a page of films and numbers.
+clips with both -> a page of films and numbers. The drawn clips have a known event: when and where it happens.
 """
 
 import argparse
 import time
 from collections.abc import Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tfvid.cli import evaluate, explain, prepare
 from tfvid.cli.limit import add_limit
-from tfvid.cli.pace import about, pace
 from tfvid.cli.results_folder import check_folder
 from tfvid.cli.tensorflow_log import load_tensorflow
-from tfvid.config import load
+from tfvid.cli.time_estimate import about, pace
+from tfvid.config import DataConfig, load
 from tfvid.core.stopping import stoppable
 
 PACKAGE = Path(__file__).resolve().parents[1]
-# Installed, the package has them inside; in a checkout they stand beside it.
+# In an installed package the configurations lie inside it, in a checkout beside it.
 CONFIGS = next(folder / "configs" for folder in (PACKAGE, PACKAGE.parent) if (folder / "configs").is_dir())
 IS_CHECKOUT = CONFIGS.parent != PACKAGE
-EXPLAIN = ".venv/bin/python scripts/explain.py" if IS_CHECKOUT else "tfvid-explain"
+EXPLAIN = ".venv/bin/python scripts/explain.py" if IS_CHECKOUT else "tfvid explain"
 TENSORBOARD = ".venv/bin/tensorboard" if IS_CHECKOUT else "tensorboard"
 MODELS = explain.SHIPPED
-# Besides the configurations: what saves time here. Models this small train no faster in bfloat16, and the I3D is within
-# 0.01 of its accuracy after two epochs of small batches.
+# Settings beside the configurations that save time. Models of this size train no faster in bfloat16. The I3D is within
+# 0.01 of its final accuracy after two epochs with small batches.
 QUICKER = {
     "shapes_i3d": ["train.mixed_precision=false", "train.epochs=2", "data.batch_size=8", "model.options.dropout=0.0"],
     "shapes_conv_lstm": ["train.mixed_precision=false"],
 }
-CLIPS = 28  # explained, unless --limit says otherwise
-# Of each part with the configurations as they are, on the machine that `tfvid.cli.pace` refers to.
+CLIPS = 28  # to explain, without --limit
+# Of each part with unchanged configurations, on the reference machine of `tfvid.cli.time_estimate`.
 SECONDS = {"draw": 33, "train": 300, "measure": 23, "explain": 76}
 
 
 @stoppable()
 def main(argv: list[str]) -> None:
-    """Runs every step; those that an earlier, interrupted demo finished are not done again."""
+    """Runs every step. Shards, models and explanations of an earlier, interrupted demo are kept."""
     arguments = _parser().parse_args(argv)
     check_folder(arguments.out)
-    out, overrides = arguments.out, arguments.overrides
-    configs = {name: CONFIGS / f"{name}.yaml" for name in MODELS}
-    shards, models = out / "shards", {name: out / "saved_models" / name for name in MODELS}
-    drawn = load(configs[MODELS[0]], overrides)
+    demo = Demo(arguments.out, arguments.limit, tuple(arguments.overrides))
+    drawn = load(CONFIGS / f"{MODELS[0]}.yaml", demo.overrides)  # raises on an invalid setting
     load_tensorflow()
-    step = Steps(
-        {} if overrides or out.exists() else SECONDS | {"explain": SECONDS["explain"] * arguments.limit / CLIPS}
-    )
-    stored = [*overrides, f"data.records={shards}"]
+    is_estimated = not (demo.overrides or demo.out.exists())
+    step = Steps(SECONDS | {"explain": SECONDS["explain"] * demo.limit / CLIPS} if is_estimated else {})
 
     with step("1 of 4: draw the moving shapes", "draw"):
-        options = [word for option in drawn.data.options.items() for word in ("--option", "{}={}".format(*option))]
-        size = [str(side) for side in drawn.data.size]
-        prepare.main(
-            ["--config", str(configs[MODELS[0]]), "--out", str(shards), "--size", *size]
-            + ["--num-frames", str(drawn.data.num_frames), "--quality", "95", *options]
-        )
+        demo.draw(drawn.data)
     with step("2 of 4: train a small I3D and a small C-LSTM", "train"):
+        demo.train()
+    with step("3 of 4: measure them, forwards and backwards", "measure"):
+        demo.measure()
+    with step("4 of 4: explain held-out clips with both", "explain"):
+        demo.explain()
+    print(
+        f"\nOpen {demo.out / 'index.html'} in a browser: what each model looked at, and when.\n"
+        f"Then explain a video of your own:  {EXPLAIN} --model {demo.models[MODELS[0]]} --video any.mp4\n"
+        f"and see when in training they began to look at the event:  {TENSORBOARD} --logdir {demo.out}"
+    )
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The steps of the demo.
+
+    Attributes:
+      out: the folder for the results.
+      limit: the number of clips to explain.
+      overrides: settings of both models' configurations, ``key=value``.
+    """
+
+    out: Path
+    limit: int
+    overrides: tuple[str, ...]
+
+    @property
+    def shards(self) -> Path:
+        """The folder of the drawn clips."""
+        return self.out / "shards"
+
+    @property
+    def models(self) -> dict[str, Path]:
+        """The folder of each trained model, by name."""
+        return {name: self.out / "saved_models" / name for name in MODELS}
+
+    @property
+    def settings(self) -> list[str]:
+        """The overrides of every step that reads the drawn clips."""
+        return [*self.overrides, f"data.records={self.shards}"]
+
+    def draw(self, data: DataConfig) -> None:
+        """Draws the clips of both splits, as `data` says."""
+        options = [word for name, value in data.options.items() for word in ("--option", f"{name}={value}")]
+        size = [str(side) for side in data.size]
+        prepare.main(
+            ["--config", str(CONFIGS / f"{MODELS[0]}.yaml"), "--out", str(self.shards), "--size", *size]
+            + ["--num-frames", str(data.num_frames), "--quality", "95", *options]
+        )
+
+    def train(self) -> None:
+        """Trains both models."""
         from tfvid.training import train
 
-        for name, config in configs.items():
-            train(load(config, [*QUICKER[name], *stored]), out, out / "saved_models")
-    with step("3 of 4: measure them, forwards and backwards", "measure"):
-        for name, model in models.items():
-            folder = str(out / name / "evaluation")
-            evaluate.main(["--model", str(model), "--config", str(configs[name]), "--out", folder, *stored])
-    with step("4 of 4: explain held-out clips with both", "explain"):
-        given = [word for model in models.values() for word in ("--model", str(model))]
-        explain.main(
-            [*given, "--config", str(configs[MODELS[0]]), "--limit", str(arguments.limit), "--out", str(out)] + stored
-        )
-    print(
-        f"\nOpen {out / 'index.html'} in a browser: what each model looked at, and when.\n"
-        f"Then explain a video of your own:  {EXPLAIN} --model {models[MODELS[0]]} --video any.mp4\n"
-        f"and see when in training they began to look at the event:  {TENSORBOARD} --logdir {out}"
-    )
+        for name in MODELS:
+            config = load(CONFIGS / f"{name}.yaml", [*QUICKER[name], *self.settings])
+            train(config, self.out, self.out / "saved_models")
+
+    def measure(self) -> None:
+        """Evaluates both models."""
+        for name, model in self.models.items():
+            folder, config = str(self.out / name / "evaluation"), str(CONFIGS / f"{name}.yaml")
+            evaluate.main(["--model", str(model), "--config", config, "--out", folder, *self.settings])
+
+    def explain(self) -> None:
+        """Explains held-out clips with both models, and writes the page."""
+        models = [word for model in self.models.values() for word in ("--model", str(model))]
+        config = ["--config", str(CONFIGS / f"{MODELS[0]}.yaml")]
+        explain.main([*models, *config, "--limit", str(self.limit), "--out", str(self.out), *self.settings])
 
 
 class Steps:
-    """Says what happens now, how long it will take, and how long it took.
+    """Prints each step with an estimate of its time, and then the time that it took.
 
     Args:
-      seconds: of each part on the machine whose `pace` is 1; none for parts that are not estimated.
+      seconds: of each part on the reference machine, whose `pace` is 1; a part that is not there has no estimate.
     """
 
     def __init__(self, seconds: Mapping[str, float]):
@@ -92,7 +135,7 @@ class Steps:
 
     @contextmanager
     def __call__(self, title: str, part: str):
-        """Prints `title` and an estimate; at the end the seconds."""
+        """Prints `title` and an estimate, and at the end the seconds."""
         estimate = f", {about(self.pace * self.seconds[part])}" if part in self.seconds else ""
         print(f"\n== {title}{estimate}", flush=True)
         begun = time.monotonic()
@@ -101,7 +144,7 @@ class Steps:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tfvid-demo", description="Train, measure and explain on the moving shapes.")
+    parser = argparse.ArgumentParser(prog="tfvid demo", description="Train, measure and explain on the moving shapes.")
     parser.add_argument(
         "--out", type=Path, default=Path("runs/demo"), help="folder for the results (default: %(default)s)"
     )

@@ -1,8 +1,6 @@
-"""``tfvid-evaluate``: how good a trained model is, and how much of that rests on time."""
+"""``tfvid evaluate``: how good a trained model is, and how much it relies on the order of the frames."""
 
 import argparse
-import csv
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +13,6 @@ from tfvid.cli.results_folder import check_folder
 from tfvid.cli.tensorflow_log import load_tensorflow
 from tfvid.config import RunConfig, load
 from tfvid.core.errors import ConfigError, ModelError
-from tfvid.core.files import replacing
 
 
 def main(argv: list[str]) -> None:
@@ -25,48 +22,57 @@ def main(argv: list[str]) -> None:
     check_folder(arguments.out or "runs")
     load_tensorflow()
 
-    from tfvid.data.pipeline import load_dataset, make_dataset
+    from tfvid.cli.evaluation_files import write_evaluation
+    from tfvid.data.pipeline import make_dataset
     from tfvid.data.skipped import SkipLog
-    from tfvid.experiments.evaluation import PLAYBACKS, chance_warning, measure, predict
     from tfvid.models.loaded import load_model_as
     from tfvid.network.classifier import Classifier
 
     model, card = load_model_as(arguments.model, load_config_of(arguments))
     dataset = make_dataset(config.data)
     _check_fit(model, card, config, dataset, arguments)
-
-    skips = SkipLog()
-    clips = load_dataset(config.data, arguments.split, skipped=skips, limit=arguments.limit)
-    classifier = Classifier(model)
-    with skips.plain_errors(), tqdm(total=skips.total, desc=card.name, unit="clip", dynamic_ncols=True) as bar:
-        predictions = predict(classifier, _counted(clips, bar, skips), PLAYBACKS, config.seed)
-    if (scores := predictions.logits["forward"].shape[1]) != len(dataset.class_names):
-        raise ModelError(f"{arguments.model}: {len(dataset.class_names)} class names for a model of {scores} classes")
-    measures = measure(predictions, dataset.reverse_labels)
+    classifier, skips = Classifier(model), SkipLog()
+    evaluation = _evaluate(classifier, card.name, dataset, config, skips, arguments)
     results = {
         "model": str(arguments.model),
         "dataset": config.data.dataset,
         "split": arguments.split,
         "limit": arguments.limit,
         "input_range": classifier.input_range or (0.0, 1.0),
-        "clips": len(predictions.ids),
+        "clips": len(evaluation.predictions.ids),
         "skipped": dict(skips.reasons),
         "damaged": dict(skips.damaged),
         "class_names": list(dataset.class_names),
-        "playbacks": measures,
+        "playbacks": evaluation.measures,
     }
     part = arguments.split if arguments.limit is None else f"{arguments.split}-limit-{arguments.limit}"
     out = arguments.out or Path("runs") / card.name / "evaluation" / part
-    _write(out, results, predictions)
+    write_evaluation(out, results, evaluation.predictions)
     _print(results)
-    right = predictions.logits["forward"].argmax(axis=1) == predictions.labels
-    if warning := chance_warning(int(right.sum()), len(right), len(dataset.class_names)):
-        print(f"warning: {warning}")
+    if evaluation.warning:
+        print(f"warning: {evaluation.warning}")
     print(f"results: {out}")
 
 
+def _evaluate(classifier, title: str, dataset, config: RunConfig, skips, arguments):
+    """The `Evaluation`, with a progress bar called `title`."""
+    from tfvid.data.pipeline import load_dataset
+    from tfvid.experiments.evaluation import evaluate
+
+    clips = load_dataset(config.data, arguments.split, skipped=skips, limit=arguments.limit)
+    with skips.plain_errors(), tqdm(total=skips.total, desc=title, unit="clip", dynamic_ncols=True) as bar:
+        return evaluate(
+            classifier,
+            _counted(clips, bar, skips),
+            class_names=dataset.class_names,
+            reverse_labels=dataset.reverse_labels,
+            seed=config.seed,
+            name=str(arguments.model),
+        )
+
+
 def _counted(batches: Iterable[Mapping], bar: tqdm, skips) -> Iterator[Mapping]:
-    """The batches; the bar advances when the next one is asked for, which is when the model has answered this one."""
+    """The batches. The bar advances when the next batch is requested: the model has then processed this one."""
     for batch in batches:
         yield batch
         bar.set_postfix(skipped=len(skips.reasons), refresh=False)
@@ -76,7 +82,7 @@ def _counted(batches: Iterable[Mapping], bar: tqdm, skips) -> Iterator[Mapping]:
 def _config(arguments) -> RunConfig:
     """The configuration that --config names, or the one that was saved with the model.
 
-    The latter may name shards that lie on another machine, or are gone: the dataset they were made from is then read.
+    The saved one may name shards that do not exist on this machine. Their original data set is read instead.
 
     Raises:
       ConfigError: there is no such model, or no configuration was saved with it.
@@ -94,7 +100,7 @@ def _config(arguments) -> RunConfig:
 
 
 def _config_of(model: Path) -> Path:
-    """The configuration that lies beside the model."""
+    """The path of the configuration beside the model."""
     folder = model if model.is_dir() else model.parent
     for place in (folder, folder / "assets.extra"):
         if (place / "config.yaml").is_file():
@@ -102,12 +108,12 @@ def _config_of(model: Path) -> Path:
     load_tensorflow()
     from tfvid.models.loading import model_file
 
-    model_file(model)  # where there is no model, that is the error
+    model_file(model)  # raises where there is no model
     raise ConfigError(f"{model}: no config.yaml beside it; name the data with --config")
 
 
 def _check_fit(model, card, config: RunConfig, dataset, arguments) -> None:
-    """Refuses a model that was not made for these classes or this shape of clip."""
+    """Raises ModelError where the model takes other classes or clips of another shape."""
     if card.dataset and card.class_names != tuple(dataset.class_names):
         raise ModelError(f"{arguments.model}: it was trained on other classes than those of {config.data.dataset}")
     if len(card.class_names) != len(dataset.class_names):
@@ -125,43 +131,6 @@ def _agree(shape: tuple, clip: tuple) -> bool:
     return len(shape) == len(clip) and all(
         expected in (None, got) for expected, got in zip(shape[1:], clip[1:], strict=True)
     )
-
-
-def _write(out: Path, results: dict, predictions) -> None:
-    from tfvid.metrics.classification import confusion
-    from tfvid.report.figures import confusion_matrix
-
-    names, playbacks = results["class_names"], results["playbacks"]
-    matrices = {
-        playback: confusion(predictions.labels, logits.argmax(axis=1), len(names))
-        for playback, logits in predictions.logits.items()
-    }
-    totals = ["top_1", "top_5", "f1", "f1_top_5"]
-    _write_csv(
-        out / "scores.csv",
-        ["playback", *totals],
-        [[playback, *(scores[total] for total in totals)] for playback, scores in playbacks.items()],
-    )
-    counts = matrices["forward"].sum(axis=1).tolist()
-    _write_csv(
-        out / "class_f1.csv",
-        ["class", "clips", *playbacks],
-        [
-            [name, counts[label], *(scores["class_f1"][label] for scores in playbacks.values())]
-            for label, name in enumerate(names)
-        ],
-    )
-    for playback, matrix in matrices.items():
-        table = [[name, *row] for name, row in zip(names, matrix.tolist(), strict=True)]
-        _write_csv(out / f"confusion_{playback}.csv", ["true \\ predicted", *names], table)
-        confusion_matrix(matrix, names, out / f"confusion_{playback}.png", f"{results['split']}, {playback}")
-    with replacing(out / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _write_csv(path: Path, header: list, rows: list[list]) -> None:
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *rows])
 
 
 def _print(results: dict) -> None:
@@ -188,7 +157,7 @@ def _print(results: dict) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="tfvid-evaluate",
+        prog="tfvid evaluate",
         description="Measure a trained video classifier on the clips of a dataset: as they are, played backwards, with "
         "their frames shuffled, and with a single frame repeated.",
     )

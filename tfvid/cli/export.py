@@ -1,4 +1,4 @@
-"""``tfvid-export``: a trained model and its explanations as one SavedModel, for TensorFlow alone."""
+"""``tfvid export``: a trained model and its explanations as one SavedModel, for TensorFlow alone."""
 
 import argparse
 import json
@@ -61,7 +61,7 @@ def next_steps(folder: Path, name: str, values: tuple[float, float]) -> list[str
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="tfvid-export", description="Export a video classifier with its explanations as one SavedModel."
+        prog="tfvid export", description="Export a video classifier with its explanations as one SavedModel."
     )
     parser.add_argument(
         "--model", required=True, type=Path, help="runs/<name>, saved_models/<name>, a .keras or .h5 file"

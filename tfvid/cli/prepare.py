@@ -1,4 +1,4 @@
-"""``tfvid-prepare``: a dataset's clips as sharded TFRecords, decoded and resized once."""
+"""``tfvid prepare``: a dataset's clips as sharded TFRecords, decoded and resized once."""
 
 import argparse
 import dataclasses
@@ -102,7 +102,7 @@ def _option(text: str) -> tuple[str, object]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="tfvid-prepare",
+        prog="tfvid prepare",
         description="Write the clips of a dataset as TFRecord shards. A run that was stopped continues.",
     )
     parser.add_argument("--config", type=Path, help="YAML file; its data section is the default of the settings below")

@@ -1,4 +1,4 @@
-"""``tfvid-train``: train one model as a configuration says."""
+"""``tfvid train``: train one model as a configuration says."""
 
 import argparse
 
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="tfvid-train", description="Train a video classifier. A run that was stopped continues where it stopped."
+        prog="tfvid train", description="Train a video classifier. A run that was stopped continues where it stopped."
     )
     parser.add_argument("--config", required=True, help="a YAML file, e.g. configs/i3d_ssv2.yaml")
     parser.add_argument(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tfvid.cli import demo, pace
+from tfvid.cli import demo
+from tfvid.cli import time_estimate as pace
 
 
 def test_the_probe_runs_and_pace_is_relative_to_the_reference(monkeypatch):

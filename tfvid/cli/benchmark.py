@@ -1,6 +1,6 @@
-"""``tfvid-benchmark-attribution``: every attribution method judged by every measure on every network."""
+"""``tfvid benchmark``: measures every attribution method by every measure, on each network."""
 
-from tfvid.cli.found import checked, parser_of, tell
+from tfvid.cli.experiment import experiment_parser, parse, print_findings
 from tfvid.cli.tensorflow_log import load_tensorflow
 from tfvid.config import AttributionConfig
 from tfvid.core.stopping import stoppable
@@ -8,15 +8,15 @@ from tfvid.core.stopping import stoppable
 
 @stoppable()
 def main(argv: list[str]) -> None:
-    """Parses `argv`, runs the benchmark, and says what it found."""
-    parser = parser_of(
-        "benchmark-attribution",
-        "Judge attribution methods by objective measures and by the truth, on the same clips.",
+    """Parses `argv`, runs the benchmark, and prints its findings."""
+    parser = experiment_parser(
+        "benchmark",
+        "Compare attribution methods by objective measures and by the known event, on the same clips.",
         config="configs/attribution_bench.yaml",
         document="docs/attribution.md",
         override="seed=1 data.root=/data/ucf101",
     )
-    arguments, config = checked(parser, argv, AttributionConfig)
+    arguments, config = parse(parser, argv, AttributionConfig)
 
     load_tensorflow()
 
@@ -24,5 +24,5 @@ def main(argv: list[str]) -> None:
     from tfvid.experiments.attribution.document import write_document
 
     report = run(config, arguments.out)
-    tell(report, arguments, write_document)
+    print_findings(report, arguments, write_document)
     print(f"figures: {arguments.out / 'figures'}")

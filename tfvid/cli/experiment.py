@@ -1,17 +1,28 @@
-"""What commands share that run a study or a benchmark from its YAML file and say what was found."""
+"""What ``tfvid compare`` and ``tfvid benchmark`` share: an experiment from a YAML file, and its printed findings."""
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from tfvid.cli.limit import add_limit
 from tfvid.cli.results_folder import check_folder
 from tfvid.config import load
 
 
-def parser_of(name: str, description: str, *, config: str, document: str, override: str) -> argparse.ArgumentParser:
-    """The parser of ``tfvid-<name>``; `config`, `document` and `override` are examples of what to give."""
+def experiment_parser(
+    name: str, description: str, *, config: str, document: str, override: str
+) -> argparse.ArgumentParser:
+    """The parser of ``tfvid <name>``.
+
+    Args:
+      name: of the subcommand.
+      description: one sentence that says what it does.
+      config: an example of a YAML file, for the help.
+      document: an example of a Markdown file, for the help.
+      override: examples of settings, for the help.
+    """
     parser = argparse.ArgumentParser(
-        prog=f"tfvid-{name}", description=f"{description} A run that was stopped continues where it stopped."
+        prog=f"tfvid {name}", description=f"{description} A run that was stopped continues where it stopped."
     )
     parser.add_argument("--config", required=True, help=f"YAML file that describes the run, e.g. {config}")
     parser.add_argument(
@@ -23,8 +34,8 @@ def parser_of(name: str, description: str, *, config: str, document: str, overri
     return parser
 
 
-def checked(parser: argparse.ArgumentParser, argv: list[str], kind: type):
-    """The arguments, with ``out`` filled in, and the configuration of `kind` that they name."""
+def parse(parser: argparse.ArgumentParser, argv: list[str], kind: type) -> tuple[argparse.Namespace, Any]:
+    """The arguments, with ``out`` filled in, and the configuration of type `kind` that they name."""
     arguments = parser.parse_intermixed_args(argv)
     limit = [] if arguments.limit is None else [f"limit={arguments.limit}"]
     config = load(arguments.config, [*arguments.overrides, *limit], kind)
@@ -33,8 +44,8 @@ def checked(parser: argparse.ArgumentParser, argv: list[str], kind: type):
     return arguments, config
 
 
-def tell(report: dict, arguments, write_document) -> None:
-    """Prints the findings, and writes them to a document where one is asked for."""
+def print_findings(report: dict, arguments: argparse.Namespace, write_document) -> None:
+    """Prints the findings of a report; writes them to a document too, where ``--document`` names one."""
     from tfvid.experiments.study.findings import WORDS
 
     for finding in report["findings"]:

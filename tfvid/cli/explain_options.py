@@ -1,0 +1,112 @@
+"""The options of ``tfvid explain``."""
+
+import argparse
+import re
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from tfvid import config as configuration
+from tfvid.cli.engine_options import add_engine_options
+from tfvid.cli.limit import add_limit, at_least, positive
+from tfvid.cli.model_options import add_model_options
+from tfvid.config import RunConfig
+from tfvid.core.errors import ConfigError
+from tfvid.experiments.explain_clips import TARGETS
+from tfvid.report.media import FORMATS
+from tfvid.report.overlay import COLORMAPS
+
+# How masks are found unless an option says otherwise: in a fraction of the time of the published 300 steps.
+METHOD = {"method": "search+gradient"}
+
+
+def parse(argv: list[str]) -> tuple[argparse.Namespace, RunConfig]:
+    """The arguments, and the configuration that they describe.
+
+    Raises:
+      ConfigError: options that exclude one another, or an invalid setting.
+    """
+    overrides = [argument for argument in argv if re.fullmatch(r"[a-z_]+(\.\w+)+=.*", argument, re.DOTALL)]
+    arguments = _parser().parse_args([argument for argument in argv if argument not in overrides])
+    return arguments, _config(arguments, overrides)
+
+
+def _config(arguments: argparse.Namespace, overrides: list[str]) -> RunConfig:
+    if arguments.root and not arguments.dataset:
+        raise ConfigError("--root goes with --dataset; with --config it is data.root=FOLDER")
+    overrides = [f"explain.{text}" if text.startswith(("mask.", "grad_cam.")) else text for text in overrides]
+    if arguments.config:
+        config = configuration.load(arguments.config, overrides)
+    else:
+        data = {"dataset": arguments.dataset or "shapes", "root": arguments.root}
+        config = configuration.from_dict(configuration.override({"data": data}, overrides), " ".join(overrides))
+    return replace(config, explain=replace(config.explain, mask=METHOD | config.explain.mask))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tfvid explain",
+        description="Explain video classifiers: learned temporal masks and Grad-CAM, as films, numbers and a page. "
+        "A run that was stopped continues where it stopped.",
+        epilog="Further arguments of the form key=value change a setting, for example mask.iterations=100, "
+        "grad_cam.layer=Mixed_5c or data.options.seed=1.",
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        type=Path,
+        help="runs/<name>, saved_models/<name> or a .keras or .h5 file; repeat it to explain with several models "
+        "(default: the two small models that come with tfvid)",
+    )
+    _add_clip_options(parser)
+    parser.add_argument(
+        "--target", choices=TARGETS, default="predicted", help="which class is explained (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out",
+        default="runs/explain",
+        help="folder for the results, or a URI such as s3://bucket/run (default: %(default)s)",
+    )
+    add_model_options(parser)
+    add_engine_options(parser)
+    parser.add_argument(
+        "--shard-size",
+        type=positive,
+        default=32,
+        help="clips that the engine gives out at a time (default: %(default)s)",
+    )
+    _add_film_options(parser)
+    return parser
+
+
+def _add_clip_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say which clips are explained."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--video", nargs="+", metavar="PATH", help="video files, or folders of frames or of videos")
+    source.add_argument("--config", help="a run's YAML file, for its data and explain settings")
+    source.add_argument("--dataset", help="name of a dataset; --root says where it lies")
+    parser.add_argument("--root", help="the dataset's folder")
+    parser.add_argument("--split", default="validation", help="split of the dataset (default: %(default)s)")
+    add_limit(parser)
+    parser.add_argument("--classes", nargs="+", metavar="CLASS", help="use clips of these classes only")
+
+
+def _add_film_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the films and pictures."""
+    parser.add_argument(
+        "--draw",
+        type=partial(at_least, 0),
+        metavar="N",
+        help="make pictures and films, and show on the page, N clips only; the classes take turns (default: all)",
+    )
+    parser.add_argument(
+        "--films",
+        nargs="*",
+        choices=FORMATS,
+        default=FORMATS,
+        help="formats of the films (default: all); none where no format follows",
+    )
+    parser.add_argument("--fps", type=positive, default=5, help="frames per second of the films (default: %(default)s)")
+    parser.add_argument(
+        "--colormap", choices=COLORMAPS, default="inferno", help="colours of the Grad-CAM maps (default: %(default)s)"
+    )
