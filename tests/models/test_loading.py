@@ -273,6 +273,25 @@ def test_what_another_keras_saved_is_called_so(tmp_path, file):
         load_model(other)
 
 
+class Half(keras.layers.Layer):
+    def call(self, clips):
+        return clips / 2
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([Half], r"\{'Half': Half\}, got a list"),
+        ((Half, np.tanh), r"\{'Half': Half, 'tanh': tanh\}, got a tuple"),
+        (Half, r"\{'Half': Half\}, got a type"),
+        (Half(), r"\{'Half': Half\}, got a Half"),
+    ],
+)
+def test_custom_objects_that_are_no_dict(file, given, said):
+    with pytest.raises(ModelError, match="custom_objects: expected classes and functions by name, " + said):
+        load_model(file, custom_objects=given)
+
+
 def test_code_is_refused(tmp_path):
     path = tmp_path / "lambda.keras"
     keras.Sequential([keras.Input((4, 8, 8, 3)), keras.layers.Lambda(lambda x: x + 1)]).save(path)

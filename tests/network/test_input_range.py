@@ -18,7 +18,7 @@ from tfvid.metrics.faithfulness.scorer import Scorer
 from tfvid.models.card import ModelCard, read_card
 from tfvid.models.loading import load_model
 from tfvid.network.classifier import Classifier
-from tfvid.network.input_range import range_of, read_range
+from tfvid.network.input_range import UNSCALED, agreed, range_of, read_ranges
 from tfvid.network.model_format import ModelFormat, declared
 from tfvid.network.tracing import trace_calls
 
@@ -41,6 +41,10 @@ def network(*first):
     for layer in (conv, head):
         layer.kernel.assign(rng.normal(size=layer.kernel.shape))
     return model
+
+
+def read_range(model):
+    return agreed(read_ranges(trace_calls(model, SHAPE).clips))
 
 
 def adapted():
@@ -79,14 +83,55 @@ FIRST = {
 @pytest.mark.parametrize("first", FIRST)
 def test_the_first_layers_say_what_a_model_takes(first):
     made_of, expected = FIRST[first]
-    assert read_range(trace_calls(network(*made_of), SHAPE).clips) == expected
+    assert read_range(network(*made_of)) == expected
 
 
-def test_two_ways_that_say_different_things_say_nothing():
+def branches(*scales):
+    """A model of parallel branches, each of the clips times a scale; None: a convolution of the unscaled clips."""
     clips = keras.Input(SHAPE)
-    sides = [layers.Rescaling(scale)(clips) for scale in (1 / 255, 2.0)]
-    model = keras.Model(clips, layers.Flatten()(layers.Concatenate()(sides)))
-    assert read_range(trace_calls(model, SHAPE).clips) is None
+    sides = [layers.Conv3D(3, 1)(clips if scale is None else layers.Rescaling(scale)(clips)) for scale in scales]
+    return keras.Model(clips, layers.Dense(2)(layers.Flatten()(layers.Concatenate()(sides))))
+
+
+@pytest.mark.parametrize(
+    ("scales", "ranges", "expected"),
+    [
+        ((1 / 255, 2.0), {BYTES, UNIT}, None),
+        ((1 / 255, None), {BYTES, UNSCALED}, None),
+        ((None, 1 / 255), {BYTES, UNSCALED}, None),
+        ((2.0, None), {UNIT, UNSCALED}, UNIT),
+        ((1 / 255, 1 / 255), {BYTES}, BYTES),
+        ((None, None), {UNSCALED}, None),
+    ],
+)
+def test_branches_have_to_agree(scales, ranges, expected):
+    found = read_ranges(trace_calls(branches(*scales), SHAPE).clips)
+    assert found == ranges and agreed(found) == expected
+
+
+def test_an_unscaled_branch_is_seen_behind_a_concatenation_too():
+    clips = keras.Input(SHAPE)
+    both = layers.Concatenate()([clips, layers.Rescaling(1 / 255)(clips)])
+    model = keras.Model(clips, layers.Dense(2)(layers.Flatten()(layers.Conv3D(2, 1)(both))))
+    assert read_ranges(trace_calls(model, SHAPE).clips) == {BYTES, UNSCALED}
+
+
+def test_a_mask_of_the_clips_is_no_branch():
+    clips = keras.Input(SHAPE)
+    is_black = keras.ops.cast(keras.ops.equal(clips, 0), "float32")
+    model = keras.Model(clips, layers.Dense(2)(layers.Flatten()(layers.Rescaling(1 / 255)(clips) + is_black)))
+    assert read_range(model) == BYTES
+
+
+def test_branches_that_disagree_are_warned_of_and_clips_are_given_as_they_are():
+    explain, clips = tfvid.GradCAM(branches(1 / 255, None)), clips_of()
+    with pytest.warns(RuntimeWarning, match="take 0 to 255; another branch uses the clips unscaled.*=.0, 255.") as seen:
+        explain(clips)
+    assert seen[0].filename == __file__ and explain.classifier.input_range is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tfvid.GradCAM(branches(1 / 255, None), input_range=(0, 255))(clips)
+        tfvid.GradCAM(branches(1 / 255, None), input_range=None)(clips)
 
 
 def test_a_subclassed_model_is_read_too():
@@ -100,7 +145,7 @@ def test_a_subclassed_model_is_read_too():
 
     model = Own()
     model(clips_of())
-    assert read_range(trace_calls(model, SHAPE).clips) == BYTES
+    assert read_range(model) == BYTES
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Errors a user can act on: one line that says what was expected, what came, and where."""
 
 import difflib
+import inspect
 import re
 import sys
 import warnings
@@ -79,6 +80,14 @@ def check_choice(argument: str, value, valid):
     """Raises TfvidError unless `value` is one of `valid`."""
     if value not in valid:
         raise TfvidError(unknown(argument, value, valid))
+
+
+def warn_caller(message: str, category: type[Warning] = RuntimeWarning):
+    """Warns at the line outside tfvid that called into tfvid, however deep the calls are."""
+    frame, level = inspect.currentframe(), 1
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] == "tfvid":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def command(main):

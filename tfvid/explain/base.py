@@ -3,7 +3,6 @@
 `Explainer` checks what comes in, cuts it into chunks, and joins the results. The model it sees is a `Classifier`.
 """
 
-import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import ClassVar
@@ -11,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
-from tfvid.core.errors import ModelError, TfvidError
+from tfvid.core.errors import ModelError, TfvidError, warn_caller
 from tfvid.network.classifier import OUT_OF_MEMORY, Classifier, checked_clips, class_indices
 
 
@@ -157,8 +156,7 @@ class Explainer(ABC):
         method = type(self).__name__
         if self.batch_size == 1:
             raise TfvidError(f"{method}: out of memory at batch_size 1 ({str(error).splitlines()[0]})") from None
-        message = f"{method}: out of memory at batch_size {self.batch_size}, goes on with {self.batch_size // 2}"
-        warnings.warn(message, RuntimeWarning, stacklevel=4)  # where the explainer was called
+        warn_caller(f"{method}: out of memory at batch_size {self.batch_size}, goes on with {self.batch_size // 2}")
         self.batch_size //= 2
 
 

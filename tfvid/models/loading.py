@@ -53,7 +53,7 @@ def load_model(
       ModelError: the path is missing, not a model, cut off, corrupt, unpacks without measure, carries code (unsafe), or
         has a layer or an argument that Keras does not know.
     """
-    file = model_file(path)
+    file, known = model_file(path), _by_name(custom_objects)
     # An archive by its name too: Keras reads what is called .h5 as HDF5, whatever stands behind that in the file.
     is_archive = file.suffix == ".keras" and zipfile.is_zipfile(file)
     if not is_archive and not is_hdf5(file):
@@ -65,7 +65,6 @@ def load_model(
                 readable = readable_archive(file, Path(folder))
             else:
                 readable = readable_hdf5(file, Path(folder), MOST_EXPANSION)
-            known = dict(custom_objects or {})
             if compile and is_archive:
                 model = read_compiled(readable, known, file)
             else:
@@ -80,6 +79,22 @@ def load_model(
         if compile:
             compile_by_card(model, card)
     return model
+
+
+def _by_name(custom_objects) -> dict[str, object]:
+    """`custom_objects` as Keras takes it.
+
+    Raises:
+      ModelError: not a mapping; the message shows the one that was probably meant.
+    """
+    if custom_objects is None or isinstance(custom_objects, Mapping):
+        return dict(custom_objects or {})
+    given = custom_objects if isinstance(custom_objects, list | tuple | set) else [custom_objects]
+    names = [getattr(one, "__name__", None) or type(one).__name__ for one in given]
+    meant = ", ".join(f"{name!r}: {name}" for name in names)
+    raise ModelError(
+        f"custom_objects: expected classes and functions by name, {{{meant}}}, got a {type(custom_objects).__name__}"
+    )
 
 
 def load_card(path: str | Path, model: keras.Model | None = None) -> ModelCard:

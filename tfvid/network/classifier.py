@@ -1,7 +1,6 @@
 """A video model as two functions of clips, ``logits`` and ``probabilities``, whatever it is and returns."""
 
 import re
-import warnings
 from contextlib import ExitStack, nullcontext
 from copy import copy
 
@@ -9,9 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvid.core.errors import ModelError, TfvidError, check_choice
+from tfvid.core.errors import ModelError, TfvidError, check_choice, warn_caller
 from tfvid.network.fast_layers import fast_layers
-from tfvid.network.input_range import read_range
+from tfvid.network.input_range import UNSCALED, agreed, read_ranges
 from tfvid.network.model_format import OUTPUTS, checked_range, declared
 from tfvid.network.tracing import LayerCall, Trace, computing_in, replaced, trace_calls
 
@@ -100,7 +99,7 @@ class Classifier:
                 f"expected a model with one output, class scores (B, K), got {_shapes(scores)}{_one_output(self.model)}"
             )
         _check_weights(self.model)
-        self._settle_range(clips, read_range(trace.clips))
+        self._settle_range(clips, read_ranges(trace.clips))
         last = next((call.layer for call in self.calls if call.is_output), None)
         activation = _activation(last)
         ends_in_it = _OUTPUT.get(activation) == "probabilities" and sum(call.layer is last for call in self.calls) == 1
@@ -114,28 +113,32 @@ class Classifier:
             _check_probabilities(self._outputs(clips[:2]).numpy())
         self.num_classes = max(self.num_units, 2)
 
-    def _settle_range(self, clips, read: tuple[float, float] | None):
-        """Decides what clips in [0, 1] are scaled to; `read` is what the model's first layers say."""
+    def _settle_range(self, clips, ranges: set):
+        """Decides the range that clips in [0, 1] are scaled to.
+
+        Args:
+          clips: the first clips.
+          ranges: what the model's branches say, from `read_ranges`.
+        """
         if self.input_range == "auto":
+            read = agreed(ranges)
             self.input_range = read if read is not None and _is_unit(clips) else None
-            if read is not None and self.input_range is None:
+            if read is None and ranges - {UNSCALED} and _is_unit(clips):
+                warn_caller(_contradiction(ranges))
+            elif read is not None and self.input_range is None:
                 low, high = self._unused_range = read
-                warnings.warn(
+                warn_caller(
                     f"expected clips in [0, 1], got {_values(clips)}; they are given to the model as they are, and its "
-                    f"first layers take {low:g} to {high:g}; input_range=None says that this is right",
-                    RuntimeWarning,
-                    stacklevel=6,  # where the explainer is called
+                    f"first layers take {low:g} to {high:g}; input_range=None says that this is right"
                 )
         self._check_range(clips)
 
     def _check_range(self, clips):
         if self._unused_range not in (None, (0.0, 1.0)) and _is_unit(clips) and tf.reduce_max(clips) > 0:
             low, high = self._unused_range
-            warnings.warn(
+            warn_caller(
                 f"got clips of {_values(clips)} after clips outside [0, 1]; they are given to the model as they are, "
-                f"and its first layers take {low:g} to {high:g}; input_range=({low:g}, {high:g}) scales such clips",
-                RuntimeWarning,
-                stacklevel=6,  # where the explainer is called
+                f"and its first layers take {low:g} to {high:g}; input_range=({low:g}, {high:g}) scales such clips"
             )
         if self.input_range is not None and not _is_unit(clips):
             low, high = self.input_range
@@ -190,7 +193,7 @@ class Classifier:
         return self.output == "logits" or self._activation is not None
 
     def _prepare_callable(self, clips):
-        self._settle_range(clips, None)
+        self._settle_range(clips, set())
         scores = np.asarray(self.model(self._to_model(clips[:2]).numpy()))
         if scores.ndim != 2 or len(scores) != len(clips[:2]) or scores.dtype.kind != "f":
             raise ModelError(
@@ -276,6 +279,18 @@ SLACK = 0.5  # by which clips may lie outside [0, 1]: measures add noise to them
 def _is_unit(clips) -> bool:
     """Whether clips are in [0, 1], give or take `SLACK`."""
     return bool(tf.reduce_min(clips) >= -SLACK) and bool(tf.reduce_max(clips) <= 1 + SLACK)
+
+
+def _contradiction(ranges: set) -> str:
+    """The warning for branches that say different ranges."""
+    low, high = max(ranges - {UNSCALED})
+    said = " and ".join(f"{low:g} to {high:g}" for low, high in sorted(ranges - {UNSCALED}))
+    unscaled = "; another branch uses the clips unscaled" if UNSCALED in ranges else ""
+    return (
+        f"the model's first layers take {said}{unscaled}; clips in [0, 1] are given to the model as they are; "
+        f"say the range that the model takes, e.g. input_range=({low:g}, {high:g}), or input_range=None for clips as "
+        "they are"
+    )
 
 
 def _values(clips) -> str:

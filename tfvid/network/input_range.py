@@ -1,13 +1,13 @@
-"""Which pixel values a model takes, read from its first operations, and clips in [0, 1] brought to them.
+"""The range of pixel values that a model takes, read from its first operations.
 
-A model that begins with ``Rescaling(1 / 255)`` takes 0 to 255; one that begins with ``Rescaling(2, -1)`` takes 0 to 1.
-The values are read from the traced graph, so it makes no difference whether the model has a `Rescaling` or
-`Normalization` layer, also inside another model or `TimeDistributed`, or computes ``x / 255.`` in its own ``call``:
+A model that begins with ``Rescaling(1 / 255)`` takes 0 to 255. One that begins with ``Rescaling(2, -1)`` takes 0 to 1.
+The range is read from the traced graph. So it does not matter whether the model has a `Rescaling` or `Normalization`
+layer, has it inside another model or a `TimeDistributed` layer, or computes ``x / 255.`` in its own ``call``:
 
-    y = scale * x + offset          x: what the model is given, y: what its first other operation is given
+    y = scale * x + offset          x: the model's input, y: the input of the first other operation
 
-The range is the one of `RANGES` that these numbers bring to values of an ordinary size around zero. Only constants are
-read, no weights: a `BatchNormalization` says nothing.
+The range is the one of `RANGES` that this equation maps to values of ordinary size around zero. Only constants are
+read, not weights: a `BatchNormalization` says nothing about the range.
 """
 
 import numpy as np
@@ -16,6 +16,7 @@ import tensorflow as tf
 from tfvid.network.private_api import captured_tensors
 
 RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+UNSCALED = None  # a branch that uses the values as they are
 NARROWEST, LARGEST = 0.4, 10.0  # of y: from its lowest to its highest value, and the largest absolute one
 MOST_OPERATIONS = 4000  # looked at; the first frames of a model that loops over frames suffice
 
@@ -26,16 +27,36 @@ _MOVING = {
     *("Mean", "AvgPool", "AvgPool3D", "MaxPool", "MaxPool3D", "Minimum", "Maximum", "ClipByValue"),
     *("Pad", "PadV2", "MirrorPad", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeArea", "ResizeBicubic"),
 }
+# Operations that do not use the size of the values: shapes, and comparisons, as masks use them.
+_SILENT = {
+    *("Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike", "NoOp", "Assert"),
+    *("Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual", "IsNan", "IsInf", "IsFinite"),
+}
 
 
-def read_range(clips: tf.Tensor) -> tuple[float, float] | None:
-    """The range of values that a traced model takes, one of `RANGES`; None where its first operations do not say.
+def read_ranges(clips: tf.Tensor) -> set[tuple[float, float] | None]:
+    """Returns what each branch of a traced model says about the range of values.
 
     Args:
       clips: the symbolic tensor that the model was given, in its graph.
+
+    Returns:
+      Items of `RANGES`, and `UNSCALED` for a branch that uses the values as they are, e.g. a convolution of the input.
     """
-    found = set(_ranges(clips))
-    return found.pop() if len(found) == 1 else None
+    return set(_ranges(clips))
+
+
+def agreed(ranges: set[tuple[float, float] | None]) -> tuple[float, float] | None:
+    """Returns the range that all branches agree on, None where they disagree or say nothing.
+
+    An unscaled branch alone says nothing. Beside a branch that takes [0, 1], it takes [0, 1], too.
+
+    Args:
+      ranges: from `read_ranges`.
+    """
+    said = ranges - {UNSCALED}
+    agree = len(said) == 1 and (UNSCALED not in ranges or said == {RANGES[0]})
+    return said.pop() if agree else None
 
 
 def range_of(scale: np.ndarray, offset: np.ndarray) -> tuple[float, float] | None:
@@ -58,25 +79,25 @@ def range_of(scale: np.ndarray, offset: np.ndarray) -> tuple[float, float] | Non
 
 
 def _ranges(clips):
-    """Yields what each way from the clips says of the range, where it does: after the last operation that tells one."""
+    """Yields the range that each branch says, where it ends in an operation that is neither affine nor in `_MOVING`."""
     captured = {id(inner): outer for outer, inner in captured_tensors(clips.graph)}
     waiting, seen = [(clips, np.ones(()), np.zeros(()), None)], set()
     while waiting and len(seen) < MOST_OPERATIONS:
         tensor, scale, offset, told = waiting.pop()
-        is_end = True
         for operation in tensor.consumers():
-            if operation.name in seen:
+            state = (operation.name, tensor.name, scale.tobytes(), offset.tobytes(), told)
+            if state in seen or operation.type in _SILENT:
                 continue
-            seen.add(operation.name)
+            seen.add(state)
             if operation.type in _MOVING:
-                is_end = False
                 waiting += [(output, scale, offset, told) for output in operation.outputs]
             elif (affine := _affine(operation, tensor, captured)) is not None:
-                is_end = False
                 after = scale * affine[0], offset * affine[0] + affine[1]
                 waiting.append((operation.outputs[0], *after, range_of(*after) or told))
-        if is_end and told is not None:
-            yield told
+            elif told is not None:
+                yield told
+            elif np.all(scale == 1) and np.all(offset == 0):
+                yield UNSCALED
 
 
 def _affine(operation, tensor, captured) -> tuple | None:
