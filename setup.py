@@ -1,4 +1,4 @@
-"""Packaging of tfvid; `pyproject.toml` names the build system and the tools' settings."""
+"""The version, the packages and the requirements of tfvid; `pyproject.toml` has the rest of the metadata."""
 
 import re
 from pathlib import Path
@@ -9,14 +9,8 @@ HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "tfvid/__init__.py").read_text()).group(1)
 
 setup(
-    name="tfvid",
     version=VERSION,
-    description="What did the video model look at, and when? Train, explain and compare Keras video classifiers.",
-    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
-    long_description_content_type="text/markdown",
-    license="Apache-2.0",
-    python_requires=">=3.11",
-    # The configurations stand beside the package in a checkout, and go into it where it is installed.
+    # The configurations lie beside the package in a checkout, and inside it where it is installed.
     packages=[*find_packages(include=["tfvid", "tfvid.*"]), "tfvid.configs"],
     package_dir={"tfvid.configs": "configs"},
     package_data={
@@ -69,13 +63,4 @@ setup(
             "setuptools>=77",  # tests/docs/test_packaging.py builds a wheel with it
         ],
     },
-    entry_points={
-        "console_scripts": ["tfvid = tfvid.cli:run"],
-        "tensorboard_plugins": ["tfvid = tfvid.tensorboard.plugin:VideoExplanations"],
-    },
-    classifiers=[
-        "Programming Language :: Python :: 3",
-        "Topic :: Scientific/Engineering :: Artificial Intelligence",
-        "Topic :: Multimedia :: Video",
-    ],
 )

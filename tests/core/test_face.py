@@ -23,8 +23,8 @@ REGISTRIES = {
     "models": MODELS,
     "perturb": PERTURBATIONS,
 }
-# Dotted names of the documentation that are no names of Python: a field of a Parquet file's metadata.
-NO_NAMES = {"tfvid.version"}
+# Dotted names of the documentation that are no names of Python: entry points, a field of a Parquet file's metadata.
+NO_NAMES = {*(registry.group for registry in REGISTRIES.values()), "tfvid.version"}
 # Prints the names that cannot be reached from tfvid, and the modules that the import itself loads.
 RESOLVE = """
 import functools, json, sys

@@ -26,7 +26,8 @@ KNOWN = {
 KNOWN_CIRCLES = {("tfvid.data", "tfvid.data.decode", "tfvid.data.sources"): "records"}
 
 FILES = {".".join(("tfvid", *file.relative_to(ROOT).with_suffix("").parts)): file for file in ROOT.rglob("*.py")}
-FILES = {name.removesuffix(".__init__"): file for name, file in FILES.items()}
+# Without __main__.py: it only starts tfvid.cli.
+FILES = {name.removesuffix(".__init__"): file for name, file in FILES.items() if file.name != "__main__.py"}
 
 
 def imported(name: str, text: str, registered: bool = True) -> set[str]:

@@ -289,7 +289,7 @@ def test_a_dataset_that_fails_to_build_says_why(tmp_path):
     file.write_text(MISBEHAVING)
     dataset = make_dataset(f"{file}:Misbehaving")
     file.unlink()
-    with DecodePool(dataset, 1) as pool, pytest.raises(DataError, match="cannot start: .*gone.py:Misbehaving: no such"):
+    with DecodePool(dataset, 1) as pool, pytest.raises(DataError, match="cannot start: .*gone.py: no such"):
         pool.read(Sample("good", 0), 2, SIZE)
 
 

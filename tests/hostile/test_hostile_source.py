@@ -25,7 +25,7 @@ FORBIDDEN = {
 }
 
 # What runs a Python file, since the user names it: as my_file.py:Name, or by --custom my_layers.py.
-RUNS_FILES = ("tfvid/core/registry.py", "tfvid/models/custom.py")
+RUNS_FILES = ("tfvid/core/python_file.py",)
 
 
 def called(node: ast.Call) -> str:

@@ -13,4 +13,5 @@ DATASETS = Registry(
         "folder": "tfvid.data.sources.folder:ClassFolders",
         "csv": "tfvid.data.sources.csv_list:CSVList",
     },
+    group="tfvid.datasets",
 )

@@ -33,6 +33,7 @@ EXPLAINERS = Registry(
         "shapley": "tfvid.explain.pixels.shapley:Shapley",
         "kernel_shap": "tfvid.explain.pixels.kernel_shap:KernelSHAP",
     },
+    group="tfvid.explainers",
 )
 
 

@@ -9,6 +9,7 @@ from . import localization as localization
 from . import masks as masks
 from . import metrics as metrics
 from . import overlap as overlap
+from . import ranking as ranking
 from . import sanity as sanity
 from . import similarity as similarity
 from . import statistics as statistics

@@ -25,6 +25,7 @@ METRICS = Registry(
         "temporal_iou": "tfvid.metrics.when:temporal_iou",
         "average_precision": "tfvid.metrics.when:average_precision",
     },
+    group="tfvid.metrics",
 )
 
 # What a measure needs besides the maps: the model, boxes, or event windows.

@@ -10,4 +10,5 @@ MODELS = Registry(
         "r2plus1d": "tfvid.models.r2plus1d:R2Plus1D",
         "cnn_lstm": "tfvid.models.cnn_lstm:CNNLSTM",
     },
+    group="tfvid.models",
 )

@@ -1,52 +1,35 @@
-"""A model's own layers and functions, out of the Python file that defines them."""
+"""A model's own layers and functions, from the Python file that defines them."""
 
-import importlib.util
 import inspect
-import sys
-from functools import cache
 from pathlib import Path
 
-from tfvid.core.errors import ModelError, error_line
+from tfvid.core.errors import ModelError, TfvidError
+from tfvid.core.python_file import run_python_file
 
 
 def load_custom(file: str | Path) -> dict[str, object]:
-    """Runs a Python file and returns what Keras may need of it to load a model.
+    """Runs a Python file and returns the classes and functions that Keras may need to load a model.
 
     Args:
       file: its path.
 
     Returns:
-      The classes and functions that the file defines, by name. What it registers with
-      ``keras.saving.register_keras_serializable`` Keras finds by itself.
+      The classes and functions that the file defines, by name. Keras finds by itself what the file registers with
+      ``keras.saving.register_keras_serializable``.
 
     Raises:
-      ModelError: no such file, an error in it, or nothing of the kind in it.
+      ModelError: the file does not exist, raises an error, or defines neither a class nor a function.
     """
-    return dict(_loaded(Path(file).absolute()))
-
-
-@cache  # a second run would make other classes of the same names
-def _loaded(file: Path) -> dict[str, object]:
-    if not file.is_file():
-        raise ModelError(f"{file}: no such file; expected a Python file with the model's own layers")
-    name = f"tfvid_custom_{file.stem}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None:
-        raise ModelError(f"{file}: expected a Python file, called .py, with the model's own layers")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(file.parent))  # what lies beside it can be imported
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # a user's file raises what it likes
-        del sys.modules[name]
-        raise ModelError(f"{file}: cannot be run ({error_line(error)})") from error
-    finally:
-        sys.path.remove(str(file.parent))
-    own = {
-        name: value
-        for name, value in vars(module).items()
-        if (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__ == module.__name__
-    }
+        module = run_python_file(file)
+    except TfvidError as error:
+        raise ModelError(f"{error}; expected a Python file with the model's own layers") from error.__cause__
+    own = {name: value for name, value in vars(module).items() if _is_own(value, module.__name__)}
     if not own:
         raise ModelError(f"{file}: defines no class and no function; expected the model's own layers")
     return own
+
+
+def _is_own(value: object, module: str) -> bool:
+    """Whether `value` is a class or a function that is defined in `module`."""
+    return (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__ == module

@@ -5,6 +5,8 @@ from . import fast_layers as fast_layers
 from . import input_range as input_range
 from . import max_pool as max_pool
 from . import model_format as model_format
+from . import onednn as onednn
+from . import private_api as private_api
 from . import recurrence as recurrence
 from . import tracing as tracing
 from . import undisturbed as undisturbed
