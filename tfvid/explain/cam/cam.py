@@ -11,9 +11,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvid.core.errors import ModelError, TfvidError, check_choice
+from tfvid.core.errors import ModelError, check_choice
 from tfvid.explain.base import Attribution, Explainer
-from tfvid.explain.cam.features import NORMALIZATIONS, find_layer, find_uses, normalized, per_step, resized
+from tfvid.explain.cam.features import NORMALIZATIONS, normalized, per_step, resized
+from tfvid.explain.cam.find_layer import find_layer
+from tfvid.explain.cam.uses import chosen_uses, find_uses
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.network.compiled import Compiled
 from tfvid.network.tracing import watched
@@ -95,20 +97,6 @@ class Run:
                 f"choose one of its {len(features)} calls, e.g. call=0"
             )
         return features[0] if len(features) == 1 else tf.concat(features, axis=-1)
-
-
-def chosen_uses(uses: list[list[int]], call: int | str, path: str) -> list[list[int]]:
-    """Those of a layer's `uses` that `call` names: all for "sum", or one.
-
-    Raises:
-      TfvidError: there are not so many.
-    """
-    if call == "sum":
-        return uses
-    if isinstance(call, bool) or not isinstance(call, int | np.integer) or not 0 <= call < len(uses):
-        numbers = "0" if len(uses) == 1 else f"0 to {len(uses) - 1}"
-        raise TfvidError(f"call: layer {path!r} runs {len(uses)} times; expected 'sum' or {numbers}, got {call!r}")
-    return [uses[call]]
 
 
 class LayerExplainer(Explainer):

@@ -19,7 +19,8 @@ import tensorflow as tf
 
 from tfvid.core.errors import ModelError
 from tfvid.explain.cam.cam import CAM, Run
-from tfvid.explain.cam.features import check_channels_last, find_layer, has_features, per_step
+from tfvid.explain.cam.features import per_step
+from tfvid.explain.cam.find_layer import check_channels_last, find_layer, has_features
 from tfvid.network.classifier import Classifier
 from tfvid.network.tracing import LayerCall, watched
 

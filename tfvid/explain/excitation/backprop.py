@@ -20,7 +20,9 @@ import tensorflow as tf
 from tfvid.core.errors import ModelError, check_choice
 from tfvid.explain.base import Attribution, Explainer
 from tfvid.explain.cam.cam import Run
-from tfvid.explain.cam.features import find_layer, find_uses, resized
+from tfvid.explain.cam.features import resized
+from tfvid.explain.cam.find_layer import find_layer
+from tfvid.explain.cam.uses import find_uses
 from tfvid.explain.excitation.model import excited
 from tfvid.explain.excitation.recurrent import GATES
 from tfvid.explain.excitation.rules import INSTEAD

@@ -7,7 +7,8 @@ from keras import layers
 
 import tfvid
 from tfvid.core.errors import ModelError, TfvidError
-from tfvid.explain.cam.features import find_layer, find_uses
+from tfvid.explain.cam.find_layer import find_layer
+from tfvid.explain.cam.uses import find_uses
 from tfvid.network.classifier import Classifier
 
 SHAPE = (2, 4, 4, 1)
@@ -105,6 +106,50 @@ def test_more_calls_on_single_frames_than_there_are_frames():
         ModelError, match=r"'conv' is called 4 times on single frames of a clip of 2; .*TimeDistributed"
     ):
         uses(own_loop(False, 2), "conv")
+
+
+class Chosen(layers.Layer):
+    """A convolution of single frames, in the order `frames`; with `memory`, of the mean of all frames so far."""
+
+    def __init__(self, frames, memory=False):
+        super().__init__()
+        self.conv, self.frames, self.memory = conv2d(), frames, memory
+
+    def build(self, shape):
+        self.conv.build((None, *shape[2:]))
+
+    def call(self, clips):
+        of = [clips[:, t] for t in self.frames]
+        if self.memory:
+            of = [sum(of[: n + 1]) / (n + 1) for n in range(len(of))]
+        return keras.ops.stack([self.conv(frame) for frame in of], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("frames", "memory", "is_one_use"),
+    [
+        ((0, 1, 2, 3), False, True),
+        ((0, 2), False, True),
+        ((1, 3), False, True),
+        ((0, 1, 2, 3), True, True),
+        ((0, 2, 0, 2), False, False),  # two streams that skip every second frame
+        ((0, 0, 2, 2), False, False),
+        ((0, 2, 1, 3), False, False),
+        ((3, 2, 1, 0), False, False),  # the map would be that of the reversed clip
+        ((0, 1), False, False),  # the first half of the clip; the map would cover all of it
+        ((3, 2, 1, 0), True, False),
+    ],
+)
+def test_calls_on_single_frames_are_one_use_in_the_order_of_time(frames, memory, is_one_use):
+    clips = keras.Input((4, *SHAPE[1:]))
+    model = keras.Model(clips, head(Chosen(frames, memory)(clips)))
+    explain = tfvid.GradCAM(model, layer="conv")
+    given = np.random.default_rng(0).random((1, 4, *SHAPE[1:]), np.float32)
+    if is_one_use:
+        assert explain(given).native.shape == (1, len(frames), 4, 4)
+    else:
+        with pytest.raises(ModelError, match=rf"'conv' is called {len(frames)} times on single frames of a clip of 4"):
+            explain(given)
 
 
 def halves(clips):
