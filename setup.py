@@ -60,6 +60,7 @@ setup(
         "test": [
             *("pytest>=8", "pytest-xdist>=3.7", "hypothesis>=6.100", "ruff>=0.6"),
             *("ray>=2.40,<3", "fsspec", "moto[s3,server]>=5", "scikit-image>=0.19", "duckdb", "pandas", "tfrecord"),
+            *("mypy>=2", "types-PyYAML"),
             "setuptools>=77",  # tests/docs/test_packaging.py builds a wheel with it
         ],
     },

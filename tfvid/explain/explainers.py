@@ -1,6 +1,13 @@
 """The explainers by name."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from tfvid.core.registry import Registry
+
+if TYPE_CHECKING:  # it imports TensorFlow
+    from tfvid.explain.base import Explainer
 
 EXPLAINERS = Registry(
     "explainer",
@@ -37,16 +44,17 @@ EXPLAINERS = Registry(
 )
 
 
-def explainer(name: str, model, **options):
-    """Builds the explainer called `name`, or a user's own: ``"my_file.py:MyExplainer"``.
+def explainer(name: str, model: Any, **options: Any) -> Explainer:
+    """Builds an explainer by name.
 
     Args:
-      name: a name in `EXPLAINERS`, or file and class.
+      name: a name in `EXPLAINERS`; or a user's own, ``"my_file.py:MyExplainer"``; or the name of an entry point in the
+        group ``tfvid.explainers``.
       model: a Keras model of clips `(B, T, H, W, C)`.
-      **options: the explainer's own arguments.
+      **options: the explainer's arguments.
 
     Raises:
-      TfvidError: no such explainer.
+      TfvidError: there is no such explainer.
 
     Example:
       >>> result = tfvid.explainer("grad_cam", model, pool="clip")(clips)
