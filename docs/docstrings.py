@@ -1,4 +1,4 @@
-"""Extension of mkdocstrings' reader (mkdocs.yml): a section ``Example:`` is read as ``Examples:``, the name it knows."""
+"""Extension of mkdocstrings (mkdocs.yml): reads a section ``Example:`` as ``Examples:``, the name that it knows."""
 
 import griffe
 

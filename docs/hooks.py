@@ -1,7 +1,7 @@
 """Hooks of the documentation site (mkdocs.yml).
 
-The files of `PAGES` lie in the root of the checkout, where GitHub expects them, and are pages of the site, too. Links to
-other files outside docs/ work on GitHub only; the site shows their text.
+The files of `PAGES` lie in the root of the checkout, where GitHub expects them; the site has a page for each. Links to
+other files outside docs/ work on GitHub only: the site shows their text.
 """
 
 import re

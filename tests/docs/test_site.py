@@ -1,4 +1,4 @@
-"""The documentation site: ``make docs`` builds it without a warning, and every link of the root's pages has a target."""
+"""The documentation site: ``make docs`` builds it without a warning, and links in the root's pages have targets."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ def test_the_site_builds_without_a_warning(tmp_path):
 
 @pytest.mark.parametrize("page", ROOT_PAGES)
 def test_every_link_to_a_file_has_a_target(page):
-    text = (ROOT / page).read_text(encoding="utf-8")
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
     assert targets
     assert [target for target in targets if not (ROOT / target).exists()] == []
