@@ -54,7 +54,6 @@ def main(argv: list[str]) -> None:
                 page = _finish(arguments, folder, job.skipped)
             job.times.parts.update(seconds)
         _print_outcome(job, models, page)
-    print(f"records: {arguments.out}/results.parquet\nopen in a browser: {arguments.out}/{page.name}")
 
 
 def shipped_models() -> list[Path]:
@@ -128,7 +127,7 @@ def _finish(arguments: argparse.Namespace, folder: Path, skipped: dict[str, str]
 
 
 def _print_outcome(job: Job, models: list[Loaded], page: Path | None) -> None:
-    """Prints the skipped clips, a summary for each model, and the times.
+    """Prints the skipped clips, a summary for each model, the times, and where the results are.
 
     Raises:
       DataError: no clip could be explained.
@@ -141,3 +140,4 @@ def _print_outcome(job: Job, models: list[Loaded], page: Path | None) -> None:
     print("\n".join(summary(job.folder, {model.name: len(model.card.class_names) for model in models})))
     if job.times.explained:
         print(job.times.save(job.arguments.out, job.folder))
+    print(f"records: {job.arguments.out}/results.parquet\nopen in a browser: {job.arguments.out}/{page.name}")

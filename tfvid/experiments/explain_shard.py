@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from tfvid.config import DataConfig
 from tfvid.core.engine.base import Shard
@@ -68,8 +69,8 @@ class ExplainShard:
     options: Mapping
     drawn: frozenset[str]
     explaining: Mapping
-    explainers: object = None
-    store: object = None
+    explainers: Any = None
+    store: Any = None
 
     def __getstate__(self):
         return vars(self) | {"model": replace(self.model, model=None), "explainers": None, "store": None}
