@@ -8,14 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, TfvidError, warn_caller
-from tfvid.network.classifier import (
-    OUT_OF_MEMORY,
-    Classifier,
-    checked_clips,
-    chosen_class,
-    class_indices,
-    class_score,
-)
+from tfvid.network.checks import checked_clips, class_indices
+from tfvid.network.classifier import OUT_OF_MEMORY, Classifier, chosen_class, class_score
 
 
 @dataclass(frozen=True)
