@@ -155,7 +155,7 @@ def test_a_long_run_is_one_of_several_calls(capsys):
     model, clips = looks_at(box((0, 4), (4, 10), (2, 8))), 0.8 * WHITE
     explain = ExtremalPerturbation(model, [0.25], **QUICK | {"iterations": 55, "learning_rate": 0.1}, progress=True)
     result = explain(clips, 1)
-    assert explain._compiled.traces == 1
+    assert explain.traces == 1
     assert "50/55" in capsys.readouterr().err
 
     known, state = explain._begin(tf.constant(clips), tf.constant([1]))

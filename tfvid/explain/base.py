@@ -127,6 +127,12 @@ class Explainer(ABC):
         """
         return self._run(clips, target)
 
+    @property
+    def traces(self) -> int:
+        """How often the method's main function has been traced: once per clip shape. 0 if the method traces none."""
+        compiled = getattr(self, "_compiled", None)
+        return compiled.traces if compiled is not None else 0
+
     def prepare(self, clips: tf.Tensor):
         """Finds out, once, what the method needs to know about the model, from real clips.
 

@@ -53,7 +53,7 @@ def signatures(learn: TemporalMask, locate: GradCAM, shape: tuple, input_range: 
     def temporal_mask(clips, target, steps):
         clips = checks.clips(clips)
         target = checks.target(target, clips)
-        learned = learn._learn(clips, target, tf.fill(tf.shape(target), -1), checks.steps(steps, clips))
+        learned = learn.strategy.learn(clips, target, tf.fill(tf.shape(target), -1), checks.steps(steps, clips))
         # There are no labels; ``serving_default`` has the probabilities of all classes.
         del learned["true_score"], learned["probabilities"]
         return learned

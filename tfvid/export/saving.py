@@ -13,14 +13,15 @@ import tensorflow as tf
 import tfvid
 from tfvid.core.errors import ModelError, TfvidError
 from tfvid.core.files import replacing_folder
-from tfvid.experiments.explain_clips import explainer_options
 from tfvid.explain.cam.grad_cam import GradCAM
 from tfvid.explain.masks.temporal_mask import TemporalMask
+from tfvid.explain.options import explainer_options
 from tfvid.export.graph import clip_shape, noise, signatures, traced
 from tfvid.models.card import ModelCard
 from tfvid.models.loading import card_from_shapes
 from tfvid.network.checks import checked_clips
 from tfvid.network.model_format import checked_range
+from tfvid.network.private_api import used_variables
 
 CARD, SETTINGS = "card.json", "explain.json"
 FORMAT = 1  # of explain.json and the signatures
@@ -69,24 +70,14 @@ def save(
     _check_free(path, overwrite)
     if checked_range(input_range) is None:
         raise TfvidError("input_range: expected the lowest and the highest pixel value, or 'auto', got None")
-    grad_cam = dict(grad_cam or {})
+    mask, grad_cam = dict(mask or {}), dict(grad_cam or {})
     if card is not None:
         grad_cam.setdefault("layer", card.layer)
-    options = explainer_options(mask or {}, grad_cam)
-    scaled = {"input_range": "auto" if input_range == "auto" else None}
-    learn, locate = TemporalMask(model, **dict(mask or {}) | scaled), GradCAM(model, **grad_cam | scaled)
-
-    if learn.method != "gradient":
-        raise TfvidError(f"mask.method: an exported model learns masks by 'gradient' only, got {learn.method!r}")
-
+    options = explainer_options(mask, grad_cam)
+    learn, locate = _explainers(model, mask, grad_cam, input_range)
     card = card or card_from_shapes(model, path.name)
     shape = clip_shape(model, card.num_frames, card.size)
-    clips = checked_clips(noise(shape, (0.0, 1.0) if input_range == "auto" else input_range), model)
-    for explainer in (learn, locate):
-        explainer.prepare(clips)
-        if input_range == "auto":
-            input_range = explainer.classifier.input_range or (0.0, 1.0)
-        explainer.classifier.input_range = None  # whoever calls the exported model gives it what the model takes
+    input_range = _prepare(learn, locate, shape, input_range)
     if len(card.class_names) != learn.classifier.num_classes:
         raise ModelError(f"{len(card.class_names)} class names for a model of {learn.classifier.num_classes} classes")
 
@@ -103,6 +94,27 @@ def save(
     except (OSError, tf.errors.OpError) as error:
         raise TfvidError(f"{path}: cannot write the exported model ({' '.join(str(error).split())})") from error
     return path
+
+
+def _explainers(model, mask: dict, grad_cam: dict, input_range) -> tuple[TemporalMask, GradCAM]:
+    """Builds the explainers whose functions are exported."""
+    scaled = {"input_range": "auto" if input_range == "auto" else None}
+    learn, locate = TemporalMask(model, **mask | scaled), GradCAM(model, **grad_cam | scaled)
+    if learn.method != "gradient":
+        raise TfvidError(f"mask.method: an exported model learns masks by 'gradient' only, got {learn.method!r}")
+    return learn, locate
+
+
+def _prepare(learn: TemporalMask, locate: GradCAM, shape: tuple, input_range) -> tuple[float, float]:
+    """Prepares the explainers on random clips, and returns the input range of the exported model."""
+    clips = noise(shape, (0.0, 1.0) if input_range == "auto" else input_range)
+    clips = checked_clips(clips, learn.classifier.model)
+    for explainer in (learn, locate):
+        explainer.prepare(clips)
+        if input_range == "auto":
+            input_range = explainer.classifier.input_range or (0.0, 1.0)
+        explainer.classifier.input_range = None  # the exported model takes clips in the model's own range
+    return input_range
 
 
 def _check_free(path: Path, overwrite: bool) -> None:
@@ -134,7 +146,7 @@ def _settings(learn: TemporalMask, shape: tuple, input_range: tuple[float, float
 def _write(folder: Path, functions: dict, about: dict[str, str]) -> None:
     """The SavedModel: signatures, the variables they use, and the files of `about` as assets."""
     root = tf.Module()
-    root.variables_used = list({id(v): v for function in functions.values() for v in function.graph.variables}.values())
+    root.variables_used = used_variables(functions.values())
     with tempfile.TemporaryDirectory() as sources:
         root.assets = []
         for name, text in about.items():

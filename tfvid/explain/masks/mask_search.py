@@ -44,7 +44,7 @@ class Found(NamedTuple):
     backward_passes: int
 
 
-class Remembered:
+class Memoised:
     """The scores of one clip under masks, each computed once: the parts of a search ask for some of the same windows.
 
     Attributes:
@@ -184,7 +184,7 @@ def descended(objective: ClipObjective, evaluations: int) -> Found:
         descents = sorted(descents, key=lambda descent: descent.loss)[: max(len(descents) // 2, 1)]
         if all(descent.is_done for descent in descents):
             break
-    if (window := _later_window(looks)) is not None:
+    if (window := later_window(looks)) is not None:
         Descent(looks, window).go_on(evaluations)
     mask, _ = looks.best()
     return Found(mask, masks[0], float(losses[0]), looks.gradients)
@@ -221,7 +221,7 @@ def promising_windows(looks: Looks) -> tuple[np.ndarray, np.ndarray]:
     return np.array([np.frombuffer(mask, np.float32) for mask in order]), np.array([tried[mask] for mask in order])
 
 
-def _later_window(looks: Looks) -> np.ndarray | None:
+def later_window(looks: Looks) -> np.ndarray | None:
     """The best contiguous binary mask that begins with the best mask or a few frames later, if it is better; else None.
 
     Behind a soft first edge every frozen frame is a mixture, so a descent may stop short of a sharp edge further on.
