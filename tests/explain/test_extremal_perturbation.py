@@ -161,7 +161,7 @@ def test_a_long_run_is_one_of_several_calls(capsys):
     known, state = explain._begin(tf.constant(clips), tf.constant([1]))
     whole = explain._compiled(clips, known["target"], tf.constant([0]), tf.constant([55]), *state)
     np.testing.assert_allclose(
-        explain._tell(tf.constant(clips), known["target"], whole[0])["masks"], result.masks, atol=1e-4
+        explain._report(tf.constant(clips), known["target"], whole[0])["masks"], result.masks, atol=1e-4
     )
 
 

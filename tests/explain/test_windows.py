@@ -445,7 +445,7 @@ def test_passes_of_the_published_procedure_are_counted(explain):
 
 
 def test_search_wants_a_score_with_a_floor(model):
-    with pytest.raises(TfvidError, match="method 'search' wants score='probability'"):
+    with pytest.raises(TfvidError, match="method 'search' needs score='probability'"):
         TemporalMask(model, method="search", score="logit")
     with pytest.raises(TfvidError, match="did you mean 'search'"):
         TemporalMask(model, method="serch")
