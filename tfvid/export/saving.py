@@ -1,4 +1,4 @@
-"""Writing a model with its explanations as one SavedModel."""
+"""Writes a model and its explanations as one SavedModel."""
 
 import dataclasses
 import json
@@ -37,30 +37,30 @@ def save(
     input_range: tuple[float, float] | str = "auto",
     overwrite: bool = False,
 ) -> Path:
-    """Writes a SavedModel that classifies clips and explains its answers, for TensorFlow without Keras or tfvid.
+    """Writes a SavedModel that classifies clips and explains its scores, for TensorFlow without Keras or tfvid.
 
-    The clip's shape is fixed by this, the batch size is not. Inputs and outputs are float32, whatever the model
-    computes in; one in mixed precision goes on computing in it.
+    The clip's shape is fixed, the batch size is free. Inputs and outputs are float32. A model in mixed precision keeps
+    computing in it.
 
     Args:
-      model: a Keras model, see `tfvid.explain.base.Explainer`. It is left unchanged.
-      path: the folder to write; for TensorFlow Serving it ends in a version, ``.../<name>/1``.
-      card: class names, and num_frames and size where the model takes any; its `layer` is the one Grad-CAM explains
-        unless `grad_cam` names another. None: classes are called "class 0", "class 1", ...
-      mask: options of `tfvid.TemporalMask`; `iterations` is only what `load` asks for.
-      grad_cam: options of `tfvid.GradCAM`.
-      input_range: lowest and highest pixel value the model was trained on. The exported model takes clips in this
-        range (in Python, too: they are not in [0, 1] then), those outside it are refused, and JPEG frames are scaled to
-        it. "auto": what was declared of the model, or what its first layers say, or else (0, 1).
-      overwrite: puts it in the place of a SavedModel that is there.
+      model: a Keras model from float clips `(B, T, H, W, C)` to class scores `(B, K)`. It is left unchanged.
+      path: the folder to write. For TensorFlow Serving it ends in a version, ``.../<name>/1``.
+      card: class names, and num_frames and size for models that take clips of any shape. Its `layer` is explained by
+        Grad-CAM unless `grad_cam` names another. None: classes are named "class 0", "class 1", ...
+      mask: options of `tfvid.TemporalMask`, by keyword; `iterations` is the number of steps that `load` uses.
+      grad_cam: options of `tfvid.GradCAM`, by keyword.
+      input_range: lowest and highest pixel value that the model was trained on. The exported model takes clips in this
+        range, in Python too, and refuses others; JPEG frames are scaled to it. "auto": the declared range, or the range
+        that the first layers imply, or (0, 1).
+      overwrite: whether to replace a SavedModel at `path`.
 
     Returns:
-      The folder.
+      The absolute path of the folder.
 
     Raises:
-      ModelError: a model that cannot be explained or exported, or a card that does not fit it.
+      ModelError: the model cannot be explained or exported, or the card does not fit it.
       ConfigError: an option that the explainers do not have.
-      TfvidError: `path` is there already, or cannot be written. Nothing is left half-written.
+      TfvidError: `path` exists, or cannot be written. No partial folder is left.
 
     Example:
       >>> tfvid.export.save(model, "exported/shapes/1", card=card)
@@ -83,16 +83,9 @@ def save(
 
     functions = signatures(learn, locate, shape, input_range)
     options |= {"grad_cam.layer": locate.layer, "mask.iterations": learn.iterations}
-    about = {
-        CARD: dataclasses.replace(card, num_frames=shape[0], size=shape[1:3], layer=locate.layer).to_json(),
-        SETTINGS: json.dumps(_settings(learn, shape, input_range, options), indent=2, ensure_ascii=False) + "\n",
-    }
-    functions["metadata"] = traced(lambda: {Path(name).stem: tf.constant(text) for name, text in about.items()})
-    try:
-        with replacing_folder(path) as temporary:
-            _write(temporary, functions, about)
-    except (OSError, tf.errors.OpError) as error:
-        raise TfvidError(f"{path}: cannot write the exported model ({' '.join(str(error).split())})") from error
+    card = dataclasses.replace(card, num_frames=shape[0], size=shape[1:3], layer=locate.layer)
+    settings = json.dumps(_settings(learn, shape, input_range, options), indent=2, ensure_ascii=False) + "\n"
+    _write(path, functions, {CARD: card.to_json(), SETTINGS: settings})
     return path
 
 
@@ -101,7 +94,7 @@ def _explainers(model, mask: dict, grad_cam: dict, input_range) -> tuple[Tempora
     scaled = {"input_range": "auto" if input_range == "auto" else None}
     learn, locate = TemporalMask(model, **mask | scaled), GradCAM(model, **grad_cam | scaled)
     if learn.method != "gradient":
-        raise TfvidError(f"mask.method: an exported model learns masks by 'gradient' only, got {learn.method!r}")
+        raise TfvidError(f"mask.method: an exported model supports method 'gradient' only, got {learn.method!r}")
     return learn, locate
 
 
@@ -118,17 +111,17 @@ def _prepare(learn: TemporalMask, locate: GradCAM, shape: tuple, input_range) ->
 
 
 def _check_free(path: Path, overwrite: bool) -> None:
-    """Refuses, before the long work, a `path` that must not be written over."""
+    """Refuses a `path` that must not be overwritten. Called before the long work."""
     if not path.exists():
         return
     if not overwrite:
-        raise TfvidError(f"{path}: is there already; overwrite=True (--overwrite) puts the new model in its place")
+        raise TfvidError(f"{path}: exists already; overwrite=True (--overwrite) replaces it")
     if not (path / "saved_model.pb").is_file():
-        raise TfvidError(f"{path}: is there already and is no SavedModel, so it is not overwritten")
+        raise TfvidError(f"{path}: exists already and is no SavedModel, so it is not overwritten")
 
 
 def _settings(learn: TemporalMask, shape: tuple, input_range: tuple[float, float], options: dict) -> dict:
-    """What a caller needs to know beside the card."""
+    """Returns the settings for explain.json: all that a caller needs besides the card."""
     low, high = input_range
     scaled = "over 255" if (low, high) == (0, 1) else f"scaled from 0..255 to {low}..{high}"
     return {
@@ -143,8 +136,18 @@ def _settings(learn: TemporalMask, shape: tuple, input_range: tuple[float, float
     }
 
 
-def _write(folder: Path, functions: dict, about: dict[str, str]) -> None:
-    """The SavedModel: signatures, the variables they use, and the files of `about` as assets."""
+def _write(path: Path, functions: dict, about: dict[str, str]) -> None:
+    """Writes the signatures, and the texts of `about` both as assets and as the signature "metadata"."""
+    metadata = traced(lambda: {Path(name).stem: tf.constant(text) for name, text in about.items()})
+    try:
+        with replacing_folder(path) as temporary:
+            _write_saved_model(temporary, functions | {"metadata": metadata}, about)
+    except (OSError, tf.errors.OpError) as error:
+        raise TfvidError(f"{path}: cannot write the exported model ({' '.join(str(error).split())})") from error
+
+
+def _write_saved_model(folder: Path, functions: dict, about: dict[str, str]) -> None:
+    """Writes the SavedModel: signatures, the variables they use, and the files of `about` as assets."""
     root = tf.Module()
     root.variables_used = used_variables(functions.values())
     with tempfile.TemporaryDirectory() as sources:
@@ -153,9 +156,9 @@ def _write(folder: Path, functions: dict, about: dict[str, str]) -> None:
             file = Path(sources, name)
             file.write_text(text, encoding="utf-8")
             root.assets.append(tf.saved_model.Asset(file))
-        # The gradients that the explanations need are in the graph; those of custom ones need not come along.
+        # The graph contains the gradients that the explanations need, so custom gradients are not saved.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         try:
             tf.saved_model.save(root, str(folder), functions, options)
-        except AssertionError as error:  # a table, say, that belongs to no variable of the model
+        except AssertionError as error:  # e.g. a table that the model does not track
             raise ModelError(f"the model cannot be exported: {' '.join(str(error).split())[:300]}") from error
