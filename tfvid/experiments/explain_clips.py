@@ -17,7 +17,7 @@ from tfvid.core.stopping import stop_if_asked
 from tfvid.core.timing import each_timed
 from tfvid.data.skipped import damage_line
 from tfvid.experiments.explanation_writer import Explained, ExplanationWriter
-from tfvid.explain.options import explainer_options
+from tfvid.explain.recorded_options import explainer_options
 from tfvid.metrics.localization import centred_window, known_events, temporal_iou, windows
 from tfvid.metrics.masks import is_trusted, mask_length
 from tfvid.network.model_format import ModelFormat, declared

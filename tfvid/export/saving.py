@@ -15,7 +15,7 @@ from tfvid.core.errors import ModelError, TfvidError
 from tfvid.core.files import replacing_folder
 from tfvid.explain.cam.grad_cam import GradCAM
 from tfvid.explain.masks.temporal_mask import TemporalMask
-from tfvid.explain.options import explainer_options
+from tfvid.explain.recorded_options import explainer_options
 from tfvid.export.graph import clip_shape, noise, signatures, traced
 from tfvid.models.card import ModelCard
 from tfvid.models.loading import card_from_shapes

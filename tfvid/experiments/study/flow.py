@@ -19,7 +19,7 @@ from tfvid.data.clip import Sample
 from tfvid.experiments.explain_clips import explain_clips, weights_digest
 from tfvid.experiments.study import manifest, measures, predictions
 from tfvid.experiments.study.report import write_report
-from tfvid.explain.options import explainer_options
+from tfvid.explain.recorded_options import explainer_options
 from tfvid.models.loaded import Loaded, load_models
 from tfvid.results.result_store import ResultStore
 
