@@ -229,16 +229,30 @@ def test_unknown_names():
 
 def test_an_explainer_of_ones_own(tmp_path):
     (tmp_path / "mine.py").write_text(
-        "from tfvid.network.classifier import chosen_class\n"
-        "from tfvid.explain.base import Explainer, Explanation\n"
+        "from tfvid.explain.base import Explainer\n"
         "class Mine(Explainer):\n"
-        "    def _explain(self, clips, target):\n"
-        "        predicted, target = chosen_class(self.classifier.logits(clips), target)\n"
-        "        return Explanation(target.numpy(), predicted.numpy())\n"
+        "    def _compute(self, clips, target):\n"
+        "        return {'attribution': clips[..., 0]}\n"
     )
     mine = explainer(f"{tmp_path}/mine.py:Mine", toy_models.build("functional"))
     assert isinstance(mine, Explainer)
-    np.testing.assert_array_equal(mine(toy_models.clips(2), 1).target, [1, 1])
+    clips = toy_models.clips(2)
+    result = mine(clips, 1)
+    np.testing.assert_array_equal(result.target, [1, 1])
+    np.testing.assert_array_equal(result.attribution, clips[..., 0])
+    probabilities = mine.classifier.probabilities(tf.constant(clips)).numpy()
+    np.testing.assert_array_equal(result.predicted, probabilities.argmax(-1))
+    np.testing.assert_allclose(result.score, probabilities[:, 1], rtol=1e-6)
+
+
+def test_an_explainer_that_computes_the_wrong_fields_is_refused():
+    class Misnamed(Explainer):
+        def _compute(self, clips, target):
+            return {"map": clips[..., 0]}
+
+    expected = "^Misnamed._compute: expected the fields of Attribution, target, predicted, score, attribution; got map"
+    with pytest.raises(TfvidError, match=expected):
+        Misnamed(toy_models.build("functional"))(toy_models.clips(2))
 
 
 # How the classifier finds out what a model returns.
