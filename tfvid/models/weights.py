@@ -103,7 +103,7 @@ def _num_classes(stored: dict, scope: str) -> int | None:
 
 def _variable_names(model: keras.Model) -> dict[str, keras.Variable]:
     """The checkpoint's name, without its scope, of each variable of `model`."""
-    names = {}
+    names: dict[str, keras.Variable] = {}
     for layer in model.layers:
         unit = layer.name.replace(".", "/").replace(
             "Mixed_5b/Branch_2/Conv3d_0b_3x3", "Mixed_5b/Branch_2/Conv3d_0a_3x3"

@@ -70,7 +70,7 @@ def summary_table(results: list[Result]) -> str:
     for model in dict.fromkeys(result.model for result in results):
         own = [result for result in results if result.model == model]
         known = [result.correct for result in own if result.correct is not None]
-        cells = [str(len(own)), number(np.mean(known), 2) if known else "–"]
+        cells = [str(len(own)), number(float(np.mean(known)), 2) if known else "–"]
         cells += [_mean_and_deviation([value(result) for result in own], digits) for _, value, digits in columns]
         cells = "".join(f"<td>{cell}</td>" for cell in cells)
         rows.append(f'<tr><th scope="row">{escape(model)}</th>{cells}</tr>')
