@@ -113,7 +113,7 @@ def _detector(changes: Mapping[str, float | None]) -> cv2.SimpleBlobDetector:
     parameters = cv2.SimpleBlobDetector.Params()
     parameters.filterByColor = parameters.filterByArea = True
     parameters.blobColor = 255  # the default looks for dark blobs
-    parameters.maxArea = np.finfo(np.float32).max
+    parameters.maxArea = float(np.finfo(np.float32).max)
     parameters.filterByCircularity = settings["min_circularity"] is not None
     parameters.filterByConvexity = settings["min_convexity"] is not None
     parameters.filterByInertia = settings["min_inertia"] is not None

@@ -57,7 +57,8 @@ def load_kinetics(model: keras.Model, checkpoint: str | Path, head: Literal["aut
     with_head = head == "load" or (head == "auto" and classes == stored_classes)
     if not with_head:
         prefix = f"{scope}Logits/"
-        stored, plan = ({n: v for n, v in table.items() if not n.startswith(prefix)} for table in (stored, plan))
+        stored = {name: value for name, value in stored.items() if not name.startswith(prefix)}
+        plan = {name: variable for name, variable in plan.items() if not name.startswith(prefix)}
 
     for name in [*plan, *stored]:
         if name not in stored:

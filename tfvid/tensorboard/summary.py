@@ -102,8 +102,8 @@ def explanation(
 
 def _blobs(batch: Batch, index: int, method: str) -> list[bytes]:
     """A clip as the format has it."""
-    maps, fields = ([], None) if batch.maps is None else _quantised(batch.maps[index])
-    perturbed = [] if batch.perturbed is None else batch.perturbed[index]
+    maps, fields = (np.empty(0), None) if batch.maps is None else _quantised(batch.maps[index])
+    perturbed = [] if batch.perturbed is None else list(batch.perturbed[index])
     start, stop = batch.events[index].tolist()
     header = {
         "version": metadata.VERSION,

@@ -64,7 +64,7 @@ class PlayersExplainer(MaskingExplainer):
         attribution = found["values"][segments]
         return clip.result(self.result_type, attribution, segments=segments, **found)
 
-    result_type = PlayersResult
+    result_type: type[MaskingResult] = PlayersResult
 
     @abstractmethod
     def _play(self, game: "Game") -> dict[str, np.ndarray]:
