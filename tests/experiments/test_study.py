@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from test_results import make
+from toy_results import make
 
 import tfvid.experiments.study
 import tfvid.metrics.statistics

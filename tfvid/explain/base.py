@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, TfvidError, warn_caller
-from tfvid.network.classifier import OUT_OF_MEMORY, Classifier, checked_clips, class_indices
+from tfvid.network.checks import checked_clips, class_indices
+from tfvid.network.classifier import OUT_OF_MEMORY, Classifier
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from tfvid.export.graph import RANGE_MESSAGE, in_range
 from tfvid.export.saving import CARD, FORMAT, SETTINGS
 from tfvid.metrics.masks import still_clips
 from tfvid.models.card import read_card
-from tfvid.network.classifier import checked_clips
+from tfvid.network.checks import checked_clips
 
 
 def load(path, *, batch_size: int = 4) -> "Exported":

@@ -20,7 +20,8 @@ import numpy as np
 from tfvid.core.errors import ModelError, check_choice
 from tfvid.metrics.checks import checked_maps
 from tfvid.metrics.similarity import spearman, ssim
-from tfvid.network.classifier import Classifier, checked_clips
+from tfvid.network.checks import checked_clips
+from tfvid.network.classifier import Classifier
 from tfvid.network.tracing import LayerCall
 
 
