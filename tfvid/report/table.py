@@ -155,6 +155,24 @@ def markdown_cell(value, digits: int, *, intervals_only: bool = False, best: boo
     return f"{text}, n {value['n']}"
 
 
+def text_and_note(value, digits: int) -> tuple[str, str]:
+    """A cell of an HTML table: its text, and a note in small print, "" for none.
+
+    Args:
+      value: see the module.
+      digits: decimals of numbers.
+    """
+    if isinstance(value, str):
+        return value, ""
+    if not isinstance(value, Mapping):
+        return number(value, digits, "bound"), ""
+    std, low, high, n = (value.get(part) for part in PARTS)
+    text = number(value["mean"], digits) + (f" ± {number(std, digits)}" if std is not None else "")
+    notes = [f"{number(low, digits)} to {number(high, digits)}"] if low is not None and high is not None else []
+    notes += [f"n {n}"] if n is not None else []
+    return text, ", ".join(notes)
+
+
 def sample(values: np.ndarray, seed: int = 0) -> dict | None:
     """The cell of a sample: of the finite `values` `(N,)`; None where there are none.
 
