@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
     from tfvid.models.loaded import load_model_as
     from tfvid.network.classifier import Classifier
 
-    model, card = load_model_as(arguments.model, load_config_of(arguments))
+    model, card = load_model_as(arguments.model, **load_config_of(arguments).load_options())
     dataset = make_dataset(config.data)
     _check_fit(model, card, config, dataset, arguments)
     classifier, skips = Classifier(model), SkipLog()

@@ -42,7 +42,8 @@ def main(argv: list[str]) -> None:
     dataset, split, samples = _clips(arguments, config)
     drawn = _drawn(samples, dataset, split, arguments)
     explainer_options(config.explain.mask, config.explain.grad_cam)  # raises on an unknown option, before the work
-    models = load_models(arguments.model, config.data.num_frames, config.data.size, load_config_of(arguments))
+    options = load_config_of(arguments).load_options()
+    models = load_models(arguments.model, config.data.num_frames, config.data.size, options)
     with _records(arguments.out) as folder:
         job = Job(arguments, config, dataset, split, samples, drawn, engine_of(arguments), folder)
         try:

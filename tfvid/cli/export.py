@@ -22,7 +22,7 @@ def main(argv: list[str]) -> None:
     from tfvid.export.saving import SETTINGS
     from tfvid.models.loaded import load_model_as
 
-    model, card = load_model_as(arguments.model, load_config_of(arguments))
+    model, card = load_model_as(arguments.model, **load_config_of(arguments).load_options())
     folder = save(
         model,
         arguments.out,
