@@ -72,21 +72,10 @@ def summary_table(results: list[Result]) -> Markup:
     for model in dict.fromkeys(result.model for result in results):
         own = [result for result in results if result.model == model]
         known = [result.correct for result in own if result.correct is not None]
-<<<<<<< HEAD
-        cells = [str(len(own)), number(float(np.mean(known)), 2) if known else "–"]
-        cells += [_mean_and_deviation([value(result) for result in own], digits) for _, value, digits in columns]
-        cells = "".join(f"<td>{cell}</td>" for cell in cells)
-        rows.append(f'<tr><th scope="row">{escape(model)}</th>{cells}</tr>')
-    return (
-        '<div class="scroll"><table class="summary"><caption>Means ± standard deviations over the clips</caption>'
-        f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
-=======
-        accuracy = number(np.mean(known), 2) if known else "–"
+        accuracy = number(float(np.mean(known)), 2) if known else "–"
         means = [_mean_and_deviation([value(result) for result in own], digits) for _, value, digits in columns]
         rows[model] = [(str(len(own)), ""), (accuracy, ""), *means]
     return render("summary.html", titles=["clips", "accuracy", *(name for name, *_ in columns)], rows=rows)
->>>>>>> lead
 
 
 def _mean_and_deviation(values: list[float], digits: int) -> tuple[str, str]:

@@ -63,14 +63,7 @@ class PlayersExplainer(MaskingExplainer):
     def _compute_clip(self, clip, labels):
         segments = numbered(labels[0])
         found = self._play(Game(clip, segments))
-<<<<<<< HEAD
-        attribution = found["values"][segments]
-        return clip.result(self.result_type, attribution, segments=segments, **found)
-
-    result_type: type[MaskingResult] = PlayersResult
-=======
         return found | {"segments": segments, "attribution": found["values"][segments]}
->>>>>>> lead
 
     @abstractmethod
     def _play(self, game: "Game") -> dict[str, np.ndarray]:
