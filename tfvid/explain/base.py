@@ -11,12 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, TfvidError, warn_caller
+from tfvid.explain.shown import Shown
 from tfvid.network.checks import checked_clips, class_indices
 from tfvid.network.classifier import OUT_OF_MEMORY, Classifier
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Shown):
     """What an explainer returns: NumPy arrays, one row a clip.
 
     Attributes:
@@ -135,7 +136,7 @@ class Explainer(ABC):
 
     def _run(self, clips, target, **labels):
         """Checks, explains chunk by chunk, joins. `labels`: more class indices, one a clip, by argument name."""
-        clips = checked_clips(clips, self.classifier.model)
+        given, clips = clips, checked_clips(clips, self.classifier.model)
         self.prepare(clips)
         num_clips, num_classes = len(clips), self.classifier.num_classes
         classes = [_class_indices(target, num_clips, num_classes, "target", lowest=0)]
@@ -150,7 +151,7 @@ class Explainer(ABC):
                 self._halve_batch(error)
             else:
                 start = chunk.stop
-        return type(parts[0]).join(parts).checked()
+        return type(parts[0]).join(parts).checked().of(given)
 
     def _halve_batch(self, error: Exception):
         """Has half as many explained at a time from here on, where the memory did not suffice."""

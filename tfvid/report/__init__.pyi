@@ -1,5 +1,6 @@
 from . import clips as clips
 from . import comparison as comparison
+from . import explanation_picture as explanation_picture
 from . import figures as figures
 from . import film as film
 from . import gallery as gallery
