@@ -17,7 +17,7 @@ setup(
     package_dir={"tfvid.configs": "configs"},
     package_data={
         "": ["*.pyi", "py.typed"],
-        "tfvid.report": ["static/*"],
+        "tfvid.report": ["static/*", "templates/*"],
         "tfvid.tensorboard": ["static/*"],
         "tfvid.configs": ["*.yaml"],
     },
@@ -26,6 +26,7 @@ setup(
         # Older ones cannot load what 3.15 saved, the models in saved_models/ among it.
         "keras>=3.15",
         "lazy-loader>=0.6",
+        "jinja2>=3.1",
         "numpy>=1.26",
         # The same cv2 as opencv-python without its window code, which needs libGL from the system. 4.10 ends a video
         # where its header says, and headers lie.

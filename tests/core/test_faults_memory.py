@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import toy_models
-from test_explainers_contract import METHODS, POOLED, QUICK, arrays
+from quick_explainers import METHODS, POOLED, QUICK, arrays
 
 from tfvid.config import RunConfig, from_dict
 from tfvid.core.errors import TfvidError
