@@ -55,7 +55,8 @@ def panels(
     clip, perturbed = resize(clip, size), resize(perturbed, size)
     # The heat is laid over the enlarged clip, not enlarged with it: its edges stay smooth.
     shown = clip, overlay(clip, heat, **options), perturbed
-    return tuple(Panel(title, frames) for title, frames in zip(titles(perturbation), shown, strict=True))
+    left, middle, right = (Panel(title, frames) for title, frames in zip(titles(perturbation), shown, strict=True))
+    return left, middle, right
 
 
 def compose(

@@ -89,7 +89,8 @@ class Occlusion(MaskingExplainer):
 def unit_window(unit: str, shape: tuple[int, int, int]) -> tuple[int, int, int]:
     """The (t, h, w) of a unit's window in a clip of (T, H, W), at least one voxel."""
     shares = zip(UNITS[unit], shape, strict=True)
-    return tuple(1 if share is None else max(1, round(share * size)) for share, size in shares)
+    time, height, width = (1 if share is None else max(1, round(share * size)) for share, size in shares)
+    return time, height, width
 
 
 def windows(shape: tuple, window: tuple, stride: tuple) -> np.ndarray:
