@@ -2,6 +2,7 @@
 # make explain VIDEO=any.mp4   explains one video with a small model that comes with tfvid: runs/explain/index.html
 # make demo                    trains two small models and explains held-out clips: runs/demo/index.html
 # make test                    runs the tests
+# make docs                    builds the documentation site: build/site/index.html
 # make bench, make study, make lint, make compat: see below
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +10,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PACKAGE := $(VENV)/.package
 
-.PHONY: demo explain test test-long test-io compat lint bench study models clean
+.PHONY: demo explain test test-long test-io compat lint docs bench study models clean
 
 # The demo needs the package only, not what the tests need (ray, moto, pandas, ...).
 demo: $(PACKAGE)
@@ -41,8 +42,13 @@ test-io: .venv-io/.ready
 compat:
 	$(PYTHON) tests/compat.py $(COMPAT)
 
+# Style, and the types of the package: pyproject.toml says which modules are not checked yet.
 lint: $(READY)
-	$(PY) -m ruff check . && $(PY) -m ruff format --check .
+	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+
+# The documentation site. A warning is an error: a link without a target, a page that the navigation leaves out.
+docs: $(READY)
+	$(PY) -m mkdocs build --strict
 
 # The short form, 8 minutes; benchmarks/ has the others, each with its command at the top.
 bench: $(READY)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+# What `make docs` builds the documentation site with. The tests build it, too.
+DOCS = ["mkdocs-material>=9.6,<10", "mkdocs<2", "mkdocstrings[python]>=0.30", "mkdocs-jupyter>=0.25"]
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "tfvid/__init__.py").read_text()).group(1)
 
@@ -15,7 +17,7 @@ setup(
     package_dir={"tfvid.configs": "configs"},
     package_data={
         "": ["*.pyi", "py.typed"],
-        "tfvid.report": ["static/*"],
+        "tfvid.report": ["static/*", "templates/*"],
         "tfvid.tensorboard": ["static/*"],
         "tfvid.configs": ["*.yaml"],
     },
@@ -24,6 +26,7 @@ setup(
         # Older ones cannot load what 3.15 saved, the models in saved_models/ among it.
         "keras>=3.15",
         "lazy-loader>=0.6",
+        "jinja2>=3.1",
         "numpy>=1.26",
         # The same cv2 as opencv-python without its window code, which needs libGL from the system. 4.10 ends a video
         # where its header says, and headers lie.
@@ -57,10 +60,13 @@ setup(
         # Other libraries' values of the same maps and measures, for tests that are skipped without them. They pin old
         # versions of much else, so give them an environment of their own.
         "peers": ["tf-keras-vis>=0.8.7", "quantus>=0.6", "xplique>=2.0", "scikit-learn", "shap"],
+        "docs": DOCS,
         "test": [
+            *DOCS,
             *("pytest>=8", "pytest-xdist>=3.7", "hypothesis>=6.100", "ruff>=0.6"),
             *("ray>=2.40,<3", "fsspec", "moto[s3,server]>=5", "scikit-image>=0.19", "duckdb", "pandas", "tfrecord"),
             *("mypy>=2", "types-PyYAML"),
+            *("nbclient>=0.10", "nbformat>=5.10", "ipykernel>=6.29"),  # the tutorials are executed
             "setuptools>=77",  # tests/docs/test_packaging.py builds a wheel with it
         ],
     },

@@ -78,7 +78,7 @@ def print_training(files: list[Path], shards: Path, args):
     print(row("model", "from", "without input", "a step", "it waits", "share waited", "clips/s"))
     for name in args.models:
         run = load(ROOT / "configs" / f"{name}.yaml")
-        model = build_model(run, 174)
+        model = build_model(run.model.name, 174, run.data.num_frames, run.data.size, run.model.options)
         model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
         config = replace(run.data, options={}, augment=AugmentConfig(min_scale=0.8))
         for source_name, source, settings in sources(config, files, shards, args.steps):

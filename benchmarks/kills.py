@@ -51,7 +51,7 @@ from tensorboard.compat.proto.event_pb2 import Event  # noqa: E402
 import tfvid.experiments.explain_clips  # noqa: E402
 import tfvid.experiments.study  # noqa: E402
 import tfvid.training  # noqa: E402, F401
-from tfvid.cli import compare, explain, prepare, train  # noqa: E402
+from tfvid.cli import compare, explain, explain_job, prepare, train  # noqa: E402
 from tfvid.core.errors import command  # noqa: E402
 
 CLASSES = ["Something appearing", "Something disappearing"]
@@ -342,7 +342,7 @@ def whole(file: Path):
 
 def contents(out: Path) -> dict[str, str]:
     """What each file says, by name; logs of training as one: which values each epoch has. Without ``times.json``."""
-    files = [file for file in own_files(out) if "tfevents" not in file.name and file.name != explain.TIMES]
+    files = [file for file in own_files(out) if "tfevents" not in file.name and file.name != explain_job.TIMES]
     found = {str(file.relative_to(out)): content(file) for file in files}
     logs = sorted(out.rglob("*tfevents*"))
     return found | ({"logs": repr(sorted({value for log in logs for value in logged(log)}))} if logs else {})

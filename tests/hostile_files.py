@@ -143,7 +143,7 @@ def _manifest(folder: Path):
 
 
 def _results(folder: Path):
-    from test_results import make
+    from toy_results import make
 
     from tfvid.results.result_store import ResultStore, read_results
 

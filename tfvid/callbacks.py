@@ -20,7 +20,7 @@ from tfvid.core.errors import StillClipWarning, TfvidError, check_choice, error_
 from tfvid.explain import EXPLAINERS, explainer
 from tfvid.explain.base import Explainer, Explanation
 from tfvid.metrics.masks import still_clips
-from tfvid.network.classifier import checked_clips
+from tfvid.network.checks import checked_clips
 from tfvid.network.model_format import checked_range, declare
 from tfvid.network.undisturbed import undisturbed
 from tfvid.perturb.temporal import freeze, reverse

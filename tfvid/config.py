@@ -241,6 +241,10 @@ class LoadConfig:
         low, high = self.input_range or (0, 1)
         _require(low < high, "input_range", "[low, high], the lower value first", self.input_range)
 
+    def load_options(self) -> dict[str, Any]:
+        """These values as keyword arguments of `tfvid.models.loaded.load_model_as`."""
+        return {item.name: getattr(self, item.name) for item in dataclasses.fields(LoadConfig)}
+
 
 @dataclass(frozen=True)
 class GroupConfig(LoadConfig):

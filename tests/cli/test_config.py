@@ -146,7 +146,7 @@ def test_every_config_in_the_repository_builds_its_model(path):
         data=dataclasses.replace(config.data, num_frames=4, size=(64, 64)),
         model=dataclasses.replace(config.model, options=config.model.options | small),
     )
-    model = build_model(config, num_classes=5)
+    model = build_model(config.model.name, 5, config.data.num_frames, config.data.size, config.model.options)
     assert model.input_shape == (None, 4, 64, 64, 3)
     assert model.output_shape == (None, 5)
 

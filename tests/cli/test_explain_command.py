@@ -405,7 +405,7 @@ def test_mistakes_get_one_clear_line(models, tmp_path, arguments, error, message
 
 
 def test_two_models_of_one_name(models, tmp_path):
-    with pytest.raises(ConfigError, match="two models are called 'cnn'"):
+    with pytest.raises(ConfigError, match="got two called 'cnn'"):
         explain(tmp_path, [models["cnn"], models["cnn"]], *shapes())
 
 

@@ -202,7 +202,7 @@ def stops(main, arguments: list[str]):
 def test_explain_finishes_its_batch_and_goes_on(model, tmp_path, monkeypatch, capsys):
     ask_once(monkeypatch, TemporalMask, "__call__")
     stops(explain.main, explaining(model, tmp_path))
-    assert "the same command goes on from here" in capsys.readouterr().err
+    assert "run the same command again to continue" in capsys.readouterr().err
     first = rows(tmp_path)
     assert len(first) == 2 and (tmp_path / "index.html").exists()
     explain.main(explaining(model, tmp_path))
@@ -292,7 +292,7 @@ def test_the_first_sigterm_waits_and_the_second_does_not(then, code, printed):
         script, capture_output=True, text=True, timeout=60, env=os.environ | {"PYTHONPATH": str(ROOT)}
     )
     assert (done.returncode, done.stdout.split()) == (code, printed.split())
-    assert "SIGTERM: finishing what is begun" in done.stderr and "Traceback" not in done.stderr
+    assert "SIGTERM: finishing the current step" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_commands_in_threads_have_no_signals_and_run():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import toy_models
-from test_explainers_contract import METHODS, POOLED, QUICK, arrays
+from quick_explainers import METHODS, POOLED, QUICK, arrays
 
 from tfvid.config import RunConfig, from_dict
 from tfvid.core.errors import TfvidError
@@ -120,8 +120,8 @@ def test_training_without_memory_is_one_line(tmp_path, monkeypatch):
 
     build = loop.build_model
 
-    def with_greed(config, *arguments, **options):
-        model = build(config, *arguments, **options)
+    def with_greed(*arguments, **options):
+        model = build(*arguments, **options)
         first = keras.Input(model.input_shape[1:])
         return keras.Model(first, model(Greedy()(first)))
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from browser import available, started
-from test_results import make
+from toy_report import report
+from toy_results import make
 
 from tfvid.report.media import write_media
 from tfvid.report.study_page import write_study_page
@@ -19,43 +20,6 @@ GROUPS = {"I3D": ("i3d_0", "i3d_1"), "C-LSTM": ("lstm_0", EVIL)}
 # Mask length by clip and model, and whether the model is right.
 LENGTHS = {"a": (2, 4, 6, 6), "b": (5, 5, 1, 3), "c": (None, None, 8, 6), "d": (1, 1, 1, 1)}
 RIGHT = {"a": "1111", "b": "1100", "c": "0011", "d": "1000"}
-
-
-def report(clips: dict, groups=GROUPS, title="A study") -> dict:
-    return {
-        "version": 1,
-        "title": title,
-        "dataset": {"name": "shapes", "split": "validation", "clips": len(clips)},
-        "groups": [{"name": name, "models": list(models)} for name, models in groups.items()],
-        "tables": [
-            {
-                "id": "table_1",
-                "title": "Table 1",
-                "caption": "F1.",
-                "csv": "tables/table_1.csv",
-                "columns": [{"key": "model", "title": "model", "unit": "", "digits": 0}],
-                "rows": [{"model": "I3D"}],
-            }
-        ],
-        "histograms": [
-            {
-                "measure": "mask_length",
-                "title": "mask length",
-                "unit": "frames",
-                "edges": [0.0, 4.0, 8.0],
-                "groups": {name: [0.125, 0.125] for name in groups},
-                "n": dict.fromkeys(groups, 2),
-                "left_out": dict.fromkeys(groups, 0),
-            }
-        ],
-        "findings": [{"question": "Shorter masks?", "answer": "Yes.", "holds": True}],
-        "notes": ["A note."],
-        "clips": {
-            model: {clip: {"mask_length": lengths[index]} for clip, lengths in clips.items()}
-            for index, model in enumerate(model for models in groups.values() for model in models)
-        },
-        "manifest": {"weights": "ab12"},
-    }
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +42,7 @@ def page(tmp_path_factory) -> str:
             if index % 2 == 0:
                 record = write_media(record, out, clip, np.zeros((LENGTH, 2, 2)), clip, formats=())
             ResultStore(out).append([record])
-    return write_study_page(out, report(LENGTHS)).as_uri()
+    return write_study_page(out, report(LENGTHS, GROUPS)).as_uri()
 
 
 @pytest.fixture(scope="module")

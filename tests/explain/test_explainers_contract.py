@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 import toy_models
 from keras import layers
+from quick_explainers import METHODS, POOLED, QUICK, arrays
 
 from tfvid.core.errors import ModelError, TfvidError
 from tfvid.explain import EXPLAINERS, explainer
@@ -16,24 +17,6 @@ from tfvid.explain.base import Explainer
 from tfvid.network.classifier import Classifier
 from tfvid.network.tracing import named_layers
 
-QUICK = {  # options that keep a method's test short
-    "meaningful_perturbation": {"iterations": 3},
-    "extremal_perturbation": {"iterations": 2, "areas": (0.1, 0.5), "num_levels": 3},
-    "extremal_perturbation_3d": {"iterations": 2, "areas": (0.1, 0.5), "num_levels": 3},
-    "step": {"iterations": 2, "core_after": 1, "areas": (0.1, 0.5), "num_levels": 3},
-    "temporal_mask": {"iterations": 4},
-    "smooth_grad": {"samples": 3},
-    "smooth_grad_squared": {"samples": 3},
-    "var_grad": {"samples": 3},
-    "integrated_gradients": {"steps": 4},
-    "blur_ig": {"steps": 4},
-    "occlusion": {"unit": "frame"},
-    "rise": {"masks": 8},
-    "lime": {"samples": 20},
-    "shapley": {"players": (2, 2, 1)},
-    "kernel_shap": {"players": "frames", "samples": 20},
-}
-POOLED = {"saliency_tubes"}  # methods for models that end in a global average pool and one linear layer
 COUNTS = {
     "target",
     "predicted",
@@ -44,7 +27,7 @@ COUNTS = {
     "segments",
 }  # whole numbers in results
 NOT_KNOWN = {"true_score", "window_loss"}  # NaN where nothing was asked that tells
-METHODS, MODELS = list(EXPLAINERS), list(toy_models.BUILDS)
+MODELS = list(toy_models.BUILDS)
 
 
 def build(name, model, **options):
@@ -57,10 +40,6 @@ def toy(method, model_name):
 
 def scores_only(method):
     return EXPLAINERS.find(method).scores_only
-
-
-def arrays(result):
-    return {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
 
 
 def rounding(model_name):
@@ -250,16 +229,30 @@ def test_unknown_names():
 
 def test_an_explainer_of_ones_own(tmp_path):
     (tmp_path / "mine.py").write_text(
-        "from tfvid.network.classifier import chosen_class\n"
-        "from tfvid.explain.base import Explainer, Explanation\n"
+        "from tfvid.explain.base import Explainer\n"
         "class Mine(Explainer):\n"
-        "    def _explain(self, clips, target):\n"
-        "        predicted, target = chosen_class(self.classifier.logits(clips), target)\n"
-        "        return Explanation(target.numpy(), predicted.numpy())\n"
+        "    def _compute(self, clips, target):\n"
+        "        return {'attribution': clips[..., 0]}\n"
     )
     mine = explainer(f"{tmp_path}/mine.py:Mine", toy_models.build("functional"))
     assert isinstance(mine, Explainer)
-    np.testing.assert_array_equal(mine(toy_models.clips(2), 1).target, [1, 1])
+    clips = toy_models.clips(2)
+    result = mine(clips, 1)
+    np.testing.assert_array_equal(result.target, [1, 1])
+    np.testing.assert_array_equal(result.attribution, clips[..., 0])
+    probabilities = mine.classifier.probabilities(tf.constant(clips)).numpy()
+    np.testing.assert_array_equal(result.predicted, probabilities.argmax(-1))
+    np.testing.assert_allclose(result.score, probabilities[:, 1], rtol=1e-6)
+
+
+def test_an_explainer_that_computes_the_wrong_fields_is_refused():
+    class Misnamed(Explainer):
+        def _compute(self, clips, target):
+            return {"map": clips[..., 0]}
+
+    expected = "^Misnamed._compute: expected the fields of Attribution, target, predicted, score, attribution; got map"
+    with pytest.raises(TfvidError, match=expected):
+        Misnamed(toy_models.build("functional"))(toy_models.clips(2))
 
 
 # How the classifier finds out what a model returns.

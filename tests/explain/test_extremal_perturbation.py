@@ -1,11 +1,10 @@
 """Extremal perturbations in 2-D and 3-D, and STEP: their parts by hand, and masks on a model whose answer is known."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import toy_models
-from keras import layers
+from bright_box import SHAPE, WHITE, box, inside, looks_at
 
 from tfvid.core.errors import TfvidError
 from tfvid.explain.masks.extremal_perturbation import ExtremalPerturbation, descent, grown, minus_log
@@ -13,27 +12,9 @@ from tfvid.explain.masks.extremal_perturbation_3d import ExtremalPerturbation3D
 from tfvid.explain.masks.step import STEP, core_means, ellipsoid
 
 METHODS = [ExtremalPerturbation, ExtremalPerturbation3D, STEP]
-SHAPE = (4, 12, 12, 3)
-
-
-def looks_at(where):
-    """A model of clips `SHAPE` whose logit for class 1 is 12 times the mean brightness where `where` is 1, less 6."""
-    weight = np.zeros((*SHAPE, 2), np.float32)
-    weight[..., 1] = (where / (3 * where.sum()) * 12)[..., np.newaxis]
-    dense = layers.Dense(2, name="dense")
-    model = keras.Sequential([keras.Input(SHAPE), layers.Flatten(), dense])
-    dense.set_weights([weight.reshape(-1, 2), np.array([0, -6], np.float32)])
-    return model
-
-
-def box(frames, rows, columns):
-    where = np.zeros(SHAPE[:3], np.float32)
-    where[slice(*frames), slice(*rows), slice(*columns)] = 1
-    return where
 
 
 QUICK = {"perturbation": "fade", "step": 2, "sigma": 2.0, "iterations": 60, "learning_rate": 0.5}
-WHITE = np.ones((1, *SHAPE), np.float32)
 
 
 # The parts.
@@ -112,11 +93,6 @@ def test_whose_volume_the_area_is_of():
 
 
 # What is learned.
-
-
-def inside(masks, where):
-    """The share of masks `(T, H, W)` that lies in a region."""
-    return float((masks * where).sum() / masks.sum())
 
 
 def test_each_frame_shows_what_the_class_lives_on():

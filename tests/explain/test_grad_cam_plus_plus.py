@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 import toy_models
+from cam_by_hand import CLIP, by_hand
 from keras import layers
-from test_grad_cam import CLIP, by_hand
 
 from tfvid.explain.cam.grad_cam_plus_plus import GradCAMPlusPlus
 

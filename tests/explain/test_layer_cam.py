@@ -1,7 +1,7 @@
 """LayerCAM by hand."""
 
 import numpy as np
-from test_grad_cam import CLIP, by_hand
+from cam_by_hand import CLIP, by_hand
 
 from tfvid.explain.cam.grad_cam import GradCAM
 from tfvid.explain.cam.layer_cam import LayerCAM

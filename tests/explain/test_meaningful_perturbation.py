@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import toy_models
-from test_extremal_perturbation import SHAPE, WHITE, box, inside, looks_at
+from bright_box import SHAPE, WHITE, box, inside, looks_at
 
 from tfvid.core.errors import TfvidError
 from tfvid.explain.masks.meaningful_perturbation import (

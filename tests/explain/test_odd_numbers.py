@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from test_explainers_contract import METHODS
-from test_odd_models import SHAPE, assert_answers, clips_of, explain, network
+from odd_models import SHAPE, assert_answers, clips_of, explain, network
+from quick_explainers import METHODS
 
 from tfvid.core.errors import DataError, ModelError, TfvidError
 from tfvid.explain import explainer

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import toy_models
+from cam_by_hand import CLIP, by_hand
 from keras import layers
-from test_grad_cam import CLIP, by_hand
 
 from tfvid.core.errors import ModelError
 from tfvid.explain.cam.grad_cam import GradCAM

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import toy_models
-from test_grad_cam import CLIP, HEAD, by_hand
+from cam_by_hand import CLIP, HEAD, by_hand
 
 from tfvid.core.errors import TfvidError
 from tfvid.explain.cam.score_cam import ScoreCAM

@@ -2,8 +2,8 @@
 
 import pytest
 from browser import available, started
-from test_results import make
-from test_study_browser import report
+from toy_report import report
+from toy_results import make
 
 from tfvid.core.errors import DataError
 from tfvid.report.gallery import write_gallery

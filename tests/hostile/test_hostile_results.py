@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from broken_files import refused_or_read
-from test_results import make
+from toy_results import make
 
 from tfvid.core.errors import DataError
 from tfvid.results.result_store import DEFAULTS, SCHEMA, ResultStore, read_results, to_table

@@ -11,7 +11,6 @@ import pytest
 from keras import layers
 
 import tfvid
-from tfvid.config import LoadConfig
 from tfvid.core.errors import ModelError
 from tfvid.experiments.evaluation import stream
 from tfvid.models.custom import load_custom
@@ -244,7 +243,7 @@ def test_a_layer_of_its_own_is_named_and_the_way_out(own):
 def test_it_is_loaded_with_its_class_or_its_file(own, clips):
     custom = load_custom(own.with_name("my_layers.py"))
     by_class = load_model(own, custom_objects=custom)
-    by_file, card = load_model_as(own, LoadConfig(custom=str(own.with_name("my_layers.py")), input_range=(0, 255)))
+    by_file, card = load_model_as(own, custom=str(own.with_name("my_layers.py")), input_range=(0, 255))
     np.testing.assert_array_equal(by_class(clips), by_file(clips))
     assert tfvid.GradCAM(by_file)  # any explainer knows of its range
     assert len(card.class_names) == 2
@@ -286,7 +285,7 @@ def test_a_published_model_knows_its_classes(name):
     clips = np.stack(
         [frames[start : start + 20 * ((stop - start) // 20) : (stop - start) // 20] for start, stop in scenes.values()]
     )
-    model, _ = load_model_as(SHARED / "ucf50_7" / f"{name}.h5", LoadConfig(channels="bgr"))
+    model, _ = load_model_as(SHARED / "ucf50_7" / f"{name}.h5", channels="bgr")
     batch = {"clip": clips.astype(np.float32) / 255, "id": np.array([b"0", b"1", b"2"]), "label": np.arange(3)}
     (answers,) = stream(model, [batch])
     assert [UCF50_7[label] for label in answers.logits["forward"].argmax(axis=1)] == list(scenes)

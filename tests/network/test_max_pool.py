@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
-from test_explainers_contract import QUICK
+from quick_explainers import QUICK
 
 from tfvid.explain import EXPLAINERS, explainer
 from tfvid.models.i3d import I3D

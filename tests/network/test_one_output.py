@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from test_explainers_contract import METHODS, QUICK
+from quick_explainers import METHODS, QUICK
 
 import tfvid
 from tfvid.core.errors import ModelError, TfvidError

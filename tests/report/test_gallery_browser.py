@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from browser import available, started
 from PIL import Image
-from test_results import make
+from toy_results import make
 
 from tfvid.report.gallery import write_gallery
 from tfvid.report.media import write_media

@@ -2,37 +2,16 @@
 
 import json
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from test_results import make
+from page_text import Text, rows
+from toy_results import make
 
 from tfvid.core.errors import DataError
 from tfvid.report.gallery import summary_table, write_gallery
 from tfvid.report.media import check_formats, note, write_media
 from tfvid.results.result_store import ResultStore
-
-
-class Text(HTMLParser):
-    """The visible text, and the tags that made it."""
-
-    def __init__(self, page: str):
-        super().__init__()
-        self.tags, self.pieces = [], []
-        self.feed(page)
-        self.text = " ".join(" ".join(self.pieces).split())
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.pieces.append(data)
-
-
-def rows(table: str) -> list[list[str]]:
-    lines = re.findall(r"<tr>(.*?)</tr>", table)
-    return [[Text(cell).text for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line)] for line in lines]
 
 
 def test_summary_by_hand():

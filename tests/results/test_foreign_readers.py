@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from test_results import make
+from toy_results import make
 
 from tfvid.data.records import write_records
 from tfvid.data.sources.shapes import MovingShapes

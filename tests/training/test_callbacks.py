@@ -250,11 +250,11 @@ class Failing(GradCAM):
 
     calls = 0
 
-    def _explain(self, clips, target):
+    def _compute(self, clips, target):
         self.calls += 1
         if self.calls > 1:
             raise RuntimeError("out of\nluck")
-        return super()._explain(clips, target)
+        return super()._compute(clips, target)
 
 
 def test_a_still_clip_is_told_once_and_not_at_each_epoch(tmp_path):
@@ -450,14 +450,14 @@ if how == "mirrored":
 class Rude(GradCAM):
     '''Draws from every source, runs the model in training mode and changes its weights.'''
 
-    def _explain(self, clips, target):
+    def _compute(self, clips, target):
         model = self.classifier.model
         draws()
         keras.utils.set_random_seed(5)
         model(clips, training=True)
         for variable in [*model.variables, *model.optimizer.variables, *model.metrics_variables]:
             variable.assign(variable + 1)
-        return super()._explain(clips, target)
+        return super()._compute(clips, target)
 
 
 def draws():

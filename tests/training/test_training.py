@@ -176,12 +176,17 @@ def test_cpu_flags(tmp_path):
 # Building -----------------------------------------------------------------------------------------------------
 
 
+def built(config, **options):
+    data, model = config.data, config.model
+    return build_model(model.name, 3, data.num_frames, data.size, model.options, seed=config.seed, **options)
+
+
 def test_the_same_seed_gives_the_same_weights_and_leaves_pythons_generator_alone():
     random.seed(5)
     expected = random.random()
     random.seed(5)
-    one, two = (build_model(tiny(), 3) for _ in range(2))
-    other = build_model(tiny(seed=1), 3)
+    one, two = (built(tiny()) for _ in range(2))
+    other = built(tiny(seed=1))
     assert random.random() == expected
     for a, b in zip(one.variables, two.variables, strict=True):  # dropout's generator too
         np.testing.assert_array_equal(a, b)
@@ -206,7 +211,7 @@ def test_seeded_restores_the_generator_after_an_error():
 )
 def test_options_that_a_model_does_not_take(options, said):
     with pytest.raises(ModelError) as caught:
-        build_model(tiny(model__options=options), 3)
+        built(tiny(model__options=options))
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -219,7 +224,7 @@ def test_a_model_from_a_users_file(tmp_path):
         "    x = keras.layers.Dense(units, dtype=dtype)(keras.layers.GlobalAveragePooling3D(dtype=dtype)(clips))\n"
         "    return keras.Model(clips, keras.layers.Dense(num_classes, dtype='float32')(x))\n"
     )
-    model = build_model(tiny(model__name=f"{file}:Net", model__options={"units": 7}), 3, "mixed_bfloat16")
+    model = built(tiny(model__name=f"{file}:Net", model__options={"units": 7}), dtype="mixed_bfloat16")
     assert model.layers[2].units == 7 and model.layers[2].compute_dtype == "bfloat16"
 
 
@@ -552,7 +557,7 @@ def test_a_mistake_can_be_corrected(tmp_path):
 
 
 def test_initial_weights_are_where_training_starts(tmp_path):
-    start = build_model(tiny(seed=7), 3)
+    start = built(tiny(seed=7))
     start.save(tmp_path / "start.keras")
     config = tiny(
         model__weights=str(tmp_path / "start.keras"),

@@ -1,4 +1,4 @@
-"""The options of commands whose work an engine does."""
+"""The options of commands that run their work on an engine."""
 
 import argparse
 
@@ -10,7 +10,7 @@ OF_RAY = ("address", "cpus", "gpus")
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--engine`` and what goes with it."""
+    """Adds ``--engine`` and the options of engines."""
     parser.add_argument(
         "--engine",
         choices=list(ENGINES),
@@ -26,10 +26,10 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
 
 
 def engine_of(arguments) -> Engine:
-    """The engine asked for.
+    """The engine that the arguments name.
 
     Raises:
-      ConfigError: options of another one, no Ray, or no cluster at the address.
+      ConfigError: an option belongs to another engine, Ray is not installed, or no cluster answers at the address.
     """
     if arguments.retries < 0:
         raise ConfigError(f"--retries must be 0 or more, got {arguments.retries}")

@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
     from tfvid.models.loaded import load_model_as
     from tfvid.network.classifier import Classifier
 
-    model, card = load_model_as(arguments.model, load_config_of(arguments))
+    model, card = load_model_as(arguments.model, **load_config_of(arguments).load_options())
     dataset = make_dataset(config.data)
     _check_fit(model, card, config, dataset, arguments)
     classifier, skips = Classifier(model), SkipLog()
@@ -127,7 +127,7 @@ def _check_fit(model, card, config: RunConfig, dataset, arguments) -> None:
 
 
 def _agree(shape: tuple, clip: tuple) -> bool:
-    """Whether a model of inputs of `shape` takes clips of shape `clip`; None stands for any size."""
+    """Whether a model with this input shape takes clips of shape `clip`; None stands for any size."""
     return len(shape) == len(clip) and all(
         expected in (None, got) for expected, got in zip(shape[1:], clip[1:], strict=True)
     )

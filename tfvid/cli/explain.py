@@ -42,7 +42,8 @@ def main(argv: list[str]) -> None:
     dataset, split, samples = _clips(arguments, config)
     drawn = _drawn(samples, dataset, split, arguments)
     explainer_options(config.explain.mask, config.explain.grad_cam)  # raises on an unknown option, before the work
-    models = load_models(arguments.model, config.data.num_frames, config.data.size, load_config_of(arguments))
+    options = load_config_of(arguments).load_options()
+    models = load_models(arguments.model, config.data.num_frames, config.data.size, options)
     with _records(arguments.out) as folder:
         job = Job(arguments, config, dataset, split, samples, drawn, engine_of(arguments), folder)
         try:
@@ -53,7 +54,6 @@ def main(argv: list[str]) -> None:
                 page = _finish(arguments, folder, job.skipped)
             job.times.parts.update(seconds)
         _print_outcome(job, models, page)
-    print(f"records: {arguments.out}/results.parquet\nopen in a browser: {arguments.out}/{page.name}")
 
 
 def shipped_models() -> list[Path]:
@@ -127,7 +127,7 @@ def _finish(arguments: argparse.Namespace, folder: Path, skipped: dict[str, str]
 
 
 def _print_outcome(job: Job, models: list[Loaded], page: Path | None) -> None:
-    """Prints the skipped clips, a summary for each model, and the times.
+    """Prints the skipped clips, a summary for each model, the times, and where the results are.
 
     Raises:
       DataError: no clip could be explained.
@@ -140,3 +140,4 @@ def _print_outcome(job: Job, models: list[Loaded], page: Path | None) -> None:
     print("\n".join(summary(job.folder, {model.name: len(model.card.class_names) for model in models})))
     if job.times.explained:
         print(job.times.save(job.arguments.out, job.folder))
+    print(f"records: {job.arguments.out}/results.parquet\nopen in a browser: {job.arguments.out}/{page.name}")

@@ -1,4 +1,4 @@
-"""``tfvid export``: a trained model and its explanations as one SavedModel, for TensorFlow alone."""
+"""``tfvid export``: a trained model and its explanations as one SavedModel, which needs TensorFlow only."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from tfvid.cli.tensorflow_log import load_tensorflow
 
 
 def main(argv: list[str]) -> None:
-    """Parses `argv`, writes the SavedModel, and says how to run it."""
+    """Parses `argv`, writes the SavedModel, and prints how to run it."""
     arguments = _parser().parse_args(argv)
     overrides = [f"explain.{text}" for text in arguments.overrides]
     options = configuration.from_dict(configuration.override({}, overrides), " ".join(overrides)).explain
@@ -22,7 +22,7 @@ def main(argv: list[str]) -> None:
     from tfvid.export.saving import SETTINGS
     from tfvid.models.loaded import load_model_as
 
-    model, card = load_model_as(arguments.model, load_config_of(arguments))
+    model, card = load_model_as(arguments.model, **load_config_of(arguments).load_options())
     folder = save(
         model,
         arguments.out,
@@ -36,12 +36,12 @@ def main(argv: list[str]) -> None:
 
 
 def next_steps(folder: Path, name: str, values: tuple[float, float]) -> list[str]:
-    """What to type next, with TensorFlow, its command line and TensorFlow Serving.
+    """Lines that say how to run the model: in Python, on the command line, and with TensorFlow Serving.
 
     Args:
       folder: of the exported model.
       name: of the model.
-      values: the lowest and the highest pixel value that it takes.
+      values: the model's input range, (low, high).
     """
     low, high = values
     lines = [

@@ -1,4 +1,4 @@
-"""The option ``--limit``, which means the same for every command."""
+"""The option ``--limit``, which has the same meaning in every command."""
 
 import argparse
 
@@ -6,11 +6,12 @@ import argparse
 def add_limit(
     parser: argparse.ArgumentParser, default: int | None = None, *, verb: str = "explain", without: str = "all"
 ) -> None:
-    """Adds ``--limit N``: work on at most N clips; the classes take turns (`tfvid.data.choose`).
+    """Adds ``--limit N``: the command works on at most N clips. The classes take turns, see `tfvid.data.choose`.
 
     Args:
-      default: N where the option is not given; None for all clips.
-      verb: what the command does with the clips.
+      parser: the command's parser.
+      default: N without the option; None for all clips.
+      verb: what the command does with the clips, for the help.
       without: how the help describes a default of None.
     """
     shown = without if default is None else default
@@ -19,15 +20,15 @@ def add_limit(
 
 
 def positive(text: str) -> int:
-    """The whole number that `text` stands for, which must be 1 or more."""
+    """`text` as a whole number of 1 or more, as a type of argparse."""
     return at_least(1, text)
 
 
 def at_least(least: int, text: str) -> int:
-    """The whole number that `text` stands for.
+    """`text` as a whole number of `least` or more.
 
     Raises:
-      argparse.ArgumentTypeError: it is no whole number, or is below `least`.
+      argparse.ArgumentTypeError: `text` is no whole number, or the number is too small.
     """
     try:
         number = int(text)

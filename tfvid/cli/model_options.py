@@ -1,27 +1,34 @@
-"""Options of commands that load a model: what its file alone does not say."""
+"""The options of commands that load a model: what the file of the model does not say."""
 
 from tfvid.config import LoadConfig
 
 
 def add_model_options(parser):
     """Adds ``--input-range``, ``--channels``, ``--output`` and ``--custom`` to an argument parser."""
-    options = parser.add_argument_group("models from elsewhere (what the card.json beside a model does not say)")
+    options = parser.add_argument_group("models without a card.json (what tfvid has to know of the model)")
     options.add_argument(
         "--input-range",
         nargs=2,
         type=float,
         metavar=("LOW", "HIGH"),
-        help="what the model takes for black and white, e.g. 0 255 (what its first layers say, or else 0 1)",
+        help="the model's values of black and white, e.g. 0 255 (default: read from its first layers, else 0 1)",
     )
-    options.add_argument("--channels", choices=("rgb", "bgr"), default="auto", help="order of its colours (rgb)")
     options.add_argument(
-        "--output", choices=("logits", "probabilities"), default="auto", help="what it returns (as its last layer says)"
+        "--channels", choices=("rgb", "bgr"), default="auto", help="order of its colour channels (default: rgb)"
     )
-    options.add_argument("--custom", metavar="FILE.py", help="a Python file with the model's own layers; it is run")
+    options.add_argument(
+        "--output",
+        choices=("logits", "probabilities"),
+        default="auto",
+        help="what it returns (default: read from its last layer)",
+    )
+    options.add_argument(
+        "--custom", metavar="FILE.py", help="a Python file that defines the model's own layers; tfvid runs it"
+    )
 
 
 def load_config_of(arguments) -> LoadConfig:
-    """What the options say."""
+    """The values of the options."""
     return LoadConfig(
         input_range=None if arguments.input_range is None else tuple(arguments.input_range),
         channels=arguments.channels,

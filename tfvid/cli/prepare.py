@@ -1,9 +1,14 @@
-"""``tfvid prepare``: a dataset's clips as sharded TFRecords, decoded and resized once."""
+"""``tfvid prepare``: decodes and resizes the clips of a data set once, and writes them as TFRecord shards."""
 
 import argparse
 import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
 
 from tfvid.cli.engine_options import add_engine_options, engine_of
 from tfvid.cli.results_folder import check_folder
@@ -15,7 +20,7 @@ from tfvid.core.stopping import stoppable
 
 @stoppable()
 def main(argv: list[str]) -> None:
-    """Parses `argv`, writes the shards of each split, and says what was skipped."""
+    """Parses `argv`, writes the shards of each split, and prints how many clips were skipped."""
     arguments = _parser().parse_args(argv)
     if arguments.shard_size < 1:
         raise ConfigError(f"shard-size must be 1 or more, got {arguments.shard_size}")
@@ -34,23 +39,13 @@ def main(argv: list[str]) -> None:
     print(f"next: train with data.records={arguments.out}")
 
 
-def _prepare(dataset, split: str, config: DataConfig, arguments) -> None:
-    from tqdm import tqdm
-
+def _prepare(dataset, split: str, config: DataConfig, arguments: argparse.Namespace) -> None:
+    """Writes the shards of one split, and prints the outcome."""
     from tfvid.data.decode.worker import one_a_core
     from tfvid.data.pipeline import make_dataset
-    from tfvid.data.records import MANIFEST, write_records
-    from tfvid.data.skipped import damage_line
+    from tfvid.data.records import write_records
 
-    bars = []  # one, made at the first call: what an earlier run did counts as done, but not into the rate
-
-    def progress(done, total, skipped):
-        if not bars:
-            bars.append(tqdm(desc=split, unit="clip", total=total, initial=done, dynamic_ncols=True))
-        bars[0].set_postfix(skipped=skipped, refresh=False)
-        bars[0].update(done - bars[0].n)
-
-    try:
+    with _progress(split) as progress:
         manifest = write_records(
             dataset,
             split,
@@ -67,24 +62,50 @@ def _prepare(dataset, split: str, config: DataConfig, arguments) -> None:
             engine=engine_of(arguments),
             rebuild=partial(make_dataset, config),
         )
+    _print_manifest(manifest, split, arguments.out)
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[int, int, int], None]]:
+    """A function of (clips done, clips in all, clips skipped) that shows a progress bar.
+
+    The bar begins with the first call. Clips of an earlier run count as done, but not for the rate.
+    """
+    bars: list[tqdm] = []
+
+    def progress(done: int, total: int, skipped: int) -> None:
+        if not bars:
+            bars.append(tqdm(desc=title, unit="clip", total=total, initial=done, dynamic_ncols=True))
+        bars[0].set_postfix(skipped=skipped, refresh=False)
+        bars[0].update(done - bars[0].n)
+
+    try:
+        yield progress
     finally:
         for bar in bars:
             bar.close()
+
+
+def _print_manifest(manifest: dict, split: str, out: Path) -> None:
+    """Prints the numbers of clips and shards, and the first damaged clips."""
+    from tfvid.data.records import MANIFEST
+    from tfvid.data.skipped import damage_line
+
     print(
         f"{split}: {manifest['clips']} clips in {len(manifest['shards'])} shards, {manifest['bytes'] / 1e6:.1f} MB; "
-        f"{len(manifest['skipped'])} skipped, {len(manifest['damaged'])} damaged, "
-        f"listed in {arguments.out / split / MANIFEST}"
+        f"{len(manifest['skipped'])} skipped, {len(manifest['damaged'])} damaged, listed in {out / split / MANIFEST}"
     )
     if manifest["damaged"]:
         print(f"{split}: {damage_line(manifest['damaged'])}")
 
 
 def _data_config(arguments) -> DataConfig:
-    """The config's data section, or the defaults; options of the command line are stronger."""
+    """The data section of the configuration, or the defaults; options of the command line replace its values."""
     config = load(arguments.config).data if arguments.config else DataConfig()
     if not (arguments.config or arguments.dataset):
         raise ConfigError("name the data: --dataset or --config")
-    given = {field.name: getattr(arguments, field.name, None) for field in dataclasses.fields(DataConfig)}
+    names = [field.name for field in dataclasses.fields(DataConfig)]
+    given: dict[str, Any] = {name: getattr(arguments, name, None) for name in names}
     given = {name: value for name, value in given.items() if value is not None}
     if "size" in given:
         given["size"] = tuple(given["size"])
@@ -94,6 +115,11 @@ def _data_config(arguments) -> DataConfig:
 
 
 def _option(text: str) -> tuple[str, object]:
+    """The name and the value of ``NAME=VALUE``; the value is read as YAML.
+
+    Raises:
+      ConfigError: `text` has another form.
+    """
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise ConfigError(f"--option must be name=value, got {text!r}")

@@ -1,4 +1,4 @@
-"""The folder that a command writes its results to."""
+"""The folder for the results of a command."""
 
 from pathlib import Path
 
@@ -7,13 +7,13 @@ from tfvid.core.remote import is_remote
 
 
 def check_folder(path) -> None:
-    """Refuses a place where no folder can be made, before the work begins.
+    """Checks that the folder exists or can be made, before the work begins.
 
     Args:
-      path: need not be there yet; a URI is not looked at.
+      path: of the folder, which need not exist; a URI is not checked.
 
     Raises:
-      ConfigError: it is a file, or lies below one; one line that names the file.
+      ConfigError: `path` is a file, or lies below one; one line that names the file.
     """
     if is_remote(str(path)):
         return

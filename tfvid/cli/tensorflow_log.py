@@ -1,8 +1,8 @@
-"""What TensorFlow writes to stderr when it loads: only what the user of a command can act on is shown.
+"""TensorFlow's messages on stderr when it loads: commands show those that the user can act on.
 
-Without a GPU, TensorFlow writes remarks about its build and an error ("failed call to cuInit"). Where there is a GPU
-that TensorFlow cannot use, the user must know: the same work then takes many times as long. Whoever sets
-`TF_CPP_MIN_LOG_LEVEL` gets TensorFlow's messages as they are.
+On a machine without a GPU, TensorFlow writes remarks about its build and an error ("failed call to cuInit"); these are
+hidden. On a machine with a GPU that TensorFlow cannot use, a warning says so: the work then takes many times as long.
+When the user sets `TF_CPP_MIN_LOG_LEVEL`, TensorFlow's messages appear unchanged.
 """
 
 import faulthandler
@@ -13,17 +13,17 @@ import tempfile
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-VARIABLE = "TF_CPP_MIN_LOG_LEVEL"  # 0 shows all messages, 1 hides remarks, 2 warnings too, 3 errors too
-# TensorFlow 2.21 writes these before it looks at the variable.
+VARIABLE = "TF_CPP_MIN_LOG_LEVEL"  # 0 shows all messages; 1 hides remarks, 2 also warnings, 3 also errors
+# TensorFlow 2.21 writes these before it reads the variable.
 _REMARK = re.compile(rb"WARNING: All log messages before absl::|[IW]\d{4} \d\d:\d\d:\d+\.\d+ +\d+ \S+:\d+\]")
 
 _is_quiet = False
 
 
 def hide_start_up_messages() -> None:
-    """Sets `TF_CPP_MIN_LOG_LEVEL`, unless it is set; call it before TensorFlow is imported.
+    """Sets `TF_CPP_MIN_LOG_LEVEL`, unless it is set. Call it before TensorFlow is imported.
 
-    Errors are hidden only where the machine has no GPU: an error in an operation is a Python exception as well.
+    Errors are hidden on a machine without a GPU only. An error in an operation is also a Python exception.
     """
     global _is_quiet
     if VARIABLE not in os.environ:
@@ -31,14 +31,14 @@ def hide_start_up_messages() -> None:
 
 
 def gpu_devices(dev: Path = Path("/dev")) -> list[Path]:
-    """The device files of NVIDIA GPUs on this machine; in the Windows Subsystem for Linux, `/dev/dxg`."""
+    """The device files of this machine's NVIDIA GPUs; ``/dev/dxg`` in the Windows Subsystem for Linux."""
     return [*sorted(dev.glob("nvidia[0-9]*")), *dev.glob("dxg")]
 
 
 def load_tensorflow() -> None:
-    """Imports TensorFlow, and prints one line where the machine has a GPU that TensorFlow does not find.
+    """Imports TensorFlow; prints one line where the machine has a GPU that TensorFlow does not find.
 
-    A command calls it when its arguments are known to be right, since the import takes seconds.
+    The import takes seconds, so a command first checks its arguments.
     """
     with _without_remarks() if _is_quiet else nullcontext():
         import tensorflow as tf
@@ -55,9 +55,9 @@ def load_tensorflow() -> None:
 
 @contextmanager
 def _without_remarks():
-    """What libraries write to stderr within the block is written when it ends, without TensorFlow's remarks.
+    """Holds the output of libraries to stderr back until the block ends, and drops TensorFlow's remarks.
 
-    A crash within the block is reported at once, by Python.
+    Python reports a crash within the block at once.
     """
     stderr = os.dup(2)
     watches = not faulthandler.is_enabled()

@@ -1,18 +1,18 @@
-"""How fast this machine is, from a few seconds of work, to say in advance how long a command will take."""
+"""Estimates how long a command will take, from the speed of this machine on a few seconds of work."""
 
 import time
 
-# Seconds that `probe` took on the machine that estimates are from: 2 cores of an AMD EPYC with AVX-512.
+# Seconds that `probe` took on the reference machine: 2 cores of an AMD EPYC with AVX-512.
 REFERENCE = 0.055
 
 
 def pace() -> float:
-    """How many times as long as the reference machine this one takes; 1 is alike, 2 is half as fast."""
+    """The time that this machine needs, relative to the reference machine: 2 means half as fast."""
     return probe() / REFERENCE
 
 
 def probe(runs: int = 4) -> float:
-    """Seconds for a 3-D convolution in float32 and its gradients, the fastest of `runs`; the first is not counted."""
+    """Seconds for a 3-D convolution in float32 and its gradients: the fastest of `runs`, after one that traces."""
     import tensorflow as tf
 
     clips, kernel = tf.ones((4, 16, 64, 64, 16)), tf.Variable(tf.ones((3, 3, 3, 16, 16)))
@@ -33,7 +33,7 @@ def probe(runs: int = 4) -> float:
 
 
 def about(seconds: float) -> str:
-    """Text for an estimate: "about 40 s", "about 3 min"."""
+    """An estimate as text: "about 40 s", "about 3 min"."""
     if seconds < 90:
         return f"about {max(10 * round(seconds / 10), 10)} s"
     return f"about {round(seconds / 60)} min"

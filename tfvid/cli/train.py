@@ -1,4 +1,4 @@
-"""``tfvid train``: train one model as a configuration says."""
+"""``tfvid train``: trains one model from a configuration."""
 
 import argparse
 
@@ -11,7 +11,7 @@ from tfvid.data.skipped import damage_line
 
 @stoppable()
 def main(argv: list[str]) -> None:
-    """Parses `argv` and trains; a run that was interrupted goes on where it stopped."""
+    """Parses `argv` and trains. An interrupted run continues where it stopped."""
     arguments = _parser().parse_intermixed_args(argv)
     config = load(arguments.config, arguments.overrides)
     for folder in (arguments.runs, arguments.saved_models):
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> None:
     for split, reasons in metrics["skipped"].items():
         for clip, reason in reasons.items():
             print(f"skipped in {split}: {clip}: {reason}")
-    for split, damaged in metrics.get("damaged", {}).items():  # runs of earlier versions do not have it
+    for split, damaged in metrics.get("damaged", {}).items():  # missing in runs of earlier versions
         if damaged:
             print(f"{split}: {damage_line(damaged)}")
     for name, score in metrics["class_f1"].items():

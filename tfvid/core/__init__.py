@@ -1,4 +1,4 @@
-"""What everything else stands on: errors, files, the registry of parts, engines. Imports nothing else of tfvid."""
+"""The base of all other packages: errors, files, registries, engines. It imports no other package of tfvid."""
 
 import lazy_loader
 

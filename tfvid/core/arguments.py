@@ -1,4 +1,4 @@
-"""Numbers that a caller passes: checked and made plain ints, also where they are NumPy's."""
+"""Checks of numbers that a caller passes; they become plain ints."""
 
 import operator
 
@@ -6,15 +6,15 @@ from tfvid.core.errors import ConfigError
 
 
 def whole_number(value, name: str, least: int | None = 1) -> int:
-    """`value` as an int.
+    """Returns `value` as an int.
 
     Args:
-      value: an int, or NumPy's.
-      name: of the argument, for the error message.
-      least: the smallest one allowed; None for any.
+      value: an int or a NumPy integer.
+      name: the name of the argument, for the error message.
+      least: the smallest value allowed; None for no limit.
 
     Raises:
-      ConfigError: "num_frames must be a whole number, 1 or more, got 'many'".
+      ConfigError: any other value; "num_frames must be a whole number, 1 or more, got 'many'".
     """
     try:
         number = None if isinstance(value, bool) else operator.index(value)
@@ -27,17 +27,17 @@ def whole_number(value, name: str, least: int | None = 1) -> int:
 
 
 def frame_size(value, name: str = "size") -> tuple[int, int]:
-    """`value` as (height, width) in pixels.
+    """Returns `value` as (height, width) in pixels.
 
     Args:
-      value: two whole numbers of 1 or more, in a tuple, a list or an array.
-      name: of the argument, for the error message.
+      value: two whole numbers of 1 or more: a tuple, a list or an array.
+      name: the name of the argument, for the error message.
 
     Raises:
-      ConfigError: "size must be (height, width), two whole numbers of 1 or more, got 8".
+      ConfigError: any other value; "size must be (height, width), two whole numbers of 1 or more, got 8".
     """
     try:
         height, width = (whole_number(side, name) for side in ([] if isinstance(value, str) else value))
-    except (TypeError, ValueError):  # no sequence, another number of values, or a value that is not right
+    except (TypeError, ValueError):  # no sequence, not two values, or a wrong value
         raise ConfigError(f"{name} must be (height, width), two whole numbers of 1 or more, got {value!r}") from None
     return height, width

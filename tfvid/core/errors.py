@@ -1,4 +1,4 @@
-"""Errors a user can act on: one line that says what was expected, what came, and where."""
+"""Errors of one line: what tfvid expected, what it got, and where."""
 
 import difflib
 import inspect
@@ -7,30 +7,30 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 
-LONGEST = 2000  # characters of a message; files of others are quoted in it, and may be made of one long word
+LONGEST = 2000  # characters of a message, which may quote an untrusted file
 
 
 class TfvidError(ValueError):
-    """Something the caller gave is wrong; the message is one line that names it."""
+    """An argument or a file is wrong. The message is one line that names it."""
 
     def __str__(self):
         return one_line(super().__str__())
 
 
 class ConfigError(TfvidError):
-    """A config key or value that is not valid."""
+    """A config key or value is not valid."""
 
 
 class DataError(TfvidError):
-    """A file or record that is not what it claims to be; the message names the file."""
+    """A file or record cannot be read as what it claims to be. The message names the file."""
 
 
 class VideoError(DataError):
-    """A video that cannot be decoded.
+    """A video cannot be decoded.
 
     Attributes:
-      path: the file.
-      reason: why, without the path, fit for counting and listing.
+      path: the file, a string.
+      reason: the cause without the path, so that failures of many files can be counted by cause.
     """
 
     def __init__(self, path, reason: str):
@@ -40,18 +40,19 @@ class VideoError(DataError):
 
 
 class ModelError(TfvidError):
-    """A model, layer or checkpoint that does not fit what is asked of it."""
+    """A model, layer or checkpoint does not fit the request."""
 
 
 class StillClipWarning(UserWarning):
-    """All frames of a clip are identical, so its mask says nothing about time."""
+    """All frames of a clip are identical, so its temporal mask has no meaning."""
 
 
 def one_line(text: str) -> str:
-    r"""`text` fit to be printed: no line breaks, control characters as ``\x1b``, at most `LONGEST` characters.
+    r"""Returns `text` as one line that is safe to print.
 
-    Names out of other people's files are in it: a terminal would obey an escape sequence, and show text after a
-    character that turns the writing direction in another order.
+    Line breaks become spaces, and characters that cannot be printed become escapes such as ``\x1b``. The text is cut
+    to `LONGEST` characters. Messages quote names from untrusted files, and a terminal executes escape sequences and
+    reorders text after a character that changes the writing direction.
     """
     line = re.sub(r"\s*[\r\n\u2028\u2029]\s*", " ", text[: LONGEST + 1])
     line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
@@ -59,17 +60,17 @@ def one_line(text: str) -> str:
 
 
 def error_line(error: BaseException) -> str:
-    """``ValueError: what it says``, in one line of 300 characters at most: for errors that are not tfvid's own."""
+    """Returns ``ValueError: the message`` in one line of at most 300 characters, for errors of other libraries."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def first_of(names: Sequence[str], most: int) -> str:
-    """``a, b and 3 more``: the first `most` names, and how many others there are."""
+    """Returns ``a, b and 3 more``: the first `most` names and the number of the others."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def unknown(kind: str, name, valid: Iterable[str]) -> str:
-    """``unknown optimizer 'adm'; did you mean 'adam'? valid: adam, sgd``."""
+    """Returns ``unknown optimizer 'adm'; did you mean 'adam'? valid: adam, sgd``."""
     valid = [str(v) for v in valid]
     near = difflib.get_close_matches(str(name), valid, n=1)
     hint = f" did you mean {near[0]!r}?" if near else ""
@@ -93,8 +94,8 @@ def warn_caller(message: str, category: type[Warning] = RuntimeWarning):
 def command(main):
     """Runs a command's ``main(argv) -> None``.
 
-    An error becomes one line on stderr and exit code 1, and so does a missing package (a script may be run by another
-    Python than that of the environment). A warning becomes one line on stderr.
+    A tfvid or file error becomes one line on stderr and exit code 1. So does a missing package: the user may have run
+    the script by a Python outside the environment. A warning becomes one line on stderr.
     """
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: print(f"warning: {one_line(str(message))}", file=sys.stderr)

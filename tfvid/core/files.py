@@ -1,4 +1,4 @@
-"""Writing files so that a kill never leaves half of one, and naming them after anything."""
+"""Writes files and folders so that a killed process leaves no half of one, and makes file names of any text."""
 
 import hashlib
 import os
@@ -10,10 +10,13 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path):
-    """Yields a temporary path in the folder of `path`; what is written there replaces `path` at the end.
+    """Yields a temporary path beside `path`; at the end, the file written there replaces `path`.
 
-    The folder is made if it is not there. After an error the temporary file is removed and `path` is as it was.
-    The temporary name keeps the suffix, by which Pillow and OpenCV choose their format.
+    Creates the folder if it does not exist. After an error, removes the temporary file and leaves `path` unchanged.
+    The temporary name keeps the suffix, since Pillow and OpenCV choose their format by it.
+
+    Args:
+      path: the file to write.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,10 +30,13 @@ def replacing(path):
 
 @contextmanager
 def replacing_folder(path):
-    """Yields the path of a temporary folder, to be made; it takes the place of `path` at the end.
+    """Yields the path of a temporary folder, which the caller creates; at the end, the folder replaces `path`.
 
-    After an error the temporary folder is removed and `path` is as it was. What a killed process left is cleared
-    away by the next one that writes there.
+    After an error, removes the temporary folder and leaves `path` unchanged. The next process that writes there removes
+    what a killed one left.
+
+    Args:
+      path: the folder to write.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,9 +59,12 @@ def replacing_folder(path):
 
 
 def remove_folder(path):
-    """Removes a folder, if it is there, which is gone at once for all who look for it by its name.
+    """Removes a folder, if it exists. Other processes see all of it or nothing, since it is renamed first.
 
-    What a killed process did not get to lies beside it, under a hidden name, until the next call.
+    A killed process may leave a rest under a hidden name, which the next call removes.
+
+    Args:
+      path: the folder.
     """
     path = Path(path)
     hidden = path.with_name(f".{path.name}.removed")
@@ -66,9 +75,9 @@ def remove_folder(path):
 
 
 def safe_name(text: str) -> str:
-    """A file name for `text`: letters, digits, ``.``, ``_`` and ``-`` only, at most 80 characters.
+    """Returns a file name for `text`: letters, digits, ``.``, ``_`` and ``-`` only, at most 80 characters.
 
-    Where something had to change, a hash of `text` is appended, so that two texts never share a name.
+    If the name differs from `text`, it ends in a hash of `text`, so that different texts have different names.
     """
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:70]
     if name == text:

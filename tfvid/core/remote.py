@@ -1,8 +1,7 @@
-"""Results in an object store (s3://, gs://, ...), where nothing can be renamed.
+"""Results in an object store (``s3://``, ``gs://``), where no file can be renamed.
 
-What makes a file count is another file: films and pictures of a shard are written first, the part of
-``results.parts`` that names them last. An object appears whole or not at all, so a part that is there is the mark that
-its shard is done.
+The films and pictures of a shard are written first, the part of ``results.parts`` that names them last. An object
+appears whole or not at all. So a shard is done if and only if its part exists.
 """
 
 from contextlib import contextmanager
@@ -17,49 +16,49 @@ MERGED = "results.parquet"
 
 
 def is_remote(place) -> bool:
-    """Whether `place` is a URI rather than a path."""
+    """Returns whether `place` is a URI, not a path."""
     return "://" in str(place)
 
 
 class RemoteFolder:
-    """A folder by URI, opened by PyArrow, or by fsspec where PyArrow knows no such scheme.
+    """A folder by URI. PyArrow opens it, or fsspec for schemes that PyArrow does not know.
 
     Args:
-      uri: e.g. "s3://bucket/run"; endpoints and keys as PyArrow takes them, from the environment or the URI.
+      uri: e.g. "s3://bucket/run". PyArrow takes endpoints and keys from the environment or from the URI.
 
     Raises:
-      DataError: no such scheme, or the store does not answer.
+      DataError: the scheme is unknown, or the store does not answer.
     """
 
     def __init__(self, uri: str):
         self.uri = uri.rstrip("/")
         try:
             self.files, self.path = arrow_fs.FileSystem.from_uri(self.uri)
-        except Exception as error:  # Arrow's own kinds, and those of whichever library fsspec finds
+        except Exception as error:  # Arrow raises its own types, fsspec those of other libraries
             self.files, self.path = self._by_fsspec(error)
 
     def names(self, folder: str = "") -> list[str]:
-        """The files below `folder`, relative to this one, sorted."""
+        """Returns the files below `folder`, relative to this folder, sorted."""
         base = f"{self.path}/{folder}".rstrip("/")
         with self._plain_errors():
             found = self.files.get_file_info(arrow_fs.FileSelector(base, recursive=True, allow_not_found=True))
         return sorted(info.path[len(self.path) :].lstrip("/") for info in found if info.is_file)
 
     def upload(self, folder: Path):
-        """Copies all files of a local folder here, those of ``results.parts`` last."""
+        """Copies all files of a local folder into this one, the files of ``results.parts`` last."""
         files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
         for file in sorted(files, key=lambda path: PARTS in path.relative_to(folder).parts):
             self.put(file, file.relative_to(folder).as_posix())
 
     def put(self, file: Path, name: str):
-        """Copies one local file here; it is there whole or not at all."""
+        """Copies one local file into this folder; it appears whole or not at all."""
         with self._plain_errors():
             self.files.create_dir(f"{self.path}/{name}".rpartition("/")[0], recursive=True)
             with self.files.open_output_stream(f"{self.path}/{name}") as stream:
                 stream.write(Path(file).read_bytes())
 
     def fetch(self, folder: Path):
-        """Copies the records (no films) to a local folder, which then holds those and no others."""
+        """Copies the records, without films, to a local folder, and removes all other records there."""
         wanted = [name for name in self.names() if name == MERGED or name.startswith(f"{PARTS}/")]
         for old in [Path(folder) / MERGED, *(Path(folder) / PARTS).glob("*")]:
             old.unlink(missing_ok=True)
@@ -70,7 +69,7 @@ class RemoteFolder:
                 target.write_bytes(stream.read())
 
     def replace_parts(self, folder: Path, names: list[str]):
-        """Puts what `folder` has at its top here, the merged records among it, and removes the parts `names`."""
+        """Copies the files at the top of `folder`, also the merged records, here, and removes the parts `names`."""
         for file in sorted(path for path in Path(folder).iterdir() if path.is_file()):
             self.put(file, file.name)
         for name in names:
@@ -78,7 +77,7 @@ class RemoteFolder:
                 self.files.delete_file(f"{self.path}/{name}")
 
     def parts(self) -> list[str]:
-        """Names of the parts that are here."""
+        """Returns the names of the parts in this folder."""
         return self.names(PARTS)
 
     def _by_fsspec(self, reason: Exception):
@@ -93,7 +92,7 @@ class RemoteFolder:
 
     @contextmanager
     def _plain_errors(self):
-        """One line for what a store answers."""
+        """Turns an error of the store into a `DataError` of one line."""
         try:
             yield
         except OSError as error:

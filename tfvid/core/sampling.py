@@ -1,4 +1,4 @@
-"""Which frames of a video make a clip."""
+"""Chooses the frames of a video that make up a clip."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -10,20 +10,23 @@ _ROUNDING = 1e-6  # of a frame: 0.28 s at 25 frames a second are 7 frames, thoug
 
 
 def even_indices(count: int, num_frames: int) -> np.ndarray:
-    """Indices of `num_frames` frames spread evenly over `count`, the first and the last included.
+    """Returns the indices of `num_frames` frames spread evenly over `count`, with the first and the last one.
 
         indices = round(linspace(0, count - 1, num_frames))
 
-    in float64. A tie (x.5) goes to the even neighbour, as `numpy.round` does: of 4 frames, 3 are 0, 2, 3 (1.5
-    goes up to 2), and of 6 frames, 3 are 0, 2, 5 (2.5 goes down to 2). Where `count` is below `num_frames`,
-    frames are repeated, still in order. One frame is the first.
+    in float64. Halves are rounded to even, as `numpy.round` does: 3 of 4 frames are 0, 2, 3 (1.5 becomes 2), and 3 of
+    6 frames are 0, 2, 5 (2.5 becomes 2). If `count` is below `num_frames`, frames repeat, still in order. One frame is
+    the first one.
 
     Args:
-      count: frames there are, 1 or more.
-      num_frames: frames wanted, T, 1 or more.
+      count: the number of frames of the video, 1 or more.
+      num_frames: the number of frames of the clip, T, 1 or more.
 
     Returns:
-      int64 `(T,)`, in [0, count).
+      Int64 `(T,)`, in [0, count).
+
+    Raises:
+      ValueError: a number below 1.
     """
     if count < 1 or num_frames < 1:
         raise ValueError(f"count and num_frames must be 1 or more, got {count} and {num_frames}")
@@ -31,31 +34,32 @@ def even_indices(count: int, num_frames: int) -> np.ndarray:
 
 
 def frame_range(start: float, stop: float | None, fps: float) -> tuple[int, int | None]:
-    """The frames that are on screen between two times: frame k is on screen from k / fps to (k + 1) / fps.
+    """Returns the frames that are visible between two times; frame k is visible from k / fps to (k + 1) / fps.
 
     Args:
       start: in seconds, 0 or more.
       stop: in seconds, above `start`; None for the end of the video.
-      fps: frames a second, the same for the whole video.
+      fps: frames per second, constant over the video.
 
     Returns:
-      First frame, 0-based, and one past the last; None for the end of the video.
+      The first frame, 0-based, and one past the last frame; None for the end of the video.
     """
     first = floor(start * fps + _ROUNDING)
     return first, None if stop is None else max(ceil(stop * fps - _ROUNDING), first + 1)
 
 
 def frames_between(start: float, stop: float | None, times: Sequence[float]) -> tuple[int, int | None]:
-    """The frames that are on screen between two times, where each frame is on screen until the next one is.
+    """Returns the frames that are visible between two times, for a video with a varying frame rate.
 
     Args:
       start: in seconds, 0 or more.
       stop: in seconds, above `start`; None for the end of the video.
-      times: when each frame is first on screen, in seconds, ascending; the last frame stays as long as the one before.
+      times: the time at which each frame appears, in seconds, ascending. A frame is visible until the next one
+        appears; the last one for as long as the one before it.
 
     Returns:
-      First frame, 0-based, and one past the last; None for the end of the video. Where the video has ended by `start`,
-      the first is the number of its frames.
+      The first frame, 0-based, and one past the last frame; None for the end of the video. If the video ends before
+      `start`, the first frame is the number of frames.
     """
     end = 2 * times[-1] - times[-2] if len(times) > 1 else inf
     first = bisect_right(times, start + _ROUNDING) - 1 if start < end else len(times)

@@ -1,4 +1,7 @@
-"""SIGTERM, which schedulers send before they kill, and Ctrl-C: finish and keep what is begun, then end with code 0."""
+"""Ends a command on SIGTERM or Ctrl-C: it finishes and saves the current step, then exits with code 0.
+
+Schedulers send SIGTERM before they kill a process.
+"""
 
 import os
 import signal
@@ -8,19 +11,19 @@ from contextlib import contextmanager
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-_asked: bool | None = None  # None: not inside `stoppable`
+_asked: bool | None = None  # whether a signal arrived; None outside of `stoppable`
 
 
 class Stopped(SystemExit):
-    """The process was asked to end and has kept all it did. Not an `Exception`: nothing is to try again."""
+    """The process received a signal and has saved its work. Not an `Exception`, so that no code retries."""
 
 
 @contextmanager
 def stoppable():
-    """Inside, a first SIGTERM or Ctrl-C raises `Stopped` at the next `stop_if_asked`; a second one ends at once.
+    """Inside, the first SIGTERM or Ctrl-C raises `Stopped` at the next `stop_if_asked`; the second one ends at once.
 
-    Around a command; also as a decorator. Does nothing inside another one, and in threads other than the main one,
-    where Python has no signals.
+    Use it around a command, also as a decorator. It does nothing inside another `stoppable`, and in threads other than
+    the main one, in which Python handles no signals.
     """
     global _asked
     if _asked is not None or threading.current_thread() is not threading.main_thread():
@@ -30,7 +33,7 @@ def stoppable():
     try:
         yield
     except Stopped:
-        print("stopped, and all that was done is kept; the same command goes on from here", file=sys.stderr)
+        print("stopped; all finished work is saved; run the same command again to continue", file=sys.stderr)
         raise
     finally:
         _asked = None
@@ -39,15 +42,15 @@ def stoppable():
 
 
 def is_asked() -> bool:
-    """Whether the process was asked to end."""
+    """Returns whether the process received SIGTERM or Ctrl-C inside `stoppable`."""
     return bool(_asked)
 
 
 def stop_if_asked():
-    """Call it wherever all that was done so far is kept.
+    """Ends the process if it received a signal. Call it wherever all work so far is saved.
 
     Raises:
-      Stopped: the process was asked to end; exit code 0.
+      Stopped: the process received SIGTERM or Ctrl-C; exit code 0.
     """
     if _asked:
         raise Stopped(0)
@@ -59,4 +62,6 @@ def _ask(number, _):
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     name = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
-    os.write(2, f"\n{name}: finishing what is begun; a second one ends it at once\n".encode())  # not interruptible
+    os.write(
+        2, f"\n{name}: finishing the current step; a second signal ends the process at once\n".encode()
+    )  # print() is not reentrant

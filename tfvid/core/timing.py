@@ -1,12 +1,12 @@
-"""Where the time of a command goes: wall-clock seconds by part.
+"""Measures where a command spends its time: wall-clock seconds for each part.
 
     with recording() as seconds:
         with timed("films"):
             ...
     seconds["films"]
 
-A part inside another is taken out of it, so the parts add up to the time that any was open. Outside `recording`,
-`timed` does nothing. Each thread records for itself.
+The time of an inner part does not count for the outer part, so the parts add up to the total. Outside `recording`,
+`timed` does nothing. Each thread records its own time.
 """
 
 import time
@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-# In the order in which a page or a terminal lists them; any other name comes after these.
+# The order in which pages and the terminal list parts. Other names follow.
 PARTS = ("read", "trace", "forward", "gradient", "search", "films", "page")
 
 
 class _Clock:
-    """Seconds by part, and the parts that are open, the innermost last."""
+    """Seconds by part, and the parts that are running, the innermost last."""
 
     def __init__(self):
         self.seconds: Counter[str] = Counter()
@@ -36,7 +36,7 @@ class _Clock:
         self._open.pop()
 
     def _count(self):
-        """Counts the time since the last change to the innermost part."""
+        """Adds the time since the last change to the innermost part."""
         now = time.monotonic()
         if self._open:
             self.seconds[self._open[-1]] += now - self._since
@@ -48,7 +48,7 @@ _clock: ContextVar[_Clock | None] = ContextVar("clock", default=None)
 
 @contextmanager
 def recording() -> Iterator[Counter[str]]:
-    """Inside, `timed` records; yields the seconds by part, which grow."""
+    """Inside, `timed` records. Yields the seconds by part, which grow."""
     clock = _Clock()
     token = _clock.set(clock)
     try:
@@ -59,7 +59,7 @@ def recording() -> Iterator[Counter[str]]:
 
 @contextmanager
 def timed(part: str) -> Iterator[None]:
-    """Counts the time inside to `part`, less that of the parts within."""
+    """Adds the time inside to `part`, without the time of inner parts."""
     clock = _clock.get()
     if clock is None:
         yield
@@ -72,7 +72,7 @@ def timed(part: str) -> Iterator[None]:
 
 
 def each_timed(part: str, items: Iterable) -> Iterator:
-    """Yields `items`; waiting for each counts to `part`."""
+    """Yields `items`, and adds the time to wait for each one to `part`."""
     iterator = iter(items)
     while True:
         with timed(part):
@@ -83,6 +83,6 @@ def each_timed(part: str, items: Iterable) -> Iterator:
 
 
 def listed(seconds: Mapping[str, float]) -> str:
-    """ "read 1.2 s, trace 10.4 s": the parts that took time, in the order of `PARTS`."""
+    """Returns ``read 1.2 s, trace 10.4 s``: the parts of 0.05 seconds or more, in the order of `PARTS`."""
     order = [*PARTS, *sorted(seconds.keys() - set(PARTS))]
     return ", ".join(f"{part} {seconds[part]:.1f} s" for part in order if seconds.get(part, 0) >= 0.05)

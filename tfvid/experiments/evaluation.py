@@ -16,7 +16,8 @@ from scipy.stats import binom
 
 from tfvid.core.errors import DataError, ModelError, TfvidError
 from tfvid.metrics import classification
-from tfvid.network.classifier import OUT_OF_MEMORY, Classifier, checked_clips
+from tfvid.network.checks import checked_clips
+from tfvid.network.classifier import OUT_OF_MEMORY, Classifier
 
 PLAYBACKS = ("forward", "reversed", "shuffled", "single_frame")
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from tfvid.config import DataConfig, LoadConfig
+from tfvid.config import DataConfig
 from tfvid.core.engine.base import Shard
 from tfvid.core.remote import RemoteFolder, is_remote
 from tfvid.core.timing import recording, timed
@@ -68,8 +69,8 @@ class ExplainShard:
     options: Mapping
     drawn: frozenset[str]
     explaining: Mapping
-    explainers: object = None
-    store: object = None
+    explainers: Any = None
+    store: Any = None
 
     def __getstate__(self):
         return vars(self) | {"model": replace(self.model, model=None), "explainers": None, "store": None}
@@ -155,7 +156,7 @@ _kept: dict[str, object] = {}  # explainers of this process, by what they are ma
 def _explainers(model: Loaded, explaining: Mapping):
     from tfvid.experiments.explain_clips import Explainers
 
-    key = repr((str(model.path.absolute()), model.load, sorted(explaining.items())))
+    key = repr((str(model.path.absolute()), model.options, sorted(explaining.items())))
     if key not in _kept:
         _kept[key] = Explainers(model.model, **explaining)
     return _kept[key]
@@ -167,9 +168,9 @@ def _digest(samples) -> str:
 
 
 @cache
-def _load(path: Path, num_frames: int, size: tuple[int, int], load: LoadConfig) -> Loaded:
-    return load_models([path], num_frames, size, load)[0]
+def _load(path: Path, num_frames: int, size: tuple[int, int], options: tuple[tuple[str, object], ...]) -> Loaded:
+    return load_models([path], num_frames, size, dict(options))[0]
 
 
 def _loaded(model: Loaded) -> Loaded:
-    return _load(model.path.absolute(), model.num_frames, model.size, model.load)
+    return _load(model.path.absolute(), model.num_frames, model.size, tuple(model.options.items()))

@@ -1,22 +1,21 @@
-"""What every explainer shares: one way in, one way out.
-
-`Explainer` checks what comes in, cuts it into chunks, and joins the results. The model it sees is a `Classifier`.
-"""
+"""The base of all explainers: `Explainer` checks the clips, explains them chunk by chunk and joins the results."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, TfvidError, warn_caller
-from tfvid.network.classifier import OUT_OF_MEMORY, Classifier, checked_clips, class_indices
+from tfvid.explain.shown import Shown
+from tfvid.network.checks import checked_clips, class_indices
+from tfvid.network.classifier import OUT_OF_MEMORY, Classifier, chosen_class, class_score
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """What an explainer returns: NumPy arrays, one row a clip.
+class Explanation(Shown):
+    """The base of all results: NumPy arrays with one row per clip.
 
     Attributes:
       target: int32 `(B,)`, the class explained.
@@ -26,17 +25,17 @@ class Explanation:
     target: np.ndarray
     predicted: np.ndarray
 
-    # Fields of a result type in which NaN stands for what nobody asked; in all others there is none.
+    # The fields that may hold NaN, for "not known". In all other fields NaN is an error.
     not_known: ClassVar[tuple[str, ...]] = ()
 
     def __len__(self):
         return len(self.target)
 
     def checked(self) -> "Explanation":
-        """Itself.
+        """Returns this result if its values are finite.
 
         Raises:
-          ModelError: NaN or infinite values, which the model's scores or gradients make when they overflow.
+          ModelError: NaN or infinite values. They appear if the model's scores or gradients overflow.
         """
         for field in fields(self):
             values = getattr(self, field.name)
@@ -53,19 +52,21 @@ class Explanation:
 
     @classmethod
     def join(cls, parts: list["Explanation"]) -> "Explanation":
-        """One result of several, in order."""
+        """Returns one result with the clips of all `parts`, in order."""
         return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
 
 
 @dataclass(frozen=True)
 class Attribution(Explanation):
-    """A map for each clip: how much each place and time speaks for the class.
+    """A map per clip that says how much each pixel of each frame contributes to the score of the class.
 
     Attributes:
       target: int32 `(B,)`, the class explained.
       predicted: int32 `(B,)`, the model's top class.
-      score: float32 `(B,)`, what is explained: the logit or the probability of `target`, as the method says.
-      attribution: float32 `(B, T, H, W)`, at the clip's resolution; signed where the method tells for from against.
+      score: float32 `(B,)`, the score that is explained: the logit or the probability of `target`, depending on the
+        method.
+      attribution: float32 `(B, T, H, W)`, at the clip's resolution. Signed if the method distinguishes evidence for
+        the class from evidence against it.
     """
 
     score: np.ndarray
@@ -73,29 +74,35 @@ class Attribution(Explanation):
 
 
 class Explainer(ABC):
-    """Explains a video model's answer for clips.
+    """The base of all explainers. An explainer explains a video model's scores of given clips.
 
-    A new method is one file with one subclass: `_explain`, and, where `Attribution` does not hold all it finds, a
-    result class derived from `Explanation`.
+    A new method is one file with one subclass. It implements `_compute`. If `Attribution` does not hold all its
+    outputs, it also sets `result_type` to its own dataclass, derived from `Explanation`.
 
     Args:
       model: a Keras model from one input, float clips `(B, T, H, W, C)`, to one output, class scores `(B, K)`:
-        functional, Sequential or subclassed. It is left unchanged, also after an error. A method that needs scores
-        only (`scores_only`) takes any callable instead, NumPy clips to NumPy scores; see `Classifier`.
-      output: what the model returns: "logits", "probabilities", or "auto", see `Classifier`. A model with one output
-        unit has two classes, 0 and 1, see there.
-      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255): clips in [0, 1] are
-        scaled to them. None: clips are given to the model as they are. "auto": what was declared of the model
-        (`tfvid.declare`, a model card), or what its first layers say, see `Classifier`.
-      batch_size: clips explained at a time; bounds memory, does not change results.
+        functional, Sequential or subclassed. The model is left unchanged, also after an error. A method that needs
+        scores only (`scores_only`) also takes any callable from NumPy clips to NumPy scores, see `Classifier`. A
+        model with a single output unit has two classes, 0 and 1.
+      output: what the model returns: "logits", "probabilities", or "auto", which finds out.
+      input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255). Clips in [0, 1]
+        are scaled to this range. None: clips are passed to the model unscaled. "auto": the range declared with
+        `tfvid.declare` or in a model card, or the range that the model's first layers imply.
+      batch_size: number of clips explained at a time, >= 1. It bounds memory and does not change results.
 
     Attributes:
-      batch_size: as given; halved, with a warning, each time the memory does not suffice.
-      scores_only: of the class: the method asks for scores and nothing else.
-      classifier: the model as `Classifier`.
+      batch_size: as given; halved, with a warning, each time memory runs out.
+      classifier: the model as a `Classifier`.
+      scores_only: class attribute: whether the method needs scores only, no gradients and no layers.
+      result_type: class attribute: the dataclass of the results.
+
+    Raises:
+      TfvidError: an option outside its range.
+      ModelError: `model` is no Keras model (or, with `scores_only`, not callable).
     """
 
     scores_only = False
+    result_type: ClassVar[type[Explanation]] = Attribution
 
     def __init__(self, model, *, output: str = "auto", input_range="auto", batch_size: int = 8):
         if batch_size < 1:
@@ -107,34 +114,76 @@ class Explainer(ABC):
         """Explains `clips`.
 
         Args:
-          clips: float `(B, T, H, W, C)`, array or tensor, in [0, 1] and RGB, as `tfvid.read_clip` gives them; or, where
-            `input_range` is None or nothing is known of it, as the model takes them.
+          clips: float `(B, T, H, W, C)`, array or tensor, RGB in [0, 1], as `tfvid.read_clip` returns them. If
+            `input_range` is None or unknown: in the range that the model expects.
           target: the class to explain: an int for all clips, ints `(B,)`, or None for each clip's predicted class.
 
         Returns:
-          The method's `Explanation`, NumPy arrays with the batch first.
+          The method's `Explanation`: NumPy arrays with the batch first.
 
         Raises:
-          TfvidError: clips or target that do not fit the model, NaN or infinite pixels; no memory for a single clip.
-          ModelError: a model the method cannot explain, or whose scores or gradients are NaN or infinite.
+          TfvidError: clips or target do not fit the model; pixels are NaN or infinite; memory does not suffice for a
+            single clip.
+          ModelError: the method cannot explain this model, or its scores or gradients are NaN or infinite.
         """
         return self._run(clips, target)
 
     def prepare(self, clips: tf.Tensor):
-        """Learns what it has to know of the model, once, from real clips, float32 `(B, T, H, W, C)`."""
+        """Finds out, once, what the method needs to know about the model, from real clips.
+
+        Args:
+          clips: float32 `(B, T, H, W, C)`.
+        """
         self.classifier.prepare(clips)
 
     def _per_clip(self, clips: tf.Tensor) -> list[np.ndarray]:
-        """What else `_explain` is given of each clip: arrays `(B, ...)`, made of all the clips before the chunks."""
+        """Returns more arguments of `_compute`: arrays `(B, ...)`, computed from all clips before they are chunked."""
         return []
 
     @abstractmethod
+    def _compute(self, clips: tf.Tensor, target: tf.Tensor, *per_clip: tf.Tensor) -> dict[str, Any]:
+        """Computes the explanation of one chunk of clips.
+
+        Args:
+          clips: float32 `(B, T, H, W, C)`.
+          target: int32 `(B,)`, the classes to explain, -1 for the predicted class.
+          *per_clip: further rows per clip, see `_per_clip`.
+
+        Returns:
+          The fields of `result_type` by name: tensors or arrays with the batch first. `target`, `predicted` and
+          `score` (then the probability of `target`) may be left out: `Explainer` adds them, by one more run of the
+          model.
+        """
+
     def _explain(self, clips: tf.Tensor, target: tf.Tensor, *per_clip: tf.Tensor) -> Explanation:
-        """Explains one chunk: float32 clips, int32 targets `(B,)`, -1 for the predicted class."""
+        """Returns the result for one chunk, see `_compute`."""
+        found = self._compute(clips, target, *per_clip)
+        names = [field.name for field in fields(self.result_type)]
+        if missing := {"target", "predicted", "score"}.intersection(names) - found.keys():
+            known = self._scored(clips, target)
+            found = found | {name: known[name] for name in missing}
+        if found.keys() != set(names):
+            raise TfvidError(
+                f"{type(self).__name__}._compute: expected the fields of {self.result_type.__name__}, "
+                f"{', '.join(names)}; got {', '.join(found)}"
+            )
+        return self.result_type(**{name: np.asarray(found[name]) for name in names})
+
+    def _scored(self, clips: tf.Tensor, target: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the classes `target` and `predicted`, and `score`, the probability of `target`."""
+        probabilities = self.classifier.probabilities(clips)
+        predicted, target = chosen_class(probabilities, target)
+        return {"target": target, "predicted": predicted, "score": class_score(probabilities, target)}
 
     def _run(self, clips, target, **labels):
-        """Checks, explains chunk by chunk, joins. `labels`: more class indices, one a clip, by argument name."""
-        clips = checked_clips(clips, self.classifier.model)
+        """Checks the clips, explains them chunk by chunk and joins the results.
+
+        Args:
+          clips: see `__call__`.
+          target: see `__call__`.
+          **labels: further class indices per clip, by argument name; they follow `target` in `_compute`.
+        """
+        given, clips = clips, checked_clips(clips, self.classifier.model)
         self.prepare(clips)
         num_clips, num_classes = len(clips), self.classifier.num_classes
         classes = [_class_indices(target, num_clips, num_classes, "target", lowest=0)]
@@ -149,19 +198,19 @@ class Explainer(ABC):
                 self._halve_batch(error)
             else:
                 start = chunk.stop
-        return type(parts[0]).join(parts).checked()
+        return type(parts[0]).join(parts).checked().of(given)
 
     def _halve_batch(self, error: Exception):
-        """Has half as many explained at a time from here on, where the memory did not suffice."""
+        """Halves `batch_size` after an out-of-memory error; raises if it is 1 already."""
         method = type(self).__name__
         if self.batch_size == 1:
             raise TfvidError(f"{method}: out of memory at batch_size 1 ({str(error).splitlines()[0]})") from None
-        warn_caller(f"{method}: out of memory at batch_size {self.batch_size}, goes on with {self.batch_size // 2}")
+        warn_caller(f"{method}: out of memory at batch_size {self.batch_size}, continues with {self.batch_size // 2}")
         self.batch_size //= 2
 
 
 def _class_indices(value, num_clips: int, num_classes: int, name: str, lowest: int) -> tf.Tensor:
-    """`value` as int32 `(B,)`; None becomes -1, which stands for no class given."""
+    """Returns `value` as int32 `(B,)`; None becomes -1, for "no class given"."""
     if value is None:
         return tf.fill((num_clips,), -1)
     return tf.constant(class_indices(value, num_clips, num_classes, name, lowest))

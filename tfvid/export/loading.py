@@ -15,7 +15,7 @@ from tfvid.export.graph import RANGE_MESSAGE, in_range
 from tfvid.export.saving import CARD, FORMAT, SETTINGS
 from tfvid.metrics.masks import still_clips
 from tfvid.models.card import read_card
-from tfvid.network.classifier import checked_clips
+from tfvid.network.checks import checked_clips
 
 
 def load(path, *, batch_size: int = 4) -> "Exported":
@@ -134,11 +134,15 @@ class _Exported(Explainer):
 
 
 class _GradCAM(_Exported):
-    def _explain(self, clips, target):
-        return CAMResult(**self.classifier.run("grad_cam", clips=clips, target=target))
+    result_type = CAMResult
+
+    def _compute(self, clips, target):
+        return self.classifier.run("grad_cam", clips=clips, target=target)
 
 
 class _TemporalMask(_Exported):
+    result_type = TemporalMaskResult
+
     def __init__(self, classifier: _Classifier, batch_size: int):
         super().__init__(classifier, batch_size)
         self.iterations = classifier.iterations
@@ -149,11 +153,9 @@ class _TemporalMask(_Exported):
         warn_of_still_clips(result)
         return result
 
-    def _explain(self, clips, target, labels):
+    def _compute(self, clips, target, labels):
         steps = tf.fill(target.shape, self.iterations)
         learned = self.classifier.run("temporal_mask", clips=clips, target=target, steps=steps)
         labels, probabilities = labels.numpy(), self.classifier.probabilities(clips)
         true_score = np.where(labels < 0, np.float32(np.nan), probabilities[np.arange(len(labels)), labels])
-        return TemporalMaskResult(
-            **learned, probabilities=probabilities, true_score=true_score, still=still_clips(clips)
-        )
+        return learned | {"probabilities": probabilities, "true_score": true_score, "still": still_clips(clips)}

@@ -19,7 +19,7 @@ from tfvid.explain.masks.temporal_mask import TemporalMask
 from tfvid.export.graph import clip_shape, noise, signatures, traced
 from tfvid.models.card import ModelCard
 from tfvid.models.loading import card_from_shapes
-from tfvid.network.classifier import checked_clips
+from tfvid.network.checks import checked_clips
 from tfvid.network.model_format import checked_range
 
 CARD, SETTINGS = "card.json", "explain.json"

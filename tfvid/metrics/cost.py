@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from tfvid.network.classifier import checked_clips
+from tfvid.network.checks import checked_clips
 from tfvid.network.tracing import replaced
 
 

@@ -1,14 +1,14 @@
-"""The model a configuration describes, with weights that depend on its seed alone."""
+"""Building a classifier by name, with initial weights that depend on a seed alone."""
 
 import inspect
 import random
 import re
+from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 
-from tfvid.config import RunConfig
 from tfvid.core.errors import ModelError, unknown
 from tfvid.models import MODELS
 from tfvid.models.loading import load_weights
@@ -17,55 +17,72 @@ from tfvid.network.model_format import declare
 
 
 def build_model(
-    config: RunConfig, num_classes: int, dtype: str = "float32", *, synchronized: bool = False
+    name: str,
+    num_classes: int,
+    num_frames: int,
+    size: tuple[int, int],
+    options: Mapping[str, object] | None = None,
+    *,
+    seed: int = 0,
+    dtype: str = "float32",
+    synchronized: bool = False,
 ) -> keras.Model:
-    """Builds ``config.model`` for the clips of ``config.data``.
+    """Builds a video classifier.
 
     Args:
+      name: a name in `tfvid.models.MODELS`, or ``"my_file.py:MyModel"``.
       num_classes: number of classes, K.
+      num_frames: frames per clip, T.
+      size: frame (H, W) in pixels.
+      options: further keyword arguments of the model, e.g. ``{"dropout": 0.5}``.
+      seed: of the initial weights and of dropout.
       dtype: Keras dtype policy of the layers.
-      synchronized: batch norm over all replicas, where the model has that option; under a strategy only.
+      synchronized: compute batch norm over all replicas, if the model has that option. For use under a
+        `tf.distribute` strategy only.
 
     Returns:
-      A model from float32 clips `(B, T, H, W, 3)` in [0, 1] to logits `(B, K)`. Initial weights and dropout
-      follow from ``config.seed``; no global random state is changed. It is declared to take clips as they are, for
-      it is trained on them, whatever its first layers say.
+      A model from float32 clips `(B, T, H, W, 3)` in [0, 1] to logits `(B, K)`. No global random state is changed.
+      The model's input range is declared as None: training feeds it clips in [0, 1] without scaling.
 
     Raises:
-      ModelError: an option the model does not have, or a value it refuses.
-      TfvidError: no such model.
+      ModelError: the model does not have an option, or refuses its value.
+      TfvidError: there is no model of this name.
     """
-    builder, options = MODELS.find(config.model.name), config.model.options
+    builder, options = MODELS.find(name), dict(options or {})
     valid = _options_of(builder)
     for option in options:
         if option not in valid:
-            raise ModelError(f"model.options: {unknown(f'option of {config.model.name}', option, valid)}")
+            raise ModelError(f"model.options: {unknown(f'option of {name}', option, valid)}")
     if synchronized and "synchronized" in valid:
-        options = options | {"synchronized": True}
-    with seeded(config.seed):
+        options["synchronized"] = True
+    with seeded(seed):
         try:
-            model = builder(num_classes, config.data.num_frames, config.data.size, dtype=dtype, **options)
+            model = builder(num_classes, num_frames, size, dtype=dtype, **options)
             return declare(model, input_range=None)
         except ModelError:
             raise
-        except (TypeError, ValueError) as error:  # what Keras' layers raise for a value that does not fit
-            said = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
-            raise ModelError(f"cannot build {config.model.name} with {options}: {said[:300]}") from error
+        except (TypeError, ValueError) as error:  # from Keras' layers, for a value that does not fit
+            reason = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
+            raise ModelError(f"cannot build {name} with {options}: {reason[:300]}") from error
 
 
 def _options_of(builder) -> list[str]:
-    """The arguments that may stand in ``model.options``: those after num_classes, num_frames and size."""
+    """The valid keys of `options`: the arguments after num_classes, num_frames and size."""
     names = list(inspect.signature(builder).parameters)[3:]
     return [name for name in names if name not in ("dtype", "name")]
 
 
 def load_initial_weights(model: keras.Model, path: str) -> None:
-    """Starts `model` from ``model.weights``: a ``.keras`` file or folder, or a Kinetics checkpoint's prefix.
+    """Loads pretrained weights into `model`, and prints which.
 
-    The classifier is left as it is where it has another shape there. Says what it loaded.
+    The last layer keeps its own weights if its shape differs from the pretrained one.
+
+    Args:
+      model: a model of the same architecture.
+      path: a ``.keras`` file, the folder of a run, or the prefix of a DeepMind Kinetics I3D checkpoint.
 
     Raises:
-      ModelError: there is nothing there, or it does not fit.
+      ModelError: `path` does not exist, or its weights do not fit the model.
     """
     if is_checkpoint(path):
         print(load_kinetics(model, path))
@@ -77,9 +94,9 @@ def load_initial_weights(model: keras.Model, path: str) -> None:
 
 @contextmanager
 def seeded(seed: int):
-    """Makes the seeds that Keras draws for initial weights and dropout follow from `seed`.
+    """Within this context, the seeds that Keras draws for initial weights and dropout depend on `seed` alone.
 
-    Keras draws them from Python's own generator when a layer is made; its state is put back afterwards.
+    Keras draws them from Python's `random` when it creates a layer. The state of `random` is restored at the end.
     """
     state = random.getstate()
     random.seed(seed)

@@ -1,26 +1,25 @@
-"""Trained models together with what must be known to use them on a dataset: their clips and their classes."""
+"""Trained models together with what a dataset must match: clip length, frame size and classes."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfvid.config import LoadConfig
 from tfvid.core.errors import ConfigError, ModelError
 from tfvid.models.card import ModelCard
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model with what it needs to know.
+    """A loaded model.
 
     Attributes:
       name: from its card.
       path: where it was loaded from.
       model: the Keras model.
       card: see `ModelCard`.
-      num_frames: frames a clip.
+      num_frames: frames per clip.
       size: frame (H, W) in pixels.
-      load: what was said of it besides its card.
+      options: keyword arguments of `load_model_as` that it was loaded with.
     """
 
     name: str
@@ -29,44 +28,62 @@ class Loaded:
     card: ModelCard
     num_frames: int
     size: tuple[int, int]
-    load: LoadConfig = LoadConfig()
+    options: Mapping[str, object] = field(default_factory=dict)
 
     def labels(self, class_names: Sequence[str], wanted: Iterable[int]) -> tuple[dict[int, int], tuple[str, ...]]:
-        """The model's label by the dataset's, for those `wanted`, and the names of the model's classes.
+        """Maps labels of a dataset to labels of this model.
 
         Args:
-          class_names: the dataset's.
-          wanted: labels of the dataset.
+          class_names: of the dataset, in label order.
+          wanted: the labels of the dataset to map.
+
+        Returns:
+          The model's label by the dataset's label, and the model's class names.
 
         Raises:
-          ModelError: the model does not know a class that is wanted.
+          ModelError: the model has no class of that name.
         """
         known, wanted = self.card.class_names, sorted(set(wanted))
         if all(class_names[label] in known for label in wanted):
             return {label: known.index(class_names[label]) for label in wanted}, known
-        if not self.card.dataset and len(known) == len(class_names):  # no card came with it: its classes have no names
+        if not self.card.dataset and len(known) == len(class_names):  # without a card file, classes have no names
             return {label: label for label in wanted}, tuple(class_names)
         lacking = next(class_names[label] for label in wanted if class_names[label] not in known)
         raise ModelError(f"{self.path}: the model knows no class {lacking!r}; leave its clips out")
 
 
-def load_model_as(path: str | Path, load: LoadConfig):
-    """The model at `path` with its own layers, declared to be what `load` and its card say.
+def load_model_as(
+    path: str | Path,
+    *,
+    input_range: tuple[float, float] | None = None,
+    channels: str = "auto",
+    output: str = "auto",
+    custom: str | None = None,
+):
+    """Loads a model, and declares its input range, colour order and output.
+
+    Args:
+      path: as for `tfvid.load_model`.
+      input_range: the values (low, high) that the model takes for black and white. None: as the model's card says, or
+        else as its first layers say.
+      channels: the order of the colours, "rgb" or "bgr"; "auto": as the card says.
+      output: what the model returns, "logits" or "probabilities"; "auto": as the card or the last layer says.
+      custom: a Python file that defines the model's own layers and functions. The file is run.
 
     Returns:
       The Keras model and its `ModelCard`.
 
     Raises:
-      ModelError: see `tfvid.load_model` and `load_custom`.
+      ModelError: the model or the file `custom` cannot be loaded.
     """
     from tfvid.models.custom import load_custom
     from tfvid.models.loading import load_card, load_model
     from tfvid.network.model_format import declare
 
-    model = load_model(path, compile=False, custom_objects=load_custom(load.custom) if load.custom else None)
+    model = load_model(path, compile=False, custom_objects=load_custom(custom) if custom else None)
     card = load_card(path, model)
-    said = {"channels": load.channels, "output": load.output} | {"input_range": load.input_range or "auto"}
-    declare(model, **{name: value for name, value in said.items() if value != "auto"})
+    given = {"channels": channels, "output": output, "input_range": input_range or "auto"}
+    declare(model, **{name: value for name, value in given.items() if value != "auto"})
     return model, card
 
 
@@ -74,28 +91,30 @@ def load_models(
     paths: Iterable[str | Path],
     num_frames: int,
     size: tuple[int, int],
-    load: LoadConfig | Sequence[LoadConfig] | None = None,
+    options: Mapping[str, object] | Sequence[Mapping[str, object]] | None = None,
 ) -> list[Loaded]:
-    """Loads models that go by their cards' names.
+    """Loads models; each has the name that its card gives.
 
     Args:
       paths: as for `tfvid.load_model`.
-      num_frames: for a model that takes any number.
-      size: for a model that takes any size.
-      load: what is said of the models besides their cards: of all, or of each; None for nothing.
+      num_frames: used for a model that takes clips of any length.
+      size: frame (H, W) in pixels, used for a model that takes frames of any size.
+      options: keyword arguments of `load_model_as`: one mapping for all models, or one for each.
 
     Raises:
-      ModelError: see `tfvid.load_model`.
-      ConfigError: two of one name.
+      ModelError: a model cannot be loaded.
+      ConfigError: two models have the same name.
     """
     paths, loaded = list(map(Path, paths)), []
-    load = load or LoadConfig()
-    for path, said in zip(paths, [load] * len(paths) if isinstance(load, LoadConfig) else load, strict=True):
-        model, card = load_model_as(path, said)
+    each = [options or {}] * len(paths) if isinstance(options, Mapping | None) else options
+    for path, own in zip(paths, each, strict=True):
+        model, card = load_model_as(path, **own)
         frames, own_size = card.num_frames or num_frames, card.size or size
-        loaded.append(Loaded(card.name, path, model, card, frames, tuple(own_size), said))
+        loaded.append(Loaded(card.name, path, model, card, frames, tuple(own_size), own))
     names = [model.name for model in loaded]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"two models are called {name!r}, see the card.json beside each; give one another name")
+            raise ConfigError(
+                f"expected models of different names, got two called {name!r}; change the name in one's card.json"
+            )
     return loaded

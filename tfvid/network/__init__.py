@@ -1,4 +1,4 @@
-"""A Keras model as a function of clips: its scores, its layers, and faster stand-ins for some of them."""
+"""A Keras model as a function of clips: its scores, its layers, and faster versions of some layers."""
 
 import lazy_loader
 

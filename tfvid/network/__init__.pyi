@@ -1,4 +1,5 @@
 from . import activations as activations
+from . import checks as checks
 from . import classifier as classifier
 from . import compiled as compiled
 from . import fast_layers as fast_layers
@@ -6,7 +7,9 @@ from . import input_range as input_range
 from . import max_pool as max_pool
 from . import model_format as model_format
 from . import onednn as onednn
+from . import output_kind as output_kind
 from . import private_api as private_api
 from . import recurrence as recurrence
+from . import scaling as scaling
 from . import tracing as tracing
 from . import undisturbed as undisturbed

@@ -1,6 +1,6 @@
-"""Activations that Keras 3 does not have, registered so that a model with one can be saved and loaded.
+"""Activations that Keras 3 does not have, registered so that Keras can save and load models with them.
 
-`tfvid.load_model` knows them. With `keras.saving.load_model` import this module first.
+`tfvid.load_model` imports this module. Import it before `keras.saving.load_model`.
 """
 
 import keras
@@ -10,7 +10,7 @@ import keras
 def keras2_hard_sigmoid(x):
     """The hard sigmoid of Keras 1 and 2 and of TensorFlow 1: ``clip(0.2 x + 0.5, 0, 1)``.
 
-    It was the default gate of their LSTM layers. The function that Keras 3 calls ``hard_sigmoid`` is another one,
+    It was the default gate of their LSTM layers. ``hard_sigmoid`` of Keras 3 is another function,
     ``clip(x / 6 + 0.5, 0, 1)``.
 
     Args:

@@ -8,12 +8,12 @@ from tfvid.core.timing import timed
 
 
 class Compiled:
-    """A function of batched tensors, compiled once for each clip shape whatever the batch size.
+    """A function of batched tensors, compiled once for each clip shape, for any batch size.
 
     Args:
-      function: of tensors whose first axis is the batch.
-      part: what its time counts to, "forward" or "gradient", see `tfvid.core.timing`. The first call of each shape,
-        which traces and optimises the graph, counts to "trace".
+      function: a function of tensors whose first axis is the batch.
+      part: the part of `tfvid.core.timing` that its time counts for, "forward" or "gradient". The first call of each
+        shape traces and optimises the graph and counts for "trace".
     """
 
     def __init__(self, function, part: str = "forward"):
@@ -26,13 +26,13 @@ class Compiled:
         part = self._part
         if signature not in self._compiled:
             part = "trace"
-            # Without autograph, as Keras traces its own training step. A partial of its own for each explainer:
-            # TensorFlow counts retraces by a function's code, and would warn of those of other explainers.
+            # Without autograph, as Keras traces its training step. Each explainer has its own partial: TensorFlow
+            # counts retraces by function, and would warn of the retraces of other explainers.
             self._compiled[signature] = tf.function(partial(self._function), signature, autograph=False)
         with timed(part):
             return self._compiled[signature](*tensors)
 
     @property
     def traces(self) -> int:
-        """How often the function has been traced."""
+        """The number of times that the function has been traced."""
         return sum(compiled.experimental_get_tracing_count() for compiled in self._compiled.values())

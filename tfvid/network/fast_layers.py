@@ -1,7 +1,7 @@
-"""Keras layers that TensorFlow has faster ways for: the layers' own weights, and their results.
+"""Faster versions of some Keras layers, with the layers' own weights and results.
 
-A model stays what it is, pure Keras: only while it is traced in `fast_layers` do these stand in for its layers' `call`.
-They are for training as for inference. What they gain is in docs/performance.md.
+The model stays unchanged: they replace the ``call`` of its layers only while the model is traced in `fast_layers`, for
+training and for inference. docs/performance.md says how much faster they are.
 """
 
 from contextlib import ExitStack, contextmanager
@@ -17,10 +17,13 @@ from tfvid.network.tracing import named_layers, replaced
 
 @contextmanager
 def fast_layers(model: keras.Model):
-    """While `model` is called in here, or traced, its layers run the faster way where there is one.
+    """Inside, the layers of `model` run in their faster versions while the model is called or traced.
 
-    A layer whose ``call`` is replaced already keeps that one. All 3-D max-pools are those of `tfvid.network.max_pool`,
-    whose gradients are the same on every machine.
+    A layer whose ``call`` is replaced already keeps that ``call``. All 3-D max-pools are those of
+    `tfvid.network.max_pool`, whose gradients are equal on all machines.
+
+    Args:
+      model: a built Keras model.
     """
     with ExitStack() as stack:
         stack.enter_context(first_maximum())
@@ -31,12 +34,12 @@ def fast_layers(model: keras.Model):
 
 
 def fast_batch_norm(layer: layers.BatchNormalization):
-    """Its `call` in TensorFlow's fused operation, which knows images only: the frames of clips are images.
+    """Returns the ``call`` of `layer` by TensorFlow's fused operation, which takes images: here, the frames of clips.
 
-    Keras writes it as a dozen operations, on float32 copies of the features.
+    Keras runs a dozen operations on float32 copies of the features instead.
     """
     plain = layer.call
-    left = layer.synchronized or layer.renorm or layer.epsilon <= 1.001e-5  # cuDNN's least
+    left = layer.synchronized or layer.renorm or layer.epsilon <= 1.001e-5  # the smallest epsilon of cuDNN
 
     def call(inputs, training=None, mask=None):
         of_batch = bool(training) and layer.trainable
@@ -58,17 +61,17 @@ def fast_batch_norm(layer: layers.BatchNormalization):
 
 
 def _trained(layer, images):
-    """Normalised by the batch's own mean and variance, which the moving ones follow."""
+    """Normalises by the mean and variance of the batch, and updates the moving averages."""
     outputs, mean, variance = _fused(layer, images)
     values = tf.cast(tf.size(images) // images.shape[-1], tf.float32)
-    variance *= tf.maximum(values - 1, 1) / values  # fused: of a sample; Keras: of all there is
+    variance *= tf.maximum(values - 1, 1) / values  # fused: divided by N - 1; Keras: by N
     for moving, now in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
         moving.assign(moving * layer.momentum + now * (1 - layer.momentum))
     return outputs
 
 
 def _fused(layer, images, mean=None, variance=None):
-    """The outputs, mean and variance; those of the batch where none are given."""
+    """Returns outputs, mean and variance. Without `mean` and `variance`, they are those of the batch."""
     scale = layer.gamma if layer.scale else tf.ones(images.shape[-1])
     offset = layer.beta if layer.center else tf.zeros(images.shape[-1])
     return tf.compat.v1.nn.fused_batch_norm(
@@ -77,7 +80,7 @@ def _fused(layer, images, mean=None, variance=None):
 
 
 def fast_conv_lstm(layer: layers.ConvLSTM2D):
-    """Its `call` in an eighth of the convolutions, see `tfvid.network.recurrence`."""
+    """Returns the ``call`` of `layer` with an eighth of the convolutions, see `tfvid.network.recurrence`."""
     plain, cell = layer.call, layer.cell
 
     def call(sequences, initial_state=None, mask=None, training=False):

@@ -17,10 +17,10 @@ from tfvid.network.private_api import captured_tensors
 
 RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 UNSCALED = None  # a branch that uses the values as they are
-NARROWEST, LARGEST = 0.4, 10.0  # of y: from its lowest to its highest value, and the largest absolute one
-MOST_OPERATIONS = 4000  # looked at; the first frames of a model that loops over frames suffice
+NARROWEST, LARGEST = 0.4, 10.0  # y has at least this range, and at most this absolute value
+MOST_OPERATIONS = 4000  # read; the first frames of a model that loops over frames suffice
 
-# Operations that move, leave out, clip or average values, which stay in their range.
+# Operations that move, drop, clip or average values, so that these stay in their range.
 _MOVING = {
     *("Identity", "IdentityN", "StopGradient", "Cast", "EnsureShape", "Reshape", "Transpose", "ExpandDims", "Squeeze"),
     *("StridedSlice", "Slice", "Unpack", "Pack", "Split", "SplitV", "GatherV2", "ReverseV2", "ConcatV2"),
@@ -60,10 +60,14 @@ def agreed(ranges: set[tuple[float, float] | None]) -> tuple[float, float] | Non
 
 
 def range_of(scale: np.ndarray, offset: np.ndarray) -> tuple[float, float] | None:
-    """Which of `RANGES` is meant by ``y = scale * x + offset``; numbers, or one for each channel.
+    """Returns the one of `RANGES` that ``y = scale * x + offset`` is made for; None if there is none.
 
-    It holds the value that becomes 0, and y is neither almost constant over it nor huge. Of several, the one of the
-    smallest y. Means of colours in 0 to 255 that are taken off without any scaling say so too.
+    The range contains the x with y = 0, and y over the range is neither almost constant nor huge. Of several such
+    ranges, it is the one with the smallest y. Subtracting colour means of 20 to 235 without a scale means 0 to 255.
+
+    Args:
+      scale: a number, or one for each channel.
+      offset: like `scale`.
     """
     with np.errstate(all="ignore"):
         zero = -offset / scale
@@ -101,7 +105,7 @@ def _ranges(clips):
 
 
 def _affine(operation, tensor, captured) -> tuple | None:
-    """(scale, offset) of an operation on `tensor`; None where it is no such operation or the numbers are not known."""
+    """(scale, offset) of an operation on `tensor`; None if it is not affine or the numbers are not constant."""
     if operation.type not in ("Mul", "RealDiv", "AddV2", "Sub"):
         return None
     first, second = operation.inputs
@@ -134,12 +138,12 @@ _OF_CONSTANTS = {
 
 
 def _constant(tensor, captured) -> np.ndarray | None:
-    """The value of a tensor that depends on constants only; None for others."""
+    """The value of a tensor that depends on constants only; None for other tensors."""
     value = tf.get_static_value(tensor)
     if value is not None:
         return np.asarray(value, np.float64)
     if id(tensor) in captured:
-        outer = captured[id(tensor)]  # a tensor with a value, or a weight, which is no constant
+        outer = captured[id(tensor)]  # an eager tensor, or a weight, which is not constant
         known = outer.dtype.is_floating and hasattr(outer, "numpy")
         return outer.numpy().astype(np.float64) if known else None
     if tensor.op.type not in _OF_CONSTANTS:
@@ -149,7 +153,7 @@ def _constant(tensor, captured) -> np.ndarray | None:
 
 
 def _per_channel(value: np.ndarray | None) -> np.ndarray | None:
-    """A number, or one for each of three channels, the last axis; None for what differs from place to place."""
+    """A number, or one for each of three channels on the last axis; None if values differ between places."""
     if value is None or value.size == 1:
         return None if value is None else value.reshape(())
     return value.reshape(-1) if value.size == value.shape[-1] == 3 else None

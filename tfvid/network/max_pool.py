@@ -1,18 +1,18 @@
-"""Max-pooling of clips whose gradient goes to the first maximum of each window, on every machine.
+"""3-D max-pooling whose gradient goes to the first maximum of each window, on all machines.
 
-Values of one window are often equal: a frozen frame repeats the one before it, and two pools that overlap pass one
-value on twice. PyTorch, cuDNN and oneDNN hand the gradient to the first of them, in the order of time, height, width.
-TensorFlow's plain CPU kernel, `MaxPool3DGrad`, hands the whole gradient to *every* value within 1e-5 of the maximum,
-so that a gradient sums to more than what arrived. It runs where oneDNN is off, and in eager calls and some loops even
-where oneDNN is on.
+Values of a window are often equal: a frozen frame repeats the frame before it, and overlapping pools pass a value on
+twice. PyTorch, cuDNN and oneDNN pass the gradient to the first of them, in the order of time, height, width.
+TensorFlow's plain CPU kernel, `MaxPool3DGrad`, passes the whole gradient to *every* value within 1e-5 of the maximum,
+so the gradients sum to more than the incoming gradient. This kernel runs without oneDNN, and in eager calls and some
+loops also with oneDNN.
 
 The maximum of a window is the maximum over time of the maxima over space,
 
     max_{t,i,j} x[t,i,j]  =  max_t ( max_{i,j} x[t,i,j] )
 
-and the first maximum of the window is the first over space within the first over time. So two 2-D pools compute the
-same values, and all of TensorFlow's kernels for 2-D pools hand the gradient to the first maximum. No kernel has to be
-tried out. For all but small inputs two 2-D pools are also faster than one 3-D pool (docs/performance.md).
+and the first maximum of the window is the first one over space within the first one over time. So two 2-D pools compute
+the same values, and all TensorFlow kernels for 2-D pools pass the gradient to the first maximum. Two 2-D pools are also
+faster than one 3-D pool, except for small inputs (docs/performance.md).
 """
 
 import threading
@@ -22,15 +22,15 @@ import tensorflow as tf
 
 _STOCK = {name: getattr(tf.nn, name) for name in ("max_pool", "max_pool3d", "pool")}
 _lock = threading.Lock()
-_open = 0  # contexts that are open, of all threads
+_open = 0  # the number of open contexts, of all threads
 
 
 @contextmanager
 def first_maximum():
-    """Inside, 3-D max-pools are `max_pool3d`, in eager code and in functions that are traced.
+    """Inside, all 3-D max-pools are `max_pool3d`, in eager code and in functions that are traced.
 
-    It holds for whatever calls `tf.nn.max_pool`, `tf.nn.max_pool3d` or `tf.nn.pool`: Keras' layers, `keras.ops`, a
-    user's own ``call``. A `tf.function` that was traced before keeps the pools it has.
+    This holds for all callers of `tf.nn.max_pool`, `tf.nn.max_pool3d` and `tf.nn.pool`: Keras layers, `keras.ops`, a
+    user's own ``call``. A `tf.function` that was traced before keeps its pools.
     """
     global _open
     with _lock:
@@ -50,12 +50,12 @@ def max_pool3d(input, ksize, strides, padding, data_format="NDHWC", name=None):
     """`tf.nn.max_pool3d`, with the gradient at the first maximum of each window.
 
     Args:
-      input: a float tensor `(B, T, H, W, C)`; all sizes but C may be unknown.
-      ksize: the window, an int or 1, 3 or 5 ints.
-      strides: as `ksize`.
+      input: a float tensor `(B, T, H, W, C)`; all sizes except C may be unknown.
+      ksize: the size of the window, an int or 1, 3 or 5 ints.
+      strides: the strides, like `ksize`.
       padding: "SAME" or "VALID".
-      data_format: "NDHWC"; other formats are left to TensorFlow.
-      name: of the operation.
+      data_format: "NDHWC"; TensorFlow computes other formats.
+      name: the name of the operation.
 
     Returns:
       `(B, T', H', W', C)`, the values of `tf.nn.max_pool3d`.
@@ -93,11 +93,11 @@ def _pool(
 
 
 def _three(size) -> tuple[int, int, int]:
-    """The window or the strides over time, height and width: of an int, or of 1, 3 or 5 ints."""
+    """The sizes over time, height and width, from an int or from 1, 3 or 5 ints."""
     size = [int(side) for side in tf.nest.flatten(size)]
     return tuple(size * 3 if len(size) == 1 else size[1:4] if len(size) == 5 else size)
 
 
 def _sizes(x: tf.Tensor) -> list:
-    """The sizes of `x`: ints where they are known, scalar tensors elsewhere."""
+    """The sizes of `x`: ints if known, else scalar tensors."""
     return [tf.shape(x)[axis] if size is None else size for axis, size in enumerate(x.shape.as_list())]

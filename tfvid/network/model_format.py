@@ -1,6 +1,6 @@
-"""What values a model takes and returns, where its layers do not say it: told once, used everywhere.
+"""The values that a model takes and returns, declared once for all explainers, measures and commands.
 
-Clips in tfvid are RGB in [0, 1], as `tfvid.read_clip` gives them. A model that was trained on other values is told of:
+Clips in tfvid are RGB in [0, 1], as `tfvid.read_clip` returns them. Declare a model that was trained on other values:
 
     tfvid.declare(model, input_range=(0, 255), channels="bgr")
 """
@@ -17,18 +17,18 @@ OUTPUTS = ("auto", "logits", "probabilities")
 
 @dataclass(frozen=True)
 class ModelFormat:
-    """What values a model takes and returns.
+    """The values that a model takes and returns.
 
     Attributes:
-      input_range: the values (low, high) that the model takes for black and white: clips in [0, 1] are scaled to them
-        before the model sees them. "auto": what the model's first layers say, see `tfvid.network.input_range`, or else
-        (0, 1).
-        None: clips are given to the model as they are.
-      channels: the order in which the model takes the colours of an RGB clip, "rgb" or "bgr".
-      output: what it returns: "logits", "probabilities", or "auto", see `tfvid.network.classifier.Classifier`.
+      input_range: the values (low, high) that the model takes for black and white; clips in [0, 1] are scaled to them.
+        None: the model gets clips unchanged. "auto": what the model's first layers say, see
+        `tfvid.network.input_range`, or else None.
+      channels: the order of the colours that the model takes, "rgb" or "bgr".
+      output: what the model returns, "logits", "probabilities", or "auto": what its last layer says, see
+        `tfvid.network.classifier.Classifier`.
 
     Raises:
-      TfvidError: a value that is none of these.
+      TfvidError: another value.
     """
 
     input_range: tuple[float, float] | str | None = "auto"
@@ -42,10 +42,10 @@ class ModelFormat:
 
 
 def checked_range(value) -> tuple[float, float] | str | None:
-    """`value` as an `input_range`: "auto", None, or two floats of which the first is the smaller.
+    """Returns `value` as an `input_range`: "auto", None, or two floats, the smaller one first.
 
     Raises:
-      TfvidError: anything else.
+      TfvidError: another value.
     """
     if value is None or isinstance(value, str) and value == "auto":
         return value
@@ -65,18 +65,18 @@ _DECLARED: WeakKeyDictionary = WeakKeyDictionary()  # models -> `ModelFormat`
 
 
 def declare(model, **fields):
-    """Says what values `model` takes and returns; every explainer, measure and command then knows.
+    """Declares the values that `model` takes and returns, for all explainers, measures and commands.
 
     Args:
-      model: a Keras model. It is left unchanged: a copy of it, or the model loaded from a file it is saved to, has to
-        be told again. A model card (``card.json`` beside the file) does that.
-      **fields: those of `ModelFormat`: input_range, channels, output. What is not given stays as it was.
+      model: a Keras model. It stays unchanged, so a copy of it, and the model loaded from its file, must be declared
+        again. A model card (``card.json`` beside the file) does so.
+      **fields: fields of `ModelFormat`: input_range, channels, output. Other fields keep their values.
 
     Returns:
       `model`.
 
     Raises:
-      TfvidError: a field or a value that does not exist.
+      TfvidError: a field or a value that does not exist, or an object that is not a Keras model.
 
     Example:
       >>> model = tfvid.declare(keras.models.load_model("lrcn.keras"), input_range=(0, 255), channels="bgr")
@@ -95,8 +95,8 @@ def declare(model, **fields):
 
 
 def declared(model) -> ModelFormat:
-    """What was said of `model`; the defaults where nothing was."""
+    """Returns what was declared of `model`; the defaults if nothing was."""
     try:
         return _DECLARED.get(model, ModelFormat())
-    except TypeError:  # a callable that cannot be a key, which nobody can have declared
+    except TypeError:  # a callable that cannot be a key, so `declare` refused it
         return ModelFormat()

@@ -1,8 +1,8 @@
-"""oneDNN, TensorFlow's fast kernels for x86 CPUs: switched on before TensorFlow loads.
+"""Switches on oneDNN, TensorFlow's fast kernels for x86 CPUs, before TensorFlow loads.
 
-TensorFlow switches them on by itself only where the CPU has AVX-512 VNNI, AVX-VNNI or the like. Elsewhere, on most
-laptops, a forward pass of I3D takes twice as long without them and a training step five times (docs/performance.md).
-TensorFlow reads the variable once, when it loads. This module must not import TensorFlow.
+TensorFlow itself switches them on only on CPUs with AVX-512 VNNI, AVX-VNNI or similar instructions. On other CPUs, as
+most laptops have, a forward pass of I3D takes twice as long without oneDNN, and a training step five times as long
+(docs/performance.md). TensorFlow reads the variable once, when it loads, so this module must not import TensorFlow.
 """
 
 import os
@@ -17,7 +17,7 @@ VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 def switch_on():
     """Sets `TF_ENABLE_ONEDNN_OPTS=1`, unless the variable is set.
 
-    Where TensorFlow is loaded already and runs without oneDNN, it warns instead, once.
+    If TensorFlow is loaded already and runs without oneDNN, it warns instead, once.
     """
     if VARIABLE in os.environ:
         return
@@ -34,7 +34,7 @@ def switch_on():
 
 
 def is_on() -> bool | None:
-    """Whether the TensorFlow that is loaded uses oneDNN; None where it does not tell, as on other CPUs than x86."""
+    """Returns whether TensorFlow uses oneDNN; None if TensorFlow does not say, e.g. on other CPUs than x86."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return None
     from tfvid.network.private_api import uses_onednn  # here, since it loads TensorFlow
@@ -43,7 +43,7 @@ def is_on() -> bool | None:
 
 
 def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:
-    """The CPU's instruction sets by Linux's names, such as "avx2"; empty where there is no such file."""
+    """Returns the CPU's instruction sets by their Linux names, such as "avx2"; empty if the file does not exist."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -52,15 +52,15 @@ def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:
 
 
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
-# oneDNN's names of instruction sets that its variables may limit it to, and that have bfloat16, hold one of these.
+# A variable may limit oneDNN to an instruction set. The names of those with bfloat16 contain one of these.
 BFLOAT16_LIMITS = ("BF16", "FP16", "AMX", "AVX10", "ALL", "DEFAULT")
 
 
 def has_bfloat16() -> bool:
-    """Whether this machine computes in bfloat16: all GPUs do, or without one the CPU, through oneDNN.
+    """Returns whether this machine computes in bfloat16: all its GPUs, or, without a GPU, the CPU by oneDNN.
 
-    Elsewhere TensorFlow emulates bfloat16, which is slower than float32, or fails. GPUs do from compute capability 8
-    on. Where `cpu_flags` is empty, as on Windows and macOS, the answer is no.
+    On other machines TensorFlow emulates bfloat16, which is slower than float32, or fails. GPUs compute in bfloat16
+    from compute capability 8 on. If `cpu_flags` is empty, as on Windows and macOS, the answer is False.
     """
     import tensorflow as tf
 

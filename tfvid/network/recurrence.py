@@ -1,8 +1,8 @@
 """A ConvLSTM2D layer in fewer, larger convolutions, with the layer's own weights.
 
-Keras runs eight small convolutions a time step: for each of the four gates one on the frame and one on the state. What
-the frames add to the gates does not depend on the state, so it is one convolution over all frames at once; what the
-state adds is one convolution a step. Outputs and gradients equal the layer's (tested to 1e-5).
+Keras runs eight small convolutions in each time step: for each of the four gates, one on the frame and one on the
+state. The frames' part does not depend on the state, so here it is one convolution over all frames. The state's part is
+one convolution in each step. Outputs and gradients equal the layer's (tested to 1e-5).
 """
 
 import tensorflow as tf
@@ -10,7 +10,7 @@ from keras import layers
 
 
 def is_plain(layer: layers.ConvLSTM2D) -> bool:
-    """Whether `recurrence` says all that the layer does, dropout in training aside."""
+    """Returns whether `recurrence` computes all that the layer does, except dropout in training."""
     cell = layer.cell
     return (
         cell.data_format == "channels_last"
@@ -20,7 +20,12 @@ def is_plain(layer: layers.ConvLSTM2D) -> bool:
 
 
 def input_gates(layer: layers.ConvLSTM2D, inputs: tf.Tensor) -> tf.Tensor:
-    """What the inputs `(B, T, H, W, C)` add to the gates, bias included: `(B, T, H', W', 4 F)`."""
+    """Returns the part of the gates that depends on the inputs, with the bias: `(B, T, H', W', 4 F)`.
+
+    Args:
+      layer: a plain layer, see `is_plain`.
+      inputs: `(B, T, H, W, C)`.
+    """
     cell, dtype = layer.cell, inputs.dtype
     frames = tf.reshape(inputs, (-1, *inputs.shape[2:]))
     gates = tf.nn.conv2d(frames, tf.cast(cell.kernel, dtype), cell.strides, cell.padding.upper())
@@ -30,14 +35,14 @@ def input_gates(layer: layers.ConvLSTM2D, inputs: tf.Tensor) -> tf.Tensor:
 
 
 def recurrence(layer: layers.ConvLSTM2D, gates: tf.Tensor) -> tf.Tensor:
-    """Runs the states through time; T is known when this is traced.
+    """Computes the states over time; T must be known when this is traced.
 
     Args:
       layer: a plain layer, see `is_plain`.
       gates: `(B, T, H', W', 4 F)`, from `input_gates`.
 
     Returns:
-      `(B, T, H', W', F)`, or the last step `(B, H', W', F)` for a layer without ``return_sequences``.
+      `(B, T, H', W', F)`; for a layer without ``return_sequences``, the last step, `(B, H', W', F)`.
     """
     cell = layer.cell
     kernel = tf.cast(cell.recurrent_kernel, gates.dtype)

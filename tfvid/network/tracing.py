@@ -1,8 +1,8 @@
-"""Looking inside a model while it runs: which layers it calls, in what order, and what they return.
+"""Watches the layers of a model while it is traced: which layers it calls, in what order, and their outputs.
 
-Explanations need a layer's output, its gradient, or the score before the softmax. Building a second model on
-``layer.output`` fails for nested, Sequential and subclassed models; standing in for the layer's own ``call``
-while the model is traced works for all of them, and is undone whatever happens.
+Explainers need the output of a layer, its gradient, or the score before the softmax. A second model that ends in
+``layer.output`` is impossible for nested, Sequential and subclassed models. Replacing ``layer.call`` while the model is
+traced works for all of them; afterwards the layer is restored, also after an error.
 """
 
 from contextlib import ExitStack, contextmanager
@@ -19,11 +19,12 @@ class LayerCall:
     """One call of one layer.
 
     Attributes:
-      path: the layer's name, after those of the layers it is nested in: ``"backbone/conv"``.
+      path: the names of the layers around the layer, and its own: ``"backbone/conv"``.
       layer: the layer.
-      shape: its output's shape, None where not known; None if the output is no single tensor.
-      is_output: the layer's output is the model's output.
-      is_new: no layer before it returned the same tensor, as those inside a container or before a dropout do.
+      shape: the shape of its output, None for unknown sizes; None if the output is not a single tensor.
+      is_output: whether the layer's output is the model's output.
+      is_new: whether no layer before it returned the same tensor. Containers return the tensor of an inner layer, and
+        dropout layers return their input.
     """
 
     path: str
@@ -34,7 +35,7 @@ class LayerCall:
 
 
 def named_layers(layer: keras.Layer, prefix: str = ""):
-    """Yields (path, layer) for every layer inside `layer`, parents first."""
+    """Yields (path, layer) for all layers inside `layer`, outer layers first."""
     for inner in inner_layers(layer):
         yield prefix + inner.name, inner
         yield from named_layers(inner, f"{prefix}{inner.name}/")
@@ -42,9 +43,9 @@ def named_layers(layer: keras.Layer, prefix: str = ""):
 
 @contextmanager
 def replaced(layer: keras.Layer, attribute: str, value):
-    """Gives `layer` another attribute, e.g. another ``call``, for a while; then it is as it was, whatever happens."""
+    """Inside, `layer` has another value of an attribute, e.g. another ``call``. Restores it, also after an error."""
     had, before = attribute in vars(layer), vars(layer).get(attribute)
-    vars(layer)[attribute] = value  # past Keras' own __setattr__, which tracks what it is given
+    vars(layer)[attribute] = value  # not by Keras' __setattr__, which tracks values
     try:
         yield
     finally:
@@ -56,14 +57,14 @@ def replaced(layer: keras.Layer, attribute: str, value):
 
 @contextmanager
 def computing_in(model: keras.Model, policy: str, but: list[keras.Layer]):
-    """While `model` is called in here, its float32 layers compute under a dtype policy like "mixed_bfloat16".
+    """Inside, the float32 layers of `model` compute under another dtype policy, such as "mixed_bfloat16".
 
-    Their weights are cast when they are used, as Keras does for a model built with that policy.
+    Weights are cast when they are used, as in a model that is built with that policy.
 
     Args:
       model: a built model.
-      policy: the policy's name.
-      but: layers that stay as they are.
+      policy: the name of the policy.
+      but: layers that keep their policy.
     """
     changed = [
         layer
@@ -82,7 +83,7 @@ def computing_in(model: keras.Model, policy: str, but: list[keras.Layer]):
 
 @contextmanager
 def watched(layer: keras.Layer, see):
-    """Calls ``see(output)`` each time `layer` runs."""
+    """Inside, calls ``see(output)`` each time `layer` runs."""
     call = layer.call
 
     def seen(*args, **kwargs):
@@ -96,12 +97,12 @@ def watched(layer: keras.Layer, see):
 
 @dataclass(frozen=True)
 class Trace:
-    """One run of a model, traced; nothing was computed.
+    """One symbolic run of a model.
 
     Attributes:
-      calls: the layer calls in the order in which they end. A layer that is found at several paths has the first one.
-      clips: what the model was given, symbolic, `(None, T, H, W, C)`.
-      output: what it returned, symbolic.
+      calls: the layer calls in the order in which they end. A layer with several paths has the first one.
+      clips: the symbolic input of the model, `(None, T, H, W, C)`.
+      output: the symbolic output of the model.
     """
 
     calls: list[LayerCall]
@@ -110,15 +111,15 @@ class Trace:
 
 
 def trace_calls(model: keras.Model, clip_shape: tuple, batch_size: int | None = None) -> Trace:
-    """Runs `model` on symbolic clips and sees which layers it calls.
+    """Runs `model` on symbolic clips and returns the layer calls.
 
-    Calls inside a loop of the model's graph (a recurrent layer's cell) are left out: their outputs cannot be
-    reached from outside the loop.
+    Calls inside a loop of the graph (a recurrent layer's cell) are left out: their outputs cannot be used outside the
+    loop.
 
     Args:
       model: a built Keras model.
       clip_shape: `(T, H, W, C)`.
-      batch_size: of the symbolic clips; None leaves it open.
+      batch_size: B of the symbolic clips; None leaves it open.
     """
     seen, ends = [], []
 
@@ -143,7 +144,7 @@ def trace_calls(model: keras.Model, clip_shape: tuple, batch_size: int | None = 
 
 
 def distinct_layers(model: keras.Model):
-    """Yields (path, layer) once for every layer inside `model`, with the first of its paths, parents first."""
+    """Yields (path, layer) once for each layer inside `model`, with the first of its paths, outer layers first."""
     known = set()
     for path, layer in named_layers(model):
         if id(layer) not in known:
@@ -152,7 +153,7 @@ def distinct_layers(model: keras.Model):
 
 
 def _uncast(tensor):
-    """What a symbolic tensor was before it was cast or passed on: a mixed-precision model ends in a float32 layer."""
+    """The tensor before casts and identities; the last layer of a mixed-precision model only casts to float32."""
     while tf.is_tensor(tensor) and tensor.op.type in ("Cast", "Identity"):
         tensor = tensor.op.inputs[0]
     return tensor

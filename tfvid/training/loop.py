@@ -96,7 +96,7 @@ def _train(config: RunConfig, run: Run, place: Distribution, verbose: str | int)
     precision = policy(config.train.mixed_precision)
     with place.scope():
         model = _compiled_model(config, dataset, precision, place)
-    export = build_model(config, len(dataset.class_names), "float32")
+    export = _model(config, dataset)
     if place.chief:
         run.begin()
     checkpoints = Checkpoints(run.checkpoints, model, export, _card(config, dataset, export), writes=place.chief)
@@ -137,9 +137,16 @@ def _memory(config: RunConfig):
         ) from error
 
 
+def _model(config: RunConfig, dataset: VideoDataset, **options) -> keras.Model:
+    """The model of `config`, for the classes of `dataset`; `options` are those of `build_model`."""
+    model, data = config.model, config.data
+    classes = len(dataset.class_names)
+    return build_model(model.name, classes, data.num_frames, data.size, model.options, seed=config.seed, **options)
+
+
 def _compiled_model(config: RunConfig, dataset: VideoDataset, precision: str, place: Distribution) -> keras.Model:
     """The model in training: loss, optimizer with its variables."""
-    model = build_model(config, len(dataset.class_names), precision, synchronized=place.replicas > 1)
+    model = _model(config, dataset, dtype=precision, synchronized=place.replicas > 1)
     add_weight_decay(model, config.train.weight_decay)
     compile_classifier(model, make_optimizer(config.train, _steps(config, dataset, place)))
     model.optimizer.build(model.trainable_variables)

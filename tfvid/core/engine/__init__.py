@@ -1,6 +1,6 @@
-"""Work on many clips, here or on other machines, that survives the death of whoever does it.
+"""Engines run work on many clips, in this process or on a cluster, and survive failed workers.
 
-Work is cut into shards. An engine runs a function on each, some times over where that fails; see `base.Engine`.
+The work is cut into shards. An engine runs a function on each shard, and again if it fails; see `base.Engine`.
 """
 
 from tfvid.core.registry import Registry

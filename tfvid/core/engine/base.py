@@ -1,17 +1,18 @@
-"""What an engine is, and what becomes of work that keeps failing."""
+"""The interface of an engine, and what happens to items that keep failing."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A run of items, known by its name: whoever does it, and however often, makes the same.
+    """A run of items with a name. The work on a shard has the same result on every machine and at every try.
 
     Attributes:
-      name: e.g. "00003-of-00012"; shards in their order are in the order of their names.
-      items: what the work is about, e.g. samples; they can be pickled.
+      name: e.g. "00003-of-00012"; shards sorted by name are in order.
+      items: the items of the work, e.g. samples; they can be pickled.
     """
 
     name: str
@@ -20,20 +21,20 @@ class Shard:
 
 @dataclass(frozen=True)
 class Done:
-    """The end of one shard.
+    """The result of one shard.
 
     Attributes:
       shard: the shard.
-      value: what the work returned; None where it failed.
-      error: why it failed the last time, one line; "" where it did not.
+      value: what the work returned; None if it failed.
+      error: one line, the error of the last try; "" if it succeeded.
     """
 
     shard: Shard
-    value: object = None
+    value: Any = None
     error: str = ""
 
 
-# Work on a shard; `progress` may be called with numbers of items just done.
+# Work on a shard. It may call its second argument, `progress`, with the number of items it has just finished.
 Work = Callable[[Shard, Callable[[int], None]], object]
 
 
@@ -41,7 +42,7 @@ class Engine(ABC):
     """Runs work on shards.
 
     Args:
-      retries: how often a shard that failed is tried again.
+      retries: how many more times a failed shard is tried.
     """
 
     def __init__(self, *, retries: int = 2):
@@ -49,47 +50,53 @@ class Engine(ABC):
 
     @abstractmethod
     def run(self, work: Work, shards: Iterable[Shard], progress: Callable[[int], None]) -> Iterator[Done]:
-        """Yields each shard when it has ended, in any order.
+        """Runs `work` on all shards and yields the result of each shard when it ends, in any order.
 
         Args:
-          work: called with a shard, and a function to be called with numbers of items just done.
-          shards: what there is to do.
-          progress: told how many items were done; less than 0 where a try failed whose items it was told of. In all
-            it is told of every item of the shards that succeeded, once.
+          work: a function of a shard and of `progress`.
+          shards: the shards.
+          progress: a function that the engine calls with numbers of finished items. The number is negative after a
+            failed try, to take back what that try reported. The numbers add up to the items of all shards that
+            succeeded.
 
         Raises:
-          TfvidError: what the work raised of that kind; it would be the same for all shards.
+          TfvidError: the work raised one; it would be the same for all shards.
         """
 
 
 def finished(
     engine: Engine, work: Work, shards: Iterable[Shard], progress: Callable[[int], None] = lambda items: None
 ) -> Iterator[Done]:
-    """Runs `work` on all `shards`; of those that keep failing each item is tried alone, so that one harms no others.
+    """Runs `work` on all shards, then on each item alone of the shards that failed, so that one item harms no other.
+
+    Args:
+      engine: the engine.
+      work: see `Engine.run`.
+      shards: the shards.
+      progress: see `Engine.run`. The numbers add up to all items, failed ones included.
 
     Yields:
-      A `Done` for each shard that succeeded, and for each item of the others, as a shard of one. `progress` is told of
-      every item once, see `Engine.run`, those that failed in the end among them.
+      A `Done` for each shard that succeeded, and for each item of the others, as a shard of one item.
     """
     failed = []
     for done in engine.run(work, shards, progress):
         if done.error and len(done.shard.items) > 1:
             failed.append(done.shard)
         else:
-            yield _told(done, progress)
+            yield _counted(done, progress)
     for done in engine.run(work, [single for shard in failed for single in _singles(shard)], progress):
-        yield _told(done, progress)
+        yield _counted(done, progress)
 
 
-def _told(done: Done, progress: Callable[[int], None]) -> Done:
-    """`done`, an end for good; of an item that failed nobody was told yet."""
+def _counted(done: Done, progress: Callable[[int], None]) -> Done:
+    """Returns the final result `done`. Engines report items that succeeded; this reports those that failed."""
     if done.error:
         progress(len(done.shard.items))
     return done
 
 
 def cut(items: list, size: int) -> list[Shard]:
-    """`items` as shards of `size`, the last one of what is left."""
+    """Returns `items` as shards of `size` items; the last shard may have fewer."""
     count = -(-len(items) // size)
     return [
         Shard(f"{number:05d}-of-{count:05d}", tuple(items[number * size : (number + 1) * size]))

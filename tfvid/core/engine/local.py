@@ -1,14 +1,16 @@
-"""Shards one after the other, in this process."""
+"""The engine "local": it runs shards one after the other, in this process."""
 
 from tfvid.core.engine.base import Done, Engine
 from tfvid.core.errors import TfvidError, error_line
 
 
 class Local(Engine):
-    """Runs work here. What ends the process ends all of it; started again, it goes on with what is missing.
+    """Runs work in this process.
+
+    If the process ends, all work ends. The next run continues with the shards that are missing.
 
     Args:
-      retries: see `Engine`.
+      retries: how many more times a failed shard is tried.
     """
 
     def run(self, work, shards, progress):
@@ -17,7 +19,7 @@ class Local(Engine):
 
     def _tried(self, work, shard, progress) -> Done:
         for _ in range(self.retries + 1):
-            counted = []
+            counted: list[int] = []
 
             def count(items, counted=counted):
                 counted.append(items)
@@ -27,7 +29,7 @@ class Local(Engine):
                 value = work(shard, count)
             except TfvidError:
                 raise
-            except Exception as error:  # a model or a library may raise anything; the other shards go on
+            except Exception as error:  # a model or a library may raise anything; the other shards continue
                 reason = error_line(error)
                 progress(-sum(counted))
             else:

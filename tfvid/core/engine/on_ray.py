@@ -1,7 +1,7 @@
-"""Shards on the machines of a Ray cluster, or in several processes of this one.
+"""The engine "ray": it runs shards on the machines of a Ray cluster, or in several processes of this machine.
 
-Plain tasks, not actors: when a worker or a node dies, Ray says so and the shard is given out again (a pool of actors
-was seen to hang instead). A worker process is kept from task to task, and with it the model that it has loaded.
+Shards are plain Ray tasks. When a worker or a node dies, Ray reports it, and the shard is submitted again; a pool of
+actors hung in this case. A worker process runs many tasks and keeps the model that it has loaded.
 """
 
 import os
@@ -16,14 +16,15 @@ class OnRay(Engine):
     """Runs work as Ray tasks.
 
     Args:
-      retries: see `Engine`.
-      address: of a running cluster, e.g. "auto" or "10.0.0.1:6379"; None starts one on this machine, for this run.
-      cpus: processor cores a task uses.
-      gpus: GPUs a task uses, fractions allowed.
-      at_once: shards given out at a time; None for twice as many as the cluster has room for.
+      retries: how many more times a failed shard is tried.
+      address: the address of a running cluster, e.g. "auto" or "10.0.0.1:6379"; None starts a cluster on this machine
+        for this run.
+      cpus: the processor cores that a task uses.
+      gpus: the GPUs that a task uses; may be a fraction.
+      at_once: how many shards are submitted at a time; None for twice as many as the cluster can run.
 
     Raises:
-      ConfigError: Ray is not installed, or there is no cluster at `address`.
+      ConfigError: Ray is not installed, or no cluster runs at `address`.
     """
 
     def __init__(
@@ -42,20 +43,22 @@ class OnRay(Engine):
 
     def run(self, work, shards, progress):
         ray = self.ray
-        # One thread a core that a task asked for: TensorFlow would take all of the machine's for each of them.
+        # One thread for each core of the task. By default, TensorFlow would use all cores in each task.
         threads = {
             "TF_NUM_INTRAOP_THREADS": str(max(1, int(self.cpus))),
             "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
         }
-        task = ray.remote(max_calls=0)(_call).options(  # 0: the process stays, with its model, also on a GPU
+        task = ray.remote(max_calls=0)(
+            _call
+        ).options(  # 0: the process, with its model, stays for the next task, also on a GPU
             num_cpus=self.cpus,
             num_gpus=self.gpus,
-            max_retries=0,  # counted here, so that all kinds of failure count alike
+            max_retries=0,  # `run` counts retries, so that all kinds of failure count in the same way
             scheduling_strategy="SPREAD",
             runtime_env={"env_vars": threads},
         )
         work, waiting = ray.put(work), iter(shards)
-        running: dict = {}  # reference -> (shard, tries left)
+        running: dict = {}  # reference -> (shard, remaining retries)
         try:
             while True:
                 for shard in _first(waiting, self._room() - len(running)):
@@ -82,14 +85,14 @@ class OnRay(Engine):
             if isinstance(error.cause, TfvidError):
                 raise error.cause from None
             return Done(shard, error=error_line(error.cause or error))
-        except self.ray.exceptions.RayError as error:  # the worker or its node died, or had no memory left
+        except self.ray.exceptions.RayError as error:  # the worker or its node died or ran out of memory
             return Done(shard, error=error_line(error))
 
     def _room(self) -> int:
-        """How many shards are given out: enough that nobody waits, few enough that little is held."""
+        """The number of shards to submit at a time: enough that no worker waits."""
         if self.at_once:
             return self.at_once
-        total = self.ray.cluster_resources()  # changes when nodes come and go
+        total = self.ray.cluster_resources()  # changes when nodes join or leave
         room = total.get("CPU", 0) / self.cpus if self.cpus else float("inf")
         if self.gpus:
             room = min(room, total.get("GPU", 0) / self.gpus)
@@ -99,7 +102,7 @@ class OnRay(Engine):
         if self.ray.is_initialized():
             return
         try:
-            if self.address and ":" in self.address:  # Ray itself asks for five minutes whether there is anybody
+            if self.address and ":" in self.address:  # Ray itself would try for five minutes
                 host, _, port = self.address.rpartition("/")[2].rpartition(":")
                 socket.create_connection((host, int(port)), timeout=10).close()
             self.ray.init(address=self.address or "local", log_to_driver=False, logging_level="error")
@@ -112,7 +115,7 @@ def _call(work, shard: Shard):
 
 
 def _first(items: Iterator, count: int) -> Iterator:
-    """The next `count` of `items`, as far as there are any."""
+    """Yields the next `count` of `items`, or fewer if there are no more."""
     for _ in range(count):
         try:
             yield next(items)

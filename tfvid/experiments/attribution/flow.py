@@ -235,7 +235,8 @@ class Clips:
 
 def _load(config: AttributionConfig) -> dict[str, Loaded]:
     paths = [network.path for network in config.networks]
-    loaded = load_models(paths, config.data.num_frames, config.data.size, config.networks)
+    options = [network.load_options() for network in config.networks]
+    loaded = load_models(paths, config.data.num_frames, config.data.size, options)
     return {network.name: model for network, model in zip(config.networks, loaded, strict=True)}
 
 

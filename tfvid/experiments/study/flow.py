@@ -71,7 +71,7 @@ def run(config: StudyConfig, out) -> dict:
         [path for group in config.models for path in group.paths],
         config.data.num_frames,
         config.data.size,
-        [group for group in config.models for _ in group.paths],
+        [group.load_options() for group in config.models for _ in group.paths],
     )
     to_model, class_names = _fit(models, dataset, samples)
     groups = _groups(config, models)

@@ -133,6 +133,7 @@ class LayerExplainer(Explainer):
     """
 
     score = "logit"
+    result_type = CAMResult
 
     def __init__(
         self,
@@ -220,8 +221,8 @@ class CAM(LayerExplainer):
         )
         self._compiled = Compiled(self._maps, "gradient")
 
-    def _explain(self, clips, target):
-        return CAMResult(**{name: x.numpy() for name, x in self._compiled(clips, target).items()})
+    def _compute(self, clips, target):
+        return self._compiled(clips, target)
 
     def _maps(self, clips, target) -> dict[str, tf.Tensor]:
         """The fields of the result; traced once."""

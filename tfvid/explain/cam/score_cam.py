@@ -13,7 +13,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfvid.core.errors import TfvidError
-from tfvid.explain.cam.cam import CAMResult, LayerExplainer
+from tfvid.explain.cam.cam import LayerExplainer
 from tfvid.explain.cam.features import resized
 from tfvid.network.classifier import class_score
 from tfvid.network.compiled import Compiled
@@ -73,13 +73,12 @@ class ScoreCAM(LayerExplainer):
         self._compiled = Compiled(self._features)
         self._compiled_scores = Compiled(self._masked_scores)
 
-    def _explain(self, clips, target):
+    def _compute(self, clips, target):
         seen = self._compiled(clips, target)
         A = seen.pop("A")
         w = tf.nn.softmax(self._scores(clips, seen["target"], A))
         native = tf.nn.relu(tf.einsum("bthwk,bk->bthw", A, w))
-        maps = {"native": native, "attribution": self._at_clip_size(native, clips)}
-        return CAMResult(**{name: x.numpy() for name, x in (seen | maps).items()})
+        return seen | {"native": native, "attribution": self._at_clip_size(native, clips)}
 
     def _features(self, clips, target) -> dict[str, tf.Tensor]:
         """Class, score and the feature maps to be weighed, `(B, T', H', W', K)`; traced once."""

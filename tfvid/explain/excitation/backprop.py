@@ -86,6 +86,7 @@ class ExcitationBackprop(Explainer):
     """
 
     contrastive = False
+    result_type = ExcitationResult
 
     def __init__(
         self,
@@ -106,15 +107,15 @@ class ExcitationBackprop(Explainer):
         self.time = time
         self._compiled = Compiled(self._maps, "gradient")
 
-    def _explain(self, clips, target):
-        result = ExcitationResult(**{name: x.numpy() for name, x in self._compiled(clips, target).items()})
-        mass = result.native.sum(axis=(1, 2, 3)).max()
+    def _compute(self, clips, target):
+        found = self._compiled(clips, target)
+        mass = found["native"].numpy().sum(axis=(1, 2, 3)).max()
         if self.gates == "signal" and mass > MOST:
             raise ModelError(
                 f"expected probabilities that sum to 1, got {mass:.3g}: the model's own call adds or scales features "
                 f"outside of layers; use Add layers, or {INSTEAD}"
             )
-        return result
+        return found
 
     def _maps(self, clips, target) -> dict[str, tf.Tensor]:
         """The fields of the result; traced once."""

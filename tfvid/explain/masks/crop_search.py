@@ -73,6 +73,7 @@ class CropSearch(Explainer):
     """
 
     scores_only = True
+    result_type = CropSearchResult
 
     def __init__(
         self,
@@ -102,8 +103,8 @@ class CropSearch(Explainer):
             raise TfvidError("a crop in time needs clips of 2 frames or more, got clips of a single frame")
         super().prepare(clips)
 
-    def _explain(self, clips, target):
-        return CropSearchResult(**{name: x.numpy() for name, x in self._compiled(clips, target).items()})
+    def _compute(self, clips, target):
+        return self._compiled(clips, target)
 
     def _search(self, clips, target) -> dict[str, tf.Tensor]:
         """The whole search for a chunk; traced once."""

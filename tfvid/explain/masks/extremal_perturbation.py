@@ -107,7 +107,7 @@ class ExtremalPerturbation(LearnedMask):
       ((2, 1, 16, 112, 112), 0.1)
     """
 
-    result = ExtremalPerturbationResult
+    result_type = ExtremalPerturbationResult
     published = Weights(100.0, 300.0, 1.0)
 
     def __init__(

@@ -6,12 +6,11 @@ losses that do not know of each other is the gradient of each.
 
 from abc import abstractmethod
 
-import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from tfvid.core.errors import TfvidError
-from tfvid.explain.base import Attribution, Explainer
+from tfvid.explain.base import Explainer
 from tfvid.network.compiled import Compiled
 from tfvid.network.private_api import uninlined
 
@@ -32,8 +31,6 @@ class LearnedMask(Explainer):
       input_range: see `Explainer`.
       batch_size: see `Explainer`.
     """
-
-    result: type[Attribution]
 
     def __init__(self, model, *, iterations: int, progress: bool, output: str, input_range, batch_size: int):
         super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
@@ -61,7 +58,7 @@ class LearnedMask(Explainer):
     def _tell(self, clips, target, grid) -> dict[str, tf.Tensor]:
         """What else is in the result, from the grid that was learned."""
 
-    def _explain(self, clips, target):
+    def _compute(self, clips, target):
         known, state = self._compiled_begin(clips, target)
         chosen = known["target"]
         with tqdm(total=self.iterations, unit="step", leave=False, disable=not self.progress) as bar:
@@ -70,8 +67,7 @@ class LearnedMask(Explainer):
                 state = self._compiled(clips, chosen, *(tf.fill(chosen.shape, n) for n in (first, count)), *state)
                 bar.update(count)
         found = known | self._compiled_tell(clips, chosen, state[0])
-        found["iterations"] = tf.fill(chosen.shape, self.iterations)
-        return self.result(**{name: np.asarray(x) for name, x in found.items()})
+        return found | {"iterations": tf.fill(chosen.shape, self.iterations)}
 
     def _descend(self, clips, target, first, count, *state):
         """`count` steps from step `first` on, both `(B,)`, the same for all clips; traced once."""

@@ -89,7 +89,7 @@ class MeaningfulPerturbation(LearnedMask):
       array([ True,  True])
     """
 
-    result = MeaningfulPerturbationResult
+    result_type = MeaningfulPerturbationResult
 
     def __init__(
         self,

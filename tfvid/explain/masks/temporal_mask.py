@@ -155,6 +155,8 @@ class TemporalMask(Explainer):
       ((2, 16), array([ True,  True]))
     """
 
+    result_type = TemporalMaskResult
+
     def __init__(
         self,
         model,
@@ -261,12 +263,12 @@ class TemporalMask(Explainer):
             return False
         return self.precision is not None
 
-    def _explain(self, clips, target, labels):
+    def _compute(self, clips, target, labels):
         if self.method == "gradient":
             result = self._compiled(clips, target, labels, tf.fill(target.shape, self.iterations))
         else:
             result = self._searched(clips, target, labels)
-        return TemporalMaskResult(**{name: np.asarray(x) for name, x in result.items()}, still=still_clips(clips))
+        return result | {"still": still_clips(clips)}
 
     # By search, clip by clip.
 

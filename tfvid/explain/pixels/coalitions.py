@@ -50,6 +50,8 @@ class PlayersExplainer(MaskingExplainer):
       fill, score, progress, output, input_range, batch_size: see `MaskingExplainer`.
     """
 
+    result_type = PlayersResult
+
     def __init__(self, model, players, **options):
         super().__init__(model, **options)
         self.players = cutter(players)
@@ -58,13 +60,10 @@ class PlayersExplainer(MaskingExplainer):
         labels = checked_labels(self.players(clips), tuple(clips.shape))
         return [np.broadcast_to(labels, clips.shape[:4])]
 
-    def _explain_clip(self, clip, labels):
+    def _compute_clip(self, clip, labels):
         segments = numbered(labels[0])
         found = self._play(Game(clip, segments))
-        attribution = found["values"][segments]
-        return clip.result(self.result_type, attribution, segments=segments, **found)
-
-    result_type = PlayersResult
+        return found | {"segments": segments, "attribution": found["values"][segments]}
 
     @abstractmethod
     def _play(self, game: "Game") -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ from abc import abstractmethod
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, check_choice
-from tfvid.explain.base import Attribution, Explainer
+from tfvid.explain.base import Explainer
 from tfvid.network.classifier import Classifier, chosen_class, class_score
 from tfvid.network.compiled import Compiled
 from tfvid.network.private_api import uninlined
@@ -78,8 +78,8 @@ class PixelExplainer(Explainer):
         self.reduce = reduce
         self._compiled = Compiled(self._maps, "gradient")
 
-    def _explain(self, clips, target):
-        return Attribution(**{name: x.numpy() for name, x in self._compiled(clips, target).items()})
+    def _compute(self, clips, target):
+        return self._compiled(clips, target)
 
     def _maps(self, clips, target) -> dict[str, tf.Tensor]:
         """The fields of the result; traced once."""

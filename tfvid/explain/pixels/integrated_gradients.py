@@ -52,14 +52,13 @@ class PathExplainer(PixelExplainer):
       batch_size: see `Explainer`.
     """
 
+    result_type = PathResult
+
     def __init__(self, model, *, steps: int, reduce: str, output: str, input_range, batch_size: int):
         super().__init__(model, reduce=reduce, output=output, input_range=input_range, batch_size=batch_size)
         if steps < 1:
             raise TfvidError(f"expected steps >= 1, got {steps}")
         self.steps = steps
-
-    def _explain(self, clips, target):
-        return PathResult(**{name: x.numpy() for name, x in self._compiled(clips, target).items()})
 
     def _fields(self, run, pixels):
         attributed = tf.reduce_sum(pixels, axis=(1, 2, 3, 4))

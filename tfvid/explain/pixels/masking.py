@@ -40,7 +40,7 @@ class MaskingResult(Attribution):
 
 
 class MaskingExplainer(Explainer):
-    """What explainers by masked clips share; each says in `_explain_clip` what it makes of a `MaskedClip`.
+    """What explainers by masked clips share; each says in `_compute_clip` what it makes of a `MaskedClip`.
 
     Args:
       model: a Keras model or any callable, see `Explainer`.
@@ -54,6 +54,7 @@ class MaskingExplainer(Explainer):
     """
 
     scores_only = True
+    result_type = MaskingResult
 
     def __init__(self, model, *, fill, score, progress, output, input_range, batch_size):
         super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
@@ -65,16 +66,22 @@ class MaskingExplainer(Explainer):
         self.progress = progress
         self._compiled = Compiled(self._masked_scores)
 
-    def _explain(self, clips, target, *per_clip):
+    def _compute(self, clips, target, *per_clip):
         parts = []
         for b in range(len(clips)):
             row = slice(b, b + 1)
-            parts.append(self._explain_clip(MaskedClip(self, clips[row], target[row]), *(x[row] for x in per_clip)))
-        return type(parts[0]).join(parts)
+            clip = MaskedClip(self, clips[row], target[row])
+            found = self._compute_clip(clip, *(x[row] for x in per_clip))
+            rows = {name: np.asarray(value)[np.newaxis] for name, value in found.items()}
+            parts.append(self.result_type(**clip.known(), **rows))
+        return vars(self.result_type.join(parts))
 
     @abstractmethod
-    def _explain_clip(self, clip: "MaskedClip", *per_clip) -> MaskingResult:
-        """Explains one clip: a result of one row."""
+    def _compute_clip(self, clip: "MaskedClip", *per_clip) -> dict[str, np.ndarray]:
+        """Computes `attribution`, float32 `(T, H, W)`, and what else `result_type` holds, for one clip.
+
+        Each without the batch axis. `MaskedClip.known` adds the rest.
+        """
 
     def filled(self, clip: tf.Tensor) -> tf.Tensor:
         """The fill of a clip `(1, T, H, W, C)`, float32."""
@@ -132,16 +139,14 @@ class MaskedClip:
                 yield slice(start, stop)
                 bar.update(stop - start)
 
-    def result(self, kind: type[MaskingResult], attribution, **more) -> MaskingResult:
-        """A result of one row, made of the map `(T, H, W)` and of what else `kind` holds, each without its batch."""
-        return kind(
-            target=self._target.numpy(),
-            predicted=self._predicted.numpy(),
-            score=self._score.numpy(),
-            attribution=np.asarray(attribution, np.float32)[np.newaxis],
-            forward_passes=np.array([self._passes], np.int32),
-            **{name: np.asarray(value)[np.newaxis] for name, value in more.items()},
-        )
+    def known(self) -> dict[str, np.ndarray]:
+        """Returns the fields that all methods share, `(1,)` each: classes, score, forward passes so far."""
+        return {
+            "target": self._target.numpy(),
+            "predicted": self._predicted.numpy(),
+            "score": self._score.numpy(),
+            "forward_passes": np.array([self._passes], np.int32),
+        }
 
     def _scores(self, keep):
         self._passes += len(keep)

@@ -12,7 +12,7 @@ import itertools
 import numpy as np
 
 from tfvid.core.errors import TfvidError, check_choice
-from tfvid.explain.pixels.masking import MaskingExplainer, MaskingResult, weighted_mean
+from tfvid.explain.pixels.masking import MaskingExplainer, weighted_mean
 
 # The window of each unit as a share of the clip's (T, H, W): None one frame, 1 all of it.
 UNITS = {"frame": (None, 1, 1), "patch": (1, 1 / 4, 1 / 4), "tube": (1 / 4, 1 / 4, 1 / 4)}
@@ -73,7 +73,7 @@ class Occlusion(MaskingExplainer):
         self.window = window
         self.stride = stride
 
-    def _explain_clip(self, clip):
+    def _compute_clip(self, clip):
         window = self.window or unit_window(self.unit, clip.shape)
         stride = self.stride or tuple(-(-size // 2) for size in window)
         covers = windows(clip.shape, window, stride)
@@ -83,13 +83,14 @@ class Occlusion(MaskingExplainer):
                 covered = inside(covers[rows], clip.shape)
                 yield covered, clip.score - clip(1 - covered)
 
-        return clip.result(MaskingResult, weighted_mean(drops()))
+        return {"attribution": weighted_mean(drops())}
 
 
 def unit_window(unit: str, shape: tuple[int, int, int]) -> tuple[int, int, int]:
     """The (t, h, w) of a unit's window in a clip of (T, H, W), at least one voxel."""
     shares = zip(UNITS[unit], shape, strict=True)
-    return tuple(1 if share is None else max(1, round(share * size)) for share, size in shares)
+    time, height, width = (1 if share is None else max(1, round(share * size)) for share, size in shares)
+    return time, height, width
 
 
 def windows(shape: tuple, window: tuple, stride: tuple) -> np.ndarray:

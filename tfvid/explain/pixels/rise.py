@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import TfvidError, check_choice
-from tfvid.explain.pixels.masking import MaskingExplainer, MaskingResult, weighted_mean
+from tfvid.explain.pixels.masking import MaskingExplainer, weighted_mean
 
 BORDERS = ("hold", "mirror")
 
@@ -77,7 +77,7 @@ class RISE(MaskingExplainer):
         self.border = border
         self.seed = seed
 
-    def _explain_clip(self, clip):
+    def _compute_clip(self, clip):
         cells, shifts = draw(self.masks, self.grid, clip.shape, self.keep, self.seed)
 
         def views():
@@ -85,7 +85,7 @@ class RISE(MaskingExplainer):
                 shown = drawn_out(tf.cast(cells[rows], tf.float32), shifts[rows], clip.shape, self.border)
                 yield shown, clip(shown)
 
-        return clip.result(MaskingResult, weighted_mean(views()))
+        return {"attribution": weighted_mean(views())}
 
 
 def draw(num_masks: int, grid: tuple, shape: tuple, keep: float, seed: int) -> tuple[tf.Tensor, tf.Tensor]:

@@ -4,7 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, TfvidError, check_choice
-from tfvid.network.classifier import Classifier, checked_clips, class_indices, class_score
+from tfvid.network.checks import checked_clips, class_indices
+from tfvid.network.classifier import Classifier, class_score
 from tfvid.network.compiled import Compiled
 from tfvid.perturb.fill import FILLS
 

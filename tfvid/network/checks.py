@@ -1,0 +1,89 @@
+"""Checks of clips and class indices that a caller passes for a model."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfvid.core.errors import ModelError, TfvidError
+
+
+def checked_clips(clips, model) -> tf.Tensor:
+    """Returns `clips` as a float32 tensor that the model takes.
+
+    Args:
+      clips: float `(B, T, H, W, C)`, an array or a tensor.
+      model: a Keras model or another callable.
+
+    Returns:
+      Float32 `(B, T, H, W, C)`.
+
+    Raises:
+      TfvidError: clips that are not floats, not of rank 5, empty, of another shape than the model's input, or not
+        finite.
+      ModelError: a model of several inputs, of integers, or of a fixed batch size.
+    """
+    clips = tf.convert_to_tensor(clips)
+    if clips.shape.rank != 5 or 0 in clips.shape:
+        raise TfvidError(f"expected clips of shape (B, T, H, W, C), got {tuple(clips.shape)}")
+    if not clips.dtype.is_floating:
+        raise TfvidError(
+            f"expected float clips in the range the model was trained on, got {clips.dtype.name}; "
+            "tfvid's models take tf.cast(clips, tf.float32) / 255"
+        )
+    _check_inputs(clips, getattr(model, "inputs", None) or [])
+    clips = tf.cast(clips, tf.float32)
+    bad = np.flatnonzero(~tf.reduce_all(tf.math.is_finite(clips), axis=(1, 2, 3, 4)).numpy())
+    if bad.size:
+        raise TfvidError(f"clip {bad[0]} has NaN or infinite pixels ({bad.size} of {len(clips)} clips have)")
+    return clips
+
+
+def _check_inputs(clips: tf.Tensor, inputs: list):
+    """Checks the symbolic inputs of a functional model, and that they take the clips."""
+    if len(inputs) > 1:
+        raise ModelError(
+            f"expected a model with one input, clips (B, T, H, W, C), got {shapes(inputs)}; to explain one of "
+            f"{', '.join(one.name for one in inputs)}, wrap it in a model of that input which feeds the others itself"
+        )
+    for expected in inputs:
+        if not tf.as_dtype(expected.dtype).is_floating:
+            raise ModelError(
+                f"expected a model of float clips, got one whose input is {expected.dtype}, which has no gradient; "
+                "leave out its cast, or explain a function of float clips by a method that needs scores only"
+            )
+        if expected.shape[0] is not None:
+            raise ModelError(f"expected a model of any batch size, got one of {expected.shape[0]} clips exactly")
+        if not clips.shape.is_compatible_with(expected.shape):
+            raise TfvidError(f"the model takes clips of shape {shapes(expected)}, got {tuple(clips.shape)}")
+
+
+def class_indices(value, num_clips: int, num_classes: int, name: str = "target", lowest: int = 0) -> np.ndarray:
+    """Returns class indices, one for each clip.
+
+    Args:
+      value: an int for all clips, or ints `(B,)`.
+      num_clips: B.
+      num_classes: K.
+      name: the name of the argument, for the error message.
+      lowest: the lowest index allowed; -1 where it stands for no class.
+
+    Returns:
+      Int32 `(B,)`.
+
+    Raises:
+      TfvidError: another type or shape, or a class that the model does not have.
+    """
+    value = np.asarray(value)
+    if value.dtype.kind not in "iu" or value.shape not in ((), (num_clips,)):
+        raise TfvidError(
+            f"{name}: expected an int or ints of shape ({num_clips},), one a clip, got {value.dtype} {value.shape}"
+        )
+    indices = np.broadcast_to(value, (num_clips,))
+    if indices.min() < lowest or indices.max() >= num_classes:
+        bad = indices[(indices < lowest) | (indices >= num_classes)][0]
+        raise TfvidError(f"{name}: expected classes {lowest} to {num_classes - 1}, got {bad}")
+    return indices.astype(np.int32)
+
+
+def shapes(tensors) -> str:
+    """Returns the shapes of a tensor, or of a nested structure of tensors, for a message."""
+    return str(tf.nest.map_structure(lambda tensor: tuple(getattr(tensor, "shape", ())), tensors))
