@@ -17,7 +17,7 @@ setup(
     package_dir={"tfvid.configs": "configs"},
     package_data={
         "": ["*.pyi", "py.typed"],
-        "tfvid.report": ["static/*"],
+        "tfvid.report": ["static/*", "templates/*"],
         "tfvid.tensorboard": ["static/*"],
         "tfvid.configs": ["*.yaml"],
     },
@@ -26,6 +26,7 @@ setup(
         # Older ones cannot load what 3.15 saved, the models in saved_models/ among it.
         "keras>=3.15",
         "lazy-loader>=0.6",
+        "jinja2>=3.1",
         "numpy>=1.26",
         # The same cv2 as opencv-python without its window code, which needs libGL from the system. 4.10 ends a video
         # where its header says, and headers lie.
@@ -52,7 +53,7 @@ setup(
         "io": ["tensorflow-io==0.37.1", "tensorflow>=2.16,<2.18", "pyarrow<20"],
         # Explaining a whole dataset on several machines, `explain.py --engine ray`.
         "ray": ["ray>=2.40,<3"],
-        # Supervoxels as the players of LIME and Kernel SHAP.
+        # Supervoxels as the segments of LIME and Kernel SHAP.
         "supervoxels": ["scikit-image>=0.19"],
         # What `benchmarks/decode.py` and `benchmarks/engines.py` are compared with.
         "bench": ["decord>=0.6", "onnxruntime>=1.18", "openvino>=2024.4", "onnx", "tf2onnx"],

@@ -25,6 +25,7 @@ from tfvid.experiments.attribution.methods import as_map, baseline, check_option
 from tfvid.experiments.attribution.records import Record
 from tfvid.explain.base import Attribution, Explanation
 from tfvid.models.card import ModelCard
+from tfvid.report.finding import Finding
 
 CLASSES = ("Moving something up", "Moving something down", "Something appearing")
 OWN_METHOD = '''
@@ -488,16 +489,12 @@ def test_what_the_measures_say_of_one_another():
     agreeing = correlations(network({a: [0, 0, 1, 2, 3, 4], b: [0, 0, 1, 2, 3, 4]}))
     opposing = correlations(network({a: [0, 0, 1, 2, 3, 4], b: [0, 0, 4, 3, 2, 1]}))
     few = correlations(network({a: [0, 0, 1], b: [0, 0, 1]}))
-    assert findings.disagreement({"n": agreeing})["holds"] is False
+    assert findings.disagreement({"n": agreeing}).holds is False
     found = findings.disagreement({"n": opposing, "empty": few})
-    assert found["holds"] is True and "n: 0 of 1 agree, 1 oppose one another" in found["answer"]
-    assert findings.disagreement({"n": few}) == {
-        "question": found["question"],
-        "holds": None,
-        "answer": "Too few methods or clips to say.",
-    }
+    assert found.holds is True and "n: 0 of 1 agree, 1 oppose one another" in found.answer
+    assert findings.disagreement({"n": few}) == Finding(found.question, "Too few methods or clips to say.", None)
     half = findings.disagreement({"n": agreeing, "m": opposing})
-    assert half["holds"] is False and half["answer"].startswith("1 of 2 pairs agree")
+    assert half.holds is False and half.answer.startswith("1 of 2 pairs agree")
 
 
 def test_best_methods_and_ranks():
@@ -506,8 +503,8 @@ def test_best_methods_and_ranks():
     np.testing.assert_array_equal(findings.ranked(judged_), [[4, 4, 2.5], [3, 3, 2.5], [1, 2, np.nan], [2, 1, 1]])
     np.testing.assert_array_equal(findings.mean_ranks(judged_, TRUTH), [3.25, 2.75, 2, 1])
     found = findings.best("net", judged_)
-    assert found["holds"] is False and "m0 by the one kind, m1 by the other" in found["answer"]
-    assert findings.best("net", network({b: [0, 1, 2, 3]}))["holds"] is None
+    assert found.holds is False and "m0 by the one kind, m1 by the other" in found.answer
+    assert findings.best("net", network({b: [0, 1, 2, 3]})).holds is None
 
 
 def test_methods_no_better_than_blind_maps():
@@ -515,28 +512,28 @@ def test_methods_no_better_than_blind_maps():
     values = np.array([[[0.1, 0.2, 0.3, 0.2]], [[0.2, 0.3, 0.2, 0.1]], [[0.8, 0.9, 0.7, 0.9]], [[0.1, 0.3, 0.2, 0.2]]])
     judged_ = Judged(["random", "centre", "good", "poor"], [b], list("wxyz"), values, {}, None)
     found = findings.beaten_by_chance("net", judged_)
-    assert found["holds"] is False  # one of two is not most
+    assert found.holds is False  # one of two is not most
     answer = "Of 2 methods, 1 are better than both by at least one measure; by the most, 1 of 1: good; by none: poor."
-    assert found["answer"] == answer
+    assert found.answer == answer
 
 
 def test_tables_by_hand():
     a, b = measure("a", higher=False), measure("b", TRUTH)
     judged_ = network({a: [3, 2, 1], b: [0, 1, 2]})
     table = tables.methods_table({"net": judged_}, {"net": {"gone": "why"}}, ["random", "centre", "m0", "gone"], 0)
-    assert [row["method"] for row in table["rows"]] == ["random", "centre", "m0", "gone"]
-    assert table["rows"][2]["a"]["mean"] == 1 and table["rows"][2]["rank objective"] == 1.0
-    assert table["rows"][3]["note"] == "why" and table["rows"][3]["a"] is table["rows"][3]["seconds"] is None
-    assert [column["title"] for column in table["columns"]][2:4] == ["a ↓", "b ↑"]
+    assert [row["method"] for row in table.rows] == ["random", "centre", "m0", "gone"]
+    assert table.rows[2]["a"]["mean"] == 1 and table.rows[2]["rank objective"] == 1.0
+    assert table.rows[3]["note"] == "why" and table.rows[3]["a"] is table.rows[3]["seconds"] is None
+    assert [column.title for column in table.columns][2:4] == ["a ↓", "b ↑"]
     matrix = np.array([[1, 0.5, -0.5], [0.5, 1, 0.25], [-0.5, 0.25, 1]])
-    rows = tables.agreement_table({"net": (["x", "y", "z"], matrix)})["rows"]
+    rows = tables.agreement_table({"net": (["x", "y", "z"], matrix)}).rows
     assert [(row["first"], row["second"], row["spearman"]) for row in rows] == [
         ("y", "x", 0.5),
         ("z", "y", 0.25),
         ("z", "x", -0.5),
     ]
     steps = [{"layer": str(depth), "spearman": depth / 10, "ssim": 0.0} for depth in range(5)]
-    sanity = tables.sanity_table([{"network": "net", "method": "m", "clips": 2, "cascade": steps}])["rows"][0]
+    sanity = tables.sanity_table([{"network": "net", "method": "m", "clips": 2, "cascade": steps}]).rows[0]
     assert [sanity[f"spearman {depth}"] for depth in (0.0, 0.5, 1.0)] == [0.0, 0.2, 0.4] and sanity["layers"] == 5
     assert tables.sanity_table([]) is None
 

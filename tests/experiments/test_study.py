@@ -441,11 +441,11 @@ def test_findings_say_yes_no_or_that_nothing_can_be_said():
     tested = differences(given, "A", "B", MEASURES)
     variants = {"blob_size": [tested["blob_size"].result, comparison(low[:2], low[1:3])]}
     found = findings(given, tested, variants, "A", "B")
-    assert [finding["holds"] for finding in found] == [True, False, True, False, True, False, False, False, False]
-    assert found[0]["question"] == "Are the masks of A shorter than those of B?"
-    assert "over 30 clips; p = 0.012, Hedges' g −" in found[0]["answer"]
-    assert found[1]["answer"] == "Fewer: yes; larger: no; more central: yes."
-    assert found[3]["answer"].endswith("1 of 2 settings of the blob detector say the same (before Holm's correction).")
+    assert [finding.holds for finding in found] == [True, False, True, False, True, False, False, False, False]
+    assert found[0].question == "Are the masks of A shorter than those of B?"
+    assert "over 30 clips; p = 0.012, Hedges' g −" in found[0].answer
+    assert found[1].answer == "Fewer: yes; larger: no; more central: yes."
+    assert found[3].answer.endswith("1 of 2 settings of the blob detector say the same (before Holm's correction).")
 
 
 @pytest.mark.parametrize(
@@ -489,13 +489,13 @@ class Some:
 def test_published_values_stand_beside_ours_on_the_paper_s_datasets():
     given = measured({"I3D": ["a"], "ConvLSTM": ["b"]}, a=[1.0, 2.0], b=[2.0, 3.0])
     table = tables.measures_table("t", "", "", given, ["mask_length"], answers(), "something")
-    rows = {row["model"]: row for row in table["rows"] if row["class"] == tables.ALL}
+    rows = {row["model"]: row for row in table.rows if row["class"] == tables.ALL}
     assert (
         rows["I3D"]["mask_length published"] == "6.2 ± 3.3" and rows["ConvLSTM"]["mask_length published"] == "9.9 ± 4.1"
     )
     assert rows["I3D"]["mask_length"] | {"low": 0, "high": 0} == {"mean": 1.5, "std": 0.5, "low": 0, "high": 0, "n": 2}
     columns = [
-        column["key"] for column in tables.measures_table("t", "", "", given, MEASURES, answers(), "shapes")["columns"]
+        column.key for column in tables.measures_table("t", "", "", given, MEASURES, answers(), "shapes").columns
     ]
     assert not any("published" in key for key in columns)
     assert published("kth", "C-LSTM")["blob_count"] == "32.6 ± 15.1" and published("kth", "mine") == {}

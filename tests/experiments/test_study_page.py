@@ -12,7 +12,8 @@ from toy_results import make
 
 from tfvid.core.errors import DataError
 from tfvid.report.histogram_svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, histogram_svg
-from tfvid.report.page import as_script, number
+from tfvid.report.numbers import number
+from tfvid.report.page import as_script
 from tfvid.report.study_page import write_study_page
 from tfvid.results.result_store import ResultStore
 

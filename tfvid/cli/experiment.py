@@ -46,7 +46,7 @@ def parse(parser: argparse.ArgumentParser, argv: list[str], kind: type) -> tuple
 
 def print_findings(report: dict, arguments: argparse.Namespace, write_document) -> None:
     """Prints the findings of a report; writes them to a document too, where ``--document`` names one."""
-    from tfvid.experiments.study.findings import WORDS
+    from tfvid.report.finding import WORDS
 
     for finding in report["findings"]:
         print(f"{finding['question']} {WORDS[finding['holds']]}\n  {finding['answer']}")

@@ -52,7 +52,7 @@ class BlobStatistics(NamedTuple):
         of the clip; NaN where it has none.
     """
 
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # a tuple has a method of this name
     size: np.ndarray
     centre_distance: np.ndarray
 
@@ -109,11 +109,11 @@ def _detector(changes: Mapping[str, float | None]) -> cv2.SimpleBlobDetector:
             raise ConfigError(unknown("setting of the blob detector", name, DETECTOR))
         if not isinstance(value, Real) and (value is not None or DETECTOR[name] is not None):
             raise ConfigError(f"{name} of the blob detector must be a number, got {value!r}")
-    settings = DETECTOR | changes
-    parameters = cv2.SimpleBlobDetector_Params()
+    settings = {**DETECTOR, **changes}
+    parameters = cv2.SimpleBlobDetector.Params()
     parameters.filterByColor = parameters.filterByArea = True
     parameters.blobColor = 255  # the default looks for dark blobs
-    parameters.maxArea = np.finfo(np.float32).max
+    parameters.maxArea = float(np.finfo(np.float32).max)
     parameters.filterByCircularity = settings["min_circularity"] is not None
     parameters.filterByConvexity = settings["min_convexity"] is not None
     parameters.filterByInertia = settings["min_inertia"] is not None
@@ -122,7 +122,7 @@ def _detector(changes: Mapping[str, float | None]) -> cv2.SimpleBlobDetector:
         if value is not None:
             setattr(parameters, _IN_OPENCV[name], value)
     try:
-        return cv2.SimpleBlobDetector_create(parameters)
+        return cv2.SimpleBlobDetector.create(parameters)
     except cv2.error as error:
         raise ConfigError(f"OpenCV's blob detector does not take {dict(changes)} ({error.err})") from error
 

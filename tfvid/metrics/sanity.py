@@ -95,7 +95,8 @@ def weighted_layers(model: keras.Model, clips) -> dict[str, list]:
     for call in classifier.calls:
         last_run.pop(id(call.layer), None)
         last_run[id(call.layer)] = call
-    layers, taken = {}, set()
+    layers: dict[str, list] = {}
+    taken: set[int] = set()
     for call in last_run.values():  # a layer ends its run after those inside it, so what is left is its own
         weights = [w for w in call.layer.weights if "float" in w.dtype and id(w) not in taken]
         taken.update(map(id, weights))

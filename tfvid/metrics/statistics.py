@@ -219,7 +219,7 @@ def holm(pvalues: Sequence[float | None]) -> list[float | None]:
         raise TfvidError(f"expected p-values in [0, 1], got {wrong[0]}")
     corrected: list[float | None] = [None] * len(pvalues)
     highest = 0.0
-    for rank, i in enumerate(sorted(known, key=known.get)):
+    for rank, i in enumerate(sorted(known, key=known.__getitem__)):
         highest = max(highest, min(1.0, (len(known) - rank) * known[i]))
         corrected[i] = highest
     return corrected

@@ -16,7 +16,7 @@ from tfvid.metrics.overlap import overlap
 
 def known_boxes(boxes, shape: tuple) -> np.ndarray:
     """Which clips have a box in a frame: boxes and the maps' shape `(B, T, H, W)` to bool `(B,)`."""
-    return has_box(checked_boxes(boxes, shape)).any(axis=1)
+    return np.asarray(has_box(checked_boxes(boxes, shape)).any(axis=1))
 
 
 def pointing_game(maps, boxes, margin: float | None = None, region: str = "box") -> np.ndarray:
@@ -47,10 +47,11 @@ def pointing_game(maps, boxes, margin: float | None = None, region: str = "box")
     if margin is None:
         margin = pointing_margin(*maps.shape[2:])
     largest = maps == maps.max(axis=(2, 3), keepdims=True)
+    height, width = maps.shape[2:]
     if region == "box":
-        inside = inside_boxes(boxes, *maps.shape[2:], margin)
+        inside = inside_boxes(boxes, height, width, margin)
     else:
-        inside = _within(inside_boxes(boxes, *maps.shape[2:]), margin)
+        inside = _within(inside_boxes(boxes, height, width), margin)
     hit = np.sum(largest & inside, axis=(2, 3)) / largest.sum(axis=(2, 3))
     frames = has_box(boxes)
     return (np.sum(hit * frames, axis=1) / np.maximum(frames.sum(axis=1), 1)).astype(np.float32)

@@ -7,15 +7,16 @@ Without JavaScript the list shows the animated films.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from tfvid.metrics.masks import is_trusted
 from tfvid.report.film import titles
+from tfvid.report.links import beside
+from tfvid.report.numbers import number
 from tfvid.report.overlay import display_size
-from tfvid.report.page import as_script, beside, number
+from tfvid.report.page import as_script
 from tfvid.report.reel import grid
 from tfvid.results.result_store import STILL, Result
 
@@ -79,8 +80,8 @@ def clips_section(
     fps: float,
     measures: Sequence[Measure] = OWN_MEASURES,
     values: Mapping[str, Mapping[str, Mapping[str, float | None]]] | None = None,
-) -> dict[str, str]:
-    """The parts of the page's template that show clips.
+) -> dict:
+    """What the page's template says of clips.
 
     Args:
       results: of the models in `groups`; others are passed over. Their maps are not needed.
@@ -90,7 +91,8 @@ def clips_section(
       values: numbers by model, clip and measure, beside those of `own_measures`.
 
     Returns:
-      ``data`` (JavaScript), ``tools``, ``plain``, ``layout`` (HTML).
+      ``data``, what the page's script draws, as JavaScript; ``controls`` and ``models``, what the reader can choose;
+      ``plain``, the clips for readers without JavaScript; ``layout``, a class name.
     """
     models = [model for group in groups for model in group.models]
     clips: dict[str, list[tuple[int, Result]]] = {}
@@ -102,18 +104,24 @@ def clips_section(
     data = [_clip(clip, rows, values or {}, names) for clip, rows in clips.items()]
     known = {key for clip in data for row in clip["rows"] for key in row["values"]}
     measures = [measure for measure in measures if measure.key in known]
-    page = {
-        "fps": float(fps),
-        "models": [{"name": model, "group": index} for index, group in enumerate(groups) for model in group.models],
-        "groups": [group.name for group in groups],
-        "measures": [vars(measure) for measure in measures],
-        "classes": list(names),
-        "clips": data,
-    }
     return {
-        "data": as_script(page),
-        "tools": _tools(data, groups, measures),
-        "plain": "\n".join(_plain(clip, rows) for clip, rows in zip(data, clips.values(), strict=True)),
+        "data": as_script(
+            {
+                "fps": float(fps),
+                "models": [{"name": model["name"], "group": model["group"]} for model in _models(groups)],
+                "groups": [group.name for group in groups],
+                "measures": [vars(measure) for measure in measures],
+                "classes": list(names),
+                "clips": data,
+            }
+        ),
+        "controls": _controls(data, groups, measures),
+        "models": _models(groups),
+        "plain": [
+            {key: clip[key] for key in ("heading", "id", "damage")}
+            | {"rows": [_plain_row(own, row) for own, (_, row) in zip(clip["rows"], rows, strict=True)]}
+            for clip, rows in zip(data, clips.values(), strict=True)
+        ],
         "layout": "single" if len(models) == 1 else "",  # the films of several models stand side by side
     }
 
@@ -204,73 +212,53 @@ def _files(row: Result) -> dict[str, str]:
     return {name: beside(file) for name, file in names.items() if file}
 
 
-# Choosing clips
+# The controls
 
 
-def _tools(clips: list[dict], groups: Sequence[Group], measures: list[Measure]) -> str:
+def _controls(clips: list[dict], groups: Sequence[Group], measures: list[Measure]) -> list[tuple]:
+    """The menus that choose and sort clips: a label, a name, and pairs of a value and its text."""
     labels = sorted({clip["label"] for clip in clips if clip["label"] is not None})
-    tools = ['<label>Search <input type="search" name="search" placeholder="class or clip"></label>']
+    controls: list[tuple] = []
     if labels:
-        tools.append(_select("Class", "label", [("", "all"), *((label, label) for label in labels)]))
+        controls.append(("Class", "label", [("", "all"), *((label, label) for label in labels)]))
         for index, group in enumerate(groups):
             mixed = [("mixed", "models disagree")] if len(group.models) > 1 else []
             outcomes = [("", "all"), ("right", "right"), ("wrong", "wrong"), *mixed]
-            tools.append(_select(group.name, f"outcome-{index}", outcomes))
+            controls.append((group.name, f"outcome-{index}", outcomes))
     if measures:
-        tools.append(_select("Sort by", "sort", [("", "as listed"), *((m.key, m.title) for m in measures)]))
+        controls.append(("Sort by", "sort", [("", "as listed"), *((m.key, m.title) for m in measures)]))
         if len(groups) > 1:
             names = [(str(index), group.name) for index, group in enumerate(groups)]
             two = f"{groups[0].name} − {groups[1].name}" if len(groups) == 2 else "largest difference"
-            tools.append(_select("of", "of", [("difference", two), *names]))
-        tools.append(_select("Order", "order", [("-1", "largest first"), ("1", "smallest first")]))
-    models = [(model, group) for group in groups for model in group.models]
-    if len(models) > 1:
-        tools.append(_models(models))
-    return "\n".join(tools)
+            controls.append(("of", "of", [("difference", two), *names]))
+        controls.append(("Order", "order", [("-1", "largest first"), ("1", "smallest first")]))
+    return controls
 
 
-def _select(label: str, name: str, choices: list[tuple[str, str]]) -> str:
-    options = "".join(f'<option value="{escape(value)}">{escape(text)}</option>' for value, text in choices)
-    return f'<label>{escape(label)} <select name="{name}">{options}</select></label>'
-
-
-def _models(models: list[tuple[str, Group]]) -> str:
-    """A box to tick for each model whose films are to be seen."""
-    few = len(models) <= SHOWN_AT_FIRST
-    boxes = []
-    groups = list(dict.fromkeys(group for _, group in models))
-    for index, (model, group) in enumerate(models):
-        checked = " checked" if few or model == group.models[0] else ""
-        box = f'<input type="checkbox" name="show" value="{index}"{checked}>'
-        boxes.append(f'<label class="g{groups.index(group)}">{box} {escape(model)}</label>')
-    return f"<fieldset><legend>Films of</legend>{''.join(boxes)}</fieldset>"
+def _models(groups: Sequence[Group]) -> list[dict]:
+    """The models in order, and whether their films are shown at first."""
+    few = sum(len(group.models) for group in groups) <= SHOWN_AT_FIRST
+    return [
+        {"name": model, "group": index, "shown": few or place == 0}
+        for index, group in enumerate(groups)
+        for place, model in enumerate(group.models)
+    ]
 
 
 # Without JavaScript
 
 
-def _plain(clip: dict, rows: list[tuple[int, Result]]) -> str:
-    sections = "".join(_plain_row(data, row) for data, (_, row) in zip(clip["rows"], rows, strict=True))
-    damage = f'<p class="doubt">Damaged file: {escape(clip["damage"])}</p>' if clip["damage"] else ""
-    return (
-        f'<article class="card"><h2>{escape(clip["heading"])}</h2><p class="id">{escape(clip["id"])}</p>{damage}'
-        f'<div class="models">{sections}</div></article>'
-    )
-
-
-def _plain_row(data: dict, row: Result) -> str:
-    outcome = {True: "✓ ", False: "✗ ", None: ""}[row.correct]
-    same = row.target_name == row.predicted_name
-    explained = " (predicted and explained)" if same else f" · explained: {escape(row.target_name)}"
+def _plain_row(data: dict, row: Result) -> dict:
     perturbed = ", ".join(str(frame + 1) for frame in np.flatnonzero(row.mask > 0.5)) or "none"
-    said = f"frames perturbed: {perturbed} of {len(row.mask)}"
     top = " · ".join(f"{name} {number(score, 2)}" for name, score in zip(row.top_names, row.top_scores, strict=True))
-    top = f'<p class="id">Top {len(row.top)}: {escape(top)}</p>' if row.top else ""
-    doubt = f'<p class="doubt">{escape(data["doubt"])}</p>' if data["doubt"] else ""
-    scores = " · ".join(f"{name} {number(value, 2)}" for name, value in data["scores"].items())
-    animated = row.webp or row.gif
-    film = f'<img src="{beside(animated)}" alt="" loading="lazy">' if animated else ""
-    return (
-        f'<section class="model"><h3>{outcome}<b>{escape(row.model)}</b>: {escape(row.predicted_name)}{explained}</h3>'
-        f'<div class="film">{film}</div><p class="id">{scores} · {said}</p>{top}{doubt}</section>'
-    )
+    return {
+        "outcome": {True: "✓ ", False: "✗ ", None: ""}[row.correct],
+        "model": row.model,
+        "predicted": row.predicted_name,
+        "target": row.target_name,
+        "film": row.webp or row.gif,
+        "scores": " · ".join(f"{name} {number(value, 2)}" for name, value in data["scores"].items()),
+        "perturbed": f"{perturbed} of {len(row.mask)}",
+        "top": f"Top {len(row.top)}: {top}" if row.top else "",
+        "doubt": data["doubt"],
+    }

@@ -5,17 +5,16 @@ No server and no network: it opens from disk. The layout is the paper's project 
 
 import math
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 
 from tfvid.report.clips import Group, clips_section
-from tfvid.report.page import number, write_page
+from tfvid.report.numbers import number
+from tfvid.report.page import write_page
+from tfvid.report.rendering import render
 from tfvid.results.result_store import STILL, Result, read_results
-
-LEAD = """<p class="lead">Which frames does each model need, and where does it look? Every clip is shown beside its
-Grad-CAM and beside its copy in which the learned temporal mask perturbs frames (by default it freezes them).</p>"""
 
 
 def write_gallery(
@@ -38,20 +37,24 @@ def write_gallery(
     results = read_results(folder, maps=False)
     groups = [Group(model, (model,)) for model in dict.fromkeys(result.model for result in results)]
     drawn = [result for result in results if result.sheet]
+    total, shown = (len({result.id for result in some}) for some in (results, drawn))
     return write_page(
         folder,
+        "gallery.html",
         title=title,
-        lead=LEAD,
-        top=summary_table(results) + _not_drawn(results, drawn) + _unusual(results, skipped or {}),
         clips=clips_section(drawn, groups, fps=fps),
         sources=["results.parquet"],
+        summary=summary_table(results),
+        total=total,
+        shown=shown,
+        unusual=_unusual(results, skipped or {}),
     )
 
 
 # The run's numbers
 
 
-def summary_table(results: list[Result]) -> str:
+def summary_table(results: list[Result]) -> Markup:
     """One row a model: accuracy, length of the masks, drops, and temporal IoU beside its two baselines."""
     columns: list[tuple[str, Callable[[Result], float], int]] = [
         ("mask length", lambda r: r.mask_length, 1),
@@ -65,45 +68,27 @@ def summary_table(results: list[Result]) -> str:
             ("random", lambda r: r.temporal_iou_random, 2),
             ("centred", lambda r: r.temporal_iou_centred, 2),
         ]
-    head = "".join(f'<th scope="col">{name}</th>' for name in ["clips", "accuracy", *(name for name, *_ in columns)])
-    rows = []
+    rows = {}
     for model in dict.fromkeys(result.model for result in results):
         own = [result for result in results if result.model == model]
         known = [result.correct for result in own if result.correct is not None]
-        cells = [str(len(own)), number(np.mean(known), 2) if known else "–"]
-        cells += [_mean_and_deviation([value(result) for result in own], digits) for _, value, digits in columns]
-        cells = "".join(f"<td>{cell}</td>" for cell in cells)
-        rows.append(f'<tr><th scope="row">{escape(model)}</th>{cells}</tr>')
-    return (
-        '<div class="scroll"><table class="summary"><caption>Means ± standard deviations over the clips</caption>'
-        f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
+        accuracy = number(float(np.mean(known)), 2) if known else "–"
+        means = [_mean_and_deviation([value(result) for result in own], digits) for _, value, digits in columns]
+        rows[model] = [(str(len(own)), ""), (accuracy, ""), *means]
+    return render("summary.html", titles=["clips", "accuracy", *(name for name, *_ in columns)], rows=rows)
 
 
-def _mean_and_deviation(values: list[float], digits: int) -> str:
+def _mean_and_deviation(values: list[float], digits: int) -> tuple[str, str]:
     values = np.array([value for value in values if not math.isnan(value)])
     if not len(values):
-        return "–"
-    mean = number(values.mean(), digits)
-    return f"{mean} <small>± {number(values.std(), digits)}</small>" if len(values) > 1 else mean
+        return "–", ""
+    return number(values.mean(), digits), number(values.std(), digits) if len(values) > 1 else ""
 
 
-def _not_drawn(results: list[Result], drawn: list[Result]) -> str:
-    clips, shown = (len({result.id for result in some}) for some in (results, drawn))
-    if clips == shown:
-        return ""
-    return f"<p>Shown below: {shown} of {clips} clips. The others are in <code>results.parquet</code>.</p>"
-
-
-def _unusual(results: list[Result], skipped: dict[str, str]) -> str:
-    """The clips that could not be read, those of damaged files, and those whose frames are all identical."""
-    damaged = {result.id: result.damage for result in results if result.damage}
-    still = {result.id: STILL.format(len(result.mask)) for result in results if result.still}
-    lists = {"that could not be read": skipped, "from damaged files": damaged, "of identical frames": still}
-    return "".join(_listed(f"Clips {kind}", clips) for kind, clips in lists.items() if clips)
-
-
-def _listed(title: str, clips: dict[str, str]) -> str:
-    """Ids and what is said of them, folded away."""
-    items = "".join(f"<li><b>{escape(id)}</b>: {escape(said)}</li>" for id, said in clips.items())
-    return f"<details><summary>{title}: {len(clips)}</summary><ul>{items}</ul></details>"
+def _unusual(results: list[Result], skipped: dict[str, str]) -> dict[str, dict[str, str]]:
+    """The clips that could not be read, those of damaged files, and those of identical frames: a text by id."""
+    return {
+        "Clips that could not be read": skipped,
+        "Clips from damaged files": {result.id: result.damage for result in results if result.damage},
+        "Clips of identical frames": {result.id: STILL.format(len(result.mask)) for result in results if result.still},
+    }

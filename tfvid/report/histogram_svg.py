@@ -1,14 +1,15 @@
 """A measure's histograms, one a group over each other, as SVG that stands in the page itself."""
 
-from html import escape
-
+from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
+
+from tfvid.report.rendering import render
 
 WIDTH, HEIGHT = 420, 200
 LEFT, RIGHT, TOP, BOTTOM = 40, 8, 10, 26  # margins of the plot, for its ticks
 
 
-def histogram_svg(histogram: dict, order: list[str], means: dict[str, float | None]) -> str:
+def histogram_svg(histogram: dict, order: list[str], means: dict[str, float | None]) -> Markup:
     """Draws one entry of a report's ``histograms``.
 
     Groups are told apart by colour and by line: the first solid, the second dashed. Each bin says its numbers when
@@ -26,31 +27,29 @@ def histogram_svg(histogram: dict, order: list[str], means: dict[str, float | No
     groups = {name: values for name, values in histogram["groups"].items() if values}
     highest = max((value for values in groups.values() for value in values), default=0) or 1
     plot = _Plot(edges[0], edges[-1], highest)
-    parts = [plot.axes()]
-    for name in sorted(groups, key=order.index):
-        kind = f"g{order.index(name)}"
-        parts.append(f'<path class="{kind}" d="{plot.steps(edges, groups[name])}"/>')
-    for name, mean in means.items():
-        if name in groups and mean is not None and edges[0] <= mean <= edges[-1]:
-            kind, x = f"g{order.index(name)}", plot.x(mean)
-            parts.append(f'<path class="mean {kind}" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
-    parts.append(f'<path class="axis" d="M{LEFT} {plot.y(0):.1f}H{WIDTH - RIGHT}"/>')  # over the bars of no height
-    parts += [_bin(plot, edges, index, groups, histogram["unit"]) for index in range(len(edges) - 1)]
-    label = escape(f"Histogram of {histogram['title']}, {' and '.join(groups) or 'no clips'}", quote=True)
-    return (
-        f'<svg class="histogram" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    return render(
+        "histogram.svg",
+        label=f"Histogram of {histogram['title']}, {' and '.join(groups) or 'no clips'}",
+        plot=plot,
+        outlines=[
+            (f"g{order.index(name)}", plot.steps(edges, groups[name])) for name in sorted(groups, key=order.index)
+        ],
+        means=[
+            (f"g{order.index(name)}", plot.x(mean))
+            for name, mean in means.items()
+            if name in groups and mean is not None and edges[0] <= mean <= edges[-1]
+        ],
+        bins=[_bin(plot, edges, index, groups, histogram["unit"]) for index in range(len(edges) - 1)],
+        **{"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "top": TOP, "bottom": BOTTOM},
     )
 
 
-def _bin(plot, edges, index: int, groups, unit: str) -> str:
-    """An invisible rectangle over one bin that names its values."""
+def _bin(plot, edges, index: int, groups, unit: str) -> tuple[float, float, str]:
+    """The place and width of one bin, and its values as text."""
     lines = [f"{edges[index]:.3g} to {edges[index + 1]:.3g} {unit}".rstrip()]
     lines += [f"{name}: {values[index]:.3g}" for name, values in groups.items()]
     left, right = plot.x(edges[index]), plot.x(edges[index + 1])
-    return (
-        f'<rect class="bin" x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{HEIGHT - TOP - BOTTOM}">'
-        f"<title>{escape(chr(10).join(lines))}</title></rect>"
-    )
+    return left, round(right - left, 1), "\n".join(lines)
 
 
 class _Plot:
@@ -60,10 +59,10 @@ class _Plot:
         self.low, self.high, self.highest = low, high, highest
 
     def x(self, value: float) -> float:
-        return LEFT + (value - self.low) / (self.high - self.low) * (WIDTH - LEFT - RIGHT)
+        return round(LEFT + (value - self.low) / (self.high - self.low) * (WIDTH - LEFT - RIGHT), 1)
 
     def y(self, density: float) -> float:
-        return HEIGHT - BOTTOM - density / self.highest * (HEIGHT - TOP - BOTTOM)
+        return round(HEIGHT - BOTTOM - density / self.highest * (HEIGHT - TOP - BOTTOM), 1)
 
     def steps(self, edges, densities) -> str:
         """The outline of the bars, closed along the axis."""
@@ -72,16 +71,14 @@ class _Plot:
             path.append(f"V{self.y(density):.1f}H{self.x(right):.1f}")
         return "".join(path) + f"V{self.y(0):.1f}Z"
 
-    def axes(self) -> str:
-        parts = []
-        for value in _ticks(0, self.highest, 3):
-            y = self.y(value)
-            parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
-            parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
-        for value in _ticks(self.low, self.high, 6):
-            text = f"{value:.4g}".replace("-", "−")
-            parts.append(f'<text x="{self.x(value):.1f}" y="{HEIGHT - 8}" text-anchor="middle">{text}</text>')
-        return "".join(parts)
+    def vertical_ticks(self) -> list[tuple[float, str]]:
+        """Places and texts of the ticks of the densities."""
+        return [(self.y(value), f"{value:.3g}") for value in _ticks(0, self.highest, 3)]
+
+    def horizontal_ticks(self) -> list[tuple[float, str]]:
+        """Places and texts of the ticks of the measure."""
+        ticks = _ticks(self.low, self.high, 6)
+        return [(self.x(value), f"{value:.4g}".replace("-", "−")) for value in ticks]
 
 
 def _ticks(low: float, high: float, count: int) -> list[float]:

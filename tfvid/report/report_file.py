@@ -1,60 +1,80 @@
-"""``report.json``: all that a study or a benchmark found, from which its pages are made; and its tables as CSV."""
+"""``report.json``: what an experiment found, from which its pages are made; and its tables as CSV files."""
 
-import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from tfvid.core.errors import DataError
 from tfvid.core.files import replacing
+from tfvid.report.finding import Finding
+from tfvid.report.table import Table
 
 FILE = "report.json"
+VERSION = 1
 
 
-def write_report_file(out: Path, report: dict) -> dict:
-    """Writes `report`, and each of its ``tables`` under its ``csv`` name; returns it as it is read back.
+def write_report_file(
+    out: Path,
+    title: str,
+    *,
+    dataset: dict,
+    findings: Sequence[Finding],
+    tables: Sequence[Table | None],
+    notes: Sequence[str],
+    manifest: dict,
+    **more,
+) -> dict:
+    """Writes ``report.json`` and the tables' CSV files into `out`.
+
+    Args:
+      out: folder of the experiment.
+      title: of its page and document.
+      dataset: ``name``, ``split`` and ``clips``, how many were explained.
+      findings: in order.
+      tables: in order; those that are None are left out.
+      notes: sentences on how the numbers were made.
+      manifest: see `tfvid.experiments.manifest`.
+      **more: further entries that JSON can hold.
+
+    Returns:
+      The report as it is read back.
 
     Raises:
-      DataError: it holds NaN or infinite numbers.
+      DataError: a number is NaN or infinite.
     """
-    for table in report["tables"]:
-        _write_csv(out / table["csv"], table)
+    tables = [table for table in tables if table is not None]
+    report = {
+        "version": VERSION,
+        "title": title,
+        "dataset": dataset,
+        "findings": [finding.to_dict() for finding in findings],
+        "tables": [table.to_dict() for table in tables],
+        "notes": list(notes),
+        **more,
+        "manifest": manifest,
+    }
+    for table in tables:
+        table.write_csv(out)
     try:
         text = json.dumps(report, ensure_ascii=False, allow_nan=False, indent=1)
     except ValueError as error:
-        raise DataError(f"{out}: a number of the report is not finite ({error})") from error
+        raise DataError(f"{out}: expected finite numbers in the report, got NaN or infinity ({error})") from error
     with replacing(out / FILE) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     return json.loads(text)
 
 
-def read_report_file(folder: Path, of: str) -> dict:
+def read_report_file(folder: Path, kind: str) -> dict:
     """The report in `folder`.
 
+    Args:
+      folder: of the experiment.
+      kind: what the report is of, for the error message: "a study".
+
     Raises:
-      DataError: there is no report; the message calls it one of `of`, e.g. "a study".
+      DataError: there is no report, or it cannot be read.
     """
     try:
         return json.loads((Path(folder) / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{folder}: no report of {of} here ({error})") from error
-
-
-def _write_csv(path: Path, table: dict):
-    """Writes a table of `tfvid.experiments.study.tables`.
-
-    A sample takes a column for each of its numbers: ``<key>``, ``<key> std``, ``<key> low``, ...
-    """
-    keys = [column["key"] for column in table["columns"]]
-    samples = [key for key in keys if any(isinstance(row[key], dict) for row in table["rows"])]
-    parts = ("std", "low", "high", "n")
-    header = [name for key in keys for name in [key, *(f"{key} {part}" for part in parts if key in samples)]]
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, header, lineterminator="\n")
-        writer.writeheader()
-        for row in table["rows"]:
-            cells = {}
-            for key, value in row.items():
-                cells[key] = value["mean"] if isinstance(value, dict) else value
-                if isinstance(value, dict):
-                    cells |= {f"{key} {part}": value[part] for part in parts}
-            writer.writerow(cells)
+        raise DataError(f"{folder}: no report of {kind} here ({error})") from error

@@ -19,6 +19,7 @@ from scipy.stats import kendalltau, rankdata
 from tfvid.experiments.attribution.judged import Judged
 from tfvid.experiments.attribution.measures import OBJECTIVE, TRUTH, Measure
 from tfvid.experiments.attribution.methods import BASELINES
+from tfvid.report.numbers import finite
 
 RESAMPLES = 1000
 FEWEST = 4  # methods; an order of fewer says nothing
@@ -98,7 +99,7 @@ def _correlation(first: Measure, second: Measure, a: np.ndarray, b: np.ndarray, 
     enough = clips >= FEWEST_CLIPS and len(spread) >= RESAMPLES / 2
     low, high = np.quantile(spread, [0.025, 0.975]) if enough else (None, None)
     tau = kendalltau(a[:, 0], b[:, 0]).statistic
-    return Correlation(first, second, count, float(rho[0]), _number(low), _number(high), float(tau))
+    return Correlation(first, second, count, float(rho[0]), finite(low), finite(high), float(tau))
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -107,7 +108,3 @@ def _spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     a, b = (x - x.mean(axis=0) for x in (a, b))
     norm = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
     return np.divide((a * b).sum(axis=0), norm, out=np.full(norm.shape, np.nan), where=norm > 0)
-
-
-def _number(value) -> float | None:
-    return None if value is None else float(value)

@@ -11,11 +11,12 @@ from tfvid.experiments.attribution.judged import Judged
 from tfvid.experiments.attribution.measures import OBJECTIVE, TRUTH
 from tfvid.experiments.attribution.methods import BASELINES
 from tfvid.metrics.statistics import comparison
+from tfvid.report.finding import Finding
 
 MOST_NAMED = 6  # methods that an answer names
 
 
-def disagreement(found: Mapping[str, list[Correlation]]) -> dict:
+def disagreement(found: Mapping[str, list[Correlation]]) -> Finding:
     """Do objective measures and those that know the truth tend to order methods differently?
 
     A pair of measures agrees where the whole interval of its rank correlation lies above zero. The finding of Li et al.
@@ -23,20 +24,17 @@ def disagreement(found: Mapping[str, list[Correlation]]) -> dict:
 
     Args:
       found: by network, see `tfvid.experiments.attribution.correlation.correlations`.
-
-    Returns:
-      A dict of ``question``, ``holds`` (bool or None) and ``answer``.
     """
     pairs = [pair for correlations in found.values() for pair in between(correlations) if pair.low is not None]
     question = "Do measures that ask the network and measures that know the truth tend to disagree on the methods?"
     if not pairs:
-        return {"question": question, "holds": None, "answer": "Too few methods or clips to say."}
+        return Finding(question, "Too few methods or clips to say.", None)
     agree = sum(pair.low > 0 for pair in pairs)
     sentences = [_agreement(name, correlations) for name, correlations in found.items()]
     answer = f"{agree} of {len(pairs)} pairs agree, with their whole interval above zero. " + " ".join(
         filter(None, sentences)
     )
-    return {"question": question, "holds": agree < len(pairs) / 2, "answer": answer}
+    return Finding(question, answer, agree < len(pairs) / 2)
 
 
 def _agreement(name: str, found: list[Correlation]) -> str:
@@ -54,7 +52,7 @@ def _agreement(name: str, found: list[Correlation]) -> str:
     )
 
 
-def best(name: str, network: Judged) -> dict:
+def best(name: str, network: Judged) -> Finding:
     """Which method has the best mean rank by each kind of measure, on one network; are they the same?"""
     rows = [row for row, method in enumerate(network.methods) if method not in BASELINES]
     leaders = {}
@@ -64,10 +62,10 @@ def best(name: str, network: Judged) -> dict:
             leaders[kind] = network.methods[rows[int(np.nanargmin(ranks))]]
     question = f"{name}: is one method the best both by measures that ask the network and by those that know the truth?"
     if len(leaders) < 2:
-        return {"question": question, "holds": None, "answer": "There are no measures of both kinds."}
+        return Finding(question, "There are no measures of both kinds.", None)
     first, second = leaders[OBJECTIVE], leaders[TRUTH]
     answer = f"{first} by both." if first == second else f"{first} by the one kind, {second} by the other."
-    return {"question": question, "holds": first == second, "answer": f"By mean rank: {answer}"}
+    return Finding(question, f"By mean rank: {answer}", first == second)
 
 
 def mean_ranks(network: Judged, kind: str) -> np.ndarray:
@@ -89,7 +87,7 @@ def ranked(network: Judged) -> np.ndarray:
     return ranks
 
 
-def beaten_by_chance(name: str, network: Judged, seed: int = 0) -> dict:
+def beaten_by_chance(name: str, network: Judged, seed: int = 0) -> Finding:
     """Which methods are no better than the blind maps, by measures that know the truth?
 
     By a measure, a method is better than a map where the mean difference over clips has its interval above zero.
@@ -103,14 +101,14 @@ def beaten_by_chance(name: str, network: Judged, seed: int = 0) -> dict:
         wins = [all(_better(network, measure, row, other, seed) for other in blind) for measure in measures]
         better[network.methods[row]] = sum(wins)
     if not better or not measures or not blind:
-        return {"question": question, "holds": None, "answer": "There is no measure that knows the truth."}
+        return Finding(question, "There is no measure that knows the truth.", None)
     none = [method for method, wins in better.items() if not wins]
     most = max(better.values())
     leaders = [method for method, wins in better.items() if wins == most]
     answer = f"Of {len(better)} methods, {len(better) - len(none)} are better than both by at least one measure"
     answer += f"; by the most, {most} of {len(measures)}: {first_of(leaders, MOST_NAMED)}" if most else ""
     answer += f"; by none: {first_of(none, MOST_NAMED)}." if none else "."
-    return {"question": question, "holds": len(none) < len(better) / 2, "answer": answer}
+    return Finding(question, answer, len(none) < len(better) / 2)
 
 
 def _better(network: Judged, measure, row: int, other: int, seed: int) -> bool:

@@ -14,7 +14,6 @@ from tfvid.experiments.attribution.measures import Measure
 from tfvid.experiments.attribution.records import Record, with_baselines
 from tfvid.report.report_file import write_report_file
 
-VERSION = 1
 FIGURES = {
     "ranks.png": "Rank of each method by each measure; objective measures left of the line",
     "correlation.png": "Rank correlation over methods of objective measures with those of the truth; bold: not zero",
@@ -66,35 +65,30 @@ def write_report(
         name: (network.methods, agreement(of_network[name], network.methods, clips))
         for name, network in networks.items()
     }
-    report = {
-        "version": VERSION,
-        "title": config.title,
-        "dataset": {"name": config.data.dataset, "split": config.split, "clips": len(clips)},
-        "networks": [{"name": n.name, "path": n.path, "correct": networks[n.name].correct} for n in config.networks],
-        "measures": [
+    return write_report_file(
+        out,
+        config.title,
+        dataset={"name": config.data.dataset, "split": config.split, "clips": len(clips)},
+        networks=[{"name": n.name, "path": n.path, "correct": networks[n.name].correct} for n in config.networks],
+        measures=[
             {"name": m.name, "kind": m.kind, "higher": m.higher, "clips": m.clips, "options": dict(m.options)}
             for m in measures
         ],
-        "findings": [
+        findings=[
             findings.disagreement(found),
             *(findings.best(name, network) for name, network in networks.items()),
             *(findings.beaten_by_chance(name, network, config.seed) for name, network in networks.items()),
         ],
-        "tables": [
-            part
-            for part in (
-                tables.methods_table(networks, refused, rows, config.seed),
-                tables.correlation_table(found),
-                tables.agreement_table(alike),
-                tables.sanity_table(sanity),
-            )
-            if part is not None
+        tables=[
+            tables.methods_table(networks, refused, rows, config.seed),
+            tables.correlation_table(found),
+            tables.agreement_table(alike),
+            tables.sanity_table(sanity),
         ],
-        "figures": _draw(out, networks, found, alike, of_network, first),
-        "notes": _notes(config, measures),
-        "manifest": manifest,
-    }
-    return write_report_file(out, report)
+        figures=_draw(out, networks, found, alike, of_network, first),
+        notes=_notes(config, measures),
+        manifest=manifest,
+    )
 
 
 def _draw(out: Path, networks, found, alike, of_network, first) -> list[dict]:

@@ -1,4 +1,4 @@
-"""The tables of a benchmark, in the form of `tfvid.experiments.study.tables`."""
+"""The tables of a benchmark."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,12 +8,13 @@ from tfvid.experiments.attribution.correlation import Correlation
 from tfvid.experiments.attribution.findings import mean_ranks
 from tfvid.experiments.attribution.judged import Judged
 from tfvid.experiments.attribution.measures import OBJECTIVE, TRUTH
-from tfvid.experiments.study.tables import sample, table
+from tfvid.report.numbers import finite
+from tfvid.report.table import Table, sample
 
 
 def methods_table(
     networks: Mapping[str, Judged], refused: Mapping[str, Mapping[str, str]], order: Sequence[str], seed: int
-) -> dict:
+) -> Table:
     """Methods by measures for each network; a method that refused a network has a row that says why.
 
     Args:
@@ -31,11 +32,11 @@ def methods_table(
             if method in network.methods:
                 place = network.methods.index(method)
                 row |= {m.name: sample(network.of(m)[place], seed) for m in measures}
-                row |= {f"rank {kind}": _number(ranks[kind][place]) for kind in ranks}
+                row |= {f"rank {kind}": finite(ranks[kind][place]) for kind in ranks}
                 row["seconds"] = network.seconds[method]
             if method in network.methods or row["note"]:
                 rows.append(row)
-    return table(
+    return Table.of(
         "methods",
         "Methods by measures",
         "Means over clips with their 95 % bootstrap intervals. Mean rank: over the measures of a kind, 1 is the best.",
@@ -52,7 +53,7 @@ def methods_table(
     )
 
 
-def correlation_table(found: Mapping[str, list[Correlation]]) -> dict:
+def correlation_table(found: Mapping[str, list[Correlation]]) -> Table:
     """Rank correlations over methods of every two measures, by network."""
     rows = [
         {
@@ -69,7 +70,7 @@ def correlation_table(found: Mapping[str, list[Correlation]]) -> dict:
         for network, pairs in found.items()
         for pair in pairs
     ]
-    return table(
+    return Table.of(
         "correlation",
         "Do the measures order the methods alike?",
         "Rank correlation of the methods' means by two measures, each turned so that more is better; random and centre "
@@ -89,7 +90,7 @@ def correlation_table(found: Mapping[str, list[Correlation]]) -> dict:
     )
 
 
-def agreement_table(matrices: Mapping[str, tuple[Sequence[str], np.ndarray]]) -> dict:
+def agreement_table(matrices: Mapping[str, tuple[Sequence[str], np.ndarray]]) -> Table:
     """Which two methods say the same: the mean over clips of their maps' rank correlation."""
     rows = [
         {"network": network, "first": names[i], "second": names[j], "spearman": float(matrix[i, j])}
@@ -97,7 +98,7 @@ def agreement_table(matrices: Mapping[str, tuple[Sequence[str], np.ndarray]]) ->
         for i in range(len(names))
         for j in range(i)
     ]
-    return table(
+    return Table.of(
         "agreement",
         "Do the methods agree?",
         "Spearman's rank correlation of two methods' maps, in at most 16 x 16 cells a frame, the mean over clips. That "
@@ -107,7 +108,7 @@ def agreement_table(matrices: Mapping[str, tuple[Sequence[str], np.ndarray]]) ->
     )
 
 
-def sanity_table(checked: Sequence[Mapping]) -> dict | None:
+def sanity_table(checked: Sequence[Mapping]) -> Table | None:
     """How alike maps stay when weights are destroyed, at three depths; None where nothing was checked."""
     if not checked:
         return None
@@ -120,7 +121,7 @@ def sanity_table(checked: Sequence[Mapping]) -> dict | None:
         }
         for row in checked
     ]
-    return table(
+    return Table.of(
         "sanity",
         "Do maps change when the weights are destroyed?",
         "Spearman's correlation and SSIM with the map of the trained network, after the weights of the last layer, of "
@@ -150,7 +151,3 @@ def _depth(layers: int, share: float) -> int:
 
 def _title(measure) -> str:
     return f"{measure.name.replace('_', ' ')} {'↑' if measure.higher else '↓'}"
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -1,27 +1,24 @@
-"""A study as one Markdown page with its figures, made from ``report.json`` alone: docs/study.md is one."""
+"""A study as one Markdown document with its figures, made from ``report.json`` alone: docs/study.md."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
-from PIL import Image
-
-from tfvid.core.files import replacing
 from tfvid.experiments.study.tables import ALL
-from tfvid.report.markdown import markdown_table, plain
-from tfvid.report.report_file import read_report_file
+from tfvid.report.document import bullets, figure, findings_section, folded, made_of, table_section
+from tfvid.report.document import write_document as write
+from tfvid.report.markdown import plain
+from tfvid.report.table import Table
 
-VERDICTS = {True: "Yes.", False: "No.", None: "Undecided."}
 MANY_ROWS = 12  # longer tables are folded
 
 
 def write_document(folder, path, command: str) -> Path:
-    """Writes the page of the study in `folder` to `path`; its figures go into ``images/`` beside it.
+    """Writes the document of the study in `folder` to `path`; its figures go into ``images/`` beside it.
 
     Args:
       folder: of a finished study.
       path: of the Markdown file.
-      command: the configuration's path, for the line that says how the page was made.
+      command: path of the configuration, for the line that says how the document was made.
 
     Returns:
       `path`.
@@ -29,96 +26,43 @@ def write_document(folder, path, command: str) -> Path:
     Raises:
       DataError: there is no report in `folder`.
     """
-    folder, path = Path(folder), Path(path)
-    report = read_report_file(folder, "a study")
-    figures = _figures(folder, path)
-    with replacing(path) as temporary:
-        temporary.write_text(_document(report, figures, path, command), encoding="utf-8")
-    return path
+    return write(folder, path, "a study", lambda *report: _parts(*report, command))
 
 
-def _figures(folder: Path, path: Path) -> list[tuple[str, str]]:
-    """The study's figures beside the page, clips as JPEGs of half the size; their names there, and what they show."""
-    figures = []
-    for file in sorted((folder / "figures").glob("*.png"), key=lambda file: file.name != "histograms.png"):
-        is_clip = file.name.startswith("clip_")
-        place = path.parent / "images" / f"{path.stem}_{file.stem}{'.jpg' if is_clip else '.png'}"
-        with replacing(place) as temporary, Image.open(file) as picture:
-            if is_clip:
-                picture.convert("RGB").reduce(2).save(temporary, "JPEG", quality=88)
-            else:
-                picture.save(temporary, "PNG", optimize=True)
-        what = "One of the first clips that all models get right: frames, Grad-CAM, masks" if is_clip else "Histograms"
-        figures.append((f"images/{place.name}", what))
-    return figures
-
-
-def _document(report: dict, figures: list[tuple[str, str]], path: Path, command: str) -> str:
-    dataset, manifest = report["dataset"], report["manifest"]
+def _parts(report: dict, folder: Path, path: Path, command: str) -> list[str]:
+    dataset = report["dataset"]
     models = [
         f"* **{plain(group['name'])}**: {', '.join(f'`{model}`' for model in group['models'])}"
         for group in report["groups"]
     ]
-    findings = [
-        f"{place}. {plain(finding['question'])} **{VERDICTS[finding['holds']]}** {plain(finding['answer'])}"
-        for place, finding in enumerate(report["findings"], 1)
-    ]
-    parts = [
+    return [
         f"# {plain(report['title'])}",
         f"{dataset['clips']} clips of {dataset['name']} ({dataset['split']}) explained with each model. Made by\n"
         f"`python scripts/compare.py --config {command} --document {os.fspath(path)}`; do not edit.",
         "\n".join(models),
-        "## What was found\n\n" + "\n".join(findings),
-        *(f"![{text}]({name})" for name, text in figures),
-        *(_table(table) for table in report["tables"]),
-        "## Notes\n\n" + "\n".join(f"* {plain(note)}" for note in report["notes"]),
-        "## Made of\n\n" + _made_of(manifest),
+        findings_section(report["findings"]),
+        *_figures(folder, path),
+        *(part for table in report["tables"] for part in _table(Table.from_dict(table))),
+        bullets("Notes", [plain(note) for note in report["notes"]]),
+        bullets("Made of", made_of(report["manifest"], lambda group, model: model["name"])),
     ]
-    return "\n\n".join(parts) + "\n"
 
 
-def _table(table: dict) -> str:
-    """The table; what is class by class, and what is long, is folded."""
-    head, rest = table["rows"], []
-    if any(row.get("class") == ALL for row in head):
-        head, rest = ([row for row in table["rows"] if (row["class"] == ALL) is whole] for whole in (True, False))
-    elif len(head) > MANY_ROWS:
-        head, rest = [], head
-    parts = [f"## {plain(table['title'])}", plain(table["caption"])]
-    if head:
-        parts.append(_rows(table["columns"], head))
-    if rest:
-        parts.append(f"<details><summary>{len(rest)} rows</summary>\n\n{_rows(table['columns'], rest)}\n\n</details>")
-    return "\n\n".join(parts)
+def _figures(folder: Path, path: Path) -> list[str]:
+    """The histograms, then the clips at half their size."""
+    files = sorted((folder / "figures").glob("*.png"), key=lambda file: file.name != "histograms.png")
+    clip = "One of the first clips that all models get right: frames, Grad-CAM, masks"
+    texts = ["Histograms" if file.name == "histograms.png" else clip for file in files]
+    return [figure(file, text, path, shrink=2, quality=88) for file, text in zip(files, texts, strict=True)]
 
 
-def _rows(columns: list[dict], rows: list[dict]) -> str:
-    titles = [plain(column["title"]) + (f" ({column['unit']})" if column["unit"] else "") for column in columns]
-    keys = [(column["key"], column["digits"]) for column in columns]
-    return markdown_table(titles, ([_cell(row[key], digits) for key, digits in keys] for row in rows))
-
-
-def _cell(value, digits: int) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, str):
-        return plain(value)
-    if not isinstance(value, Mapping):
-        if 0 < value < 0.5 * 10**-digits:
-            return f"< {10**-digits:.{digits}f}"
-        return f"{value:.{digits}f}".replace("-", "−")
-    text = f"{value['mean']:.{digits}f}"
-    text += f" ± {value['std']:.{digits}f}" if value["std"] is not None else ""
-    text += f" [{value['low']:.{digits}f}, {value['high']:.{digits}f}]" if value["low"] is not None else ""
-    return f"{text}, n {value['n']}".replace("-", "−")
-
-
-def _made_of(manifest: dict) -> str:
-    lines = [
-        f"* {plain(model['name'])}: weights `{model['weights']}`"
-        for models in manifest["models"].values()
-        for model in models
-    ]
-    lines.append(f"* clips: fingerprint `{manifest['dataset']['fingerprint']}`")
-    lines.append("* " + ", ".join(f"{name} {version}" for name, version in manifest["packages"].items()))
-    return "\n".join(lines)
+def _table(table: Table) -> list[str]:
+    """The section of a table; the rows of single classes, and the rows of a long table, are folded."""
+    shown, hidden = table.rows, []
+    if any(row.get("class") == ALL for row in shown):
+        shown, hidden = ([row for row in table.rows if (row["class"] == ALL) is whole] for whole in (True, False))
+    elif len(shown) > MANY_ROWS:
+        shown, hidden = [], shown
+    parts = [table.markdown(shown)] if shown else []
+    parts += [folded(len(hidden), table.markdown(hidden))] if hidden else []
+    return table_section(table, "\n\n".join(parts))

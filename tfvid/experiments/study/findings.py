@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from tfvid.experiments.study.differences import Difference, common
 from tfvid.experiments.study.tables import ABOUT, Measured
 from tfvid.metrics.statistics import Comparison, comparison
+from tfvid.report.finding import WORDS, Finding
+from tfvid.report.numbers import number
 
 LEVEL = 0.05
 # Measure, the sign that the paper found of the first group less the second, and the question.
@@ -26,7 +28,6 @@ EVENTS = (
     ("temporal_iou", "Do the masks of {0} find the events better than those of {1}?", "temporal IoU"),
     ("pointing", "Do the maps of {0} point at the objects more often than those of {1}?", "pointing game"),
 )
-WORDS = {True: "yes", False: "no", None: "undecided"}
 
 
 def findings(
@@ -36,8 +37,8 @@ def findings(
     first: str,
     second: str,
     seed: int = 0,
-) -> list[dict]:
-    """The answers: ``question``, ``answer`` and ``holds``, True, False or None.
+) -> list[Finding]:
+    """The answers: one for each conclusion of the paper, and two about known events.
 
     A finding holds, or does not, where the paired permutation test with Holm's correction says so at 5 %; else it is
     undecided. The second one gathers the three about blobs.
@@ -56,15 +57,15 @@ def findings(
         )
         for measure, sign, question in PAPER
     ]
-    parts = [answer["holds"] for answer in answers[BLOBS]]
+    parts = [answer.holds for answer in answers[BLOBS]]
     words = zip(("fewer", "larger", "more central"), parts, strict=True)
     answers.insert(
         1,
-        {
-            "question": FOCUS.format(first, second),
-            "answer": "; ".join(f"{name}: {WORDS[holds]}" for name, holds in words).capitalize() + ".",
-            "holds": False if False in parts else None if None in parts else True,
-        },
+        Finding(
+            FOCUS.format(first, second),
+            "; ".join(f"{name}: {WORDS[holds]}" for name, holds in words).capitalize() + ".",
+            False if False in parts else None if None in parts else True,
+        ),
     )
     for measure, question, name in EVENTS:
         a, b = common(measured.values(first, measure), measured.values(second, measure))
@@ -73,7 +74,7 @@ def findings(
         result = comparison(a, b, seed=seed)
         answer = _sentence(name, "", 2, result, result.permutation_p, first, second)
         holds = verdict(result.difference, result.permutation_p, 1)
-        answers.append({"question": question.format(first, second), "answer": answer, "holds": holds})
+        answers.append(Finding(question.format(first, second), answer, holds))
     return answers
 
 
@@ -85,7 +86,7 @@ def _finding(
     variants: Sequence[Comparison],
     first: str,
     second: str,
-) -> dict:
+) -> Finding:
     answer = _sentence(*ABOUT[measure], difference.result, difference.permutation_holm, first, second)
     if difference.pairs > 1:
         answer += f" {difference.agreeing} of {difference.pairs} pairs of single models differ in this direction."
@@ -93,11 +94,7 @@ def _finding(
         verdicts = [verdict(result.difference, result.permutation_p, sign) for result in variants]
         same, what = verdicts.count(verdicts[0]), "filter" if measure == "drop_ratio" else "blob detector"
         answer += f" {same} of {len(variants)} settings of the {what} say the same (before Holm's correction)."
-    return {
-        "question": question,
-        "answer": answer,
-        "holds": verdict(difference.result.difference, difference.permutation_holm, sign),
-    }
+    return Finding(question, answer, verdict(difference.result.difference, difference.permutation_holm, sign))
 
 
 def verdict(difference: float | None, p: float | None, sign: int) -> bool | None:
@@ -113,20 +110,15 @@ def _sentence(name: str, unit: str, digits: int, result: Comparison, p: float | 
     digits += 1  # means of many clips say more than a single value
     unit = f" {unit}" if unit else ""
     text = (
-        f"{name[0].upper()}{name[1:]}: {first} {_number(result.first.mean, digits)}, "
-        f"{second} {_number(result.second.mean, digits)}{unit}; difference {_number(result.difference, digits)}"
+        f"{name[0].upper()}{name[1:]}: {first} {number(result.first.mean, digits)}, "
+        f"{second} {number(result.second.mean, digits)}{unit}; difference {number(result.difference, digits)}"
     )
     if result.low is not None:
-        text += f" [{_number(result.low, digits)}, {_number(result.high, digits)}]"
+        text += f" [{number(result.low, digits)}, {number(result.high, digits)}]"
     text += f" over {result.first.n} clip{'s' if result.first.n > 1 else ''}"
     if p is None:
         return f"{text}; no test: {result.note}."
     text += f"; p {'< 0.001' if p < 0.001 else f'= {p:.3f}'}"
     if result.hedges_g is not None:
-        text += f", Hedges' g {_number(result.hedges_g, 2)}"
+        text += f", Hedges' g {number(result.hedges_g, 2)}"
     return text + "."
-
-
-def _number(value: float, digits: int) -> str:
-    text = f"{value:.{digits}f}"
-    return (text.lstrip("-") if float(text) == 0 else text).replace("-", "−")

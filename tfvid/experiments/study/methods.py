@@ -17,8 +17,8 @@ from tfvid.explain.masks.stem import Mixtures
 from tfvid.explain.masks.temporal_mask import TemporalMask
 from tfvid.metrics.localization import known_events, random_window, temporal_iou
 from tfvid.metrics.masks import mask_length
-from tfvid.metrics.statistics import describe
 from tfvid.network.compiled import Compiled
+from tfvid.report.table import sample
 
 OF_ALL_METHODS = (
     *("perturbation", "length_weight", "variation_weight", "variation", "variation_power"),
@@ -139,17 +139,10 @@ def _row(name: str, parts: list[_Found]) -> dict:
     return {
         "method": name,
         "clips": len(loss),
-        "loss": _sample(loss),
-        "mask_length": _sample(length),
+        "loss": sample(loss),
+        "mask_length": sample(length),
         "forward_passes": float(forward.mean()),
         "backward_passes": float(backward.mean()),
         "seconds": sum(seconds) / len(loss),
-        "temporal_iou": _sample(iou[~np.isnan(iou)]),
+        "temporal_iou": sample(iou),
     }
-
-
-def _sample(values: np.ndarray) -> dict | None:
-    if not len(values):
-        return None
-    about = describe(values)
-    return {"mean": about.mean, "std": about.std, "low": about.low, "high": about.high, "n": about.n}

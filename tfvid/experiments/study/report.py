@@ -19,9 +19,9 @@ from tfvid.report.comparison import write_comparisons
 from tfvid.report.histograms import draw_histograms, histogram
 from tfvid.report.report_file import write_report_file
 from tfvid.report.study_page import write_study_page
+from tfvid.report.table import Table
 from tfvid.results.result_store import Result, ResultStore, read_results, still_line
 
-VERSION = 1
 SMALLEST_DROPS = (0.0, 0.001, 0.01, 0.05, 0.1)
 OF_CLIPS = (*MEASURES, "temporal_iou")
 
@@ -64,38 +64,35 @@ def write_report(
     filters = by_filter(measured, *pairs[0], sorted({config.smallest_drop, *SMALLEST_DROPS}), config.seed)
     variants = {name: [result for (_, measure), result in detectors.items() if measure == name] for name in BLOBS}
     variants["drop_ratio"] = [filters[key] for key in sorted(filters, key=lambda key: key != config.smallest_drop)]
-    report = {
-        "version": VERSION,
-        "title": config.title,
-        "dataset": {"name": config.data.dataset, "split": config.split, "clips": len(measured.ids)},
-        "groups": [{"name": name, "models": models} for name, models in answers.groups.items()],
-        "findings": findings(measured, tested[pairs[0]], variants, *pairs[0], config.seed),
-        "tables": [
+    report = write_report_file(
+        out,
+        config.title,
+        dataset={"name": config.data.dataset, "split": config.split, "clips": len(measured.ids)},
+        groups=[{"name": name, "models": models} for name, models in answers.groups.items()],
+        findings=findings(measured, tested[pairs[0]], variants, *pairs[0], config.seed),
+        tables=[
             *_paper_tables(config, answers, measured, chosen, reverse_labels),
             tables.tests_table(tested),
             tables.class_differences_table(measured, answers, *pairs[0]),
             tables.detectors_table(detectors, *pairs[0]),
             tables.filters_table(measured, filters, *pairs[0]),
-            *(table for table in (tables.events_table(measured), tables.methods_table(methods)) if table is not None),
+            tables.events_table(measured),
+            tables.methods_table(methods),
         ],
-        "histograms": [
-            histogram(
-                name,
-                *tables.ABOUT[name][:2],
-                {group: measured.values(group, name) for group in answers.groups},
-                whole=name == "mask_length",
-            )
-            for name in MEASURES
-        ],
-        "notes": _notes(config, answers, measured, results, skipped, pairs[0]),
-        "clips": _clips(measured),
-        "manifest": manifest,
-    }
-    report = write_report_file(out, report)
+        histograms=[_histogram(measured, name) for name in MEASURES],
+        notes=_notes(config, answers, measured, results, skipped, pairs[0]),
+        clips=_clips(measured),
+        manifest=manifest,
+    )
     draw_histograms(report["histograms"], out / "figures" / "histograms.png", _means(measured))
     write_comparisons(out, [models[0] for models in answers.groups.values()])
     write_study_page(out, report, fps=fps)
     return report
+
+
+def _histogram(measured: Measured, name: str) -> dict:
+    values = {group: measured.values(group, name) for group in measured.groups}
+    return histogram(name, *tables.ABOUT[name][:2], values, whole=name == "mask_length")
 
 
 def _paper_tables(
@@ -104,7 +101,7 @@ def _paper_tables(
     measured: Measured,
     chosen: Sequence[int],
     reverse_labels: dict[int, int] | None,
-) -> list[dict]:
+) -> list[Table]:
     dataset = config.data.dataset
     return [
         tables.scores_table(answers, dataset, reverse_labels),

@@ -1,9 +1,4 @@
-"""The tables of a study: the paper's four, and what stands behind them.
-
-A table is a dict: ``id``, ``title``, ``caption``, ``csv``, ``columns`` (each ``key``, ``title``, ``unit``, ``digits``)
-and ``rows``, dicts by column key. A cell is text, a finite number, None, or a sample: ``mean``, ``std``, ``low`` and
-``high`` (the 95 % bootstrap interval of the mean), and ``n``.
-"""
+"""The tables of a study: the four of the paper, and the tests and comparisons behind them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +8,8 @@ from tfvid.experiments.study.differences import Difference, common, filtered_rat
 from tfvid.experiments.study.measures import MEASURES, Measured
 from tfvid.experiments.study.predictions import Answers
 from tfvid.experiments.study.published import published
-from tfvid.metrics.statistics import Comparison, describe
+from tfvid.metrics.statistics import Comparison
+from tfvid.report.table import Table, difference, sample, sample_of_models
 
 # Title, unit and digits of each measure.
 ABOUT = {
@@ -25,31 +21,6 @@ ABOUT = {
     "drop_difference": ("drop difference", "", 2),
 }
 ALL = "all classes"
-
-
-def table(id: str, title: str, caption: str, columns: list[tuple], rows: list[dict]) -> dict:
-    """A table; `columns` are (key, title), (key, title, unit) or (key, title, unit, digits)."""
-    described = []
-    for key, name, *rest in columns:
-        unit, digits = (*rest, *("", 3)[len(rest) :])
-        described.append({"key": key, "title": name, "unit": unit, "digits": digits})
-    return {
-        "id": id,
-        "title": title,
-        "caption": caption,
-        "csv": f"tables/{id}.csv",
-        "columns": described,
-        "rows": [{column["key"]: row.get(column["key"]) for column in described} for row in rows],
-    }
-
-
-def sample(values: np.ndarray, seed: int = 0) -> dict | None:
-    """The cell of the finite ones among `values`; None where there are none."""
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return None
-    about = describe(values, seed=seed)
-    return {"mean": about.mean, "std": about.std, "low": about.low, "high": about.high, "n": about.n}
 
 
 # Table 1 and 2: how well the models classify
@@ -65,7 +36,7 @@ SCORES = {
 }
 
 
-def scores_table(answers: Answers, dataset: str, reverse_labels: dict[int, int] | None) -> dict:
+def scores_table(answers: Answers, dataset: str, reverse_labels: dict[int, int] | None) -> Table:
     """Table 1: F1 forwards and on reversed clips, by group and model."""
     rows = []
     for group, models in answers.groups.items():
@@ -74,13 +45,13 @@ def scores_table(answers: Answers, dataset: str, reverse_labels: dict[int, int] 
             rows.append({"model": group, "clips": len(answers.labels)})
             for name in SCORES:
                 values = [score[name] for score in scores if score[name] is not None]
-                rows[-1][name] = _of_models(values)
+                rows[-1][name] = sample_of_models(values)
         named = zip(models, scores, strict=True) if len(models) > 1 else [(group, scores[0])]
         rows += [{"model": name, "clips": len(answers.labels)} | score for name, score in named]
         paper = published(dataset, group)
         rows += [{"model": f"{group}, published"} | paper] if paper else []
     known = [name for name in SCORES if any(row.get(name) is not None for row in rows)]
-    return table(
+    return Table.of(
         "table_1",
         "Table 1: how well the models classify",
         "Macro F1 over the whole split, and on the same clips played backwards. Of a group of several models, the mean "
@@ -90,13 +61,7 @@ def scores_table(answers: Answers, dataset: str, reverse_labels: dict[int, int] 
     )
 
 
-def _of_models(values: list[float]) -> dict | None:
-    if not values:
-        return None
-    return {"mean": float(np.mean(values)), "std": float(np.std(values)), "low": None, "high": None, "n": len(values)}
-
-
-def classes_table(answers: Answers, chosen: Sequence[int], rule: str) -> dict:
+def classes_table(answers: Answers, chosen: Sequence[int], rule: str) -> Table:
     """Table 2: F1 of each class, and which classes were chosen."""
     class_f1 = answers.class_f1()
     counts = np.bincount(answers.labels, minlength=len(answers.class_names))
@@ -108,7 +73,7 @@ def classes_table(answers: Answers, chosen: Sequence[int], rule: str) -> dict:
             | {f"f1 {group}": value for group, value in f1.items()}
             | {"gap": max(f1.values()) - min(f1.values()), "compared": "yes" if label in chosen else "no"}
         )
-    return table(
+    return Table.of(
         "table_2",
         "Table 2: F1 of each class",
         f"The mean over a group's models. Compared: {rule}.",
@@ -128,7 +93,7 @@ def classes_table(answers: Answers, chosen: Sequence[int], rule: str) -> dict:
 
 def measures_table(
     id: str, title: str, caption: str, measured: Measured, names: Sequence[str], answers: Answers, dataset: str
-) -> dict:
+) -> Table:
     """Rows of each group: all classes, each of its models, each class; beside them what the paper reports."""
     papers = {group: published(dataset, group) for group in measured.groups}
     everything = np.ones(len(measured.ids), bool)
@@ -158,34 +123,34 @@ def measures_table(
             columns.append((f"{name} left out", f"{ABOUT[name][0]}: clips left out", "", 0))
         if any(papers.values()):
             columns.append((f"{name} published", f"{ABOUT[name][0]}, published", ABOUT[name][1]))
-    return table(id, title, caption, columns, rows)
+    return Table.of(id, title, caption, columns, rows)
 
 
 # What stands behind them
 
 
-def tests_table(tested: dict[tuple[str, str], dict[str, Difference]]) -> dict:
+def tests_table(tested: dict[tuple[str, str], dict[str, Difference]]) -> Table:
     """Every test of every measure and pair of groups."""
     rows = []
     for (first, second), of_pair in tested.items():
-        for name, difference in of_pair.items():
-            result = difference.result
+        for name, tested_measure in of_pair.items():
+            result = tested_measure.result
             rows.append(
                 {
                     "measure": ABOUT[name][0] + (f" ({ABOUT[name][1]})" if ABOUT[name][1] else ""),
                     "pair": f"{first} − {second}",
                     "first": result.first.mean,
                     "second": result.second.mean,
-                    "difference": _difference(result),
+                    "difference": difference(result),
                     "hedges_g": result.hedges_g,
                     "cliffs_delta": result.cliffs_delta,
                     "t": result.t,
                     "welch": result.welch_p,
-                    "welch_holm": difference.welch_holm,
+                    "welch_holm": tested_measure.welch_holm,
                     "wilcoxon": result.wilcoxon_p,
                     "permutation": result.permutation_p,
-                    "permutation_holm": difference.permutation_holm,
-                    "agreeing": f"{difference.agreeing} of {difference.pairs}",
+                    "permutation_holm": tested_measure.permutation_holm,
+                    "agreeing": f"{tested_measure.agreeing} of {tested_measure.pairs}",
                     "note": result.note,
                 }
             )
@@ -207,7 +172,7 @@ def tests_table(tested: dict[tuple[str, str], dict[str, Difference]]) -> dict:
     ]
     if any(row["note"] for row in rows):
         columns.append(("note", "note"))
-    return table(
+    return Table.of(
         "tests",
         "Do the groups differ?",
         "Over the clips that both groups have a value for, n of the difference, with its 95 % bootstrap interval. "
@@ -219,13 +184,7 @@ def tests_table(tested: dict[tuple[str, str], dict[str, Difference]]) -> dict:
     )
 
 
-def _difference(result: Comparison) -> dict | None:
-    if result.difference is None:
-        return None
-    return {"mean": result.difference, "std": None, "low": result.low, "high": result.high, "n": result.first.n}
-
-
-def class_differences_table(measured: Measured, answers: Answers, first: str, second: str) -> dict:
+def class_differences_table(measured: Measured, answers: Answers, first: str, second: str) -> Table:
     """The difference in each measure, class by class."""
     rows = []
     for label in np.unique(measured.labels):
@@ -235,7 +194,7 @@ def class_differences_table(measured: Measured, answers: Answers, first: str, se
             a, b = common(measured.values(first, name)[chosen], measured.values(second, name)[chosen])
             row[name] = sample(a - b)
         rows.append(row)
-    return table(
+    return Table.of(
         "class_differences",
         f"{first} less {second}, class by class",
         "The mean difference over the clips of a class ± its standard deviation, with its 95 % bootstrap interval. "
@@ -245,13 +204,13 @@ def class_differences_table(measured: Measured, answers: Answers, first: str, se
     )
 
 
-def detectors_table(compared: Mapping[tuple[str, str], Comparison], first: str, second: str) -> dict:
+def detectors_table(compared: Mapping[tuple[str, str], Comparison], first: str, second: str) -> Table:
     """The blob measures under other settings of the detector, from `differences.by_detector`."""
     rows = [
         _sensitivity({"setting": detector, "measure": ABOUT[measure][0]}, result)
         for (detector, measure), result in compared.items()
     ]
-    return table(
+    return Table.of(
         "detectors",
         "What the blob measures owe to the detector",
         "The comparison repeated with other settings of OpenCV's SimpleBlobDetector, which the paper does not state.",
@@ -260,7 +219,7 @@ def detectors_table(compared: Mapping[tuple[str, str], Comparison], first: str, 
     )
 
 
-def filters_table(measured: Measured, compared: Mapping[float, Comparison], first: str, second: str) -> dict:
+def filters_table(measured: Measured, compared: Mapping[float, Comparison], first: str, second: str) -> Table:
     """The drop ratio under other filters, from `differences.by_filter`."""
     rows = []
     for smallest, result in compared.items():
@@ -273,7 +232,7 @@ def filters_table(measured: Measured, compared: Mapping[float, Comparison], firs
         ("left_first", f"{first}: clips left out", "", 0),
         ("left_second", f"{second}: clips left out", "", 0),
     ]
-    return table(
+    return Table.of(
         "filters",
         "What the drop ratio owes to its filter",
         "Clips of which freezing or reversing lowers the score by no more than the filter have no ratio; the paper "
@@ -289,7 +248,7 @@ def _sensitivity(row: dict, result: Comparison) -> dict:
         "first_median": result.first.median,
         "second": result.second.mean,
         "second_median": result.second.median,
-        "difference": _difference(result),
+        "difference": difference(result),
         "cliffs_delta": result.cliffs_delta,
         "permutation": result.permutation_p,
     }
@@ -323,7 +282,7 @@ EVENTS = {
 }
 
 
-def events_table(measured: Measured) -> dict | None:
+def events_table(measured: Measured) -> Table | None:
     """How well masks and maps find the events; None where the dataset does not know them."""
     rows = []
     for group, models in measured.groups.items():
@@ -332,7 +291,7 @@ def events_table(measured: Measured) -> dict | None:
     known = [what for what in EVENTS if any(row[what] for row in rows)]
     if not known:
         return None
-    return table(
+    return Table.of(
         "events",
         "Do mask and map find the event?",
         "Temporal IoU of the masked frames with the event's window, beside windows that know nothing. Pointing game: "
@@ -346,7 +305,7 @@ def events_table(measured: Measured) -> dict | None:
 # Ways to find a mask
 
 
-def methods_table(methods: Mapping[str, list[dict]]) -> dict | None:
+def methods_table(methods: Mapping[str, list[dict]]) -> Table | None:
     """Rows of `tfvid.experiments.study.methods.method_table` by model; None for none."""
     rows = [{"model": model} | row for model, of_model in methods.items() for row in of_model]
     if not rows:
@@ -363,7 +322,7 @@ def methods_table(methods: Mapping[str, list[dict]]) -> dict | None:
     ]
     if any(row["temporal_iou"] for row in rows):
         columns.append(("temporal_iou", "temporal IoU"))
-    return table(
+    return Table.of(
         "methods",
         "Ways to find a mask",
         "The paper's gradient descent, the search over all windows, both in turn, Satkin & Hebert's crop search taken "

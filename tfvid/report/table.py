@@ -1,0 +1,201 @@
+"""A table of a report, and how it is written as CSV and as Markdown. `tfvid.report.templates` has the HTML.
+
+A cell is text, a finite number, None, or a sample, a dict: ``mean``, ``std``, ``low`` and ``high`` (the 95 %
+bootstrap interval of the mean), and ``n``. ``std``, ``low`` and ``high`` may be None.
+"""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfvid.core.files import replacing
+from tfvid.metrics.statistics import Comparison, describe
+from tfvid.report.markdown import markdown_table, plain
+from tfvid.report.numbers import number
+
+PARTS = ("std", "low", "high", "n")  # of a sample, beside its mean
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+      key: the name of the column in rows and in the CSV file.
+      title: the heading.
+      unit: of the numbers; "" for none.
+      digits: decimals of the numbers.
+    """
+
+    key: str
+    title: str
+    unit: str = ""
+    digits: int = 3
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+      id: its name in the report; the CSV file is ``tables/<id>.csv``.
+      title: the heading.
+      caption: what the numbers are.
+      columns: in order.
+      rows: a cell for each column's key.
+    """
+
+    id: str
+    title: str
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Mapping]
+
+    @classmethod
+    def of(cls, id: str, title: str, caption: str, columns: Iterable[tuple], rows: Iterable[Mapping]) -> "Table":
+        """A table with `columns` given as the arguments of `Column`; a cell that a row lacks is None."""
+        described = [Column(*column) for column in columns]
+        filled = [{column.key: row.get(column.key) for column in described} for row in rows]
+        return cls(id, title, caption, described, filled)
+
+    @classmethod
+    def from_dict(cls, table: Mapping) -> "Table":
+        """The table that `to_dict` wrote."""
+        columns = [Column(**column) for column in table["columns"]]
+        return cls(table["id"], table["title"], table["caption"], columns, table["rows"])
+
+    def to_dict(self) -> dict:
+        """The entry of ``report.json``."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "caption": self.caption,
+            "csv": self.csv,
+            "columns": [asdict(column) for column in self.columns],
+            "rows": list(self.rows),
+        }
+
+    @property
+    def csv(self) -> str:
+        """The name of the CSV file in the folder of the report."""
+        return f"tables/{self.id}.csv"
+
+    def is_text(self, column: Column) -> bool:
+        """Whether a column has text in it, so that it is aligned to the left."""
+        return any(isinstance(row.get(column.key), str) for row in self.rows)
+
+    def write_csv(self, folder: Path) -> None:
+        """Writes the CSV file into `folder`.
+
+        A sample takes a column for each of its numbers: ``<key>``, ``<key> std``, ``<key> low``, ``<key> high``,
+        ``<key> n``.
+        """
+        keys = [column.key for column in self.columns]
+        samples = {key for key in keys if any(isinstance(row[key], Mapping) for row in self.rows)}
+        header = [name for key in keys for name in [key, *(f"{key} {part}" for part in PARTS if key in samples)]]
+        with replacing(folder / self.csv) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, header, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(_csv_row(row) for row in self.rows)
+
+    def markdown(
+        self, rows: Sequence[Mapping] | None = None, *, units: bool = True, intervals_only: bool = False
+    ) -> str:
+        """The rows as a Markdown table.
+
+        Args:
+          rows: those to write; None for all.
+          units: whether the headings name the units.
+          intervals_only: see `markdown_cell`.
+        """
+        titles = [plain(c.title) + (f" ({c.unit})" if c.unit and units else "") for c in self.columns]
+        cells = (
+            [markdown_cell(row[c.key], c.digits, intervals_only=intervals_only) for c in self.columns]
+            for row in (self.rows if rows is None else rows)
+        )
+        return markdown_table(titles, cells)
+
+
+def _csv_row(row: Mapping) -> dict:
+    cells = {}
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            cells |= {key: value["mean"]} | {f"{key} {part}": value[part] for part in PARTS}
+        else:
+            cells[key] = value
+    return cells
+
+
+def markdown_cell(value, digits: int, *, intervals_only: bool = False, best: bool = False) -> str:
+    """A cell of a Markdown table.
+
+    Args:
+      value: see the module.
+      digits: decimals of numbers.
+      intervals_only: a sample is written without its standard deviation and size, and a number that would round to
+        zero with an exponent.
+      best: the mean of a sample is bold.
+    """
+    if value is None or isinstance(value, str):
+        return "–" if value is None else plain(value)
+    tiny = "exponent" if intervals_only else "0"
+    if not isinstance(value, Mapping):
+        return number(value, digits, tiny if intervals_only else "bound")
+    mean, std, low, high = (
+        None if value[key] is None else number(value[key], digits, tiny) for key in ("mean", *PARTS[:3])
+    )
+    text = f"**{mean}**" if best else f"{mean}"
+    if intervals_only:
+        return text if low is None else f"{text} \\[{low}, {high}\\]"
+    text += f" ± {std}" if std is not None else ""
+    text += f" [{low}, {high}]" if low is not None else ""
+    return f"{text}, n {value['n']}"
+
+
+def text_and_note(value, digits: int) -> tuple[str, str]:
+    """A cell of an HTML table: its text, and a note in small print, "" for none.
+
+    Args:
+      value: see the module.
+      digits: decimals of numbers.
+    """
+    if isinstance(value, str):
+        return value, ""
+    if not isinstance(value, Mapping):
+        return number(value, digits, "bound"), ""
+    std, low, high, n = (value.get(part) for part in PARTS)
+    text = number(value["mean"], digits) + (f" ± {number(std, digits)}" if std is not None else "")
+    notes = [f"{number(low, digits)} to {number(high, digits)}"] if low is not None and high is not None else []
+    notes += [f"n {n}"] if n is not None else []
+    return text, ", ".join(notes)
+
+
+def sample(values: np.ndarray, seed: int = 0) -> dict | None:
+    """The cell of a sample: of the finite `values` `(N,)`; None where there are none.
+
+    Args:
+      values: floats; NaN and infinite ones are left out.
+      seed: of the bootstrap.
+    """
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return None
+    about = describe(values, seed=seed)
+    return {"mean": about.mean, "std": about.std, "low": about.low, "high": about.high, "n": about.n}
+
+
+def sample_of_models(values: Sequence[float]) -> dict | None:
+    """The cell of a value over models: mean and standard deviation without an interval; None where there are none."""
+    if not values:
+        return None
+    return {"mean": float(np.mean(values)), "std": float(np.std(values)), "low": None, "high": None, "n": len(values)}
+
+
+def difference(result: Comparison) -> dict | None:
+    """The cell of a difference of means with its interval; None where there is none."""
+    if result.difference is None:
+        return None
+    return {"mean": result.difference, "std": None, "low": result.low, "high": result.high, "n": result.first.n}
