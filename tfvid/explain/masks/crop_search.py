@@ -7,6 +7,7 @@ different frames.
 """
 
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +17,7 @@ from tfvid.core.sampling import even_indices
 from tfvid.explain.base import Explainer, Explanation
 from tfvid.explain.masks.objective import Objective
 from tfvid.explain.masks.stem import Mixtures
+from tfvid.explain.options import ExplainerOptions
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.network.compiled import Compiled
 
@@ -90,11 +92,9 @@ class CropSearch(Explainer):
         variation_weight: float = 0.02,
         variation: str = "published",
         variation_power: float = 3.0,
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
+        **options: Unpack[ExplainerOptions],
     ):
-        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
+        super().__init__(model, **options)
         self.objective = Objective(
             perturbation,
             length_weight=length_weight,

@@ -18,7 +18,7 @@ Here each frame has a mask of the given area. In `extremal_perturbation_3d` the 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import numpy as np
 import tensorflow as tf
@@ -26,7 +26,7 @@ import tensorflow as tf
 from tfvid.core.errors import TfvidError, check_choice
 from tfvid.explain.base import Attribution
 from tfvid.explain.masks.area_masks import GridOptions, MaskGenerator, area_loss
-from tfvid.explain.masks.learned_mask import LearnedMask
+from tfvid.explain.masks.learned_mask import LearnedMask, PassedOptions
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.perturb.pyramid import PYRAMIDS, pyramid, shown
 
@@ -184,13 +184,10 @@ class ExtremalPerturbation(LearnedMask):
         num_levels: int = 8,
         max_blur: float = 20.0,
         init: float = 1.0,
-        progress: bool = False,
-        output: str = "auto",
-        input_range="auto",
         batch_size: int = 2,
+        **options: Unpack[PassedOptions],
     ):
-        common = {"output": output, "input_range": input_range, "batch_size": batch_size}
-        super().__init__(model, iterations=iterations, progress=progress, **common)
+        super().__init__(model, iterations=iterations, batch_size=batch_size, **options)
         check_choice("perturbation", perturbation, PYRAMIDS)
         check_choice("weights", weights, WEIGHTS)
         self.areas = _checked_areas(areas)

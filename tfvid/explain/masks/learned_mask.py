@@ -5,16 +5,24 @@ other clips, so the gradient of the sum of all losses holds the gradient of each
 """
 
 from abc import abstractmethod
+from typing import Unpack
 
 import tensorflow as tf
 from tqdm import tqdm
 
 from tfvid.core.errors import TfvidError
 from tfvid.explain.base import Explainer
+from tfvid.explain.options import ModelOptions
 from tfvid.network.compiled import Compiled
 from tfvid.network.private_api import uninlined
 
 STEPS_AT_ONCE = 50  # per call of the compiled loop; the progress bar moves between calls
+
+
+class PassedOptions(ModelOptions, total=False):
+    """The options of `LearnedMask` that its subclasses pass on."""
+
+    progress: bool
 
 
 class LearnedMask(Explainer):
@@ -36,8 +44,10 @@ class LearnedMask(Explainer):
       TfvidError: an option outside its range.
     """
 
-    def __init__(self, model, *, iterations: int, progress: bool, output: str, input_range, batch_size: int):
-        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
+    def __init__(
+        self, model, *, iterations: int, batch_size: int, progress: bool = False, **options: Unpack[ModelOptions]
+    ):
+        super().__init__(model, batch_size=batch_size, **options)
         if iterations < 0:
             raise TfvidError(f"expected iterations >= 0, got {iterations}")
         self.iterations = iterations

@@ -12,6 +12,7 @@ Fong & Vedaldi, "Interpretable Explanations of Black Boxes by Meaningful Perturb
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +20,7 @@ import tensorflow as tf
 from tfvid.core.errors import TfvidError, check_choice
 from tfvid.explain.base import Attribution
 from tfvid.explain.masks.descent import adam
-from tfvid.explain.masks.learned_mask import LearnedMask
+from tfvid.explain.masks.learned_mask import LearnedMask, PassedOptions
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.perturb.fill import FILLS, gaussian_blur
 
@@ -166,13 +167,10 @@ class MeaningfulPerturbation(LearnedMask):
         init: str = "circle",
         init_share: float = 0.99,
         seed: int = 0,
-        progress: bool = False,
-        output: str = "auto",
-        input_range="auto",
         batch_size: int = 4,
+        **options: Unpack[PassedOptions],
     ):
-        common = {"output": output, "input_range": input_range, "batch_size": batch_size}
-        super().__init__(model, iterations=iterations, progress=progress, **common)
+        super().__init__(model, iterations=iterations, batch_size=batch_size, **options)
         check_choice("per", per, ("frame", "clip"))
         if not callable(fill):
             check_choice("fill", fill, FILLS)

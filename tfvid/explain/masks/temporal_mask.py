@@ -13,7 +13,7 @@ Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 3.1; after 
 
 import warnings
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from tfvid.explain.masks.evaluator import MaskEvaluator
 from tfvid.explain.masks.objective import Objective
 from tfvid.explain.masks.search_strategy import DescentSearch, WindowSearch
 from tfvid.explain.masks.strategy import Strategy
+from tfvid.explain.options import ModelOptions
 from tfvid.metrics.masks import is_trusted, still_clips
 
 
@@ -188,12 +189,11 @@ class TemporalMask(Explainer):
         patience: int = 20,
         keep: str = "last",
         precision: str | None = None,
-        output: str = "auto",
-        input_range="auto",
         batch_size: int = 4,
+        **options: Unpack[ModelOptions],
     ):
         self.scores_only = method == "search"
-        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
+        super().__init__(model, batch_size=batch_size, **options)
         check_choice("method", method, ITERATIONS)
         check_choice("precision", precision, (None, "bfloat16", "float16"))
         if method == "search" and score != "probability":
