@@ -43,6 +43,7 @@ class MaskGenerator:
 
     Attributes:
       grid_size: (h, w).
+      weights: the kernel, see `cell_weights`.
 
     Raises:
       TfvidError: an option outside its range.
@@ -56,7 +57,7 @@ class MaskGenerator:
         self._radius = 1 + math.ceil(sigma / step)  # of the neighbourhood, in cells
         self._width = 2 * self._radius + 1
         self._margin = math.ceil(sigma / step) if margin else 0  # in cells
-        self._weights = cell_weights(self._width, step, sigma)
+        self.weights = cell_weights(self._width, step, sigma)
 
     def __call__(self, grid: tf.Tensor) -> tf.Tensor:
         """Returns the masks of grids.
@@ -76,7 +77,7 @@ class MaskGenerator:
         grid = self._extended(grid)
         neighbours = tf.nn.conv2d(tf.reshape(grid, (-1, *grid.shape[-2:], 1)), pick, 1, "VALID")
         neighbours = tf.reshape(neighbours, (-1, rows * columns, points))
-        cells = smooth_max(neighbours, self._weights, self.coldness)  # (N, h w, step^2)
+        cells = smooth_max(neighbours, self.weights, self.coldness)  # (N, h w, step^2)
         frames = tf.nn.depth_to_space(tf.reshape(cells, (-1, rows, columns, step**2)), step) if step > 1 else cells
         frames = tf.reshape(frames, (-1, rows * step, columns * step))
         top, left = (rows * step - height) // 2, (columns * step - width) // 2

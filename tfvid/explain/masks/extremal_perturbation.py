@@ -232,13 +232,13 @@ class ExtremalPerturbation(LearnedMask):
 
     def _total(self, shown_score, masks, step):
         """Returns the loss of masks with their margin, `(B, A)`."""
-        return self.weights.target * minus_log(shown_score) + self._regularizer(masks, step)
+        return self.weights.target * minus_log(shown_score) + self.regularizer(masks, step)
 
-    def _regularizer(self, masks, step):
+    def regularizer(self, masks, step):
         """Returns the terms of the loss that do not depend on the score, `(B, A)`."""
-        return grown(self.weights.area, self.weights.growth, step) * self._area_loss(masks)
+        return grown(self.weights.area, self.weights.growth, step) * self.area_penalty(masks)
 
-    def _area_loss(self, masks):
+    def area_penalty(self, masks):
         return area_loss(tf.reshape(masks, (-1, *masks.shape[1:3], np.prod(masks.shape[3:]))), self.areas)
 
     def _update(self, step, gradient, grid, velocity):
@@ -253,7 +253,7 @@ class ExtremalPerturbation(LearnedMask):
             "attribution": tf.reduce_mean(visible, axis=1),
             "masks": visible,
             "shown_score": shown_score,
-            "area_loss": self._area_loss(masks),
+            "area_loss": self.area_penalty(masks),
             "loss": self._total(shown_score, masks, tf.constant(self.iterations)),
         }
 

@@ -54,5 +54,5 @@ class ExtremalPerturbation3D(ExtremalPerturbation):
       array([0. , 0. , 0. , 0.2, 0.4, 0.4, 0.2, 0. ], dtype=float32)
     """
 
-    def _area_loss(self, masks):
+    def area_penalty(self, masks):
         return area_loss(tf.reshape(masks, (-1, masks.shape[1], np.prod(masks.shape[2:]))), self.areas)

@@ -115,11 +115,11 @@ class STEP(ExtremalPerturbation3D):
         super().__init__(model, areas, **options)
         self.cores = CoreOptions(core_weight, core_after, core_frames, core_size)
 
-    def _regularizer(self, masks, step):
+    def regularizer(self, masks, step):
         core_weight = tf.where(step < self.cores.after, 0.0, self.cores.weight)
-        return super()._regularizer(masks, step) + core_weight * self._core_loss(masks)
+        return super().regularizer(masks, step) + core_weight * self.core_penalty(masks)
 
-    def _core_loss(self, masks):
+    def core_penalty(self, masks):
         num_frames, *size = masks.shape[2:]
         width = self.cores.size or default_sigma(tuple(size))
         shape = tuple(map(min, (self.cores.frames, width, width), masks.shape[2:]))

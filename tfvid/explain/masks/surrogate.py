@@ -32,6 +32,9 @@ class Surrogate:
 
     Args:
       is_probability: whether scores are probabilities; other scores are unbounded.
+
+    Attributes:
+      inverse: of the covariance of all evaluations in the last fit, `(N, N)`.
     """
 
     def __init__(self, is_probability: bool = True):
@@ -80,7 +83,7 @@ class Surrogate:
             noise *= 100
             fits = self._fits(LENGTHS, targets, noise)
         _, self._length, self._weights, self._variance, factor = max(fits, key=lambda fit: fit[0])
-        self._inverse = cho_solve(factor, np.eye(len(targets)))
+        self.inverse = cho_solve(factor, np.eye(len(targets)))
         if is_choice:
             nearest = LENGTHS.index(self._length)
             self._lengths, self._chosen_with = LENGTHS[max(nearest - 1, 0) : nearest + 2], len(targets)
@@ -106,7 +109,7 @@ class Surrogate:
         none = np.zeros((0, masks.shape[1]))
         known = _covariance(np.asarray(masks, float), none, *self._at, self._length)
         z = self._mean + known @ self._weights
-        spread = 1 - np.einsum("wi,ij,wj->w", known, self._inverse, known)
+        spread = 1 - np.einsum("wi,ij,wj->w", known, self.inverse, known)
         return self._score(z + deviations * np.sqrt(self._variance * np.maximum(spread, 1e-12)))
 
     def score_and_gradient(self, mask: np.ndarray, deviations: float) -> tuple[float, np.ndarray]:
@@ -114,7 +117,7 @@ class Surrogate:
         known, slopes = self._known(mask)
         z, gradient = self._mean + known @ self._weights, slopes @ self._weights
         if deviations:
-            share = self._inverse @ known
+            share = self.inverse @ known
             deviation = np.sqrt(self._variance * max(1 - known @ share, 1e-12))
             z += deviations * deviation
             gradient -= deviations * self._variance / deviation * (slopes @ share)
