@@ -664,5 +664,5 @@ def _convert(hint, value, key: str):
         _require(value == value and abs(value) != float("inf"), key, "a finite number", value)
     if hint is str:
         # Neither a path nor a file can hold the others.
-        _require(not re.search("[\0\ud800-\udfff]", value), key, "text without NUL and lone surrogates", value)
+        _require(not re.search("[\0\ud800-\udfff]", str(value)), key, "text without NUL and lone surrogates", value)
     return value

@@ -42,18 +42,18 @@ def write_report_file(
     Raises:
       DataError: a number is NaN or infinite.
     """
-    tables = [table for table in tables if table is not None]
+    kept = [table for table in tables if table is not None]
     report = {
         "version": VERSION,
         "title": title,
         "dataset": dataset,
         "findings": [finding.to_dict() for finding in findings],
-        "tables": [table.to_dict() for table in tables],
+        "tables": [table.to_dict() for table in kept],
         "notes": list(notes),
         **more,
         "manifest": manifest,
     }
-    for table in tables:
+    for table in kept:
         table.write_csv(out)
     try:
         text = json.dumps(report, ensure_ascii=False, allow_nan=False, indent=1)

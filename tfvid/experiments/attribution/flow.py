@@ -131,7 +131,7 @@ class _Judge:
         return self.scorer.classifier.probabilities(clips).numpy().argmax(axis=-1).astype(np.int32)
 
     def _records(self, method, batch, maps: Maps, explain: Method, compiled: bool) -> list[records.Record]:
-        values = [{} for _ in batch["id"]]
+        values: list[dict] = [{} for _ in batch["id"]]
         for measure in self.measures:
             rows = [row for row, id in enumerate(batch["id"]) if measure.name in self._wanted(method, id)]
             for row, value in zip(rows, self._measured(measure, batch, maps, explain, rows), strict=True):

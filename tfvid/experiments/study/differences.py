@@ -91,7 +91,9 @@ def filtered_ratio(measured: Measured, group: str, smallest_drop: float) -> np.n
     """A group's drop ratio `(N,)` with another filter, NaN where no model of it has one."""
     ratios = []
     for model in measured.groups[group]:
-        scores = (measured.values(model, f"{name}_score") for name in ("original", "freeze", "reverse"))
-        ratio, kept = drop_ratio(*scores, smallest_drop)
+        original, freeze, reverse = (
+            measured.values(model, f"{name}_score") for name in ("original", "freeze", "reverse")
+        )
+        ratio, kept = drop_ratio(original, freeze, reverse, smallest_drop)
         ratios.append(np.where(kept, ratio, np.nan))
     return mean_over(ratios)

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -26,7 +27,7 @@ FPS = 5.0
 METHODS = "methods.json"
 
 
-def compare(models: Mapping[str, object], dataset, out, **options) -> dict:
+def compare(models: Mapping[str, Any], dataset, out, **options) -> dict:
     """Compares models on a dataset as the paper compares I3D and C-LSTM.
 
     A run that was stopped goes on at the next clip when started again with the same `out`.
