@@ -129,7 +129,7 @@ class _Exported(Explainer):
     """An explainer whose work an exported model does."""
 
     def __init__(self, classifier: _Classifier, batch_size: int):
-        self.classifier = classifier  # in the place of the one that is made of a Keras model
+        self.classifier = classifier  # type: ignore[assignment]  # instead of the `Classifier` of a Keras model
         self.batch_size = batch_size
 
 

@@ -121,7 +121,8 @@ def trace_calls(model: keras.Model, clip_shape: tuple, batch_size: int | None = 
       clip_shape: `(T, H, W, C)`.
       batch_size: B of the symbolic clips; None leaves it open.
     """
-    seen, ends = [], []
+    seen: list = []
+    ends: list = []
 
     def run(clips):
         graph = tf.compat.v1.get_default_graph()
