@@ -95,6 +95,8 @@ from .models import load_model as load_model
 from .network.model_format import declare as declare
 from .perturb import freeze as freeze
 from .perturb import reverse as reverse
+from .report.explanation_picture import save as save
+from .report.explanation_picture import show as show
 from .results import Result as Result
 from .results import ResultStore as ResultStore
 from .results import read_results as read_results
