@@ -7,6 +7,7 @@ traced works for all of them; afterwards the layer is restored, also after an er
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -29,7 +30,7 @@ class LayerCall:
 
     path: str
     layer: keras.Layer
-    shape: tuple | None
+    shape: Any
     is_output: bool
     is_new: bool
 

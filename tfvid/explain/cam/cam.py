@@ -109,7 +109,7 @@ class LayerOptions(ExplainerOptions, total=False):
     normalize: str | None
 
 
-class LayerExplainer(Explainer):
+class LayerExplainer(Explainer[CAMResult]):
     """Explains by the features of a layer, of any Keras video model.
 
     Without `layer`, the last layer that makes a feature map larger than 1x1 is explained: the last one to run whose
@@ -185,6 +185,7 @@ class LayerExplainer(Explainer):
         return find_layer(self.classifier.model, self.classifier.calls, self.layer)
 
     def _see(self, clips, target) -> Run:
+        assert self.layer is not None  # `prepare` has found it
         return Run(self.classifier, clips, target, self._watched, self.layer, self.score, self._uses)
 
     def _at_clip_size(self, native, clips):

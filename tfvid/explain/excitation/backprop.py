@@ -52,7 +52,7 @@ class ExcitationResult(Attribution):
 MOST = 1.05  # that a map may sum to: 1, and what bfloat16 rounds
 
 
-class ExcitationBackprop(Explainer):
+class ExcitationBackprop(Explainer[ExcitationResult]):
     """Excitation backprop on any layer of a video model made of layers with a rule.
 
     There are rules for dense layers, convolutions, average and max pooling, batch and other normalisation,

@@ -49,7 +49,7 @@ class CropSearchResult(Explanation):
     forward_passes: np.ndarray
 
 
-class CropSearch(Explainer):
+class CropSearch(Explainer[CropSearchResult]):
     """Tries all T (T + 1) / 2 windows of each clip, the frames of each spread anew over T, repeated where too few.
 
     Of crops with equal scores it takes the shortest, then the first. A crop shorter than the clip plays slower, for

@@ -66,7 +66,7 @@ class ExtremalPerturbationResult(Attribution):
     iterations: np.ndarray
 
 
-class ExtremalPerturbation(LearnedMask):
+class ExtremalPerturbation(LearnedMask[ExtremalPerturbationResult]):
     """Extremal perturbations, frame by frame: every frame shows the same share of itself.
 
     The class's probability is that of the whole clip, all of its frames masked. The published image version flips the

@@ -10,14 +10,14 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfvid.core.errors import TfvidError
-from tfvid.explain.base import Explainer
+from tfvid.explain.base import Explainer, ResultType
 from tfvid.network.compiled import Compiled
 from tfvid.network.private_api import uninlined
 
 STEPS_AT_ONCE = 50  # in one call of the compiled loop; between calls, progress is shown
 
 
-class LearnedMask(Explainer):
+class LearnedMask(Explainer[ResultType]):
     """An explainer that goes down a loss over grids of mask values in [0, 1].
 
     A subclass says where to begin (`_begin`), what a grid costs (`_loss`), how a step is made (`_update`) and what is

@@ -50,7 +50,7 @@ class MeaningfulPerturbationResult(Attribution):
     iterations: np.ndarray
 
 
-class MeaningfulPerturbation(LearnedMask):
+class MeaningfulPerturbation(LearnedMask[MeaningfulPerturbationResult]):
     """Learns, for each clip, a mask in space that lowers the class's probability with the least perturbed.
 
     Defaults are the paper's at 224 pixels. Both penalties are sums over a frame's grid, as there, and means over

@@ -105,7 +105,7 @@ def warn_of_still_clips(result: TemporalMaskResult):
 OF_GRADIENT = ("learning_rate", "init", "central_share", "init_logit", "seed", "tolerance", "patience", "keep")
 
 
-class TemporalMask(Explainer):
+class TemporalMask(Explainer[TemporalMaskResult]):
     """Learns, for each clip, a mask over time that hurts the model's score with the fewest frames perturbed.
 
     All clips of a batch are learned at once, each with Adam moments, a loss and an end of its own: a clip's mask does

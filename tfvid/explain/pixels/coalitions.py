@@ -7,10 +7,11 @@ of the answers.
 
 from abc import abstractmethod
 from dataclasses import dataclass, fields, replace
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 import numpy as np
 
+from tfvid.explain.base import ResultType
 from tfvid.explain.pixels.masking import MaskedClip, MaskingExplainer, MaskingOptions, MaskingResult
 from tfvid.explain.pixels.segments import checked_labels, cutter, numbered
 
@@ -40,7 +41,7 @@ class SegmentsResult(MaskingResult):
         return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in wide]) for f in fields(cls)})
 
 
-class SegmentsExplainer(MaskingExplainer):
+class SegmentsExplainer(MaskingExplainer[ResultType]):
     """What explainers by coalitions share; each says in `_play` what it asks and what it makes of the answers.
 
     Args:
@@ -62,7 +63,7 @@ class SegmentsExplainer(MaskingExplainer):
         does not change results.
     """
 
-    result_type = SegmentsResult
+    result_type: ClassVar[type[MaskingResult]] = SegmentsResult
 
     def __init__(self, model, segments, **options: Unpack[MaskingOptions]):
         super().__init__(model, **options)

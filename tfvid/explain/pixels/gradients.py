@@ -15,7 +15,7 @@ from typing import Unpack
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, check_choice
-from tfvid.explain.base import Explainer
+from tfvid.explain.base import Attribution, Explainer, ResultType
 from tfvid.explain.options import ExplainerOptions
 from tfvid.network.classifier import Classifier, chosen_class, class_score
 from tfvid.network.compiled import Compiled
@@ -68,7 +68,7 @@ class PixelOptions(ExplainerOptions, total=False):
     reduce: str
 
 
-class PixelExplainer(Explainer):
+class PixelExplainer(Explainer[ResultType]):
     """Gives each colour of each pixel a value, and reduces the colours to one.
 
     Args:
@@ -113,7 +113,7 @@ class PixelExplainer(Explainer):
         """The method's equation: float32 `(B, T, H, W, C)`."""
 
 
-class Gradient(PixelExplainer):
+class Gradient(PixelExplainer[Attribution]):
     """The gradient of the logit at the clip's pixels; also known as saliency.
 
     Args:
@@ -136,7 +136,7 @@ class Gradient(PixelExplainer):
         return run.gradient
 
 
-class GradientXInput(PixelExplainer):
+class GradientXInput(PixelExplainer[Attribution]):
     """Each pixel times the gradient of the logit at it; signed, "sum" over colours.
 
     Args:

@@ -48,7 +48,7 @@ class PathOptions(PixelOptions, total=False):
     steps: int
 
 
-class PathExplainer(PixelExplainer):
+class PathExplainer(PixelExplainer[PathResult]):
     """A pixel's share of the rise of the score along a path that ends at the clip.
 
     Args:

@@ -13,13 +13,13 @@ from typing import Unpack
 import numpy as np
 
 from tfvid.core.errors import TfvidError, check_choice
-from tfvid.explain.pixels.masking import MaskingExplainer, MaskingOptions, weighted_mean
+from tfvid.explain.pixels.masking import MaskingExplainer, MaskingOptions, MaskingResult, weighted_mean
 
 # The window of each unit as a share of the clip's (T, H, W): None one frame, 1 all of it.
 UNITS = {"frame": (None, 1, 1), "patch": (1, 1 / 4, 1 / 4), "tube": (1 / 4, 1 / 4, 1 / 4)}
 
 
-class Occlusion(MaskingExplainer):
+class Occlusion(MaskingExplainer[MaskingResult]):
     """Occlusion by frames, patches or tubes. The map is signed: below 0 where covering raises the score.
 
     The default fill is the clip itself, blurred: a grey or black window would put an edge, a flash when it begins and

@@ -16,12 +16,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import TfvidError, check_choice
-from tfvid.explain.pixels.masking import MaskingExplainer, ScoreOptions, weighted_mean
+from tfvid.explain.pixels.masking import MaskingExplainer, MaskingResult, ScoreOptions, weighted_mean
 
 BORDERS = ("hold", "mirror")
 
 
-class RISE(MaskingExplainer):
+class RISE(MaskingExplainer[MaskingResult]):
     """RISE-3D. The map is a mean score: all of it lies in the scores' range, and differences in it speak.
 
     The default fill is each clip's mean colour: the authors cover with zeros, in pictures whose mean colour is zero.
