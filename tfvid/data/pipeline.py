@@ -162,6 +162,7 @@ def load_dataset(
             return _read(pick(_indices(len(samples), epoch, seed)), source, workers)
 
     if served:
+        assert isinstance(dataset, Records)  # a service reads shards only
         clips = dataset.served(split, int(epoch), config.seed)
     elif training:
         clips = _passes(begin, read, log.total)
@@ -171,13 +172,14 @@ def load_dataset(
     if training:
         clips = clips.map(_augmenting(config, dataset), workers)
     clips = clips.map(lambda clip, epoch: clip, workers).batch(config.batch_size // share.count)
-    if served:
+    if served and config.service is not None:
         clips = clips.apply(_by_service(config.service))
     clips = clips.map(_to_unit_range, 1).prefetch(2)
     log.max_damaged_share = config.max_damaged_share
     log.total_of_epochs = chosen if in_step else log.total
-    for id, damage in dataset.damaged(split).items() if served else ():  # the log is here, who reads is elsewhere
-        log.damage(id, damage)
+    if served and isinstance(dataset, Records):  # the readers are in other processes, the log is in this one
+        for id, damage in dataset.damaged(split).items():
+            log.damage(id, damage)
     options = tf.data.Options()
     options.deterministic = deterministic
     # Threads of its own: those that wait for a child must not be taken from the model's.

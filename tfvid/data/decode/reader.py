@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import chain, islice
+from typing import Any
 
 import av
 import numpy as np
@@ -127,7 +128,8 @@ class VideoReader:
         ]
         first = next((pts for pts, is_key, _ in packets if is_key), 0)  # frames before a keyframe cannot be decoded
         stamps = sorted(pts for pts, _, is_left_out in packets if pts >= first and not is_left_out)  # by an edit list
-        return [float((stamp - stamps[0]) * self._stream.time_base) for stamp in stamps]
+        time_base: Any = self._stream.time_base
+        return [float((stamp - stamps[0]) * time_base) for stamp in stamps]
 
     def seek(self, start: int) -> bool:
         """Goes to a frame at or before the frame `start`, 0-based, whose number is known for certain; see `first`.
