@@ -14,6 +14,7 @@ derivatives, 9.4.
 
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
@@ -69,7 +70,7 @@ class Surrogate:
         values = np.array(self._values)
         self._mean = values.mean()
         targets = np.concatenate([values - self._mean, *(gradient for _, gradient in gradients)])
-        self._at = masks, at
+        self._at: Any = masks, at
         is_choice = len(targets) > GROWN * self._chosen_with
         noise, fits = NOISE, self._fits(self._lengths if is_choice else (self._length,), targets, NOISE)
         while not fits:
