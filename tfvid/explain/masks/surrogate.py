@@ -14,7 +14,6 @@ derivatives, 9.4.
 
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
@@ -70,7 +69,7 @@ class Surrogate:
         values = np.array(self._values)
         self._mean = values.mean()
         targets = np.concatenate([values - self._mean, *(gradient for _, gradient in gradients)])
-        self._at: Any = masks, at
+        self._at = masks, at
         is_choice = len(targets) > GROWN * self._chosen_with
         noise, fits = NOISE, self._fits(self._lengths if is_choice else (self._length,), targets, NOISE)
         while not fits:
@@ -85,8 +84,9 @@ class Surrogate:
     def _fits(self, lengths, targets: np.ndarray, noise: float) -> list[tuple]:
         """For each length that can be fitted: the looks' likelihood, the length, weights, variance, Cholesky factor."""
         fits = []
+        masks, at = self._at
         for length in lengths:
-            covariance = _covariance(*self._at, *self._at, length)
+            covariance = _covariance(masks, at, masks, at, length)
             covariance[np.diag_indices_from(covariance)] *= 1 + noise
             try:
                 factor = cho_factor(covariance, lower=True)
@@ -101,7 +101,8 @@ class Surrogate:
     def scores(self, masks: np.ndarray, deviations: float = 0.0) -> np.ndarray:
         """What is predicted for masks `(W, T)`, so many standard deviations above the mean: `(W,)`."""
         none = np.zeros((0, masks.shape[1]))
-        known = _covariance(np.asarray(masks, float), none, *self._at, self._length)
+        known_masks, at = self._at
+        known = _covariance(np.asarray(masks, float), none, known_masks, at, self._length)
         z = self._mean + known @ self._weights
         spread = 1 - np.einsum("wi,ij,wj->w", known, self._inverse, known)
         return self._score(z + deviations * np.sqrt(self._variance * np.maximum(spread, 1e-12)))
