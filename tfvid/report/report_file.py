@@ -33,7 +33,7 @@ def write_report_file(
       findings: in order.
       tables: in order; those that are None are left out.
       notes: sentences on how the numbers were made.
-      manifest: see `tfvid.experiments.manifest`.
+      manifest: what the report was made of: models, clips and settings.
       **more: further entries that JSON can hold.
 
     Returns:
