@@ -16,7 +16,7 @@ from tfvid.cli.limit import add_limit
 from tfvid.cli.results_folder import check_folder
 from tfvid.cli.tensorflow_log import load_tensorflow
 from tfvid.cli.time_estimate import about, pace
-from tfvid.config import DataConfig, load
+from tfvid.config import load
 from tfvid.core.stopping import stoppable
 
 PACKAGE = Path(__file__).resolve().parents[1]
