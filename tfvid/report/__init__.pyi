@@ -1,6 +1,7 @@
 from . import clips as clips
 from . import comparison as comparison
 from . import document as document
+from . import explanation_picture as explanation_picture
 from . import figures as figures
 from . import film as film
 from . import finding as finding
