@@ -18,6 +18,7 @@ from tfvid.cli.tensorflow_log import load_tensorflow
 from tfvid.cli.time_estimate import about, pace
 from tfvid.config import load
 from tfvid.core.stopping import stoppable
+from tfvid.data.settings import DataConfig
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # In an installed package the configurations lie inside it, in a checkout beside it.
