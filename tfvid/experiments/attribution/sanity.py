@@ -1,4 +1,4 @@
-"""Do maps change when what a network has learned is destroyed? `tfvid.metrics.sanity` for the methods asked for."""
+"""Whether maps change when the weights are randomised: `tfvid.metrics.sanity` for the configured methods."""
 
 import json
 from collections.abc import Mapping
@@ -65,7 +65,7 @@ class Sanity:
             )
 
     def _key(self, network: str, method: str) -> str:
-        """What a check depends on."""
+        """A digest of what a check depends on."""
         return f"{self.made_by.get((network, method))} {self.config.sanity_clips}"
 
     def _keep(self, row: dict):
