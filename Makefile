@@ -42,8 +42,9 @@ test-io: .venv-io/.ready
 compat:
 	$(PYTHON) tests/compat.py $(COMPAT)
 
+# Style, and the types of the package: pyproject.toml says which modules are not checked yet.
 lint: $(READY)
-	$(PY) -m ruff check . && $(PY) -m ruff format --check .
+	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 
 # The documentation site. A warning is an error: a link without a target, a page that the navigation leaves out.
 docs: $(READY)

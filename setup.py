@@ -53,7 +53,7 @@ setup(
         "io": ["tensorflow-io==0.37.1", "tensorflow>=2.16,<2.18", "pyarrow<20"],
         # Explaining a whole dataset on several machines, `explain.py --engine ray`.
         "ray": ["ray>=2.40,<3"],
-        # Supervoxels as the players of LIME and Kernel SHAP.
+        # Supervoxels as the segments of LIME and Kernel SHAP.
         "supervoxels": ["scikit-image>=0.19"],
         # What `benchmarks/decode.py` and `benchmarks/engines.py` are compared with.
         "bench": ["decord>=0.6", "onnxruntime>=1.18", "openvino>=2024.4", "onnx", "tf2onnx"],
@@ -64,7 +64,16 @@ setup(
         "test": [
             *DOCS,
             *("pytest>=8", "pytest-xdist>=3.7", "hypothesis>=6.100", "ruff>=0.6"),
-            *("ray>=2.40,<3", "fsspec", "moto[s3,server]>=5", "scikit-image>=0.19", "duckdb", "pandas", "tfrecord"),
+            *(
+                "ray>=2.40,<3",
+                "fsspec",
+                "moto[s3,server]>=5",
+                "scikit-image>=0.19",
+                "duckdb",
+                "pandas",
+                "statsmodels",
+                "tfrecord",
+            ),
             *("mypy>=2", "types-PyYAML"),
             *("nbclient>=0.10", "nbformat>=5.10", "ipykernel>=6.29"),  # the tutorials are executed
             "setuptools>=77",  # tests/docs/test_packaging.py builds a wheel with it

@@ -14,6 +14,7 @@ from . import perturb as perturb
 from . import report as report
 from . import results as results
 from . import tensorboard as tensorboard
+from . import testing as testing
 from . import training as training
 from .callbacks import ExplanationLogger as ExplanationLogger
 from .config import AttributionConfig as AttributionConfig
@@ -95,6 +96,8 @@ from .models import load_model as load_model
 from .network.model_format import declare as declare
 from .perturb import freeze as freeze
 from .perturb import reverse as reverse
+from .report.explanation_picture import save as save
+from .report.explanation_picture import show as show
 from .results import Result as Result
 from .results import ResultStore as ResultStore
 from .results import read_results as read_results

@@ -39,7 +39,7 @@ NOT_RUN = {
     'load_model("runs/i3d_kth")': "needs KTH",
 }
 # Pages of docs/ whose other Python blocks are run.
-PAGES_RUN = ("explainers", "export", "measures", "methods", "models", "results", "tensorboard")
+PAGES_RUN = ("explainers", "export", "get_started", "measures", "methods", "models", "results", "tensorboard")
 # Commands that are not even started, by their first words, and why.
 NOT_STARTED = {
     ".venv/bin/tensorboard": "a server; tests/tensorboard/test_tensorboard_page.py runs it",
@@ -68,12 +68,16 @@ def checkout(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
 def test_the_pages_have_blocks():
     """Nothing below passes because nothing was found."""
     names = {block.page for block in PYTHON} | {block.page for block, _ in COMMANDS}
     assert {"README.md", "docs/data.md", "docs/explainers.md", "docs/scale.md", "docs/training.md"} <= names
-    assert len([block for block in PYTHON if block.page == "README.md"]) >= 4
-    assert len([block for block, _ in COMMANDS if block.page == "README.md"]) >= 14
+    assert len([block for block in PYTHON if block.page == "README.md"]) >= 3
+    assert len([block for block, _ in COMMANDS if block.page == "README.md"]) >= 11
 
 
 NAMES = [f"{block} {' '.join(words[:4])}" for block, words in COMMANDS]
@@ -177,7 +181,7 @@ def test_readmes_commands_and_blocks_run(checkout):
             if any(part in " ".join(words) for part in runnable):
                 run_command(*words)
                 ran.append(words)
-    assert len(ran) >= 3 + len(runnable)
+    assert len(ran) >= 2 + len(runnable)
     assert (checkout / "runs" / "explain" / "index.html").is_file()
 
 

@@ -27,6 +27,8 @@ class VideoDataset(ABC):
     max_boxes: int = 0
     flip_labels: dict[int, int] | None = None
     reverse_labels: dict[int, int] | None = None
+    origin: str
+    arguments: tuple[tuple, dict]
 
     def __new__(cls, *args, **kwargs):
         # What a decode process needs to build the same dataset: where its class is, and its arguments.

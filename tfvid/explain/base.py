@@ -8,12 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, TfvidError, warn_caller
+from tfvid.explain.options import full_signature
+from tfvid.explain.shown import Shown
 from tfvid.network.checks import checked_clips, class_indices
 from tfvid.network.classifier import OUT_OF_MEMORY, Classifier, chosen_class, class_score
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Shown):
     """The base of all results: NumPy arrays with one row per clip.
 
     Attributes:
@@ -103,6 +105,11 @@ class Explainer(ABC):
     scores_only = False
     result_type: ClassVar[type[Explanation]] = Attribution
 
+    def __init_subclass__(cls, **options):
+        """Gives subclasses that pass ``**options`` on the signature with the names of these options."""
+        super().__init_subclass__(**options)
+        cls.__signature__ = full_signature(cls)
+
     def __init__(self, model, *, output: str = "auto", input_range="auto", batch_size: int = 8):
         if batch_size < 1:
             raise TfvidError(f"batch_size must be 1 or more, got {batch_size}")
@@ -182,7 +189,7 @@ class Explainer(ABC):
           target: see `__call__`.
           **labels: further class indices per clip, by argument name; they follow `target` in `_compute`.
         """
-        clips = checked_clips(clips, self.classifier.model)
+        given, clips = clips, checked_clips(clips, self.classifier.model)
         self.prepare(clips)
         num_clips, num_classes = len(clips), self.classifier.num_classes
         classes = [_class_indices(target, num_clips, num_classes, "target", lowest=0)]
@@ -197,7 +204,7 @@ class Explainer(ABC):
                 self._halve_batch(error)
             else:
                 start = chunk.stop
-        return type(parts[0]).join(parts).checked()
+        return type(parts[0]).join(parts).checked().of(given)
 
     def _halve_batch(self, error: Exception):
         """Halves `batch_size` after an out-of-memory error; raises if it is 1 already."""

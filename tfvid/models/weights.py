@@ -57,7 +57,8 @@ def load_kinetics(model: keras.Model, checkpoint: str | Path, head: Literal["aut
     with_head = head == "load" or (head == "auto" and classes == stored_classes)
     if not with_head:
         prefix = f"{scope}Logits/"
-        stored, plan = ({n: v for n, v in table.items() if not n.startswith(prefix)} for table in (stored, plan))
+        stored = {name: value for name, value in stored.items() if not name.startswith(prefix)}
+        plan = {name: variable for name, variable in plan.items() if not name.startswith(prefix)}
 
     for name in [*plan, *stored]:
         if name not in stored:
@@ -103,7 +104,7 @@ def _num_classes(stored: dict, scope: str) -> int | None:
 
 def _variable_names(model: keras.Model) -> dict[str, keras.Variable]:
     """The checkpoint's name, without its scope, of each variable of `model`."""
-    names = {}
+    names: dict[str, keras.Variable] = {}
     for layer in model.layers:
         unit = layer.name.replace(".", "/").replace(
             "Mixed_5b/Branch_2/Conv3d_0b_3x3", "Mixed_5b/Branch_2/Conv3d_0a_3x3"

@@ -55,12 +55,13 @@ def panels(
     clip, perturbed = resize(clip, size), resize(perturbed, size)
     # The heat is laid over the enlarged clip, not enlarged with it: its edges stay smooth.
     shown = clip, overlay(clip, heat, **options), perturbed
-    return tuple(Panel(title, frames) for title, frames in zip(titles(perturbation), shown, strict=True))
+    left, middle, right = (Panel(title, frames) for title, frames in zip(titles(perturbation), shown, strict=True))
+    return left, middle, right
 
 
 def compose(
     columns: tuple[Panel, ...],
-    mask: np.ndarray,
+    mask: np.ndarray | None,
     *,
     caption: str = "",
     note: str = "",
@@ -71,7 +72,7 @@ def compose(
 
     Args:
       columns: what to show side by side, all of one size and length T.
-      mask: `(T,)` in [0, 1].
+      mask: `(T,)` in [0, 1]; None for no strip.
       caption: first line, e.g. the class explained and its score.
       note: second line, smaller.
       event: [start, stop) of the known event in frames; (-1, -1) where it is not known.
@@ -81,7 +82,9 @@ def compose(
       T RGB images with an even width and height (which MP4 wants).
     """
     length, height, width = columns[0].frames.shape[:3]
-    if any(column.frames.shape != columns[0].frames.shape for column in columns) or len(mask) != length:
+    if any(column.frames.shape != columns[0].frames.shape for column in columns) or (
+        mask is not None and len(mask) != length
+    ):
         raise TfvidError(
             f"a film's columns and mask must agree, got {[c.frames.shape for c in columns]} and {np.shape(mask)}"
         )
@@ -109,8 +112,9 @@ def compose(
         image = still.copy()
         for left, column in zip(lefts, columns, strict=True):
             image.paste(Image.fromarray(column.frames[frame]), (left, tops["frames"]))
-        strip = mask_strip(mask, (STRIP, inner - counter - GAP), theme, current=frame, event=event)
-        image.paste(strip, (MARGIN, tops["strip"]))
+        if mask is not None:
+            strip = mask_strip(mask, (STRIP, inner - counter - GAP), theme, current=frame, event=event)
+            image.paste(strip, (MARGIN, tops["strip"]))
         place = (MARGIN + inner, tops["strip"] + STRIP / 2)
         ImageDraw.Draw(image).text(place, f"{frame + 1}/{length}", theme.quiet, font(13), anchor="rm")
         film.append(image)

@@ -72,7 +72,7 @@ def summary_table(results: list[Result]) -> Markup:
     for model in dict.fromkeys(result.model for result in results):
         own = [result for result in results if result.model == model]
         known = [result.correct for result in own if result.correct is not None]
-        accuracy = number(np.mean(known), 2) if known else "–"
+        accuracy = number(float(np.mean(known)), 2) if known else "–"
         means = [_mean_and_deviation([value(result) for result in own], digits) for _, value, digits in columns]
         rows[model] = [(str(len(own)), ""), (accuracy, ""), *means]
     return render("summary.html", titles=["clips", "accuracy", *(name for name, *_ in columns)], rows=rows)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,9 +54,9 @@ def write_media(
     out = Path(out)
     name = f"{safe_name(result.model)}/{safe_name(result.id)}"
     columns = film.panels(clip, heat, perturbed, perturbation=result.perturbation, colormap=colormap)
-    texts = {"note": note(result), "event": result.event}
+    texts: dict[str, Any] = {"note": note(result), "event": result.event}
     caption = f"{result.target_name}  {result.original_score:.2f}"
-    names = {"sheet": f"sheets/{name}.png", "reel": f"reels/{name}.webp"}
+    names: dict[str, Any] = {"sheet": f"sheets/{name}.png", "reel": f"reels/{name}.webp"}
     save_reel(out / names["reel"], columns)
     save_sheet(out / names["sheet"], draw_sheet(columns, result.mask, title=caption, **texts))
     if formats:

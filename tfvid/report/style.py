@@ -27,7 +27,8 @@ DARK = Theme(background=(20, 22, 27), ink=(240, 242, 246), quiet=(158, 165, 178)
 
 def blend(colour: Colour, other: Colour, share: float) -> Colour:
     """`colour` with `share` (0 to 1) of `other` mixed in."""
-    return tuple(round(a + (b - a) * share) for a, b in zip(colour, other, strict=True))
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(colour, other, strict=True))
+    return red, green, blue
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ TEXTS = ("method", "clip", "label", "target", "predicted")
 NUMBERS = ("mask_length", "OS", "FS", "RS", "CS", "drop", "temporal_iou", "blob_count", "blob_size", "centre_distance")
 SCORES = {"OS": "original_score", "FS": "freeze_score", "RS": "reverse_score", "CS": "true_score"}
 
-Row = dict[str, int | str | float | None]
+Row = dict[str, Any]  # int, str, float or None
 
 
 class ExplanationTable:

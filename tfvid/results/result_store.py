@@ -123,7 +123,7 @@ class Result:
 def _column(item: dataclasses.Field) -> list[pa.Field]:
     if item.name == "map":  # Parquet has no arrays of several dimensions: values in C order, and their shape.
         return [pa.field("map", pa.list_(pa.float32())), pa.field("map_shape", pa.list_(pa.int32(), 3))]
-    kinds = {str: pa.string(), int: pa.int32(), float: pa.float32(), bool: pa.bool_()}
+    kinds: dict[object, pa.DataType] = {str: pa.string(), int: pa.int32(), float: pa.float32(), bool: pa.bool_()}
     kinds |= {np.ndarray: pa.list_(pa.float32()), tuple[int, int]: pa.list_(pa.int32(), 2)}
     kinds |= {tuple[int, ...]: pa.list_(pa.int32()), tuple[str, ...]: pa.list_(pa.string())}
     return [pa.field(item.name, kinds[item.type])]

@@ -52,8 +52,11 @@ def read(tag: str, content: bytes) -> Clip | None:
     fields = read_json(content)
     if fields is None or fields.get("version") != VERSION:
         return None
-    clip = Clip(fields.get("name"), fields.get("clip"))
-    return clip if isinstance(clip.name, str) and isinstance(clip.id, str) and clip.tag == tag else None
+    name, id = fields.get("name"), fields.get("clip")
+    if not (isinstance(name, str) and isinstance(id, str)):
+        return None
+    clip = Clip(name, id)
+    return clip if clip.tag == tag else None
 
 
 def read_json(text: bytes) -> dict | None:

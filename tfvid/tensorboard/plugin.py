@@ -153,8 +153,8 @@ class VideoExplanations(base_plugin.TBPlugin):
         )
         runs = {}
         for run, tags in listed.items():
-            clips = {metadata.read(tag, series.plugin_content): series.description for tag, series in tags.items()}
-            clips.pop(None, None)
+            read = {tag: metadata.read(tag, series.plugin_content) for tag, series in tags.items()}
+            clips = {clip: tags[tag].description for tag, clip in read.items() if clip is not None}
             if clips:
                 runs[run] = clips
         return runs

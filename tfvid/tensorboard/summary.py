@@ -102,10 +102,8 @@ def explanation(
 
 def _blobs(batch: Batch, index: int, method: str) -> list[bytes]:
     """A clip as the format has it."""
-    maps, fields = [], None
-    if batch.maps is not None:
-        maps, fields = _quantised(batch.maps[index])
-    perturbed = [] if batch.perturbed is None else batch.perturbed[index]
+    maps, fields = (np.empty(0), None) if batch.maps is None else _quantised(batch.maps[index])
+    perturbed = [] if batch.perturbed is None else list(batch.perturbed[index])
     start, stop = batch.events[index].tolist()
     header = {
         "version": metadata.VERSION,
@@ -137,9 +135,11 @@ def _averages(batch: Batch) -> dict[str, float]:
 
 def _film(batch: Batch, index: int) -> np.ndarray:
     """The plain image of a clip."""
-    parts = (batch.maps, batch.mask, batch.mixing, batch.perturbed)
-    parts = (part if part is None else part[index] for part in parts)
-    return draw_film(batch.clips[index], *parts, tuple(batch.events[index].tolist()))
+    maps, mask, mixing, perturbed = (
+        part if part is None else part[index] for part in (batch.maps, batch.mask, batch.mixing, batch.perturbed)
+    )
+    start, stop = batch.events[index].tolist()
+    return draw_film(batch.clips[index], maps, mask, mixing, perturbed, (start, stop))
 
 
 def _quantised(maps: np.ndarray) -> tuple[np.ndarray, dict]:

@@ -19,7 +19,7 @@ class Local(Engine):
 
     def _tried(self, work, shard, progress) -> Done:
         for _ in range(self.retries + 1):
-            counted = []
+            counted: list[int] = []
 
             def count(items, counted=counted):
                 counted.append(items)

@@ -217,7 +217,7 @@ def _part(row: dict) -> tuple[str, int, int | None, tuple | None]:
     if first == 0 and last is None:
         return "", 0, None, None
     if not in_seconds:
-        return f"#{first}-{'' if last is None else last}", first, last, None
+        return f"#{first}-{'' if last is None else last}", int(first), last if last is None else int(last), None
     name = f"#{first:.12g}s-{'' if last is None else f'{last:.12g}s'}"
     fps = _number(row, "fps", "frames a second")
     if fps is None:

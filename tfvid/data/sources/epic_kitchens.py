@@ -227,7 +227,7 @@ def _rows(file: Path, needed: tuple[str, ...]):
             for row in reader:
                 where = f"{file}, line {reader.line_num}"
                 if None in row or None in row.values():  # more values than columns, or fewer
-                    raise DataError(f"{where}: expected {len(reader.fieldnames)} values, as the first line has")
+                    raise DataError(f"{where}: expected {len(reader.fieldnames or [])} values, as the first line has")
                 yield where, row
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from None

@@ -161,7 +161,8 @@ class ClassFolders(VideoDataset):
         return divided(samples, out)
 
     def _labelled(self, classes: dict[str, list[Path]]) -> list[Sample]:
-        samples, taken = [], set()
+        samples: list[Sample] = []
+        taken: set[str] = set()
         for label, name in enumerate(self.class_names):
             for clip in classes.get(name, ()):
                 id = _not_in(taken, nfc(clip.relative_to(self.root).as_posix()))

@@ -67,7 +67,7 @@ def grouped_example(ids: Sequence[str], labels: Sequence[Hashable]) -> list[str]
     Names look like it where a class has several prefixes with several clips each. One prefix alone (``jump_1``,
     ``jump_2``, ...) is how the clips of a class are counted.
     """
-    by_class = defaultdict(lambda: defaultdict(list))
+    by_class: dict[Hashable, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for id, label in zip(ids, labels, strict=True):
         by_class[label][name_prefix(id)].append(id)
     sources = []
@@ -111,7 +111,9 @@ def hold_out(labels: Sequence[Hashable], groups: Sequence[Hashable], share: floa
         members[group][label] += 1
     if len(members) < 2 or share == 0:
         return [False] * len(groups)
-    totals, held, out = Counter(labels), Counter(), set()
+    totals = Counter(labels)
+    held: Counter = Counter()
+    out: set[Hashable] = set()
 
     def change(group, counts: Mapping) -> float:
         """How the sum changes when `group` changes sides; the target is `share` of `counts`."""

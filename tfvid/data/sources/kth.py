@@ -77,6 +77,7 @@ class KTH(VideoDataset):
     def _video(self, name: str) -> tuple[int, int, str]:
         """Subject, label and path of the video called `name`."""
         parts = _NAME.fullmatch(name)
+        assert parts is not None  # names are checked when they are listed
         path = self.root / parts["action"] / f"{name}_uncomp.avi"
         return int(parts["subject"]), ACTIONS.index(parts["action"]), str(path)
 
@@ -96,7 +97,7 @@ def read_sequences(file: Path) -> dict[str, list[tuple[int, int]]]:
         lines = Path(file).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from None
-    sequences = {}
+    sequences: dict[str, list[tuple[int, int]]] = {}
     for number, line in enumerate(lines, 1):
         words = line.split(maxsplit=1)
         is_video = bool(words) and re.match(r"person\d+_", words[0])

@@ -10,6 +10,7 @@ and a shaking camera, to test robustness across domains (after Broomé et al., W
 """
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -47,8 +48,8 @@ class Actor:
     """An object at phase 0 to 1 of the event: where its centre is, how opaque it is, whether it takes part."""
 
     sprite: np.ndarray  # float32 (S, S, 4): colour in [0, 1] and opacity
-    path: callable  # phase -> (y, x) in fractions of the frame
-    opacity: callable = lambda phase: 1.0
+    path: Callable  # phase -> (y, x) in fractions of the frame
+    opacity: Callable = lambda phase: 1.0
     active: bool = True
 
 
@@ -58,7 +59,7 @@ class Scene:
 
     background: np.ndarray  # float32 (2H, 2W, 3) in [0, 1]; the frame sees its middle
     actors: list[Actor]
-    pan: callable = lambda phase: (0.0, 0.0)  # phase -> how far the picture has moved, (y, x) in fractions
+    pan: Callable = lambda phase: (0.0, 0.0)  # phase -> how far the picture has moved, (y, x) in fractions
 
 
 class MovingShapes(VideoDataset):
@@ -92,12 +93,12 @@ class MovingShapes(VideoDataset):
         self.seed, self.domain = seed, domain
 
     @cached_property
-    def reverse_labels(self) -> dict[int, int]:
+    def reverse_labels(self) -> dict[int, int]:  # type: ignore[override]  # computed once, and never assigned
         """Label of each class played backwards; a class that is its own reversal maps to itself."""
         return self._partners(lambda script, backwards: (script, not backwards))
 
     @cached_property
-    def flip_labels(self) -> dict[int, int]:
+    def flip_labels(self) -> dict[int, int]:  # type: ignore[override]  # computed once, and never assigned
         """Label of each class mirrored left to right."""
         sideways = ("slide_right", "turn_left")
         return self._partners(lambda script, backwards: (script, backwards ^ (script in sideways)))
@@ -181,7 +182,7 @@ def draw_frame(scene: Scene, phase: float, shake, size: tuple[int, int]):
 
 def shift(picture: np.ndarray, offset, size: tuple[int, int]) -> np.ndarray:
     """`picture` moved by `offset` = (y, x) pixels, with sub-pixel precision, seen in a frame of `size`."""
-    matrix = np.float32([[1, 0, offset[1]], [0, 1, offset[0]]])
+    matrix = np.array([[1, 0, offset[1]], [0, 1, offset[0]]], np.float32)
     return cv2.warpAffine(picture, matrix, size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
 
@@ -190,7 +191,7 @@ def box_of(alpha: np.ndarray) -> np.ndarray:
     rows, columns = np.flatnonzero((alpha > 0.05).any(1)), np.flatnonzero((alpha > 0.05).any(0))
     if not len(rows):
         return np.full(4, np.nan, np.float32)
-    return np.float32([rows[0], columns[0], rows[-1] + 1, columns[-1] + 1])
+    return np.array([rows[0], columns[0], rows[-1] + 1, columns[-1] + 1], np.float32)
 
 
 def texture(rng, height: int, width: int, cell: float, contrast: float) -> np.ndarray:

@@ -38,11 +38,13 @@ class SomethingSomething(VideoDataset):
         self.splits = tuple(s for s in ("train", "validation", "test") if self._file(s).is_file())
 
     @cached_property
-    def flip_labels(self) -> dict[int, int] | None:
+    def flip_labels(self) -> dict[int, int] | None:  # type: ignore[override]  # computed once, and never assigned
         """Labels with "left" and "right" exchanged; None where one such name has no counterpart."""
         labels = {name: label for label, name in enumerate(self.class_names)}
-        swapped = {labels[name]: labels.get(swap_sides(name)) for name in labels if swap_sides(name) != name}
-        return None if None in swapped.values() else swapped
+        partners = {name: swap_sides(name) for name in labels}
+        if not labels.keys() >= set(partners.values()):
+            return None
+        return {labels[name]: labels[partner] for name, partner in partners.items() if partner != name}
 
     def samples(self, split: str) -> list[Sample]:
         if split not in self.splits:

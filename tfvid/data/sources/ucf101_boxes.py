@@ -115,7 +115,7 @@ def _viper_tube(person: ElementTree.Element) -> Tube:
     spans = []
     for box in person.iter(f"{VALUES}bbox"):
         first, last = _span(box.get("framespan"))
-        left, top, width, height = (float(box.get(name)) for name in ("x", "y", "width", "height"))
+        left, top, width, height = (float(box.get(name, "")) for name in ("x", "y", "width", "height"))
         spans.append((first - 1, last, (top, left, top + height, left + width)))
     if not spans:
         return Tube(0, np.empty((0, 4)))

@@ -49,7 +49,7 @@ def write_videos(dataset: VideoDataset, root, num_frames: int = 48, size=(240, 3
 def _write_video(frames, file: Path, fps: float) -> None:
     height, width = frames.shape[1:3]
     with replacing(file) as temporary:
-        writer = cv2.VideoWriter(str(temporary), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"VP90"), fps, (width, height))
+        writer = cv2.VideoWriter(str(temporary), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"VP90"), fps, (width, height))
         if not writer.isOpened():
             raise DataError(f"{file}: this build of OpenCV cannot write VP9 video")
         for frame in frames:

@@ -1,11 +1,12 @@
-"""What class activation maps share: one run of the model with a layer's features in sight, and maps at the clip's size.
+"""The base of class activation maps: one run of the model with the features of a layer, and maps at the clip's size.
 
-A class activation map is a weighted sum of a layer's feature maps A[t, i, j, k] over k. The methods differ in the
-weights alone, so that each one's file is its equation: `CAM._native`.
+A class activation map is a weighted sum of a layer's feature maps A[t, i, j, k] over k. The methods differ only in the
+weights, so each method's file is its equation: `CAM._native`.
 """
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Unpack
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ from tfvid.explain.base import Attribution, Explainer
 from tfvid.explain.cam.features import NORMALIZATIONS, normalized, per_step, resized
 from tfvid.explain.cam.find_layer import find_layer
 from tfvid.explain.cam.uses import chosen_uses, find_uses
+from tfvid.explain.options import ExplainerOptions
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.network.compiled import Compiled
 from tfvid.network.tracing import watched
@@ -28,26 +30,26 @@ class CAMResult(Attribution):
     Attributes:
       target: int32 `(B,)`, the class explained.
       predicted: int32 `(B,)`, the model's top class.
-      score: float32 `(B,)`, of `target`: its logit, or its probability where that was asked for.
-      attribution: float32 `(B, T, H, W)`, the maps at the clip's resolution, normalised as asked for; >= 0 where the
-        method cuts at zero, as all but Saliency Tubes do.
-      native: float32 `(B, T', H', W')`, the maps as the layer gives them, not normalised.
+      score: float32 `(B,)`, the logit of `target`, or its probability (``score="probability"``).
+      attribution: float32 `(B, T, H, W)`, the maps at the clip's resolution, normalised. All methods except Saliency
+        Tubes cut values below zero.
+      native: float32 `(B, T', H', W')`, the maps at the layer's resolution, not normalised.
     """
 
     native: np.ndarray
 
 
 class Run:
-    """One run of the model on `clips` float32 `(B, T, H, W, C)`, with a layer's features seen.
+    """One run of the model on clips, which records the features of a layer.
 
     Args:
-      classifier: the model's, prepared.
-      clips: the clips.
+      classifier: the model as a `Classifier`, prepared.
+      clips: float32 `(B, T, H, W, C)`.
       target: int32 `(B,)`, -1 for the predicted class.
       layer: the layer.
-      path: its path, for messages.
+      path: the path of the layer, for messages.
       score: "logit" or "probability".
-      uses: those of the layer's uses that are explained, from `find_uses`.
+      uses: the uses of the layer that are explained, from `find_uses`.
 
     Attributes:
       clips: the clips.
@@ -75,12 +77,12 @@ class Run:
 
     @property
     def A(self) -> tf.Tensor:
-        """The layer's features, float32 `(B, T', H', W', K)`; those of several uses lie side by side, as one K."""
+        """The layer's features, float32 `(B, T', H', W', K)`; several uses are concatenated along K."""
         return self._side_by_side(self._outputs)
 
     @property
     def G(self) -> tf.Tensor:
-        """The score's gradient at them, d y_c / d A, like `A`; asked for once."""
+        """The gradient of the score with respect to the features, d y_c / d A, shaped as `A`; can be read once."""
         flat = tf.nest.flatten(self._outputs)
         gradients = self._tape.gradient(self.score, flat)
         if all(gradient is None for gradient in gradients):
@@ -99,37 +101,44 @@ class Run:
         return features[0] if len(features) == 1 else tf.concat(features, axis=-1)
 
 
-class LayerExplainer(Explainer):
-    """Explains by the features of a layer, of any Keras video model.
+class LayerOptions(ExplainerOptions, total=False):
+    """The options of `LayerExplainer`."""
 
-    Without `layer`, the last layer that makes a feature map larger than 1x1 is explained: the last one to run whose
-    output is `(B, T', H', W', K)`, or `(B, H', W', K)` for a layer that sees single frames, passing over
-    pooling, normalisation and reshaping. That is ``Mixed_5c`` for I3D and the last ``conv_lstm_<n>`` for
-    C-LSTM, as in the paper.
+    call: int | str
+    time: str
+    normalize: str | None
+
+
+class LayerExplainer(Explainer):
+    """The base of explainers by the features of a layer, for any Keras video model.
+
+    Features of single frames, `(B, H', W', K)`, may come from one call for all frames of all clips in a batch, or from
+    one call for each frame, as inside `TimeDistributed`. The default layer is ``Mixed_5c`` for I3D and the last
+    ``conv_lstm_<n>`` for C-LSTM, as in the paper.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      layer: a layer's name, or its path where it is nested, e.g. ``"backbone/conv"``; the inner name alone will do
-        where it is the only one. Its output is channels-last, `(B, T', H', W', K)` or `(B, H', W', K)`. The latter
-        may also be all frames of all clips in one batch, `(B T', H', W', K)`, or one call a frame, as inside
-        `TimeDistributed`.
-      call: which run of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
-        share: "sum" takes all of them together, as one layer with the feature maps of all; 0 is the first call in a
-        functional model's code, 1 the second; in other models, and where several `TimeDistributed` layers share the
-        layer, they are counted as they run.
-      time: how T' steps become T frames: "nearest" repeats them, as published; "linear" interpolates.
-      normalize: divide by the largest absolute value of each "frame" or of the "clip", so that maps lie in [0, 1], or
-        in [-1, 1] where they are signed; None leaves them as they are. A map of zeros stays zero. "clip" keeps frames
-        comparable with one another. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
-        [0, 1]; a map of equal values becomes zero.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      layer: the layer to explain: its path, e.g. ``"backbone/conv"``, or its name if no other layer has it. Its output
+        is `(B, T', H', W', K)`, or `(B, H', W', K)` of single frames. None: the last layer to run that makes a feature
+        map larger than 1x1, except pooling, normalisation and reshaping.
+      call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
+        share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
+        order of a functional model's code, in other models in the order in which they run.
+      time: how T' steps become T frames: "nearest" repeats steps, as published; "linear" interpolates.
+      normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in
+        [0, 1], or in [-1, 1] if signed. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
+        [0, 1]. None leaves maps unchanged. A map of zeros stays zero.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Attributes:
-      layer: path of the layer explained, from the first call on where it was left open.
-      explained: the same in words, with the run: "backbone/conv, sum of 2 calls"; None before the first call.
-      score: "logit" or "probability", what is explained.
+      layer: the path of the layer explained; from the first call on if `layer` was None.
+      explained: the layer and its use in words, "backbone/conv, sum of 2 calls"; None before the first call.
+      score: the score that is explained, "logit" or "probability".
     """
 
     score = "logit"
@@ -143,11 +152,9 @@ class LayerExplainer(Explainer):
         call: int | str = "sum",
         time: str = "nearest",
         normalize: str | None = "clip",
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
+        **options: Unpack[ExplainerOptions],
     ):
-        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
+        super().__init__(model, **options)
         check_choice("time", time, ("nearest", "linear"))
         check_choice("normalize", normalize, NORMALIZATIONS)
         self.layer = layer
@@ -173,7 +180,7 @@ class LayerExplainer(Explainer):
                 self.explained = f"{self.layer}, {which}"
 
     def _find_layer(self, clips) -> tuple[str, keras.Layer]:
-        """The path of the layer to explain, and the layer."""
+        """Returns the path of the layer to explain, and the layer."""
         return find_layer(self.classifier.model, self.classifier.calls, self.layer)
 
     def _see(self, clips, target) -> Run:
@@ -184,48 +191,37 @@ class LayerExplainer(Explainer):
 
 
 class CAM(LayerExplainer):
-    """A class activation map by one equation, `_native`, of one run of the model.
+    """The base of class activation maps by one equation, `_native`, of one run of the model.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      layer: the layer whose features are explained; None finds it, see `LayerExplainer`.
-      call: which run of a layer used several times, "sum" or a number, see `LayerExplainer`.
-      time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
-      normalize: "clip", "frame", "clip_range", "frame_range" or None, see `LayerExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      layer: the layer to explain: its path, e.g. ``"backbone/conv"``, or its name if no other layer has it. Its output
+        is `(B, T', H', W', K)`, or `(B, H', W', K)` of single frames. None: the last layer to run that makes a feature
+        map larger than 1x1, except pooling, normalisation and reshaping.
+      call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
+        share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
+        order of a functional model's code, in other models in the order in which they run.
+      time: how T' steps become T frames: "nearest" repeats steps, as published; "linear" interpolates.
+      normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in
+        [0, 1], or in [-1, 1] if signed. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
+        [0, 1]. None leaves maps unchanged. A map of zeros stays zero.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
     """
 
-    def __init__(
-        self,
-        model,
-        layer: str | None = None,
-        *,
-        call: int | str = "sum",
-        time: str = "nearest",
-        normalize: str | None = "clip",
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
-    ):
-        super().__init__(
-            model,
-            layer,
-            call=call,
-            time=time,
-            normalize=normalize,
-            output=output,
-            input_range=input_range,
-            batch_size=batch_size,
-        )
+    def __init__(self, model, layer: str | None = None, **options: Unpack[LayerOptions]):
+        super().__init__(model, layer, **options)
         self._compiled = Compiled(self._maps, "gradient")
 
     def _compute(self, clips, target):
         return self._compiled(clips, target)
 
     def _maps(self, clips, target) -> dict[str, tf.Tensor]:
-        """The fields of the result; traced once."""
+        """Returns the fields of the result; traced once."""
         run = self._see(clips, target)
         native = self._native(run)
         return {
@@ -238,54 +234,48 @@ class CAM(LayerExplainer):
 
     @abstractmethod
     def _native(self, run: Run) -> tf.Tensor:
-        """The map at the layer's resolution, float32 `(B, T', H', W')`."""
+        """Returns the map at the layer's resolution, float32 `(B, T', H', W')`."""
 
 
-POOLS = {"frame": (2, 3), "clip": (1, 2, 3)}  # of `(B, T', H', W', K)`, the axes that one weight is made from
+POOLS = {"frame": (2, 3), "clip": (1, 2, 3)}  # the axes of `(B, T', H', W', K)` over which a weight is computed
+
+
+class PooledOptions(LayerOptions, total=False):
+    """The options of `PooledCAM`."""
+
+    pool: str
 
 
 class PooledCAM(CAM):
-    """A class activation map with one weight for a feature map.
+    """The base of class activation maps with one weight for each feature map.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      layer: the layer whose features are explained; None finds it, see `LayerExplainer`.
-      call: which run of a layer used several times, "sum" or a number, see `LayerExplainer`.
-      pool: "frame", a weight for each time step, or "clip", one for all of them.
-      time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
-      normalize: "clip", "frame", "clip_range", "frame_range" or None, see `LayerExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      layer: the layer to explain: its path, e.g. ``"backbone/conv"``, or its name if no other layer has it. Its output
+        is `(B, T', H', W', K)`, or `(B, H', W', K)` of single frames. None: the last layer to run that makes a feature
+        map larger than 1x1, except pooling, normalisation and reshaping.
+      call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
+        share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
+        order of a functional model's code, in other models in the order in which they run.
+      pool: "frame", a weight for each time step, or "clip", one weight for all time steps.
+      time: how T' steps become T frames: "nearest" repeats steps, as published; "linear" interpolates.
+      normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in
+        [0, 1], or in [-1, 1] if signed. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
+        [0, 1]. None leaves maps unchanged. A map of zeros stays zero.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
     """
 
-    def __init__(
-        self,
-        model,
-        layer: str | None = None,
-        *,
-        call: int | str = "sum",
-        pool: str = "frame",
-        time: str = "nearest",
-        normalize: str | None = "clip",
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
-    ):
-        super().__init__(
-            model,
-            layer,
-            call=call,
-            time=time,
-            normalize=normalize,
-            output=output,
-            input_range=input_range,
-            batch_size=batch_size,
-        )
+    def __init__(self, model, layer: str | None = None, *, pool: str = "frame", **options: Unpack[LayerOptions]):
+        super().__init__(model, layer, **options)
         check_choice("pool", pool, POOLS)
         self.pool = pool
 
     @property
     def _axes(self) -> tuple[int, ...]:
-        """Those of `(B, T', H', W', K)` that are pooled."""
+        """The axes of `(B, T', H', W', K)` that are pooled."""
         return POOLS[self.pool]
