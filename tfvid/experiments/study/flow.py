@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from tfvid.config import DataConfig, StudyConfig, from_dict
+from tfvid.config import StudyConfig, from_dict
 from tfvid.core.errors import ConfigError, ModelError, unknown
 from tfvid.core.files import replacing
 from tfvid.core.stopping import stop_if_asked
@@ -15,6 +15,7 @@ from tfvid.data.base import VideoDataset
 from tfvid.data.choose import choose, in_turn
 from tfvid.data.clip import Sample
 from tfvid.data.pipeline import make_dataset
+from tfvid.data.settings import DataConfig
 from tfvid.data.skipped import SkipLog, damage_line
 from tfvid.experiments import manifest
 from tfvid.experiments.clips import Clips, task
