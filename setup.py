@@ -53,7 +53,7 @@ setup(
         "io": ["tensorflow-io==0.37.1", "tensorflow>=2.16,<2.18", "pyarrow<20"],
         # Explaining a whole dataset on several machines, `explain.py --engine ray`.
         "ray": ["ray>=2.40,<3"],
-        # Supervoxels as the players of LIME and Kernel SHAP.
+        # Supervoxels as the segments of LIME and Kernel SHAP.
         "supervoxels": ["scikit-image>=0.19"],
         # What `benchmarks/decode.py` and `benchmarks/engines.py` are compared with.
         "bench": ["decord>=0.6", "onnxruntime>=1.18", "openvino>=2024.4", "onnx", "tf2onnx"],

@@ -57,7 +57,8 @@ def written_clips(folder: Path, source: Path, count: int) -> Iterator[tuple[str,
 
 
 def _pictures(source: Path) -> list[np.ndarray]:
-    """uint8 (H, W, 3), RGB."""
+    """uint8 (H, W, 3), RGB; from the folder ``videos`` where there is one: other folders hold made-up pictures, too."""
+    source = source / "videos" if (source / "videos").is_dir() else source
     videos = sorted(source.rglob("*.mkv")) + sorted(source.rglob("*.mp4"))
     if not videos:
         shapes = MovingShapes(train=1)

@@ -44,8 +44,8 @@ FEWER = {
     "occlusion": {"unit": "frame"},
     "rise": {"masks": 16},
     "lime": {"samples": 32},
-    "shapley": {"players": (2, 2, 1)},
-    "kernel_shap": {"players": (2, 2, 2), "samples": 32},
+    "shapley": {"segments": (2, 2, 1)},
+    "kernel_shap": {"segments": (2, 2, 2), "samples": 32},
 }
 COUNTED = ("memory KB", "objects", "traces", "files", "threads")
 

@@ -19,8 +19,8 @@ QUICK = {
     "occlusion": {"unit": "frame"},
     "rise": {"masks": 8},
     "lime": {"samples": 20},
-    "shapley": {"players": (2, 2, 1)},
-    "kernel_shap": {"players": "frames", "samples": 20},
+    "shapley": {"segments": (2, 2, 1)},
+    "kernel_shap": {"segments": "frames", "samples": 20},
 }
 POOLED = {"saliency_tubes"}  # methods for models that end in a global average pool and one linear layer
 

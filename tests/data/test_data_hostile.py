@@ -21,7 +21,7 @@ import tfvid
 from tfvid.core.errors import TfvidError, VideoError
 from tfvid.data.clip import Sample
 from tfvid.data.decode import confined
-from tfvid.data.decode.resize import _weights, resize_into
+from tfvid.data.decode.resize import area_weights, resize_into
 from tfvid.data.decode.worker import DecodePool
 from tfvid.data.pipeline import SkipLog, load_dataset, make_dataset
 from tfvid.data.sources.video_files import VideoFiles
@@ -225,11 +225,11 @@ def test_frames_of_16k(pool, tmp_path, side):
 def test_long_rows_are_left_to_opencv():
     """Their weights would fill the decode process's memory."""
     frame = np.arange(3 * 20_000, dtype=np.uint8).reshape(1, 20_000, 3)
-    kept = _weights.cache_info().currsize
+    kept = area_weights.cache_info().currsize
     out = np.empty((1, 33, 3), np.uint8)
     resize_into(out, frame)
     np.testing.assert_array_equal(out, cv2.resize(frame, (33, 1), interpolation=cv2.INTER_AREA))
-    assert _weights.cache_info().currsize == kept
+    assert area_weights.cache_info().currsize == kept
 
 
 # --- What a decode process may do.

@@ -12,7 +12,7 @@ from av.stream import Disposition
 from fixtures.make import HEIGHT, WIDTH, scene
 
 from tfvid.core.errors import VideoError
-from tfvid.data.decode.cut_off import missing_bytes
+from tfvid.data.decode.cut_off import lacks_end_mark, missing_bytes
 from tfvid.data.decode.picture import display_matrix, progressive, upright
 from tfvid.data.decode.reader import VideoReader
 from tfvid.data.decode.video import decode_clip
@@ -278,12 +278,58 @@ def test_missing_bytes(tmp_path, name, less):
         b"\0\0\0\x08ftyp\0\0\0\0mdat" + bytes(50),  # a box that goes on to the end
         b"\0\0\0\x08ftyp\xff\xff\xff\xffjunk" + bytes(50),
         b"G" + bytes(500),
+        *(b"OggS", b"OggX" + bytes(50), b"YUV4MPEG2 ", b"YUV4MPEG2 W4 H4\n", b"YUV4MPEG2 W0 H0\nFRAME\n1"),
+        b"YUV4MPEG2 W4 H4 C999\nFRAME\n1",  # a pixel format that is not known
     ],
 )
 def test_no_file_is_called_cut_off_without_reason(tmp_path, data):
     path = tmp_path / "a.mp4"
     path.write_bytes(data)
     assert missing_bytes(path) == 0
+
+
+def _written(path, codec: str, pixels: str, size=(48, 64), rate=25):
+    """A file of six frames in which the scene moves."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, Fraction(rate))
+        stream.height, stream.width, stream.pix_fmt = *size, pixels
+        for number in range(6):
+            frame = av.VideoFrame.from_ndarray(scene(number))
+            container.mux(stream.encode(frame.reformat(*size[::-1], format=pixels)))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels", "size", "rate"),
+    [
+        ("a.y4m", "wrapped_avframe", "yuv420p", (48, 64), 25),
+        ("a.y4m", "wrapped_avframe", "yuv422p", (47, 63), 25),
+        ("a.y4m", "wrapped_avframe", "gray", (48, 64), 25),
+        ("a.dv", "dvvideo", "yuv420p", (576, 720), 25),
+        ("a.dv", "dvvideo", "yuv411p", (480, 720), Fraction(30000, 1001)),
+        ("a.ogv", "libvpx", "yuv420p", (48, 64), 25),
+    ],
+)
+def test_cut_off_files_whose_end_their_parts_tell(tmp_path, name, codec, pixels, size, rate):
+    path = _written(tmp_path / name, codec, pixels, size, rate)
+    assert decode_clip(path, 2, SIZE).damage == "" and missing_bytes(path) == 0 and not lacks_end_mark(path)
+    data = path.read_bytes()
+    path.write_bytes(data[:-30])
+    assert missing_bytes(path) == 30
+    assert "is cut off 30 bytes before its end" in decode_clip(path, 2, SIZE).damage
+
+
+@pytest.mark.parametrize(("name", "codec", "pixels"), [("a.gif", "gif", "rgb8"), ("a.ogv", "libvpx", "yuv420p")])
+def test_files_without_their_end_mark(tmp_path, name, codec, pixels):
+    path = _written(tmp_path / name, codec, pixels)
+    data = path.read_bytes()
+    path.write_bytes(data + b"\n\0" if name == "a.gif" else data)  # some programs pad the end
+    assert decode_clip(path, 2, SIZE).damage == "" and not lacks_end_mark(path)
+    cut = data[:-1] if name == "a.gif" else data[: data.rindex(b"OggS")]  # the trailer; the last page
+    path.write_bytes(cut)
+    assert missing_bytes(path) == 0 and lacks_end_mark(path)
+    assert decode_clip(path, 2, SIZE).damage == "has no end mark, so frames at its end may be missing"
 
 
 def test_damaged_packets_and_frames_are_counted(tmp_path):

@@ -89,7 +89,7 @@ def test_a_bad_file_is_its_own_error(tmp_path):
     with DecodePool(dataset, 1) as pool:
         with pytest.raises(VideoError, match="no such file") as caught:
             pool.read(sample, 4, SIZE)
-        process = pool._children[0].process
+        process = pool.processes[0]
         assert process.poll() is None  # no reason to end it
     assert caught.value.path == sample.path and caught.value.reason == "no such file"
 
@@ -99,12 +99,12 @@ def test_a_hung_read_is_ended_in_time_and_the_next_works(misbehaving, monkeypatc
     good, sleep = misbehaving.samples("train")[:2]
     with DecodePool(misbehaving, 1, time_limit=0.5) as pool:
         assert pool.read(good, 2, SIZE).frames.mean() == 9
-        first = pool._children[0].process
+        first = pool.processes[0]
         with pytest.raises(VideoError, match="^sleep: not read within 0.5 s; its decode process was ended$"):
             pool.read(sleep, 2, SIZE)
         assert first.poll() == -signal.SIGKILL
         assert pool.read(good, 2, SIZE).frames.mean() == 9
-        assert pool._children[0].process.pid != first.pid
+        assert pool.processes[0].pid != first.pid
 
 
 def test_a_hung_read_does_not_hold_up_others(misbehaving, monkeypatch):
@@ -130,9 +130,9 @@ def test_a_child_that_died_between_clips_is_replaced(misbehaving):
     good = misbehaving.samples("train")[0]
     with DecodePool(misbehaving, 1) as pool:
         pool.read(good, 2, SIZE)
-        child = pool._children[0]
-        child.process.kill()
-        child.process.wait()
+        (process,) = pool.processes
+        process.kill()
+        process.wait()
         assert pool.read(good, 2, SIZE).frames.mean() == 9
 
 
@@ -150,7 +150,7 @@ def test_children_are_gone_after_close(misbehaving):
     good = misbehaving.samples("train")[0]
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(lambda _: pool.read(good, 2, SIZE), range(8)))
-    pids = [child.process.pid for child in pool._children if child.process]
+    pids = [process.pid for process in pool.processes]
     assert pids
     pool.close()
     for pid in pids:  # not even a zombie
@@ -175,7 +175,7 @@ def test_closing_while_a_read_hangs(misbehaving):
 def test_a_collected_pool_ends_its_children(misbehaving):
     pool = DecodePool(misbehaving, 1)
     pool.read(misbehaving.samples("train")[0], 2, SIZE)
-    pid = pool._children[0].process.pid
+    pid = pool.processes[0].pid
     del pool
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
@@ -191,7 +191,7 @@ print("started", flush=True)
 dataset = ClassFolders(sys.argv[1], validation_share=0)
 pool = DecodePool(dataset, 1)
 pool.read(dataset.samples("train")[0], 2, (8, 12))
-print(pool._children[0].process.pid, flush=True)
+print(pool.processes[0].pid, flush=True)
 if sys.argv[2] == "wait":
     sys.stdin.read()
 """
@@ -241,7 +241,7 @@ pool = worker.DecodePool(dataset, 1, time_limit=1)
 good, sleep = dataset.samples("train")[:2]
 pool.read(good, 2, (8, 12))
 Thread(target=pool.read, args=(sleep, 2, (8, 12))).start()
-print(pool._children[0].process.pid, flush=True)
+print(pool.processes[0].pid, flush=True)
 """
 
 

@@ -14,9 +14,9 @@ from tfvid.explain.pixels.kernel_shap import KernelSHAP, constrained_fit, weight
 from tfvid.explain.pixels.shapley import Shapley, all_coalitions, shapley_values
 
 
-def estimate(game, players, samples, seed=0):
-    z, weight = weighted_coalitions(players, samples, seed)
-    ends = game(np.array([[False] * players, [True] * players]))
+def estimate(game, segments, samples, seed=0):
+    z, weight = weighted_coalitions(segments, samples, seed)
+    ends = game(np.array([[False] * segments, [True] * segments]))
     return constrained_fit(z, game(z) - ends[0], weight, ends[1] - ends[0])
 
 
@@ -31,27 +31,27 @@ def test_weights_of_three_players_by_hand():
 @given(v=st.integers(1, 6).flatmap(lambda p: st.lists(st.floats(-9, 9), min_size=2**p, max_size=2**p)))
 def test_all_coalitions_give_shapley_values(v):
     v = np.array(v)
-    players = len(v).bit_length() - 1
-    numbers = 2 ** np.arange(players)
-    np.testing.assert_allclose(estimate(lambda z: v[z @ numbers], players, 62), shapley_values(v), atol=1e-8)
+    segments = len(v).bit_length() - 1
+    numbers = 2 ** np.arange(segments)
+    np.testing.assert_allclose(estimate(lambda z: v[z @ numbers], segments, 62), shapley_values(v), atol=1e-8)
 
 
-@pytest.mark.parametrize(("players", "samples"), [(7, 40), (10, 200), (16, 300), (64, 500)])
-def test_the_coalitions_asked(players, samples):
-    z, weight = weighted_coalitions(players, samples, seed=1)
+@pytest.mark.parametrize(("segments", "samples"), [(7, 40), (10, 200), (16, 300), (64, 500)])
+def test_the_coalitions_asked(segments, samples):
+    z, weight = weighted_coalitions(segments, samples, seed=1)
     size = z.sum(axis=1)
-    assert players < len(z) <= samples and size.min() > 0 and size.max() < players
+    assert segments < len(z) <= samples and size.min() > 0 and size.max() < segments
     assert len(np.unique(z, axis=0)) == len(z)
     np.testing.assert_allclose(weight.sum(), 1)
     rows = {row.tobytes(): w for row, w in zip(z, weight, strict=True)}
     np.testing.assert_allclose([rows[(~row).tobytes()] for row in z], weight)  # pairs, and they count alike
-    share = 1 / (np.arange(1, players) * (players - np.arange(1, players)))
+    share = 1 / (np.arange(1, segments) * (segments - np.arange(1, segments)))
     share /= share.sum()
-    drawn = [k for k in range(1, players) if (size == k).sum() < comb(players, k)]
-    for k in set(range(1, players)) - set(drawn):  # sizes asked in full have the kernel's weight exactly
-        np.testing.assert_allclose(weight[size == k], share[k - 1] / comb(players, k))
-    mean_size = np.abs(size - players / 2)  # and the others have theirs on average
-    expected = (share * np.abs(np.arange(1, players) - players / 2)).sum()
+    drawn = [k for k in range(1, segments) if (size == k).sum() < comb(segments, k)]
+    for k in set(range(1, segments)) - set(drawn):  # sizes asked in full have the kernel's weight exactly
+        np.testing.assert_allclose(weight[size == k], share[k - 1] / comb(segments, k))
+    mean_size = np.abs(size - segments / 2)  # and the others have theirs on average
+    expected = (share * np.abs(np.arange(1, segments) - segments / 2)).sum()
     np.testing.assert_allclose((weight * mean_size).sum(), expected, rtol=0.1)
 
 
@@ -86,7 +86,7 @@ def test_estimates_sum_exactly_and_near_the_truth_with_samples():
 
 
 def test_fewer_samples_than_players_still_sum_and_treat_players_alike():
-    """Nothing is known of most players: they share alike what is left."""
+    """Nothing is known of most segments: they share alike what is left."""
     values = estimate(lambda z: z.sum(axis=1).astype(float), 30, 4)
     np.testing.assert_allclose(values, 1, atol=1e-9)
 

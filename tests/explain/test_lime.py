@@ -10,7 +10,7 @@ from tfvid.explain.pixels.lime import LIME, draw, nearness, weighted_ridge
 
 
 def test_nearness_by_hand():
-    """A quarter of the players is at cosine distance 1/2, none at 1."""
+    """A quarter of the segments is at cosine distance 1/2, none at 1."""
     z = np.array([[1, 1, 1, 1], [1, 0, 0, 0], [0, 0, 0, 0]], bool)
     np.testing.assert_allclose(nearness(z, 0.25), [1, np.exp(-4), np.exp(-16)])
 
@@ -49,7 +49,7 @@ def test_a_penalty_shrinks():
 
 
 def test_what_is_not_linear_shows_in_the_fit():
-    """x0 x3 on or off: no linear model tells it, and the players it does not use are worth nothing."""
+    """x0 x3 on or off: no linear model tells it, and the segments it does not use are worth nothing."""
     both = pixels(lambda x: x[:, 0] * x[:, 3])
     result = LIME(both, (2, 1, 2), samples=4000, ridge=0, batch_size=1000, **PLAINLY)(CLIP, 0)
     assert 0.5 < result.fit[0] < 0.95

@@ -18,7 +18,7 @@ METHODS = {
     "rise": lambda model, **options: RISE(model, masks=20, **options),
     "lime": lambda model, **options: LIME(model, samples=20, **options),
     "shapley": lambda model, **options: Shapley(model, (2, 2, 1), **options),
-    "kernel_shap": lambda model, **options: KernelSHAP(model, samples=24, players="frames", **options),
+    "kernel_shap": lambda model, **options: KernelSHAP(model, samples=24, segments="frames", **options),
 }
 
 

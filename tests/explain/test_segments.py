@@ -1,4 +1,4 @@
-"""How a clip is cut into players."""
+"""How a clip is cut into segments."""
 
 import sys
 
@@ -26,11 +26,11 @@ def test_grid_has_every_cell():
 
 
 def test_labels_of_ones_own_are_numbered_in_their_order():
-    """Labels 7 and -2 are players 1 and 0; the score is the sum of pixels, so a player's value is its pixels' sum."""
+    """Labels 7 and -2 are segments 1 and 0; the score is the sum of pixels, so a segment's value is its pixels' sum."""
     labels = np.array([7, -2, 7, 7]).reshape(2, 1, 2)
     np.testing.assert_array_equal(numbered(labels).ravel(), [1, 0, 1, 1])
-    for players in (labels, labels[np.newaxis], lambda clips: labels[np.newaxis]):
-        result = Shapley(linear([1, 1, 1, 1]), players, **PLAINLY)(CLIP, 0)
+    for segments in (labels, labels[np.newaxis], lambda clips: labels[np.newaxis]):
+        result = Shapley(linear([1, 1, 1, 1]), segments, **PLAINLY)(CLIP, 0)
         np.testing.assert_allclose(result.values, [[2, 8]])
         np.testing.assert_allclose(result.attribution.ravel(), [8, 2, 8, 8])
         np.testing.assert_array_equal(result.segments.ravel(), [1, 0, 1, 1])
@@ -38,7 +38,7 @@ def test_labels_of_ones_own_are_numbered_in_their_order():
 
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_each_clip_may_have_its_own(batch_size):
-    """Two players and three: the first clip's third is none, and worth nothing."""
+    """Two segments and three: the first clip's third is none, and worth nothing."""
     clips = np.concatenate([CLIP, CLIP])
     labels = np.array([[0, 0, 1, 1], [5, 5, 6, 9]]).reshape(2, 2, 1, 2)
     result = Shapley(linear([1, 1, 1, 1]), labels, **PLAINLY, batch_size=batch_size)(clips, 0)
@@ -47,7 +47,7 @@ def test_each_clip_may_have_its_own(batch_size):
 
 
 def test_supervoxels():
-    """A bright block in a dark clip is a player of its own, and time is cut."""
+    """A bright block in a dark clip is a segment of its own, and time is cut."""
     pytest.importorskip("skimage")
     clips = np.zeros((2, 8, 24, 24, 3), np.float32)
     clips[0, :, 4:14, 10:20] = 1
@@ -67,16 +67,16 @@ def test_supervoxels_without_their_library(monkeypatch):
 
 
 def test_bad_players():
-    with pytest.raises(TfvidError, match=r"unknown players 'frame'; did you mean 'frames'\? valid: frames, superv"):
+    with pytest.raises(TfvidError, match=r"unknown segments 'frame'; did you mean 'frames'\? valid: frames, superv"):
         cutter("frame")
     model, clips = toy_models.build("functional"), toy_models.clips(2)
-    for players, message in [
-        ((2, 2), "players: expected cells along"),
-        ((2, 2.0, 2), "players: expected cells along"),
-        (np.zeros((6, 8, 7), int), r"players: expected whole numbers \(1 or 2, 6, 8, 8\), got int64 \(1, 6, 8, 7\)"),
-        (np.zeros((3, 6, 8, 8), int), r"players: expected whole numbers .* got int64 \(3, 6, 8, 8\)"),
-        (np.zeros((6, 8, 8)), "players: expected whole numbers .* got float64"),
-        (np.zeros((6, 8), int), "players: expected whole numbers"),
+    for segments, message in [
+        ((2, 2), "segments: expected cells along"),
+        ((2, 2.0, 2), "segments: expected cells along"),
+        (np.zeros((6, 8, 7), int), r"segments: expected whole numbers \(1 or 2, 6, 8, 8\), got int64 \(1, 6, 8, 7\)"),
+        (np.zeros((3, 6, 8, 8), int), r"segments: expected whole numbers .* got int64 \(3, 6, 8, 8\)"),
+        (np.zeros((6, 8, 8)), "segments: expected whole numbers .* got float64"),
+        (np.zeros((6, 8), int), "segments: expected whole numbers"),
     ]:
         with pytest.raises(TfvidError, match=message):
-            Shapley(model, players)(clips)
+            Shapley(model, segments)(clips)

@@ -11,18 +11,18 @@ from tfvid.core.errors import TfvidError
 from tfvid.explain.pixels.shapley import Shapley, all_coalitions, shapley_values
 
 GAMES = st.integers(1, 6).flatmap(
-    lambda players: st.lists(st.floats(-10, 10), min_size=2**players, max_size=2**players).map(np.array)
+    lambda segments: st.lists(st.floats(-10, 10), min_size=2**segments, max_size=2**segments).map(np.array)
 )
 
 
 def test_by_hand():
-    """v(0) = 1, v(1) = 2, v(0, 1) = 5: player 0 adds 1 first and 3 second, player 1 adds 2 and 4."""
+    """v(0) = 1, v(1) = 2, v(0, 1) = 5: segment 0 adds 1 first and 3 second, segment 1 adds 2 and 4."""
     np.testing.assert_array_equal(all_coalitions(2), [[0, 0], [1, 0], [0, 1], [1, 1]])
     np.testing.assert_allclose(shapley_values(np.array([0, 1, 2, 5])), [2, 3])
 
 
 def test_one_left_and_two_right_gloves():
-    """A pair is worth 1. The left glove (player 0) is worth 2/3, each right one 1/6."""
+    """A pair is worth 1. The left glove (segment 0) is worth 2/3, each right one 1/6."""
     z = all_coalitions(3)
     np.testing.assert_allclose(shapley_values((z[:, 0] & (z[:, 1] | z[:, 2])).astype(float)), [2 / 3, 1 / 6, 1 / 6])
 
@@ -39,15 +39,15 @@ def test_efficiency_and_linearity(v, scale):
 @settings(max_examples=40, deadline=None)
 @given(v=GAMES, add=st.floats(-5, 5))
 def test_dummy_and_symmetry(v, add):
-    """A player more who always adds the same is worth that; two who can be exchanged are worth the same."""
+    """A segment more who always adds the same is worth that; two who can be exchanged are worth the same."""
     values = shapley_values(np.concatenate([v, v + add]))
     np.testing.assert_allclose(values, [*shapley_values(v), add], atol=1e-9)
-    num_players = len(v).bit_length() - 1
-    if num_players > 1:
-        z = all_coalitions(num_players)
+    num_segments = len(v).bit_length() - 1
+    if num_segments > 1:
+        z = all_coalitions(num_segments)
         exchanged = z.copy()
         exchanged[:, :2] = z[:, 1::-1]
-        alike = v + v[exchanged @ 2 ** np.arange(num_players)]
+        alike = v + v[exchanged @ 2 ** np.arange(num_segments)]
         np.testing.assert_allclose(*shapley_values(alike)[:2], atol=1e-9)
 
 
@@ -73,5 +73,5 @@ def test_values_of_a_network_sum_to_the_difference():
 
 
 def test_too_many_players():
-    with pytest.raises(TfvidError, match=r"shapley: expected at most 12 players, got 24, .*2\^24.*; use kernel_shap"):
+    with pytest.raises(TfvidError, match=r"shapley: expected at most 12 segments, got 24, .*2\^24.*; use kernel_shap"):
         Shapley(toy_models.build("functional"), (6, 2, 2))(toy_models.clips(1))

@@ -1,18 +1,28 @@
 """Whether a video file ends before its own header says that it does.
 
-Only the sizes that containers store are read, some bytes of each part, so this takes microseconds:
+Only sizes and marks that containers store are read, a few bytes of each part, so this takes microseconds:
 
-* MP4 and MOV (ISO/IEC 14496-12) are a row of boxes, each with its size.
+* MP4 and MOV (ISO/IEC 14496-12) are a sequence of boxes, each with its size.
 * AVI is a RIFF file; its list ``movi`` holds the frames.
 * Matroska and WebM (RFC 8794, RFC 9559) have one segment with a size, which live recordings leave open.
+* Y4M (the man page yuv4mpeg(5)) and raw DV (IEC 61834, SMPTE 314M) have frames of one size. A file that is cut off
+  between two frames looks whole.
+* Ogg (RFC 3533) is a sequence of pages, each with its size; the last page of each stream is marked as the last.
+* GIF (GIF89a) ends with a trailer of one byte.
 
-Other containers (MPEG-TS, Ogg, FLV, ...) store no such size.
+Others (MPEG-TS, MPEG-PS, FLV, ASF, bare streams) store neither a size nor a mark that is used here.
 """
 
 import os
+import re
 
 _BOXES = (b"mdat", b"moof", b"moov")  # of MP4; others may be missing without any loss of frames
 _MOST_PARTS = 100_000  # boxes or chunks that are looked at
+_TAIL = 1 << 17  # bytes at the end of an Ogg file that are searched for its last page; a page has up to 65,307
+_PADDING = b"\0\r\n "  # what some programs write after the trailer of a GIF
+_DV_FRAMES = 120_000, 144_000  # bytes of a frame at 30 and at 25 frames a second; larger kinds are multiples of them
+# Samples of a pixel in each of the two chroma planes of Y4M, as (columns, rows) that share one; None: no such planes.
+_Y4M_CHROMA = {"420": (2, 2), "422": (2, 1), "444": (1, 1), "411": (4, 1), "mono": None}
 
 
 def missing_bytes(path) -> int:
@@ -30,9 +40,30 @@ def missing_bytes(path) -> int:
             end = _end_of_movie_list(file, size)
         elif head[:4] == b"\x1a\x45\xdf\xa3":
             end = _end_of_segment(file, size)
+        elif head[:4] == b"OggS":
+            end, _ = _last_page(file, size)
+        elif head.startswith(b"YUV4MPEG2 "):
+            end = _end_of_y4m_frame(file, size)
+        elif head[:3] == b"\x1f\x07\x00":
+            end = size + -size % _DV_FRAMES[head[3] >> 7]
         else:
             end = 0
     return max(0, end - size)
+
+
+def lacks_end_mark(path) -> bool:
+    """Whether the file is a GIF or an Ogg file without the mark that its format requires at the end.
+
+    Args:
+      path: a file that can be read; any contents.
+    """
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        head = file.read(6)
+        if head in (b"GIF87a", b"GIF89a"):
+            file.seek(max(0, size - 1024))
+            return not file.read().rstrip(_PADDING).endswith(b";")
+        return head[:4] == b"OggS" and not _last_page(file, size)[1]
 
 
 def _end_of_boxes(file, size: int) -> int:
@@ -91,3 +122,40 @@ def _variable_size(file) -> int | None:
     bits = 7 * (more + 1)
     value = int.from_bytes(first + file.read(more), "big") & ((1 << bits) - 1)
     return None if value == (1 << bits) - 1 else value
+
+
+def _end_of_y4m_frame(file, size: int) -> int:
+    """Where the last frame of a Y4M file ends, or would end."""
+    file.seek(0)
+    line = file.readline(1024)
+    fields = {field[:1]: field[1:] for field in line.decode("latin-1").split()[1:]}
+    form = re.fullmatch(r"(420|422|444|411|mono)(jpeg|mpeg2|paldv)?(p?(9|10|12|14|16))?", fields.get("C", "420jpeg"))
+    if not line.endswith(b"\n") or form is None or not all(fields.get(key, "").isdecimal() for key in "WH"):
+        return 0
+    width, height = int(fields["W"]), int(fields["H"])
+    samples = width * height
+    if shared := _Y4M_CHROMA[form[1]]:
+        samples += 2 * -(-width // shared[0]) * -(-height // shared[1])
+    mark = file.readline(1024)
+    if not mark.startswith(b"FRAME") or not mark.endswith(b"\n") or not samples:
+        return 0
+    frame = len(mark) + samples * (2 if form[3] else 1)
+    return size + -(size - len(line)) % frame
+
+
+def _last_page(file, size: int) -> tuple[int, bool]:
+    """Where the last page of an Ogg file ends by its own size; whether it is marked as the last of its stream.
+
+    (0, True) where no page is found.
+    """
+    begin = max(0, size - _TAIL)
+    file.seek(begin)
+    tail = file.read()
+    place = tail.rfind(b"OggS\0")
+    page = tail[place:]
+    if place < 0:
+        return 0, True
+    if len(page) < 27 or len(page) < 27 + page[26]:  # the list of sizes itself is cut off
+        return size + 1, False
+    segments = page[26]
+    return begin + place + 27 + segments + sum(page[27 : 27 + segments]), bool(page[5] & 4)

@@ -41,7 +41,8 @@ class RgbConverter:
 def display_matrix(frame: VideoFrame) -> np.ndarray | None:
     """How the frame is to be turned, int32 `(2, 2)`: a stored (x, y) is shown at (x, y) @ matrix; None if as it is."""
     try:
-        stored = frame.side_data.get(Type.DISPLAYMATRIX)
+        side_data = frame.side_data
+        stored = side_data.get(Type.DISPLAYMATRIX) if len(side_data) else None
     except ValueError:  # a kind of side data that PyAV has no name for; then only rotations are known
         quarters = round(frame.rotation / -90) % 4
         return np.linalg.matrix_power(np.array([[0, 1], [-1, 0]]), quarters)  # 90 degrees clockwise, so many times

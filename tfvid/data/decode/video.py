@@ -25,6 +25,8 @@ from tfvid.core.sampling import even_indices
 from tfvid.data.clip import Clip
 from tfvid.data.decode.resize import resize_into
 
+MOST_HELD = 1 << 23  # pixels of the decoded frames that wait to be converted; 8-bit YUV frames take 12 MB
+
 # FFmpeg opens these too, as a one-frame video or by following what they name.
 _NOT_VIDEO = {
     b"ID3": "audio only",
@@ -140,19 +142,32 @@ def _open(path, time_limit: float, begun: float, start: int):
 def _pick(video, wanted, stop: int | None, size) -> tuple[dict[int, np.ndarray], int]:
     """Decodes up to the frame `stop` or the end.
 
+    The wanted frames are held as they are decoded, and converted and resized together: decoding and resizing in turns
+    evict each other's data from the processor's caches, which costs a tenth of the time.
+
     Returns:
       The wanted frames, by index, in one block of memory; one past the last frame decoded.
     """
-    wanted, frames, count = set(wanted), {}, video.first
+    wanted, held, frames, count = set(wanted), {}, {}, video.first
     block = np.empty((len(wanted), *size, 3), np.uint8)
     for frame in video.frames():
         if count in wanted:
-            frames[count] = block[len(frames)]
-            resize_into(frames[count], video.rgb(frame))
+            held[count] = frame
+            if len(held) * frame.height * frame.width > MOST_HELD:
+                _convert(video, held, frames, block)
         count += 1
         if count == stop:
             break
+    _convert(video, held, frames, block)
     return frames, count
+
+
+def _convert(video, held: dict, frames: dict[int, np.ndarray], block: np.ndarray) -> None:
+    """Moves the decoded frames from `held` to `frames`, as resized RGB in the next places of `block`."""
+    for index, frame in held.items():
+        frames[index] = block[len(frames)]
+        resize_into(frames[index], video.rgb(frame))
+    held.clear()
 
 
 def _as_clip(frames: dict[int, np.ndarray], wanted: np.ndarray) -> np.ndarray:

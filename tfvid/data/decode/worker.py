@@ -85,6 +85,11 @@ class DecodePool:
         finally:
             self._idle.put(child)
 
+    @property
+    def processes(self) -> list[subprocess.Popen]:
+        """The child processes that have been started, one for each worker at most."""
+        return [child.process for child in self._children if child.process]
+
     def __enter__(self):
         return self
 

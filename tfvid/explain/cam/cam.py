@@ -6,6 +6,7 @@ weights alone, so that each one's file is its equation: `CAM._native`.
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Unpack
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ from tfvid.explain.base import Attribution, Explainer
 from tfvid.explain.cam.features import NORMALIZATIONS, normalized, per_step, resized
 from tfvid.explain.cam.find_layer import find_layer
 from tfvid.explain.cam.uses import chosen_uses, find_uses
+from tfvid.explain.options import ExplainerOptions
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.network.compiled import Compiled
 from tfvid.network.tracing import watched
@@ -99,6 +101,14 @@ class Run:
         return features[0] if len(features) == 1 else tf.concat(features, axis=-1)
 
 
+class LayerOptions(ExplainerOptions, total=False):
+    """The options of `LayerExplainer`."""
+
+    call: int | str
+    time: str
+    normalize: str | None
+
+
 class LayerExplainer(Explainer):
     """Explains by the features of a layer, of any Keras video model.
 
@@ -108,23 +118,23 @@ class LayerExplainer(Explainer):
     C-LSTM, as in the paper.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      layer: a layer's name, or its path where it is nested, e.g. ``"backbone/conv"``; the inner name alone will do
-        where it is the only one. Its output is channels-last, `(B, T', H', W', K)` or `(B, H', W', K)`. The latter
-        may also be all frames of all clips in one batch, `(B T', H', W', K)`, or one call a frame, as inside
-        `TimeDistributed`.
-      call: which run of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
-        share: "sum" takes all of them together, as one layer with the feature maps of all; 0 is the first call in a
-        functional model's code, 1 the second; in other models, and where several `TimeDistributed` layers share the
-        layer, they are counted as they run.
-      time: how T' steps become T frames: "nearest" repeats them, as published; "linear" interpolates.
-      normalize: divide by the largest absolute value of each "frame" or of the "clip", so that maps lie in [0, 1], or
-        in [-1, 1] where they are signed; None leaves them as they are. A map of zeros stays zero. "clip" keeps frames
-        comparable with one another. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
-        [0, 1]; a map of equal values becomes zero.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      layer: the layer to explain: its path, e.g. ``"backbone/conv"``, or its name if no other layer has it. Its output
+        is `(B, T', H', W', K)`, or `(B, H', W', K)` of single frames. None: the last layer to run that makes a feature
+        map larger than 1x1, except pooling, normalisation and reshaping.
+      call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
+        share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
+        order of a functional model's code, in other models in the order in which they run.
+      time: how T' steps become T frames: "nearest" repeats steps, as published; "linear" interpolates.
+      normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in
+        [0, 1], or in [-1, 1] if signed. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
+        [0, 1]. None leaves maps unchanged. A map of zeros stays zero.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Attributes:
       layer: path of the layer explained, from the first call on where it was left open.
@@ -143,11 +153,9 @@ class LayerExplainer(Explainer):
         call: int | str = "sum",
         time: str = "nearest",
         normalize: str | None = "clip",
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
+        **options: Unpack[ExplainerOptions],
     ):
-        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
+        super().__init__(model, **options)
         check_choice("time", time, ("nearest", "linear"))
         check_choice("normalize", normalize, NORMALIZATIONS)
         self.layer = layer
@@ -187,38 +195,27 @@ class CAM(LayerExplainer):
     """A class activation map by one equation, `_native`, of one run of the model.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      layer: the layer whose features are explained; None finds it, see `LayerExplainer`.
-      call: which run of a layer used several times, "sum" or a number, see `LayerExplainer`.
-      time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
-      normalize: "clip", "frame", "clip_range", "frame_range" or None, see `LayerExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      layer: the layer to explain: its path, e.g. ``"backbone/conv"``, or its name if no other layer has it. Its output
+        is `(B, T', H', W', K)`, or `(B, H', W', K)` of single frames. None: the last layer to run that makes a feature
+        map larger than 1x1, except pooling, normalisation and reshaping.
+      call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
+        share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
+        order of a functional model's code, in other models in the order in which they run.
+      time: how T' steps become T frames: "nearest" repeats steps, as published; "linear" interpolates.
+      normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in
+        [0, 1], or in [-1, 1] if signed. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
+        [0, 1]. None leaves maps unchanged. A map of zeros stays zero.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
     """
 
-    def __init__(
-        self,
-        model,
-        layer: str | None = None,
-        *,
-        call: int | str = "sum",
-        time: str = "nearest",
-        normalize: str | None = "clip",
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
-    ):
-        super().__init__(
-            model,
-            layer,
-            call=call,
-            time=time,
-            normalize=normalize,
-            output=output,
-            input_range=input_range,
-            batch_size=batch_size,
-        )
+    def __init__(self, model, layer: str | None = None, **options: Unpack[LayerOptions]):
+        super().__init__(model, layer, **options)
         self._compiled = Compiled(self._maps, "gradient")
 
     def _compute(self, clips, target):
@@ -244,44 +241,38 @@ class CAM(LayerExplainer):
 POOLS = {"frame": (2, 3), "clip": (1, 2, 3)}  # of `(B, T', H', W', K)`, the axes that one weight is made from
 
 
+class PooledOptions(LayerOptions, total=False):
+    """The options of `PooledCAM`."""
+
+    pool: str
+
+
 class PooledCAM(CAM):
     """A class activation map with one weight for a feature map.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      layer: the layer whose features are explained; None finds it, see `LayerExplainer`.
-      call: which run of a layer used several times, "sum" or a number, see `LayerExplainer`.
-      pool: "frame", a weight for each time step, or "clip", one for all of them.
-      time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
-      normalize: "clip", "frame", "clip_range", "frame_range" or None, see `LayerExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      layer: the layer to explain: its path, e.g. ``"backbone/conv"``, or its name if no other layer has it. Its output
+        is `(B, T', H', W', K)`, or `(B, H', W', K)` of single frames. None: the last layer to run that makes a feature
+        map larger than 1x1, except pooling, normalisation and reshaping.
+      call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
+        share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
+        order of a functional model's code, in other models in the order in which they run.
+      pool: "frame", a weight for each time step, or "clip", one weight for all time steps.
+      time: how T' steps become T frames: "nearest" repeats steps, as published; "linear" interpolates.
+      normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in
+        [0, 1], or in [-1, 1] if signed. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
+        [0, 1]. None leaves maps unchanged. A map of zeros stays zero.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
     """
 
-    def __init__(
-        self,
-        model,
-        layer: str | None = None,
-        *,
-        call: int | str = "sum",
-        pool: str = "frame",
-        time: str = "nearest",
-        normalize: str | None = "clip",
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
-    ):
-        super().__init__(
-            model,
-            layer,
-            call=call,
-            time=time,
-            normalize=normalize,
-            output=output,
-            input_range=input_range,
-            batch_size=batch_size,
-        )
+    def __init__(self, model, layer: str | None = None, *, pool: str = "frame", **options: Unpack[LayerOptions]):
+        super().__init__(model, layer, **options)
         check_choice("pool", pool, POOLS)
         self.pool = pool
 

@@ -11,28 +11,39 @@ The authors' PyTorch script can differ in three places, and each is an option he
 (``normalize="clip_range"`` or ``"frame_range"``). Their TensorFlow script is the equation.
 """
 
+from typing import Unpack
+
 import tensorflow as tf
 
 from tfvid.core.errors import check_choice
-from tfvid.explain.cam.cam import PooledCAM, Run
+from tfvid.explain.cam.cam import PooledCAM, PooledOptions, Run
 
 
 class GradCAM(PooledCAM):
     """Grad-CAM on any layer of any Keras video model. Maps are >= 0.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      layer: the layer whose features are explained; None finds it, see `LayerExplainer`.
-      call: which run of a layer used several times, "sum" or a number, see `LayerExplainer`.
-      pool: "frame", a weight for each time step (the equation above), or "clip", one for all of them, the mean
-        over time (as the authors' PyTorch code does).
-      score: what is explained, the class's "logit" or its "probability". The probability also counts what speaks
-        against the other classes. Its gradient goes to zero with 1 - p: where p rounds to 1, the map is zero.
-      time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
-      normalize: "clip", "frame", "clip_range", "frame_range" or None, see `LayerExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      layer: the layer to explain: its path, e.g. ``"backbone/conv"``, or its name if no other layer has it. Its output
+        is `(B, T', H', W', K)`, or `(B, H', W', K)` of single frames. None: the last layer to run that makes a feature
+        map larger than 1x1, except pooling, normalisation and reshaping.
+      call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
+        share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
+        order of a functional model's code, in other models in the order in which they run.
+      pool: "frame", a weight for each time step (the equation above), or "clip", one weight for all time steps, the
+        mean over time (the authors' PyTorch code).
+      score: the score to explain, the class's "logit" or its "probability". The probability also depends on the scores
+        of the other classes. Its gradient vanishes with 1 - p: if p rounds to 1, the map is zero.
+      time: how T' steps become T frames: "nearest" repeats steps, as published; "linear" interpolates.
+      normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in
+        [0, 1], or in [-1, 1] if signed. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
+        [0, 1]. None leaves maps unchanged. A map of zeros stays zero.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Example:
       >>> result = GradCAM(model, layer="Mixed_5c")(clips)
@@ -40,31 +51,8 @@ class GradCAM(PooledCAM):
       (2, 16, 224, 224)
     """
 
-    def __init__(
-        self,
-        model,
-        layer: str | None = None,
-        *,
-        call: int | str = "sum",
-        pool: str = "frame",
-        score: str = "logit",
-        time: str = "nearest",
-        normalize: str | None = "clip",
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
-    ):
-        super().__init__(
-            model,
-            layer,
-            call=call,
-            pool=pool,
-            time=time,
-            normalize=normalize,
-            output=output,
-            input_range=input_range,
-            batch_size=batch_size,
-        )
+    def __init__(self, model, layer: str | None = None, *, score: str = "logit", **options: Unpack[PooledOptions]):
+        super().__init__(model, layer, **options)
         check_choice("score", score, ("logit", "probability"))
         self.score = score
 

@@ -15,14 +15,23 @@ class LayerCAM(CAM):
     """LayerCAM on any layer of any Keras video model. The score is the logit; maps are >= 0.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      layer: the layer whose features are explained; None finds it, see `LayerExplainer`.
-      call: which run of a layer used several times, "sum" or a number, see `LayerExplainer`.
-      time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
-      normalize: "clip", "frame", "clip_range", "frame_range" or None, see `LayerExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      layer: the layer to explain: its path, e.g. ``"backbone/conv"``, or its name if no other layer has it. Its output
+        is `(B, T', H', W', K)`, or `(B, H', W', K)` of single frames. None: the last layer to run that makes a feature
+        map larger than 1x1, except pooling, normalisation and reshaping.
+      call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
+        share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
+        order of a functional model's code, in other models in the order in which they run.
+      time: how T' steps become T frames: "nearest" repeats steps, as published; "linear" interpolates.
+      normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in
+        [0, 1], or in [-1, 1] if signed. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
+        [0, 1]. None leaves maps unchanged. A map of zeros stays zero.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Example:
       >>> LayerCAM(model, layer="Mixed_3c")(clips).attribution.shape

@@ -9,11 +9,13 @@ The score of the black clip that they take off every y_c is the same for all k, 
 weighs by the class's probability instead.) No gradient is taken; the price is a forward pass for each feature map.
 """
 
+from typing import Unpack
+
 import tensorflow as tf
 from tqdm import tqdm
 
 from tfvid.core.errors import TfvidError
-from tfvid.explain.cam.cam import LayerExplainer
+from tfvid.explain.cam.cam import LayerExplainer, LayerOptions
 from tfvid.explain.cam.features import resized
 from tfvid.network.classifier import class_score
 from tfvid.network.compiled import Compiled
@@ -25,16 +27,26 @@ class ScoreCAM(LayerExplainer):
     """Score-CAM on any layer of any Keras video model. The score is the logit; maps are >= 0.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      layer: the layer whose features are explained; None finds it, see `LayerExplainer`.
-      call: which run of a layer used several times, "sum" or a number, see `LayerExplainer`.
-      channels: how many of a clip's feature maps are weighed, those of largest standard deviation; None takes all. A
-        forward pass each.
-      time: how T' steps become T frames, "nearest" or "linear", see `LayerExplainer`.
-      normalize: "clip", "frame", "clip_range", "frame_range" or None, see `LayerExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: clips, and masked clips, that the model sees at a time; bounds memory, does not change results.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      layer: the layer to explain: its path, e.g. ``"backbone/conv"``, or its name if no other layer has it. Its output
+        is `(B, T', H', W', K)`, or `(B, H', W', K)` of single frames. None: the last layer to run that makes a feature
+        map larger than 1x1, except pooling, normalisation and reshaping.
+      call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
+        share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
+        order of a functional model's code, in other models in the order in which they run.
+      channels: the number of feature maps of a clip to weigh, 1 or more: those with the largest standard deviation.
+        None for all. Each needs a forward pass.
+      time: how T' steps become T frames: "nearest" repeats steps, as published; "linear" interpolates.
+      normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in
+        [0, 1], or in [-1, 1] if signed. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
+        [0, 1]. None leaves maps unchanged. A map of zeros stays zero.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips, and of masked clips, that the model gets at a time, 1 or more. It bounds memory
+        and does not change results.
 
     Raises:
       TfvidError: fewer than one channel.
@@ -45,28 +57,9 @@ class ScoreCAM(LayerExplainer):
     """
 
     def __init__(
-        self,
-        model,
-        layer: str | None = None,
-        *,
-        call: int | str = "sum",
-        channels: int | None = None,
-        time: str = "nearest",
-        normalize: str | None = "clip",
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
+        self, model, layer: str | None = None, *, channels: int | None = None, **options: Unpack[LayerOptions]
     ):
-        super().__init__(
-            model,
-            layer,
-            call=call,
-            time=time,
-            normalize=normalize,
-            output=output,
-            input_range=input_range,
-            batch_size=batch_size,
-        )
+        super().__init__(model, layer, **options)
         if channels is not None and channels < 1:
             raise TfvidError(f"expected channels >= 1, got {channels}")
         self.channels = channels

@@ -13,6 +13,7 @@ through time (EB-R): Bargal et al., "Excitation Backprop for RNNs", CVPR 2018. T
 """
 
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 import tensorflow as tf
@@ -26,6 +27,7 @@ from tfvid.explain.cam.uses import find_uses
 from tfvid.explain.excitation.model import excited
 from tfvid.explain.excitation.recurrent import GATES
 from tfvid.explain.excitation.rules import INSTEAD
+from tfvid.explain.options import ExplainerOptions
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.network.compiled import Compiled
 
@@ -63,18 +65,21 @@ class ExcitationBackprop(Explainer):
     Mass: a map sums to 1, less what came to outputs that only their bias excites.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      layer: the layer whose output is explained, by name or path as for `GradCAM` (of a layer that the model uses
-        several times, the probabilities of all its runs are summed); None for the clip itself, before
-        any layer. The papers stop at a pooling layer, since their rule takes no pixels below zero; the one here does.
-        A pixel whose value is 0 where the first convolution sees it (mid-grey for tfvid's models) excites nothing.
-      gates: of recurrent layers: "signal" keeps all probability with what the gates let through; "gradient" is the
-        published code's, whose maps do not sum to 1 and, with tanh units, may be below zero, which `attribution` cuts
-        off. See `recurrent`.
-      time: how T' steps become T frames: "nearest" repeats them, "linear" interpolates.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      layer: the layer whose output is explained, by path, e.g. ``"backbone/conv"``, or by name; the probabilities of
+        all uses of a layer are summed. None for the clip itself, before any layer. The papers stop at a pooling layer,
+        since their rule takes no negative pixels; this one does. A pixel whose value is 0 at the first convolution
+        (mid-grey for tfvid's models) excites nothing.
+      gates: the rule for the gates of recurrent layers: "signal" keeps all probability with the signal that the gates
+        pass on; "gradient" is the published code's, whose maps do not sum to 1 and may be negative with tanh units;
+        `attribution` cuts negative values off. See `tfvid.explain.excitation.recurrent`.
+      time: how T' steps become T frames: "nearest" repeats steps; "linear" interpolates.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Attributes:
       layer: path of the layer explained, from the first call on; None for the clip.
@@ -95,11 +100,9 @@ class ExcitationBackprop(Explainer):
         *,
         gates: str = "signal",
         time: str = "nearest",
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
+        **options: Unpack[ExplainerOptions],
     ):
-        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
+        super().__init__(model, **options)
         check_choice("gates", gates, GATES)
         check_choice("time", time, ("nearest", "linear"))
         self.layer = layer
@@ -158,7 +161,22 @@ class ContrastiveExcitationBackprop(ExcitationBackprop):
     Zhang et al., ECCV 2016, section 3.3. As published, what is left below zero of the sum over channels is cut off;
     `native` keeps it. It sums to 0: to 1 for the class, and -1 for its opposite.
 
-    Args: as `ExcitationBackprop`.
+    Args:
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      layer: the layer whose output is explained, by path, e.g. ``"backbone/conv"``, or by name; the probabilities of
+        all uses of a layer are summed. None for the clip itself, before any layer. The papers stop at a pooling layer,
+        since their rule takes no negative pixels; this one does. A pixel whose value is 0 at the first convolution
+        (mid-grey for tfvid's models) excites nothing.
+      gates: the rule for the gates of recurrent layers: "signal" keeps all probability with the signal that the gates
+        pass on; "gradient" is the published code's, whose maps do not sum to 1 and may be negative with tanh units;
+        `attribution` cuts negative values off. See `tfvid.explain.excitation.recurrent`.
+      time: how T' steps become T frames: "nearest" repeats steps; "linear" interpolates.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Example:
       >>> ContrastiveExcitationBackprop(model)(clips, target=3).attribution.shape

@@ -11,11 +11,13 @@ up to ``x - L(S)``: on a linear model a is complete whatever N.
 Xu et al., "Attribution in Scale and Space", CVPR 2020, Eq. 4. Blurred in space only: time is not a scale here.
 """
 
+from typing import Unpack
+
 import tensorflow as tf
 
 from tfvid.core.errors import TfvidError
 from tfvid.explain.pixels.gradients import PixelRun, gradient_function, sum_over_steps
-from tfvid.explain.pixels.integrated_gradients import PathExplainer
+from tfvid.explain.pixels.integrated_gradients import PathExplainer, PathOptions
 from tfvid.perturb.fill import blur_matrix
 
 
@@ -23,14 +25,18 @@ class BlurIG(PathExplainer):
     """Integrated gradients of the logit from a blurred clip to the clip.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      max_sigma: S, in pixels, where the way begins; None is a sixth of a frame's shorter side (the published 50 pixels
-        at 299).
-      steps: N, gradients taken on the way, one after another.
-      reduce: "sum", signed and complete, "abs_sum" or "abs_max", see `PixelExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      max_sigma: S, the standard deviation in pixels of the blur where the path begins, above 0; None for a sixth of a
+        frame's shorter side (the published 50 pixels at 299).
+      steps: N, the number of gradients along the path, 1 or more; they are computed one after another.
+      reduce: how the values of a pixel's colours become one: "sum", signed and complete; "abs_sum", the sum of absolute
+        values; or "abs_max", the largest absolute value.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Raises:
       TfvidError: less than one step, or max_sigma not above zero.
@@ -41,20 +47,8 @@ class BlurIG(PathExplainer):
       ((2, 16, 224, 224), array([ 0.01, -0.02], dtype=float32))
     """
 
-    def __init__(
-        self,
-        model,
-        *,
-        max_sigma: float | None = None,
-        steps: int = 32,
-        reduce: str = "sum",
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
-    ):
-        super().__init__(
-            model, steps=steps, reduce=reduce, output=output, input_range=input_range, batch_size=batch_size
-        )
+    def __init__(self, model, *, max_sigma: float | None = None, **options: Unpack[PathOptions]):
+        super().__init__(model, **options)
         if max_sigma is not None and max_sigma <= 0:
             raise TfvidError(f"expected max_sigma > 0 pixels, got {max_sigma}")
         self.max_sigma = max_sigma

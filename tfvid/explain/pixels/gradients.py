@@ -10,11 +10,13 @@ Black Box", 2016.
 """
 
 from abc import abstractmethod
+from typing import Unpack
 
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, check_choice
 from tfvid.explain.base import Explainer
+from tfvid.explain.options import ExplainerOptions
 from tfvid.network.classifier import Classifier, chosen_class, class_score
 from tfvid.network.compiled import Compiled
 from tfvid.network.private_api import uninlined
@@ -60,20 +62,29 @@ class PixelRun:
         return self._tape.gradient(self.score, self.clips)
 
 
+class PixelOptions(ExplainerOptions, total=False):
+    """The options of `PixelExplainer`."""
+
+    reduce: str
+
+
 class PixelExplainer(Explainer):
     """Gives each colour of each pixel a value, and reduces the colours to one.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      reduce: how a pixel's colours become one value: "abs_max", the largest absolute value, "abs_sum", the sum of
-        absolute values, or "sum", signed.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      reduce: how the values of a pixel's colours become one: "abs_max", the largest absolute value; "abs_sum", the sum
+        of absolute values; or "sum", signed.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
     """
 
-    def __init__(self, model, *, reduce: str, output: str = "auto", input_range="auto", batch_size: int = 8):
-        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
+    def __init__(self, model, *, reduce: str = "abs_max", **options: Unpack[ExplainerOptions]):
+        super().__init__(model, **options)
         check_choice("reduce", reduce, REDUCTIONS)
         self.reduce = reduce
         self._compiled = Compiled(self._maps, "gradient")
@@ -106,21 +117,20 @@ class Gradient(PixelExplainer):
     """The gradient of the logit at the clip's pixels; also known as saliency.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      reduce: "abs_max", "abs_sum" or "sum", see `PixelExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      reduce: how the values of a pixel's colours become one: "abs_max", the largest absolute value; "abs_sum", the sum
+        of absolute values; or "sum", signed.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Example:
       >>> Gradient(model)(clips).attribution.shape
       (2, 16, 224, 224)
     """
-
-    def __init__(
-        self, model, *, reduce: str = "abs_max", output: str = "auto", input_range="auto", batch_size: int = 8
-    ):
-        super().__init__(model, reduce=reduce, output=output, input_range=input_range, batch_size=batch_size)
 
     def _pixels(self, run):
         return run.gradient
@@ -130,15 +140,19 @@ class GradientXInput(PixelExplainer):
     """Each pixel times the gradient of the logit at it; signed, "sum" over colours.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      reduce: "abs_max", "abs_sum" or "sum", see `PixelExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      reduce: how the values of a pixel's colours become one: "abs_max", the largest absolute value; "abs_sum", the sum
+        of absolute values; or "sum", signed.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
     """
 
-    def __init__(self, model, *, reduce: str = "sum", output: str = "auto", input_range="auto", batch_size: int = 8):
-        super().__init__(model, reduce=reduce, output=output, input_range=input_range, batch_size=batch_size)
+    def __init__(self, model, *, reduce: str = "sum", **options: Unpack[ExplainerOptions]):
+        super().__init__(model, reduce=reduce, **options)
 
     def _pixels(self, run):
         return run.clips * run.gradient

@@ -1,17 +1,17 @@
-"""Guided backpropagation and the deconvolutional network: the gradient, with another rule at each ReLU.
+"""Guided backpropagation and the deconvolutional network: the gradient with another rule at each ReLU.
 
-At a ReLU with output y, a gradient g that arrives from above is handed down as
+A ReLU with output y passes an incoming gradient g on as
 
     gradient                  g [y > 0]
     deconvolution             g [g > 0]              Zeiler & Fergus, "Visualizing and Understanding ...", ECCV 2014
     guided backpropagation    g [g > 0] [y > 0]      Springenberg et al., "Striving for Simplicity", ICLR workshop 2015
 
-The rule is set on the graph while the model is traced into it (`tf.Graph.gradient_override_map`), so it holds for a
-ReLU layer, an activation of another layer and ``tf.nn.relu`` in a subclassed model's ``call`` alike, and the model
-itself is never touched. Other activations, leaky ones among them, keep their own gradient.
+`tf.Graph.gradient_override_map` sets the rule on the graph while the model is traced. So it holds for ReLU layers, for
+activations of other layers and for ``tf.nn.relu`` in a subclassed model's ``call``, and the model stays unchanged.
+Other activations, also leaky ReLUs, keep their gradient.
 
-Maps are sharp, but owe much to the picture and little to the class: see Adebayo et al., "Sanity Checks for Saliency
-Maps", NeurIPS 2018.
+Maps are sharp, but depend much on the edges in the frames and little on the class: see Adebayo et al., "Sanity Checks
+for Saliency Maps", NeurIPS 2018.
 """
 
 import tensorflow as tf
@@ -35,10 +35,13 @@ def _guided(relu, g):
 
 
 class RuledRun(PixelRun):
-    """One run of the model whose gradient goes by another rule at each ReLU.
+    """One run of the model, whose gradient has another rule at each ReLU.
 
     Args:
-      rule: a registered gradient's name.
+      classifier: the model as a `Classifier`, prepared.
+      clips: float32 `(B, T, H, W, C)`.
+      target: int32 `(B,)`, -1 for the predicted class.
+      rule: the name of a registered gradient.
     """
 
     def __init__(self, classifier, clips, target, rule: str):
@@ -48,11 +51,11 @@ class RuledRun(PixelRun):
         _check_relus(graph)
 
     def _differentiate(self):
-        return tf.gradients(self.score, self.clips)[0]  # unlike a tape, it asks the graph for the rule
+        return tf.gradients(self.score, self.clips)[0]  # a tape would ignore the rule of the graph
 
 
 def _check_relus(graph: tf.Graph):
-    """There is a ReLU, and none out of the rule's reach: in the graph of a loop or of another tf.function."""
+    """Raises ModelError if there is no ReLU, or one that the rule cannot reach, in a loop or another tf.function."""
     definition = graph.as_graph_def()
     for function in definition.library.function:
         if any(node.op in RELUS for node in function.node_def):
@@ -71,11 +74,16 @@ class GuidedBackprop(PixelExplainer):
     """Guided backpropagation of the logit.
 
     Args:
-      model: a Keras model with a ReLU, see `Explainer`.
-      reduce: "abs_max", "abs_sum" or "sum", see `PixelExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` with a ReLU that returns class scores `(B, K)`. It stays
+        unchanged.
+      reduce: how the values of a pixel's colours become one: "abs_max", the largest absolute value; "abs_sum", the sum
+        of absolute values; or "sum", signed.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Raises:
       ModelError: when called, if the model has no ReLU, or one inside a loop.
@@ -87,11 +95,6 @@ class GuidedBackprop(PixelExplainer):
 
     rule = "TfvidGuidedRelu"
 
-    def __init__(
-        self, model, *, reduce: str = "abs_max", output: str = "auto", input_range="auto", batch_size: int = 8
-    ):
-        super().__init__(model, reduce=reduce, output=output, input_range=input_range, batch_size=batch_size)
-
     def _see(self, clips, target):
         return RuledRun(self.classifier, clips, target, self.rule)
 
@@ -100,6 +103,22 @@ class GuidedBackprop(PixelExplainer):
 
 
 class Deconv(GuidedBackprop):
-    """The deconvolutional network's view of the clip, from the logit; options as `GuidedBackprop`."""
+    """The deconvolutional network: the gradient of the logit by the rule "deconvolution" above.
+
+    Args:
+      model: a Keras model of clips `(B, T, H, W, C)` with a ReLU that returns class scores `(B, K)`. It stays
+        unchanged.
+      reduce: how the values of a pixel's colours become one: "abs_max", the largest absolute value; "abs_sum", the sum
+        of absolute values; or "sum", signed.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
+
+    Raises:
+      ModelError: when called, if the model has no ReLU, or one inside a loop.
+    """
 
     rule = "TfvidDeconvRelu"

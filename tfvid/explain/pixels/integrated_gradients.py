@@ -10,13 +10,15 @@ Sundararajan et al., "Axiomatic Attribution for Deep Networks", ICML 2017, secti
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import TfvidError, check_choice
 from tfvid.explain.base import Attribution
-from tfvid.explain.pixels.gradients import PixelExplainer, PixelRun, gradient_function, sum_over_steps
+from tfvid.explain.options import ExplainerOptions
+from tfvid.explain.pixels.gradients import PixelExplainer, PixelOptions, PixelRun, gradient_function, sum_over_steps
 from tfvid.network.classifier import class_score
 from tfvid.perturb.fill import FILLS
 
@@ -40,22 +42,32 @@ class PathResult(Attribution):
     completeness_gap: np.ndarray
 
 
+class PathOptions(PixelOptions, total=False):
+    """The options of `PathExplainer`."""
+
+    steps: int
+
+
 class PathExplainer(PixelExplainer):
     """A pixel's share of the rise of the score along a path that ends at the clip.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      steps: S, gradients taken on the way, one after another.
-      reduce: "sum", signed and complete, "abs_sum" or "abs_max", see `PixelExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      steps: S, the number of gradients along the path, 1 or more; they are computed one after another.
+      reduce: how the values of a pixel's colours become one: "sum", signed and complete; "abs_sum", the sum of absolute
+        values; or "abs_max", the largest absolute value.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
     """
 
     result_type = PathResult
 
-    def __init__(self, model, *, steps: int, reduce: str, output: str, input_range, batch_size: int):
-        super().__init__(model, reduce=reduce, output=output, input_range=input_range, batch_size=batch_size)
+    def __init__(self, model, *, steps: int = 32, reduce: str = "sum", **options: Unpack[ExplainerOptions]):
+        super().__init__(model, reduce=reduce, **options)
         if steps < 1:
             raise TfvidError(f"expected steps >= 1, got {steps}")
         self.steps = steps
@@ -78,14 +90,18 @@ class IntegratedGradients(PathExplainer):
     """Integrated gradients of the logit.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      baseline: where the way begins: a name in `tfvid.perturb.fill.FILLS` ("fade" is black, "first_frame" keeps what
-        is seen and takes away what happens), or a function of clips of the same shape.
-      steps: S, gradients taken on the way, one after another.
-      reduce: "sum", signed and complete, "abs_sum" or "abs_max", see `PixelExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      baseline: the clip where the path begins: a name in `tfvid.perturb.fill.FILLS` ("fade" is black; "first_frame"
+        keeps the appearance and removes the motion), or a function from clips to clips of the same shape.
+      steps: S, the number of gradients along the path, 1 or more; they are computed one after another.
+      reduce: how the values of a pixel's colours become one: "sum", signed and complete; "abs_sum", the sum of absolute
+        values; or "abs_max", the largest absolute value.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Raises:
       TfvidError: less than one step, or an unknown baseline.
@@ -96,20 +112,8 @@ class IntegratedGradients(PathExplainer):
       (array([3.21, 0.87], dtype=float32), array([3.2 , 0.88], dtype=float32))
     """
 
-    def __init__(
-        self,
-        model,
-        *,
-        baseline="fade",
-        steps: int = 32,
-        reduce: str = "sum",
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
-    ):
-        super().__init__(
-            model, steps=steps, reduce=reduce, output=output, input_range=input_range, batch_size=batch_size
-        )
+    def __init__(self, model, *, baseline="fade", **options: Unpack[PathOptions]):
+        super().__init__(model, **options)
         if not callable(baseline):
             check_choice("baseline", baseline, FILLS)
         self.baseline = baseline

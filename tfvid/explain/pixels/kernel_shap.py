@@ -11,33 +11,43 @@ its complement (Covert & Lee, "Improving KernelSHAP", AISTATS 2021, section 4.2,
 
 from itertools import combinations
 from math import comb
+from typing import Unpack
 
 import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import TfvidError
-from tfvid.explain.pixels.coalitions import PlayersExplainer
+from tfvid.explain.pixels.coalitions import SegmentsExplainer
+from tfvid.explain.pixels.masking import MaskingOptions
 from tfvid.explain.pixels.shapley import ShapleyResult, all_coalitions
 
 
-class KernelSHAP(PlayersExplainer):
+class KernelSHAP(SegmentsExplainer):
     """Kernel SHAP. Its values sum to ``score - base_score`` whatever the samples, as a `ShapleyResult`'s do.
 
     Args:
-      model: a Keras model or any callable, see `Explainer`.
-      players: see `PlayersExplainer`; a grid of 4 x 4 x 4 cells by default.
-      samples: coalitions asked, besides that of all players and that of none; all 2^P - 2 where they are no more.
-        Those drawn twice are asked once. At least two for each player make the values well determined.
-      seed: of the draws.
-      fill: what players who go are replaced by, see `MaskingExplainer`.
-      score: "probability" or "logit".
-      progress: see `MaskingExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `MaskingExplainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`, or any function from NumPy
+        clips to NumPy scores.
+      segments: the segments that stay or go as a whole: "frames"; three whole numbers, the cells of a grid along (T, H,
+        W); "supervoxels"; labels, ints `(T, H, W)` or `(1, T, H, W)` for all clips, or `(B, T, H, W)`, each label a
+        segment; or a function from clips to such labels. See `tfvid.explain.pixels.segments`.
+      samples: the number of coalitions, 2 or more, besides those of all segments and of none; at most 2^P - 2. A
+        coalition that is drawn twice is scored once. Two samples or more for each segment determine the values well.
+      seed: the seed of the coalitions.
+      fill: how hidden pixels are made: a name in `tfvid.perturb.fill.FILLS`, or a function from a clip `(1, T, H, W,
+        C)` to a clip of the same shape. No fill is neutral for all models.
+      score: the score to explain, the "probability" of the class or its "logit".
+      progress: whether to show a bar on stderr for work of more than ten seconds a clip.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of masked versions of a clip that the model gets at a time, 1 or more. It bounds memory and
+        does not change results.
 
     Example:
-      >>> result = KernelSHAP(model, players="frames", samples=500)(clips)
+      >>> result = KernelSHAP(model, segments="frames", samples=500)(clips)
       >>> result.values.shape
       (2, 16)
     """
@@ -45,83 +55,63 @@ class KernelSHAP(PlayersExplainer):
     result_type = ShapleyResult
 
     def __init__(
-        self,
-        model,
-        players=(4, 4, 4),
-        *,
-        samples: int = 2048,
-        seed: int = 0,
-        fill="blur",
-        score: str = "probability",
-        progress: bool = True,
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
+        self, model, segments=(4, 4, 4), *, samples: int = 2048, seed: int = 0, **options: Unpack[MaskingOptions]
     ):
-        super().__init__(
-            model,
-            players,
-            fill=fill,
-            score=score,
-            progress=progress,
-            output=output,
-            input_range=input_range,
-            batch_size=batch_size,
-        )
+        super().__init__(model, segments, **options)
         if samples < 2:
             raise TfvidError(f"expected samples >= 2, got {samples}")
         self.samples = samples
         self.seed = seed
 
     def _play(self, game):
-        z, weight = weighted_coalitions(game.num_players, self.samples, self.seed)
-        v = game(np.vstack([np.zeros((1, game.num_players), bool), z]))
+        z, weight = weighted_coalitions(game.num_segments, self.samples, self.seed)
+        v = game(np.vstack([np.zeros((1, game.num_segments), bool), z]))
         values = constrained_fit(z, v[1:] - v[0], weight, game.full - v[0])
         return {"values": values.astype(np.float32), "base_score": np.float32(v[0])}
 
 
-def weighted_coalitions(players: int, samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def weighted_coalitions(segments: int, samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The coalitions to ask, and what each counts.
 
     Args:
-      players: P.
+      segments: P.
       samples: at most so many, >= 2.
       seed: of the draws.
 
     Returns:
       bool `(N, P)`, no two alike, neither empty nor full, and float64 `(N,)`, which sum to 1; N <= `samples`.
     """
-    if 2**players - 2 <= samples:
-        z = all_coalitions(players)[1:-1]
+    if 2**segments - 2 <= samples:
+        z = all_coalitions(segments)[1:-1]
         size = z.sum(axis=1)
-        weight = 1 / (np.array([comb(players, k) for k in size]) * size * (players - size))
+        weight = 1 / (np.array([comb(segments, k) for k in size]) * size * (segments - size))
         return z, weight / weight.sum()
 
-    size = np.arange(1, players)
-    share = 1 / (size * (players - size))  # the kernel's weight of all coalitions of a size together
+    size = np.arange(1, segments)
+    share = 1 / (size * (segments - size))  # the kernel's weight of all coalitions of a size together
     share /= share.sum()
     rows, weights, left, k = [], [], samples, 1
-    while k < players - k:  # sizes k and P - k, while samples drawn by share would be more than there are coalitions
-        number, rest = comb(players, k), share[k - 1 : players - k]
+    while k < segments - k:  # sizes k and P - k, while samples drawn by share would be more than there are coalitions
+        number, rest = comb(segments, k), share[k - 1 : segments - k]
         if left * share[k - 1] / rest.sum() < number:
             break
-        chosen = np.array(list(combinations(range(players), k)))
-        z = np.zeros((number, players), bool)
+        chosen = np.array(list(combinations(range(segments), k)))
+        z = np.zeros((number, segments), bool)
         np.put_along_axis(z, chosen, True, axis=1)
         rows += [z, ~z]
         weights += [np.full(2 * number, share[k - 1] / number)]
         left, k = left - 2 * number, k + 1
 
-    rest = share[k - 1 : players - k]
-    drawn = _drawn(left // 2, players, size[k - 1 : players - k], rest / rest.sum(), seed)
+    rest = share[k - 1 : segments - k]
+    drawn = _drawn(left // 2, segments, size[k - 1 : segments - k], rest / rest.sum(), seed)
     z, times = np.unique(np.vstack([drawn, ~drawn]), axis=0, return_counts=True)
     return np.vstack([*rows, z]), np.concatenate([*weights, rest.sum() * times / times.sum()])
 
 
-def _drawn(number: int, players: int, sizes: np.ndarray, share: np.ndarray, seed: int) -> np.ndarray:
-    """Coalitions at random, bool `(number, players)`: a size by its share, then players of that number."""
+def _drawn(number: int, segments: int, sizes: np.ndarray, share: np.ndarray, seed: int) -> np.ndarray:
+    """Coalitions at random, bool `(number, segments)`: a size by its share, then segments of that number."""
     size = sizes[np.searchsorted(np.cumsum(share)[:-1], tf.random.stateless_uniform((number,), (seed, 0)).numpy())]
-    rank = tf.random.stateless_uniform((number, players), (seed, 1)).numpy().argsort(axis=1).argsort(axis=1)
+    rank = tf.random.stateless_uniform((number, segments), (seed, 1)).numpy().argsort(axis=1).argsort(axis=1)
     return rank < size[:, np.newaxis]
 
 
@@ -135,7 +125,7 @@ def constrained_fit(z: np.ndarray, v: np.ndarray, weight: np.ndarray, total: flo
       z: bool `(N, P)`.
       v: `(N,)`, less the empty coalition's.
       weight: `(N,)`, >= 0.
-      total: v of all players, less the empty coalition's.
+      total: v of all segments, less the empty coalition's.
 
     Returns:
       float64 `(P,)`.

@@ -1,25 +1,27 @@
 """LIME over the parts of a clip: a linear model of the score near the clip.
 
-Random coalitions z of players are scored, and a linear model is fitted to the scores, the nearer to the whole clip the
+Random coalitions z of segments are scored, and a linear model is fitted to the scores, the nearer to the whole clip the
 better:
 
     minimise over b, w:   sum_z  pi(z) (y_c(z) - b - w.z)^2  +  ridge |w|^2
-    pi(z) = exp(-D(z, 1)^2 / width^2),     D the cosine distance to the whole clip: 1 - sqrt(share of players in z)
+    pi(z) = exp(-D(z, 1)^2 / width^2),     D the cosine distance to the whole clip: 1 - sqrt(share of segments in z)
 
-w is each player's value. Ribeiro, Singh & Guestrin, "Why Should I Trust You?", KDD 2016, section 3.4 and algorithm 1.
+w is each segment's value. Ribeiro, Singh & Guestrin, "Why Should I Trust You?", KDD 2016, section 3.4 and algorithm 1.
 """
 
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import TfvidError
-from tfvid.explain.pixels.coalitions import PlayersExplainer, PlayersResult
+from tfvid.explain.pixels.coalitions import SegmentsExplainer, SegmentsResult
+from tfvid.explain.pixels.masking import MaskingOptions
 
 
 @dataclass(frozen=True)
-class LIMEResult(PlayersResult):
+class LIMEResult(SegmentsResult):
     """The linear model's weights.
 
     Attributes:
@@ -28,8 +30,8 @@ class LIMEResult(PlayersResult):
       score: float32 `(B,)`, of `target` for the whole clip: its probability, or its logit where that was asked for.
       attribution: float32 `(B, T, H, W)`, signed.
       forward_passes: int32 `(B,)`, versions of this clip that the model saw.
-      values: float32 `(B, P)`, signed, the weights w, 0 beyond a clip's last player.
-      segments: int32 `(B, T, H, W)`, the player of each voxel.
+      values: float32 `(B, P)`, signed, the weights w, 0 beyond a clip's last segment.
+      segments: int32 `(B, T, H, W)`, the segment of each voxel.
       intercept: float32 `(B,)`, b.
       fit: float32 `(B,)`, the weighted R^2: the share of the scores' variance that the linear model tells, at most 1.
         Near 0 its weights say little.
@@ -39,26 +41,36 @@ class LIMEResult(PlayersResult):
     fit: np.ndarray
 
 
-class LIME(PlayersExplainer):
-    """LIME. All players get a weight; the paper's choice of a few of them (K-lasso) is left to the reader.
+class LIME(SegmentsExplainer):
+    """LIME. All segments get a weight; the paper's choice of a few of them (K-lasso) is left to the reader.
 
     Args:
-      model: a Keras model or any callable, see `Explainer`.
-      players: see `PlayersExplainer`; a grid of 4 x 4 x 4 cells by default.
-      samples: coalitions, the first of which is the whole clip; in the others each player stays with a chance of 1/2.
-      width: of the kernel pi; .25, as in the authors' code for images, whose kernel is the root of this one.
-      ridge: the penalty, >= 0; 1, as in the authors' code. 0 is least squares.
-      seed: of the coalitions.
-      fill: what players who go are replaced by, see `MaskingExplainer`. The authors fill each with its own mean
-        colour, which leaves still parts and plain ones as they are.
-      score: "probability" or "logit".
-      progress: see `MaskingExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `MaskingExplainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`, or any function from NumPy
+        clips to NumPy scores.
+      segments: the segments that stay or go as a whole: "frames"; three whole numbers, the cells of a grid along (T, H,
+        W); "supervoxels"; labels, ints `(T, H, W)` or `(1, T, H, W)` for all clips, or `(B, T, H, W)`, each label a
+        segment; or a function from clips to such labels. See `tfvid.explain.pixels.segments`.
+      samples: the number of coalitions, 2 or more. The first is the whole clip; in the others each segment stays with
+        probability 1/2.
+      width: the width of the kernel pi, above 0. The default .25 is that of the authors' code for images, whose kernel
+        is the square root of this one.
+      ridge: the penalty, 0 or more; 1 in the authors' code. 0 is least squares.
+      seed: the seed of the coalitions.
+      fill: how hidden pixels are made: a name in `tfvid.perturb.fill.FILLS`, or a function from a clip `(1, T, H, W,
+        C)` to a clip of the same shape. No fill is neutral for all models. The authors fill each segment with its mean
+        colour, which does not change segments of one colour.
+      score: the score to explain, the "probability" of the class or its "logit".
+      progress: whether to show a bar on stderr for work of more than ten seconds a clip.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of masked versions of a clip that the model gets at a time, 1 or more. It bounds memory and
+        does not change results.
 
     Example:
-      >>> result = LIME(model, players="frames", samples=200)(clips)
+      >>> result = LIME(model, segments="frames", samples=200)(clips)
       >>> result.values.shape
       (2, 16)
     """
@@ -68,29 +80,15 @@ class LIME(PlayersExplainer):
     def __init__(
         self,
         model,
-        players=(4, 4, 4),
+        segments=(4, 4, 4),
         *,
         samples: int = 1000,
         width: float = 0.25,
         ridge: float = 1.0,
         seed: int = 0,
-        fill="blur",
-        score: str = "probability",
-        progress: bool = True,
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
+        **options: Unpack[MaskingOptions],
     ):
-        super().__init__(
-            model,
-            players,
-            fill=fill,
-            score=score,
-            progress=progress,
-            output=output,
-            input_range=input_range,
-            batch_size=batch_size,
-        )
+        super().__init__(model, segments, **options)
         if samples < 2 or width <= 0 or ridge < 0:
             raise TfvidError(f"expected samples >= 2, width > 0, ridge >= 0; got {samples}, {width}, {ridge}")
         self.samples = samples
@@ -99,20 +97,20 @@ class LIME(PlayersExplainer):
         self.seed = seed
 
     def _play(self, game):
-        z = draw(self.samples, game.num_players, self.seed)
+        z = draw(self.samples, game.num_segments, self.seed)
         w, b, fit = weighted_ridge(z, game(z), nearness(z, self.width), self.ridge)
         return {"values": w.astype(np.float32), "intercept": np.float32(b), "fit": np.float32(fit)}
 
 
-def draw(samples: int, players: int, seed: int) -> np.ndarray:
-    """Coalitions, bool `(samples, players)`: all players, then each with a chance of 1/2."""
-    z = tf.random.stateless_uniform((samples, players), (seed, 0)).numpy() < 0.5
+def draw(samples: int, segments: int, seed: int) -> np.ndarray:
+    """Coalitions, bool `(samples, segments)`: all segments, then each with a chance of 1/2."""
+    z = tf.random.stateless_uniform((samples, segments), (seed, 0)).numpy() < 0.5
     z[0] = True
     return z
 
 
 def nearness(z: np.ndarray, width: float) -> np.ndarray:
-    """pi, the weight of each coalition `(N, P)`: `(N,)`, 1 for the one of all players."""
+    """pi, the weight of each coalition `(N, P)`: `(N,)`, 1 for the one of all segments."""
     distance = 1 - np.sqrt(z.mean(axis=1))  # cos(z, 1) = |z| / (sqrt |z| sqrt P); none at all is at distance 1
     return np.exp(-((distance / width) ** 2))
 

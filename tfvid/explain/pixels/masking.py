@@ -8,8 +8,9 @@ however many masks, every clip gets the same masks, and its result owes nothing 
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from tfvid.core.errors import TfvidError, check_choice
 from tfvid.explain.base import Attribution, Explainer
+from tfvid.explain.options import ExplainerOptions
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.network.compiled import Compiled
 from tfvid.perturb.fill import FILLS
@@ -39,25 +41,51 @@ class MaskingResult(Attribution):
     forward_passes: np.ndarray
 
 
+class ScoreOptions(ExplainerOptions, total=False):
+    """The options of `MaskingExplainer`, except `fill`."""
+
+    score: str
+    progress: bool
+
+
+class MaskingOptions(ScoreOptions, total=False):
+    """The options of `MaskingExplainer`."""
+
+    fill: str | Callable[[tf.Tensor], tf.Tensor]
+
+
 class MaskingExplainer(Explainer):
     """What explainers by masked clips share; each says in `_compute_clip` what it makes of a `MaskedClip`.
 
     Args:
-      model: a Keras model or any callable, see `Explainer`.
-      fill: what a clip's content is replaced by: a name in `tfvid.perturb.fill.FILLS` or a function of clips
-        `(1, T, H, W, C)`. No fill is neutral for every model.
-      score: what is explained, the class's "probability" or its "logit".
-      progress: whether work of more than ten seconds a clip shows a bar, on stderr.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: masked versions of a clip in the model at a time; bounds memory, does not change results.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`, or any function from NumPy
+        clips to NumPy scores.
+      fill: how hidden pixels are made: a name in `tfvid.perturb.fill.FILLS`, or a function from a clip `(1, T, H, W,
+        C)` to a clip of the same shape. No fill is neutral for all models.
+      score: the score to explain, the "probability" of the class or its "logit".
+      progress: whether to show a bar on stderr for work of more than ten seconds a clip.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of masked versions of a clip that the model gets at a time, 1 or more. It bounds memory and
+        does not change results.
     """
 
     scores_only = True
     result_type = MaskingResult
 
-    def __init__(self, model, *, fill, score, progress, output, input_range, batch_size):
-        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
+    def __init__(
+        self,
+        model,
+        *,
+        fill="blur",
+        score: str = "probability",
+        progress: bool = True,
+        **options: Unpack[ExplainerOptions],
+    ):
+        super().__init__(model, **options)
         check_choice("score", score, ("probability", "logit"))
         if not callable(fill):
             check_choice("fill", fill, FILLS)

@@ -8,11 +8,12 @@ tubes both.
 """
 
 import itertools
+from typing import Unpack
 
 import numpy as np
 
 from tfvid.core.errors import TfvidError, check_choice
-from tfvid.explain.pixels.masking import MaskingExplainer, weighted_mean
+from tfvid.explain.pixels.masking import MaskingExplainer, MaskingOptions, weighted_mean
 
 # The window of each unit as a share of the clip's (T, H, W): None one frame, 1 all of it.
 UNITS = {"frame": (None, 1, 1), "patch": (1, 1 / 4, 1 / 4), "tube": (1 / 4, 1 / 4, 1 / 4)}
@@ -25,18 +26,24 @@ class Occlusion(MaskingExplainer):
     another when it ends into the clip, and a video model answers to those as well as to what is missing.
 
     Args:
-      model: a Keras model or any callable, see `Explainer`.
-      unit: what is covered at a time: a "frame"; a "patch", a quarter of height and of width in all frames; or a
-        "tube", a quarter of the frames, too.
-      window: (t, h, w) in frames and pixels, instead of the unit's.
-      stride: (t, h, w), from one window to the next, no larger than the window, so that every voxel is covered; half
-        the window, rounded up, by default. The last window along an axis ends with the clip.
-      fill: what the window is filled with, see `MaskingExplainer`.
-      score: what falls: the "probability" or the "logit".
-      progress: see `MaskingExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `MaskingExplainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`, or any function from NumPy
+        clips to NumPy scores.
+      unit: what is hidden at a time: a "frame"; a "patch", a quarter of height and of width in all frames; or a "tube",
+        a quarter of height, width and frames.
+      window: (t, h, w) in frames and pixels, instead of the unit's window.
+      stride: (t, h, w), the distance between windows, at most the window, so that every voxel is hidden by one; None
+        for half the window, rounded up. The last window along an axis ends with the clip.
+      fill: how hidden pixels are made: a name in `tfvid.perturb.fill.FILLS`, or a function from a clip `(1, T, H, W,
+        C)` to a clip of the same shape. No fill is neutral for all models.
+      score: the score to explain, the "probability" of the class or its "logit".
+      progress: whether to show a bar on stderr for work of more than ten seconds a clip.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of masked versions of a clip that the model gets at a time, 1 or more. It bounds memory and
+        does not change results.
 
     Raises:
       TfvidError: a window larger than the clip, or a stride that leaves gaps.
@@ -52,22 +59,9 @@ class Occlusion(MaskingExplainer):
         *,
         window: tuple[int, int, int] | None = None,
         stride: tuple[int, int, int] | None = None,
-        fill="blur",
-        score: str = "probability",
-        progress: bool = True,
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
+        **options: Unpack[MaskingOptions],
     ):
-        super().__init__(
-            model,
-            fill=fill,
-            score=score,
-            progress=progress,
-            output=output,
-            input_range=input_range,
-            batch_size=batch_size,
-        )
+        super().__init__(model, **options)
         check_choice("unit", unit, UNITS)
         self.unit = unit
         self.window = window

@@ -10,11 +10,13 @@ time is a third axis of the grid here. They divide by p, the mask's expected val
 drawn takes out the chance that some voxels were shown more often than others.
 """
 
+from typing import Unpack
+
 import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import TfvidError, check_choice
-from tfvid.explain.pixels.masking import MaskingExplainer, weighted_mean
+from tfvid.explain.pixels.masking import MaskingExplainer, ScoreOptions, weighted_mean
 
 BORDERS = ("hold", "mirror")
 
@@ -25,19 +27,26 @@ class RISE(MaskingExplainer):
     The default fill is each clip's mean colour: the authors cover with zeros, in pictures whose mean colour is zero.
 
     Args:
-      model: a Keras model or any callable, see `Explainer`.
-      masks: N, at least 1. Chance shrinks with the square root of it: noise shows below a few hundred.
-      grid: cells along (T, H, W).
-      keep: p, the chance that a cell is shown, between 0 and 1.
-      border: how masks go on from the centre of the outermost cell to the edge of the grid: "hold" keeps the cell's
-        value; "mirror" goes back towards the next cell, as the authors' code does. See docs/methods.md.
-      seed: of the masks.
-      fill: what is hidden is replaced by, see `MaskingExplainer`.
-      score: "probability" or "logit".
-      progress: see `MaskingExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `MaskingExplainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`, or any function from NumPy
+        clips to NumPy scores.
+      masks: N, the number of masks, 1 or more. The noise of the map shrinks with the square root of N; below a few
+        hundred masks it is visible.
+      grid: the number of cells of a mask along (T, H, W), each 1 or more.
+      keep: p, the probability that a cell is shown, between 0 and 1.
+      border: the values of a mask between the centre of an outermost cell and the edge of the grid: "hold" repeats the
+        cell's value; "mirror" interpolates back towards the next cell, as the authors' code does. See docs/methods.md.
+      seed: the seed of the masks.
+      fill: how hidden pixels are made: a name in `tfvid.perturb.fill.FILLS`, or a function from a clip `(1, T, H, W,
+        C)` to a clip of the same shape. No fill is neutral for all models.
+      score: the score to explain, the "probability" of the class or its "logit".
+      progress: whether to show a bar on stderr for work of more than ten seconds a clip.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of masked versions of a clip that the model gets at a time, 1 or more. It bounds memory and
+        does not change results.
 
     Example:
       >>> result = RISE(model, masks=500, seed=1)(clips)
@@ -53,21 +62,9 @@ class RISE(MaskingExplainer):
         border: str = "hold",
         seed: int = 0,
         fill="mean",
-        score: str = "probability",
-        progress: bool = True,
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
+        **options: Unpack[ScoreOptions],
     ):
-        super().__init__(
-            model,
-            fill=fill,
-            score=score,
-            progress=progress,
-            output=output,
-            input_range=input_range,
-            batch_size=batch_size,
-        )
+        super().__init__(model, fill=fill, **options)
         if masks < 1 or len(grid) != 3 or min(grid) < 1 or not 0 < keep < 1:
             raise TfvidError(f"expected masks >= 1, a grid (t, h, w), 0 < keep < 1; got {masks}, {grid}, {keep}")
         check_choice("border", border, BORDERS)

@@ -1,6 +1,6 @@
-"""Players: the parts a clip is cut into, each of which stays or goes as a whole.
+"""Segments: the parts a clip is cut into, each of which stays or goes as a whole.
 
-A cut is an integer array `(B or 1, T, H, W)`, the label of every voxel; voxels of one label are one player. `frames`,
+A cut is an integer array `(B or 1, T, H, W)`, the label of every voxel; voxels of one label are one segment. `frames`,
 `grid` and `supervoxels` make such cuts, and so can anyone.
 """
 
@@ -10,12 +10,12 @@ from tfvid.core.errors import TfvidError, unknown
 
 
 def frames(clips) -> np.ndarray:
-    """A player for each frame: int32 `(1, T, H, W)`."""
+    """A segment for each frame: int32 `(1, T, H, W)`."""
     return grid(clips, (clips.shape[1], 1, 1))
 
 
 def grid(clips, cells: tuple[int, int, int]) -> np.ndarray:
-    """A player for each cell of a grid.
+    """A segment for each cell of a grid.
 
     Args:
       clips: `(B, T, H, W, C)`.
@@ -26,21 +26,21 @@ def grid(clips, cells: tuple[int, int, int]) -> np.ndarray:
       int32 `(1, T, H, W)`.
     """
     if len(cells) != 3 or any(not isinstance(n, int | np.integer) or n < 1 for n in cells):
-        raise TfvidError(f"players: expected cells along (T, H, W), three whole numbers of 1 or more, got {cells}")
+        raise TfvidError(f"segments: expected cells along (T, H, W), three whole numbers of 1 or more, got {cells}")
     cells = [min(n, size) for n, size in zip(cells, clips.shape[1:4], strict=True)]
     t, y, x = (np.arange(size, dtype=np.int32) * n // size for n, size in zip(cells, clips.shape[1:4], strict=True))
     return ((t[:, None, None] * cells[1] + y[:, None]) * cells[2] + x)[np.newaxis].astype(np.int32)
 
 
 def supervoxels(clips, count: int = 64, steps: int = 4, compactness: float = 10.0) -> np.ndarray:
-    """Players of voxels near one another and alike in colour: SLIC (Achanta et al., PAMI 2012), by scikit-image.
+    """Segments of voxels near one another and alike in colour: SLIC (Achanta et al., PAMI 2012), by scikit-image.
 
     SLIC starts from an even grid of centres. A clip has far fewer frames than pixels a side, so that such a grid has
-    one centre in time, and players would tell where but not when: each of `steps` pieces of the clip is cut by itself.
+    one centre in time, and segments would tell where but not when: each of `steps` pieces of the clip is cut by itself.
 
     Args:
       clips: float `(B, T, H, W, C)`; three channels are taken as RGB in [0, 1].
-      count: players asked for in all; SLIC makes somewhat more or fewer, and not as many for each clip.
+      count: segments asked for in all; SLIC makes somewhat more or fewer, and not as many for each clip.
       steps: pieces of time, all of T where it is fewer.
       compactness: the weight of nearness against colour, > 0.
 
@@ -67,25 +67,27 @@ def supervoxels(clips, count: int = 64, steps: int = 4, compactness: float = 10.
     return np.stack(cut).astype(np.int32)
 
 
-def cutter(players):
-    """What a user calls players, as a function of clips `(B, T, H, W, C)` that returns labels `(B or 1, T, H, W)`.
+def cutter(segments):
+    """What a user calls segments, as a function of clips `(B, T, H, W, C)` that returns labels `(B or 1, T, H, W)`.
 
     Args:
-      players: "frames"; "supervoxels", with their defaults; three whole numbers, a `grid` of as many cells along
+      segments: "frames"; "supervoxels", with their defaults; three whole numbers, a `grid` of as many cells along
         (T, H, W); whole numbers `(T, H, W)` or `(1, T, H, W)`, labels for every clip; or a function of clips.
 
     Raises:
       TfvidError: none of these.
     """
-    if callable(players):
-        return players
-    if isinstance(players, str):
-        if players not in NAMED:
-            raise TfvidError(unknown("players", players, NAMED) + ", three cell counts (t, h, w), or labels (T, H, W)")
-        return NAMED[players]
-    labels = np.asarray(players)
+    if callable(segments):
+        return segments
+    if isinstance(segments, str):
+        if segments not in NAMED:
+            raise TfvidError(
+                unknown("segments", segments, NAMED) + ", three cell counts (t, h, w), or labels (T, H, W)"
+            )
+        return NAMED[segments]
+    labels = np.asarray(segments)
     if labels.ndim == 1:
-        return lambda clips: grid(clips, players)
+        return lambda clips: grid(clips, segments)
     return lambda clips: labels if labels.ndim == 4 else labels[np.newaxis]
 
 
@@ -93,9 +95,9 @@ NAMED = {"frames": frames, "supervoxels": supervoxels}
 
 
 def numbered(labels) -> np.ndarray:
-    """One clip's labels, any whole numbers, as players 0, 1, ..., in the order of the labels: int32, same shape."""
-    _, players = np.unique(labels, return_inverse=True)
-    return players.reshape(np.shape(labels)).astype(np.int32)
+    """One clip's labels, any whole numbers, as segments 0, 1, ..., in the order of the labels: int32, same shape."""
+    _, segments = np.unique(labels, return_inverse=True)
+    return segments.reshape(np.shape(labels)).astype(np.int32)
 
 
 def checked_labels(labels, shape: tuple) -> np.ndarray:
@@ -107,7 +109,7 @@ def checked_labels(labels, shape: tuple) -> np.ndarray:
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu" or labels.shape[1:] != shape[1:4] or len(labels) not in (1, shape[0]):
         raise TfvidError(
-            f"players: expected whole numbers (1 or {shape[0]}, {', '.join(map(str, shape[1:4]))}), "
+            f"segments: expected whole numbers (1 or {shape[0]}, {', '.join(map(str, shape[1:4]))}), "
             f"got {labels.dtype} {labels.shape}"
         )
     return labels

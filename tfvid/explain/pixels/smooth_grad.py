@@ -1,4 +1,4 @@
-"""SmoothGrad: gradients of noisy copies of the clip, and what they have in common.
+"""SmoothGrad: the mean, mean square or variance of the gradients of noisy copies of the clip.
 
     g_n = d y_c / d x  at  x + sigma e_n,    e_n ~ N(0, 1),    sigma = noise * (max(x) - min(x))
 
@@ -6,32 +6,39 @@
     SmoothGrad^2  mean over n of g_n^2       Hooker et al., "A Benchmark for Interpretability Methods", NeurIPS 2019
     VarGrad       variance over n of g_n     Adebayo et al., "Local Explanation Methods ... Lack Sensitivity", 2018
 
-The variance is that of the samples drawn, divided by n, so that ``SmoothGrad^2 = SmoothGrad squared + VarGrad``.
+The variance is divided by the number of samples, n, so that ``SmoothGrad^2 = SmoothGrad squared + VarGrad``.
 """
+
+from typing import Unpack
 
 import tensorflow as tf
 
 from tfvid.core.errors import TfvidError
-from tfvid.explain.pixels.gradients import PixelExplainer, gradient_function
+from tfvid.explain.pixels.gradients import PixelExplainer, PixelOptions, gradient_function
 
 
 class SmoothGrad(PixelExplainer):
     """The mean gradient of the logit over noisy copies of the clip.
 
-    Every clip gets the same draws, scaled by its own range of values.
+    All clips get the same random numbers, scaled by the range of values of each clip.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      samples: noisy copies; the model sees them one after another, `batch_size` clips at a time.
-      noise: standard deviation, as a share of the clip's range of values.
-      seed: of the noise.
-      reduce: "abs_max", "abs_sum" or "sum", see `PixelExplainer`.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      samples: the number of noisy copies, 1 or more. The model gets them one after another, `batch_size` clips at a
+        time.
+      noise: the standard deviation of the noise, as a share of the clip's range of values, 0 or more.
+      seed: the seed of the noise.
+      reduce: how the values of a pixel's colours become one: "abs_max", the largest absolute value; "abs_sum", the sum
+        of absolute values; or "sum", signed.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Raises:
-      TfvidError: less than one sample, or negative noise.
+      TfvidError: fewer than one sample, or negative noise.
 
     Example:
       >>> SmoothGrad(model, samples=50)(clips).attribution.shape
@@ -39,18 +46,9 @@ class SmoothGrad(PixelExplainer):
     """
 
     def __init__(
-        self,
-        model,
-        *,
-        samples: int = 25,
-        noise: float = 0.15,
-        seed: int = 0,
-        reduce: str = "abs_max",
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
+        self, model, *, samples: int = 25, noise: float = 0.15, seed: int = 0, **options: Unpack[PixelOptions]
     ):
-        super().__init__(model, reduce=reduce, output=output, input_range=input_range, batch_size=batch_size)
+        super().__init__(model, **options)
         if samples < 1 or noise < 0:
             raise TfvidError(f"expected samples >= 1 and noise >= 0, got {samples} and {noise}")
         self.samples = samples
@@ -64,7 +62,7 @@ class SmoothGrad(PixelExplainer):
         return mean
 
     def _moments(self, clips, target) -> tuple[tf.Tensor, tf.Tensor]:
-        """Mean and variance of the gradients, `(B, T, H, W, C)`, by Welford's update: no stack, no cancellation."""
+        """Mean and variance of the gradients, `(B, T, H, W, C)`, by Welford's update."""
         gradient = gradient_function(self.classifier)
         axes = (1, 2, 3, 4)
         extent = tf.reduce_max(clips, axes, keepdims=True) - tf.reduce_min(clips, axes, keepdims=True)
@@ -84,16 +82,53 @@ class SmoothGrad(PixelExplainer):
 
 
 class SmoothGradSquared(SmoothGrad):
-    """The mean squared gradient of the logit over noisy copies of the clip; see `SmoothGrad`."""
+    """The mean squared gradient of the logit over noisy copies of the clip.
+
+    Args:
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      samples: the number of noisy copies, 1 or more. The model gets them one after another, `batch_size` clips at a
+        time.
+      noise: the standard deviation of the noise, as a share of the clip's range of values, 0 or more.
+      seed: the seed of the noise.
+      reduce: how the values of a pixel's colours become one: "abs_max", the largest absolute value; "abs_sum", the sum
+        of absolute values; or "sum", signed.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
+
+    Raises:
+      TfvidError: fewer than one sample, or negative noise.
+    """
 
     def _statistic(self, mean, variance):
         return mean**2 + variance
 
 
 class VarGrad(SmoothGrad):
-    """The variance of the gradient of the logit over noisy copies of the clip; see `SmoothGrad`.
+    """The variance of the gradient of the logit over noisy copies of the clip.
 
-    Zero for a model whose gradient is the same everywhere, however much a pixel matters to it: a linear one.
+    It is zero for a linear model, whose gradient is constant, even for pixels that the scores depend on.
+
+    Args:
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      samples: the number of noisy copies, 1 or more. The model gets them one after another, `batch_size` clips at a
+        time.
+      noise: the standard deviation of the noise, as a share of the clip's range of values, 0 or more.
+      seed: the seed of the noise.
+      reduce: how the values of a pixel's colours become one: "abs_max", the largest absolute value; "abs_sum", the sum
+        of absolute values; or "sum", signed.
+      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+        scores.
+      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
+        model card), or else the range that the model's first layers say.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
+
+    Raises:
+      TfvidError: fewer than one sample, or negative noise.
     """
 
     def _statistic(self, mean, variance):
