@@ -1,7 +1,7 @@
-"""What class activation maps share: one run of the model with a layer's features in sight, and maps at the clip's size.
+"""The base of class activation maps: one run of the model with the features of a layer, and maps at the clip's size.
 
-A class activation map is a weighted sum of a layer's feature maps A[t, i, j, k] over k. The methods differ in the
-weights alone, so that each one's file is its equation: `CAM._native`.
+A class activation map is a weighted sum of a layer's feature maps A[t, i, j, k] over k. The methods differ only in the
+weights, so each method's file is its equation: `CAM._native`.
 """
 
 from abc import abstractmethod
@@ -30,26 +30,26 @@ class CAMResult(Attribution):
     Attributes:
       target: int32 `(B,)`, the class explained.
       predicted: int32 `(B,)`, the model's top class.
-      score: float32 `(B,)`, of `target`: its logit, or its probability where that was asked for.
-      attribution: float32 `(B, T, H, W)`, the maps at the clip's resolution, normalised as asked for; >= 0 where the
-        method cuts at zero, as all but Saliency Tubes do.
-      native: float32 `(B, T', H', W')`, the maps as the layer gives them, not normalised.
+      score: float32 `(B,)`, the logit of `target`, or its probability (``score="probability"``).
+      attribution: float32 `(B, T, H, W)`, the maps at the clip's resolution, normalised. All methods except Saliency
+        Tubes cut values below zero.
+      native: float32 `(B, T', H', W')`, the maps at the layer's resolution, not normalised.
     """
 
     native: np.ndarray
 
 
 class Run:
-    """One run of the model on `clips` float32 `(B, T, H, W, C)`, with a layer's features seen.
+    """One run of the model on clips, which records the features of a layer.
 
     Args:
-      classifier: the model's, prepared.
-      clips: the clips.
+      classifier: the model as a `Classifier`, prepared.
+      clips: float32 `(B, T, H, W, C)`.
       target: int32 `(B,)`, -1 for the predicted class.
       layer: the layer.
-      path: its path, for messages.
+      path: the path of the layer, for messages.
       score: "logit" or "probability".
-      uses: those of the layer's uses that are explained, from `find_uses`.
+      uses: the uses of the layer that are explained, from `find_uses`.
 
     Attributes:
       clips: the clips.
@@ -77,12 +77,12 @@ class Run:
 
     @property
     def A(self) -> tf.Tensor:
-        """The layer's features, float32 `(B, T', H', W', K)`; those of several uses lie side by side, as one K."""
+        """The layer's features, float32 `(B, T', H', W', K)`; several uses are concatenated along K."""
         return self._side_by_side(self._outputs)
 
     @property
     def G(self) -> tf.Tensor:
-        """The score's gradient at them, d y_c / d A, like `A`; asked for once."""
+        """The gradient of the score with respect to the features, d y_c / d A, shaped as `A`; can be read once."""
         flat = tf.nest.flatten(self._outputs)
         gradients = self._tape.gradient(self.score, flat)
         if all(gradient is None for gradient in gradients):
@@ -110,12 +110,11 @@ class LayerOptions(ExplainerOptions, total=False):
 
 
 class LayerExplainer(Explainer):
-    """Explains by the features of a layer, of any Keras video model.
+    """The base of explainers by the features of a layer, for any Keras video model.
 
-    Without `layer`, the last layer that makes a feature map larger than 1x1 is explained: the last one to run whose
-    output is `(B, T', H', W', K)`, or `(B, H', W', K)` for a layer that sees single frames, passing over
-    pooling, normalisation and reshaping. That is ``Mixed_5c`` for I3D and the last ``conv_lstm_<n>`` for
-    C-LSTM, as in the paper.
+    Features of single frames, `(B, H', W', K)`, may come from one call for all frames of all clips in a batch, or from
+    one call for each frame, as inside `TimeDistributed`. The default layer is ``Mixed_5c`` for I3D and the last
+    ``conv_lstm_<n>`` for C-LSTM, as in the paper.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
@@ -137,9 +136,9 @@ class LayerExplainer(Explainer):
       batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Attributes:
-      layer: path of the layer explained, from the first call on where it was left open.
-      explained: the same in words, with the run: "backbone/conv, sum of 2 calls"; None before the first call.
-      score: "logit" or "probability", what is explained.
+      layer: the path of the layer explained; from the first call on if `layer` was None.
+      explained: the layer and its use in words, "backbone/conv, sum of 2 calls"; None before the first call.
+      score: the score that is explained, "logit" or "probability".
     """
 
     score = "logit"
@@ -181,7 +180,7 @@ class LayerExplainer(Explainer):
                 self.explained = f"{self.layer}, {which}"
 
     def _find_layer(self, clips) -> tuple[str, keras.Layer]:
-        """The path of the layer to explain, and the layer."""
+        """Returns the path of the layer to explain, and the layer."""
         return find_layer(self.classifier.model, self.classifier.calls, self.layer)
 
     def _see(self, clips, target) -> Run:
@@ -192,7 +191,7 @@ class LayerExplainer(Explainer):
 
 
 class CAM(LayerExplainer):
-    """A class activation map by one equation, `_native`, of one run of the model.
+    """The base of class activation maps by one equation, `_native`, of one run of the model.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
@@ -222,7 +221,7 @@ class CAM(LayerExplainer):
         return self._compiled(clips, target)
 
     def _maps(self, clips, target) -> dict[str, tf.Tensor]:
-        """The fields of the result; traced once."""
+        """Returns the fields of the result; traced once."""
         run = self._see(clips, target)
         native = self._native(run)
         return {
@@ -235,10 +234,10 @@ class CAM(LayerExplainer):
 
     @abstractmethod
     def _native(self, run: Run) -> tf.Tensor:
-        """The map at the layer's resolution, float32 `(B, T', H', W')`."""
+        """Returns the map at the layer's resolution, float32 `(B, T', H', W')`."""
 
 
-POOLS = {"frame": (2, 3), "clip": (1, 2, 3)}  # of `(B, T', H', W', K)`, the axes that one weight is made from
+POOLS = {"frame": (2, 3), "clip": (1, 2, 3)}  # the axes of `(B, T', H', W', K)` over which a weight is computed
 
 
 class PooledOptions(LayerOptions, total=False):
@@ -248,7 +247,7 @@ class PooledOptions(LayerOptions, total=False):
 
 
 class PooledCAM(CAM):
-    """A class activation map with one weight for a feature map.
+    """The base of class activation maps with one weight for each feature map.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
@@ -278,5 +277,5 @@ class PooledCAM(CAM):
 
     @property
     def _axes(self) -> tuple[int, ...]:
-        """Those of `(B, T', H', W', K)` that are pooled."""
+        """The axes of `(B, T', H', W', K)` that are pooled."""
         return POOLS[self.pool]

@@ -4,17 +4,20 @@ import tensorflow as tf
 
 
 def resized(maps: tf.Tensor, shape: tuple, time: str = "nearest") -> tf.Tensor:
-    """Maps `(B, T', H', W')` at another resolution, `(B, *shape)`, shape = (T, H, W).
+    """Returns maps `(B, T', H', W')` resized to `shape` (T, H, W): bilinear in space, "nearest" or "linear" in time.
 
-    Bilinear in space; in time "nearest" (each step repeated) or "linear".
+    Args:
+      maps: float32 `(B, T', H', W')`.
+      shape: (T, H, W).
+      time: "nearest" repeats steps; "linear" interpolates.
     """
-    steps, rows, columns = tf.unstack(tf.shape(maps)[1:])  # T' is not always known when this is traced
+    steps, rows, columns = tf.unstack(tf.shape(maps)[1:])  # T' may be unknown when this is traced
     num_frames, height, width = shape
     maps = tf.reshape(maps, (-1, rows, columns, 1))
     maps = tf.image.resize(maps, (height, width), "bilinear")
     maps = tf.reshape(maps, (-1, steps, height * width, 1))
     method = {"nearest": "nearest", "linear": "bilinear"}[time]
-    maps = tf.image.resize(maps, (num_frames, height * width), method)  # the pixels keep their places
+    maps = tf.image.resize(maps, (num_frames, height * width), method)  # resizes time only
     return tf.reshape(maps, (-1, num_frames, height, width))
 
 
@@ -22,9 +25,13 @@ NORMALIZATIONS = ("frame", "clip", "frame_range", "clip_range", None)
 
 
 def normalized(maps: tf.Tensor, by: str | None) -> tf.Tensor:
-    """Maps `(B, T, H, W)` divided by the largest absolute value of each "frame" or "clip".
+    """Returns maps divided by the largest absolute value of each "frame" or "clip".
 
-    "frame_range" and "clip_range" subtract the minimum first. A map of zeros stays zero; None changes nothing.
+    "frame_range" and "clip_range" subtract the minimum first. A map of zeros stays zero.
+
+    Args:
+      maps: float32 `(B, T, H, W)`.
+      by: one of `NORMALIZATIONS`; None returns `maps`.
     """
     if by is None:
         return maps
@@ -36,7 +43,7 @@ def normalized(maps: tf.Tensor, by: str | None) -> tf.Tensor:
 
 
 def per_step(outputs: list[tf.Tensor], num_clips) -> tf.Tensor:
-    """What a layer returned in one use, in one call or in a call a frame, as float32 `(B, T', H', W', K)`."""
+    """Returns the outputs of one use of a layer, of one call or of one call for each frame, as `(B, T', H', W', K)`."""
     outputs = [tf.cast(output, tf.float32) for output in outputs]
     if outputs[0].shape.rank == 5:
         return outputs[0]

@@ -18,19 +18,20 @@ PASSING = (
 
 
 def find_layer(model: keras.Model, calls: list[LayerCall], name: str | None) -> tuple[str, keras.Layer]:
-    """The layer called `name`, by path or by its own name, or the default one for None; see `cam.LayerExplainer`.
+    """Returns the layer to explain.
 
     Args:
       model: the model.
       calls: its layer calls, in order.
-      name: path, name or None.
+      name: the layer's path, or its name; None for the last layer to run that makes a feature map larger than 1x1,
+        except pooling, normalisation and reshaping.
 
     Returns:
       The layer's path and the layer.
 
     Raises:
-      ModelError: no such layer, several of that name, or one without a feature map; lists the layers that fit. Or
-        the model has channels-first layers.
+      ModelError: there is no such layer, there are several, or it makes no feature map; the message lists the layers
+        that do. Or the model has channels-first layers.
     """
     check_channels_last(model)
     if name is None:
@@ -41,7 +42,7 @@ def find_layer(model: keras.Model, calls: list[LayerCall], name: str | None) -> 
 
     by_path, first_path = dict(named_layers(model)), {id(layer): path for path, layer in distinct_layers(model)}
     paths = [name] if name in by_path else [path for path in by_path if path.rpartition("/")[2] == name]
-    paths = list(dict.fromkeys(first_path[id(by_path[path])] for path in paths))  # a shared layer has several
+    paths = list(dict.fromkeys(first_path[id(by_path[path])] for path in paths))  # a shared layer has several paths
     if len(paths) > 1:
         raise ModelError(f"layer {name!r}: several of that name, say which: {', '.join(paths)}")
     if not paths:
@@ -56,9 +57,9 @@ def find_layer(model: keras.Model, calls: list[LayerCall], name: str | None) -> 
 
 
 def check_channels_last(model: keras.Model):
-    """Raises ModelError for a model with channels-first layers: features `(B, K, T, H, W)` look like `(B, T, H, W, K)`.
+    """Raises ModelError if the model has a channels-first layer: `(B, K, T, H, W)` looks like `(B, T, H, W, K)`.
 
-    One such layer is enough, for an activation or a sum behind it does not say how its features lie.
+    One such layer suffices, since later activations and sums do not say in which order their axes are.
     """
     for path, layer in named_layers(model):
         if "channels_first" in (getattr(part, "data_format", None) for part in (layer, getattr(layer, "cell", None))):
@@ -69,7 +70,7 @@ def check_channels_last(model: keras.Model):
 
 
 def has_features(call: LayerCall) -> bool:
-    """Whether the call returns features over space: `(B, T', H', W', K)` or `(B, H', W', K)`."""
+    """Returns whether the output of a call is `(B, T', H', W', K)` or `(B, H', W', K)`."""
     return call.shape is not None and len(call.shape) in (4, 5) and None not in call.shape[-3:]
 
 

@@ -1,12 +1,12 @@
-"""Grad-CAM through time: where, frame by frame, a layer's features speak for the class.
+"""Grad-CAM over time: a map for each frame of the features that support the class.
 
-Each feature map is weighted by how much the class's logit grows with it, and the weighted sum is cut at zero:
+Each feature map is weighted by the gradient of the class's logit, and the weighted sum is cut at zero:
 
-    w[t, k] = mean over (i, j) of  d y_c / d A[t, i, j, k]          (their Eq. 2, one weight a time step)
+    w[t, k] = mean over (i, j) of  d y_c / d A[t, i, j, k]          (their Eq. 2, one weight for each time step)
     L[t]    = ReLU( sum over k of  w[t, k] A[t, :, :, k] )
 
 Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 3.2; after Selvaraju et al., "Grad-CAM", ICCV 2017.
-The authors' PyTorch script can differ in three places, and each is an option here: it takes one weight for all steps
+The authors' PyTorch script differs in three places, and each is an option here: it takes one weight for all steps
 (``pool="clip"``), explains the probability (``score="probability"``), and subtracts each map's minimum
 (``normalize="clip_range"`` or ``"frame_range"``). Their TensorFlow script is the equation.
 """

@@ -1,16 +1,16 @@
-"""Grad-CAM++: a class seen in several places keeps them all, small ones too.
+"""Grad-CAM++: maps that show all places of a class, also small ones.
 
-Grad-CAM's weight is a mean, so a small patch of evidence weighs little. Here a place's gradient counts with a factor
-alpha instead, large where the feature map has little else; only gradients that speak for the class count:
+Grad-CAM's weight is a mean, so a small patch of evidence has a small weight. Grad-CAM++ multiplies the gradient at each
+place by a factor alpha, which is large where the rest of the feature map is small. Only positive gradients count:
 
     w[t, k]           = sum over (i, j) of  alpha[t, i, j, k] ReLU(g[t, i, j, k])            (Eq. 5)
     alpha[t, i, j, k] = g^2 / (2 g^2 + S[t, k] g^3) = 1 / (2 + S[t, k] g[t, i, j, k])        (Eq. 19, for exp(y_c))
     L[t]              = ReLU( sum over k of  w[t, k] A[t, :, :, k] )
 
-with g = d y_c / d A and S[t, k] the sum of A[t, :, :, k]. Divided out as on the right, nothing underflows.
+with g = d y_c / d A and S[t, k] the sum of A[t, :, :, k]. The form on the right does not underflow.
 
-Chattopadhay et al., "Grad-CAM++", WACV 2018. Written for features >= 0, which S also assumes: of features of either
-sign (a C-LSTM's), S sums the positive ones, or the factor would have poles. exp(y_c) is a factor of the whole map and
+Chattopadhay et al., "Grad-CAM++", WACV 2018. The paper assumes features >= 0. For features of both signs (a C-LSTM's),
+S sums the positive ones only, since the factor could be infinite otherwise. exp(y_c) is a factor of the whole map and
 is left out.
 """
 

@@ -1,9 +1,9 @@
-"""LayerCAM: each place of each feature map has a weight of its own, so that early, finer layers can be read too.
+"""LayerCAM: one weight for each place of each feature map, which also works for early, finer layers.
 
     L[t, i, j] = ReLU( sum over k of  ReLU( d y_c / d A[t, i, j, k] ) A[t, i, j, k] )
 
 Jiang et al., "LayerCAM: Exploring Hierarchical Class Activation Maps for Localization", IEEE TIP 2021, Eqs. 6 and 7.
-Nothing is pooled, so it reads as well in time as in space.
+Nothing is pooled, neither over space nor over time.
 """
 
 import tensorflow as tf

@@ -1,10 +1,10 @@
-"""Saliency Tubes: what each place of the last features adds to the class, read off the last layer's own weights.
+"""Saliency Tubes: the contribution of each place of the last features to the logit, by the last layer's weights.
 
-Behind a global average pool and one linear layer a class's logit is a sum over places already,
+After a global average pool and one linear layer, a class's logit is a sum over places,
 
     y_c = mean over (t, i, j) of  L[t, i, j]  + bias,        L[t, i, j] = sum over k of  W[k, c] A[t, i, j, k]
 
-so L is no estimate: it is the score, place by place, signed. ReLU(L) is Grad-CAM's map times the number of places.
+so L is exact: the score of each place, signed. ReLU(L) is Grad-CAM's map times the number of places.
 
 Stergiou et al., "Saliency Tubes: Visual Explanations for Spatio-Temporal Convolutions", ICIP 2019, section 3; in images
 Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016.
@@ -29,7 +29,7 @@ class SaliencyTubes(CAM):
     """Saliency Tubes on a model that ends in a global average pool and one linear layer. The score is the logit.
 
     That is I3D, R(2+1)D, and any model whose logits are a linear function (a Dense layer, or a convolution of size 1)
-    of a layer's mean over time and space; dropout and the like may stand between. One forward pass.
+    of a layer's mean over time and space; dropout may be in between. It needs one forward pass.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
@@ -49,10 +49,10 @@ class SaliencyTubes(CAM):
       batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Raises:
-      ModelError: when called, if the model does not end so (a C-LSTM); use Grad-CAM or LayerCAM.
+      ModelError: when called, if the model ends in another way (a C-LSTM); use Grad-CAM or LayerCAM.
 
     Example:
-      >>> SaliencyTubes(model, normalize=None)(clips).native.mean(axis=(1, 2, 3))  # the logits, but for the bias
+      >>> SaliencyTubes(model, normalize=None)(clips).native.mean(axis=(1, 2, 3))  # the logits without the bias
       array([5.71, 3.02], dtype=float32)
     """
 
@@ -62,25 +62,25 @@ class SaliencyTubes(CAM):
 
     def _native(self, run: Run):
         w = tf.gather(class_weights(self._head.layer), run.target, axis=1)  # (K, B)
-        w = tf.tile(w, (len(self._uses), 1)) / self._num_uses  # the mean over all runs of the layer is pooled
+        w = tf.tile(w, (len(self._uses), 1)) / self._num_uses  # the model pools the mean over all uses of the layer
         return tf.einsum("bthwk,kb->bthw", run.A, w)
 
 
 def class_weights(head: keras.Layer) -> tf.Tensor:
-    """W, float32 `(K, classes)`, of a Dense layer or a convolution of size 1; of one unit, both of its classes."""
+    """Returns the weights W, float32 `(K, classes)`, of a Dense layer or a convolution of size 1."""
     return both_classes(tf.cast(tf.reshape(head.kernel, head.kernel.shape[-2:]), tf.float32))
 
 
 def both_classes(of_unit: tf.Tensor) -> tf.Tensor:
-    """`(..., classes)`; of a single unit, whose value is class 1's, class 0's too: the negative."""
+    """Returns values of units as `(..., classes)`: one unit has the value of class 1, and class 0 its negative."""
     return tf.concat([-of_unit, of_unit], axis=-1) if of_unit.shape[-1] == 1 else of_unit
 
 
 def find_head(classifier: Classifier) -> LayerCall:
-    """The linear layer that a model ends in.
+    """Returns the linear layer that a model ends in.
 
     Raises:
-      ModelError: it has no Dense layer and no convolution of size 1 to the classes.
+      ModelError: there is no Dense layer and no convolution of size 1 to the classes.
     """
     for call in reversed(classifier.calls):
         if _is_linear(call.layer, classifier.num_units):
@@ -89,22 +89,23 @@ def find_head(classifier: Classifier) -> LayerCall:
 
 
 def find_pooled(classifier: Classifier, clips: tf.Tensor, head: LayerCall, name: str | None):
-    """The layer whose mean over time and space is what `head` makes the logits of.
+    """Returns the layer whose mean over time and space is the input of `head`.
 
-    Tried on a clip, not deduced: pooling, dropout and reshaping may be layers or lines of a subclassed ``call``. Of
-    several, the one of most places is taken (pooling in steps leaves coarser ones behind), and of those the last.
+    It is found by a run on one clip, since pooling, dropout and reshaping may be layers or lines of a subclassed
+    ``call``. Of several layers, it is the one with the most places (pooling in steps has coarser ones in between), and
+    of these the last one.
 
     Args:
       classifier: a `Classifier`, prepared.
       clips: float32 `(B, T, H, W, C)`.
       head: the last linear layer.
-      name: of the only layer to be tried; None tries all.
+      name: the name of the layer; None for all layers.
 
     Returns:
       The layer's path and the layer.
 
     Raises:
-      ModelError: no layer's mean is.
+      ModelError: there is no such layer.
     """
     check_channels_last(classifier.model)
     W, bias = class_weights(head.layer), getattr(head.layer, "bias", None)
@@ -146,14 +147,14 @@ def find_pooled(classifier: Classifier, clips: tf.Tensor, head: LayerCall, name:
 
 
 def _all_steps(outputs: list[tf.Tensor]) -> tf.Tensor:
-    """A layer's features of one clip in all its runs, one after the other in time, float32 `(1, T', H', W', K)`."""
+    """A layer's features of one clip in all its uses, concatenated in time, float32 `(1, T', H', W', K)`."""
     if outputs[0].shape.rank == 5:
         return tf.concat([tf.cast(output, tf.float32) for output in outputs], axis=1)
     return per_step(outputs, 1)
 
 
 def _could_be_pooled(call: LayerCall, calls: list[LayerCall], channels: int) -> bool:
-    """Whether the layer makes features of so many channels, the same shape each time it runs."""
+    """Whether the layer makes features with `channels` channels, of the same shape in all its calls."""
     shapes = {other.shape for other in calls if other.layer is call.layer}
     return has_features(call) and call.shape[-1] == channels and len(shapes) == 1
 

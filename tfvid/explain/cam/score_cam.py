@@ -1,12 +1,13 @@
-"""Score-CAM: a feature map weighs what the clip scores when only what the map lights up is left of it.
+"""Score-CAM: the weight of a feature map is the score of the clip multiplied by the map.
 
-    H[k] = A[..., k] enlarged to the clip, its lowest value as 0, its highest as 1
+    H[k] = A[..., k] enlarged to the clip's size and scaled to [0, 1]
     w[k] = softmax over k of  y_c(x * H[k])
     L    = ReLU( sum over k of  w[k] A[..., k] )
 
 Wang et al., "Score-CAM: Score-Weighted Visual Explanations", CVPR workshop 2020, Definitions 2 and 3 and Algorithm 1.
-The score of the black clip that they take off every y_c is the same for all k, and cancels in the softmax. (Their code
-weighs by the class's probability instead.) No gradient is taken; the price is a forward pass for each feature map.
+The paper subtracts the score of a black clip from each y_c; it is the same for all k, so it cancels in the softmax.
+(The authors' code uses the class's probability as the weight.) Score-CAM needs no gradient, but a forward pass for each
+feature map.
 """
 
 from typing import Unpack
@@ -20,7 +21,7 @@ from tfvid.explain.cam.features import resized
 from tfvid.network.classifier import class_score
 from tfvid.network.compiled import Compiled
 
-SILENT_SECONDS = 10  # work that is done sooner shows no bar
+SILENT_SECONDS = 10  # shorter work shows no bar
 
 
 class ScoreCAM(LayerExplainer):
@@ -74,7 +75,7 @@ class ScoreCAM(LayerExplainer):
         return seen | {"native": native, "attribution": self._at_clip_size(native, clips)}
 
     def _features(self, clips, target) -> dict[str, tf.Tensor]:
-        """Class, score and the feature maps to be weighed, `(B, T', H', W', K)`; traced once."""
+        """Returns classes, score and the feature maps, `(B, T', H', W', K)`; traced once."""
         run = self._see(clips, target)
         A = run.A
         if self.channels is not None:
@@ -84,7 +85,7 @@ class ScoreCAM(LayerExplainer):
         return {"target": run.target, "predicted": run.predicted, "score": run.score, "A": A}
 
     def _scores(self, clips, target, A) -> tf.Tensor:
-        """The logit of each clip masked with each of its maps, `(B, K)`."""
+        """Returns the logit of each clip multiplied by each of its maps, `(B, K)`."""
         num_clips, *shape, num_maps = A.shape
         maps = tf.reshape(tf.transpose(A, (0, 4, 1, 2, 3)), (-1, *shape))  # (B K, T', H', W')
         clip = tf.repeat(tf.range(num_clips), num_maps)
@@ -96,7 +97,7 @@ class ScoreCAM(LayerExplainer):
         return tf.reshape(tf.concat(scores, axis=0), (num_clips, num_maps))
 
     def _masked_scores(self, clips, maps, target):
-        """The logit of each clip where its map is high; traced once."""
+        """Returns the logit of each clip multiplied by its map; traced once."""
         maps = resized(maps, clips.shape[1:4], self.time)
         lowest, highest = (reduce(maps, (1, 2, 3), keepdims=True) for reduce in (tf.reduce_min, tf.reduce_max))
         H = tf.math.divide_no_nan(maps - lowest, highest - lowest)[..., tf.newaxis]

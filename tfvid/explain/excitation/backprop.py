@@ -1,14 +1,14 @@
-"""Excitation backprop: where a winner, drawn from the top down, would come to lie.
+"""Excitation backprop: probabilities of neurons, passed down from the class to the features of a layer.
 
-The class has probability 1. A neuron that wins passes its probability on to those below it that excite it, in
-proportion to how much they do:
+The class has probability 1. Each neuron passes its probability on to the neurons below that excite it, in proportion to
+their excitation:
 
     P(a_i)  =  sum_j  P(a_i | a_j) P(a_j),        P(a_i | a_j)  ~  x_i max(w_ij, 0)
 
-Summed over channels, the P of a layer's features is the map: >= 0, and it sums to 1.
+The map is the P of a layer's features, summed over channels: >= 0, with a sum of 1.
 
 Zhang, Bargal, Lin, Brandt, Shen, Sclaroff, "Top-down Neural Attention by Excitation Backprop", ECCV 2016 and IJCV 2018;
-through time (EB-R): Bargal et al., "Excitation Backprop for RNNs", CVPR 2018. The rules stand in `rules` and
+through time (EB-R): Bargal et al., "Excitation Backprop for RNNs", CVPR 2018. The rules are in `rules` and
 `recurrent`.
 """
 
@@ -40,29 +40,29 @@ class ExcitationResult(Attribution):
       target: int32 `(B,)`, the class explained.
       predicted: int32 `(B,)`, the model's top class.
       score: float32 `(B,)`, the logit of `target`.
-      attribution: float32 `(B, T, H, W)`, the maps at the clip's resolution, >= 0. They are spread, not scaled up:
-        where T, H and W are multiples of T', H' and W', a clip's map sums to what the native one sums to.
-      native: float32 `(B, T', H', W')`, the probability of each place at the layer explained, or for the contrastive
-        form the difference of two, which is signed.
+      attribution: float32 `(B, T, H, W)`, the maps at the clip's resolution, >= 0. If T, H and W are multiples of T',
+        H' and W', a map has the same sum as its native map.
+      native: float32 `(B, T', H', W')`, the probability of each place of the layer explained; for the contrastive form,
+        the difference of two probabilities, signed.
     """
 
     native: np.ndarray
 
 
-MOST = 1.05  # that a map may sum to: 1, and what bfloat16 rounds
+MOST = 1.05  # the largest sum of a map: 1, and the rounding of bfloat16
 
 
 class ExcitationBackprop(Explainer):
-    """Excitation backprop on any layer of a video model made of layers with a rule.
+    """Excitation backprop on any layer of a video model whose layers all have a rule.
 
     There are rules for dense layers, convolutions, average and max pooling, batch and other normalisation,
-    activations, sums (layers or ``+`` in a functional model), `Concatenate` and whatever moves elements only, and for
-    LSTM and ConvLSTM2D; see `rules`. Containers, `TimeDistributed` and subclassed models are looked into.
-    What such a model's own ``call`` does outside of layers has its ordinary gradient, which is the rule for reshaping
-    and joining, but not for ``x + y``: there, use an `Add` layer. (Such a map sums to more than 1, which is refused;
-    of the contrastive form it cannot be told.)
+    activations, sums (layers or ``+`` in a functional model), `Concatenate` and layers that only move elements, and for
+    LSTM and ConvLSTM2D; see `rules`. Containers, `TimeDistributed` and subclassed models work, too. Operations outside
+    of layers in a model's own ``call`` have their ordinary gradient. This is the rule for reshaping and concatenation,
+    but not for ``x + y``: use an `Add` layer there. (Such a map sums to more than 1, which raises an error; maps of the
+    contrastive form cannot be checked.)
 
-    Mass: a map sums to 1, less what came to outputs that only their bias excites.
+    A map sums to 1, minus the probability of outputs that only their bias excites.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
@@ -82,7 +82,7 @@ class ExcitationBackprop(Explainer):
       batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Attributes:
-      layer: path of the layer explained, from the first call on; None for the clip.
+      layer: the path of the layer explained, from the first call on; None for the clip.
 
     Example:
       >>> result = ExcitationBackprop(model)(clips)
@@ -121,7 +121,7 @@ class ExcitationBackprop(Explainer):
         return found
 
     def _maps(self, clips, target) -> dict[str, tf.Tensor]:
-        """The fields of the result; traced once."""
+        """Returns the fields of the result; traced once."""
         with excited(self.classifier, self.gates, self.contrastive):
             if self.layer is None:
                 P, predicted, target, score = self._at_clips(clips, target)
@@ -147,19 +147,19 @@ class ExcitationBackprop(Explainer):
             logits = self.classifier.logits(clips)
             predicted, target = chosen_class(logits, target)
             score = class_score(logits, target)
-        low, high = self.classifier.input_range or (0.0, 1.0)  # of values scaled to these, P is that of the clips
+        # Scaling multiplies the gradient by (high - low), while P of the clips is P of the scaled values.
+        low, high = self.classifier.input_range or (0.0, 1.0)
         return tape.gradient(score, clips) / (high - low), predicted, target, score
 
 
 class ContrastiveExcitationBackprop(ExcitationBackprop):
-    """Excitation backprop of the class, less that of its opposite: what tells it from the other classes.
+    """Excitation backprop of the class minus that of its opposite: the evidence that distinguishes the class.
 
-    The opposite is a class whose weights in the top layer are those of the class, negated. The top layer is the last
-    dense layer or convolution. Below it the difference is passed on by the same rules, so that only one pass is
-    needed, and where in between the difference is taken does not matter: the rules are linear in P.
+    The opposite is a class with the negated weights of the class in the top layer, the last dense layer or convolution.
+    Below the top layer, the difference is passed on by the same rules, so one pass suffices: the rules are linear in P.
 
-    Zhang et al., ECCV 2016, section 3.3. As published, what is left below zero of the sum over channels is cut off;
-    `native` keeps it. It sums to 0: to 1 for the class, and -1 for its opposite.
+    Zhang et al., ECCV 2016, section 3.3. As published, negative values of the sum over channels are cut off; `native`
+    keeps them. `native` sums to 0: 1 for the class, and -1 for its opposite.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.

@@ -1,4 +1,4 @@
-"""A whole model by the rules of excitation backprop: which rule for which layer, and which layers have none."""
+"""Applies the rules of excitation backprop to all layers of a model."""
 
 from contextlib import ExitStack, contextmanager
 
@@ -16,15 +16,15 @@ from tfvid.network.tracing import replaced
 
 @contextmanager
 def excited(classifier: Classifier, gates: str, contrastive: bool):
-    """While the model is called in here, gradients of its logits are probabilities of excitation backprop.
+    """Inside, gradients of the model's logits are the probabilities of excitation backprop.
 
     Args:
-      classifier: of the model, prepared.
-      gates: see `ExcitationBackprop`.
-      contrastive: of a class less its opposite.
+      classifier: the model as a `Classifier`, prepared.
+      gates: the rule for gates of recurrent layers, "signal" or "gradient".
+      contrastive: whether to subtract the probabilities of the class's opposite.
 
     Raises:
-      ModelError: a layer without a rule, a softmax that is no layer, or no top layer to negate.
+      ModelError: a layer without a rule, a softmax that is not a layer, or no top layer.
     """
     if not classifier.has_logits:
         raise ModelError(
@@ -51,8 +51,8 @@ def excited(classifier: Classifier, gates: str, contrastive: bool):
 
 
 def _parts(layer, prefix: str = ""):
-    """Yields (path, part) for what `layer` is made of: layers that are no containers, operations like ``x + y``."""
-    operations = getattr(layer, "operations", ())  # of a functional model
+    """Yields (path, part) for the parts of `layer`: layers other than containers, and operations like ``x + y``."""
+    operations = getattr(layer, "operations", ())  # a functional model has them
     yield from ((prefix + part.name, part) for part in operations if not isinstance(part, keras.Layer))
     for inner in inner_layers(layer):
         if _is_container(inner):
@@ -62,7 +62,7 @@ def _parts(layer, prefix: str = ""):
 
 
 def _is_container(layer) -> bool:
-    """A model, or a user's own layer without weights of its own: what it does is done by the layers in it."""
+    """Whether `layer` is a model, or a user's own layer with inner layers and no weights of its own."""
     if isinstance(layer, (keras.Model, layers.TimeDistributed)):
         return True
     is_own = not type(layer).__module__.startswith("keras.")
@@ -71,7 +71,7 @@ def _is_container(layer) -> bool:
 
 
 def _excited_call(path: str, part, gates: str):
-    """The ``call`` by which the gradient of `part` is its rule; None where it is already."""
+    """The ``call`` with the rule of `part` as its gradient; None if its gradient is its rule."""
     if isinstance(part, rules.LINEAR):
         return rules.linear(part)
     if isinstance(part, RECURRENT):

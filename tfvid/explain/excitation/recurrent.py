@@ -4,13 +4,13 @@
     c[t] = f c[t-1] + i g,         h[t] = o tanh(c[t])
 
 Bargal et al., "Excitation Backprop for RNNs", CVPR 2018. The inputs x[t] and the state h[t-1] excite z together, so
-both take their share of its probability; through h[t-1] it goes back in time. For the gates there are two ways:
+both get a share of its probability; through h[t-1] it goes back in time. There are two rules for the gates:
 
-* "signal": a gate is a weight >= 0 on the signal it lets through, so the rule of `rules` holds for c[t] as
-  a sum of f c[t-1] and i g, and what is not linear in h and g is one to one. All probability stays with the signal,
-  and none is lost. Where c[t] or g is below zero, it is what drove it there that takes its share.
+* "signal": a gate is a weight >= 0 of the signal that it passes on. So the rule of `rules` holds for c[t], the sum of
+  f c[t-1] and i g, and the functions tanh in h and g are one to one. All probability stays with the signal, and none is
+  lost. If c[t] or g is negative, the inputs that make it negative get the shares.
 * "gradient": the gates pass on ordinary gradients, as in the published code. There the units are ReLUs; with tanh a
-  gradient may be negative, and none of this conserves mass.
+  gradient may be negative, and probability is not conserved.
 """
 
 import keras
@@ -25,10 +25,15 @@ RECURRENT = (layers.LSTM, layers.ConvLSTM2D)
 
 
 def recurrent(layer, path: str, gates: str):
-    """A plain LSTM or ConvLSTM2D, unrolled: the number of frames is known when this is traced.
+    """Returns the ``call`` of an LSTM or ConvLSTM2D, unrolled, with the rule as its gradient.
+
+    Args:
+      layer: the layer.
+      path: its path, for messages.
+      gates: "signal" or "gradient".
 
     Raises:
-      ModelError: a layer that does more than run forwards through whole clips.
+      ModelError: the layer does not just run forwards over whole clips.
     """
     _check_plain(layer, path)
     step = {"signal": _signal_step, "gradient": _gradient_step}[gates]
@@ -52,7 +57,7 @@ def _check_plain(layer, path):
     for option in ("stateful", "go_backwards", "return_state"):
         if getattr(layer, option):
             raise ModelError(
-                f"layer {path!r} ({type(layer).__name__}): excitation backprop knows no {option}; {INSTEAD}"
+                f"layer {path!r} ({type(layer).__name__}): excitation backprop has no rule for {option}; {INSTEAD}"
             )
 
 
@@ -79,7 +84,7 @@ class _Cell:
         return tf.nn.conv2d(h, w, 1, "SAME")
 
     def terms(self, inputs, weights):
-        """What excites z: (input, weights, map) for x[t] and, from the second step on, h[t-1]."""
+        """The terms of z: (input, weights, map) for x[t] and, from the second step on, h[t-1]."""
         return [term for term in zip(inputs, weights, self.maps, strict=True) if term[0] is not None]
 
     def z(self, x, h):
@@ -93,7 +98,7 @@ class _Cell:
 
 
 def _gradient_step(cell, x, h, c):
-    """One step whose gates have their ordinary gradient."""
+    """One step; the gates have their ordinary gradient."""
     inputs = [tensor for tensor in (x, h) if tensor is not None]
     terms = cell.terms([x, h], cell.weights)
     z = linked(inputs, tf.stop_gradient(cell.z(x, h)), lambda P: linear_excitation(P, terms))
@@ -103,7 +108,7 @@ def _gradient_step(cell, x, h, c):
 
 
 def _signal_step(cell, x, h, c):
-    """One step in which all probability goes with the signal: h to c, c to g and the old c, g to x and the old h."""
+    """One step; all probability stays with the signal: h to c, c to g and the old c, g to x and the old h."""
     inputs = [tensor for tensor in (x, h) if tensor is not None]
     i, f, g, o = [tf.stop_gradient(gate) for gate in cell.gates(cell.z(x, h))]
     of_g = cell.terms([x, h], [tf.split(w, 4, axis=-1)[2] for w in cell.weights])
@@ -113,14 +118,14 @@ def _signal_step(cell, x, h, c):
 
 
 def _towards(output, P, terms):
-    """The linear rule, by what drives each output to the side of zero that it is on."""
+    """The linear rule; inputs excite an output if they have its sign."""
     above = linear_excitation(tf.where(output >= 0, P, 0), terms)
     below = linear_excitation(tf.where(output < 0, P, 0), [(x, -w, apply) for x, w, apply in terms])
     return [a + b for a, b in zip(above, below, strict=True)]
 
 
 def _gated_sum(pairs):
-    """The sum of gate * signal; of its probability each signal gets its share in what has the sum's sign."""
+    """The sum of gate * signal; the signals with the sign of the sum get shares of its probability."""
     parts = [tf.stop_gradient(gate * signal) for gate, signal in pairs]
     total = tf.add_n(parts)
 

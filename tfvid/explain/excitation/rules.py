@@ -1,15 +1,15 @@
-"""Excitation backprop, layer by layer: how the probability of a layer's outputs passes to its inputs.
+"""The rules of excitation backprop: how each kind of layer passes the probability of its outputs to its inputs.
 
-A layer's output y_j has the probability P_j. Of it, input i gets its share of what excites the output,
+A layer's output y_j has the probability P_j. Input i gets its share of the excitation of the output,
 
     P_i  =  sum_j  P_j  e_ij / sum_k e_kj,        e_ij = the part of  w_ij x_i  that is positive,
 
-without the bias. With inputs x >= 0, as after a ReLU, that is the published rule, Zhang et al., "Top-down Neural
-Attention by Excitation Backprop", ECCV 2016, Eq. 4: ``x * VJP_{W+}(P / (W+ x))``. They assume such inputs; here
-those below zero excite through negative weights (max(x, 0) through W+, max(-x, 0) through W-), so that tanh units,
-batch norm and pixels in [-1, 1] take their share too.
+without the bias. With inputs x >= 0, as after a ReLU, this is the published rule, Zhang et al., "Top-down Neural
+Attention by Excitation Backprop", ECCV 2016, Eq. 4: ``x * VJP_{W+}(P / (W+ x))``. The paper assumes such inputs. Here,
+negative inputs excite through negative weights (max(x, 0) through W+, max(-x, 0) through W-), so that tanh units, batch
+norm and pixels in [-1, 1] get their share, too.
 
-An output that nothing excites, only its bias, keeps its probability to itself. Otherwise none is lost.
+The probability of an output that only its bias excites is lost. All other probability is passed on.
 
 A layer's ``call`` is replaced by one whose *gradient* is this rule, so that a tape's gradient of a class score with
 respect to any features is their probability.
@@ -19,17 +19,17 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-INSTEAD = "use occlusion or rise"  # for what has no rule
+INSTEAD = "use occlusion or rise"  # for layers without a rule
 
 
 def linked(inputs: list[tf.Tensor], output: tf.Tensor, share) -> tf.Tensor:
-    """`output`, computed from `inputs` without a gradient, with one: ``share(P)`` gives each input its probability.
+    """Returns `output` with a gradient to `inputs`: ``share(P)``, the probability of each input.
 
     Args:
       inputs: tensors of any float dtype.
-      output: their result.
+      output: a tensor computed from them, without a gradient.
       share: a function of float32 P, shaped as `output`, that returns one float32 tensor for each input, or None for
-        an input that gets nothing.
+        zero.
     """
 
     @tf.custom_gradient
@@ -44,7 +44,7 @@ def linked(inputs: list[tf.Tensor], output: tf.Tensor, share) -> tf.Tensor:
 
 
 def excitation(P: tf.Tensor, total, inputs: list[tf.Tensor]) -> list[tf.Tensor]:
-    """The rule for inputs >= 0 that excite by ``total(*inputs)``, linear with weights >= 0: a share for each input."""
+    """Returns the share of each input, for inputs >= 0 and a linear map ``total(*inputs)`` with weights >= 0."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(inputs)
         excited = total(*inputs)
@@ -53,10 +53,10 @@ def excitation(P: tf.Tensor, total, inputs: list[tf.Tensor]) -> list[tf.Tensor]:
 
 
 def linear_excitation(P: tf.Tensor, terms: list[tuple]) -> list[tf.Tensor]:
-    """The rule for inputs of any sign and weights of any sign: a share for each term's input.
+    """Returns the share of each input, for inputs and weights of any sign.
 
     Args:
-      P: float32, the probability of the outputs.
+      P: the probability of the outputs, float32.
       terms: (x, w, apply): inputs, weights, and the linear map ``apply(x, w)``; the output is the sum of the terms.
     """
 
@@ -74,13 +74,14 @@ def linear_excitation(P: tf.Tensor, terms: list[tuple]) -> list[tf.Tensor]:
 
 
 def linear(layer, contrast: bool = False, signed: bool = False):
-    """A dense layer or a convolution.
+    """Returns the ``call`` of a dense layer or a convolution, with the rule as its gradient.
 
     Args:
-      layer: with a ``kernel``.
-      contrast: take away what the same layer with negated weights passes on: the contrastive form, at the top layer.
-      signed: P below zero is the probability of the opposite, the same layer with negated weights: at the top layer of
-        a model with one output, whose class 0 is the opposite of class 1.
+      layer: a layer with a ``kernel``.
+      contrast: whether to subtract the shares of the same layer with negated weights, for the contrastive form at the
+        top layer.
+      signed: whether negative P is the probability of the same layer with negated weights: at the top layer of a model
+        with one output, whose class 0 is the opposite of class 1.
     """
     call = layer.call
     apply = keras.ops.matmul if isinstance(layer, layers.Dense) else layer.convolution_op
@@ -103,7 +104,7 @@ def linear(layer, contrast: bool = False, signed: bool = False):
 
 
 def average(layer):
-    """An average over places or times: weights >= 0, so positive inputs excite."""
+    """Returns the ``call`` of an average over places or times; its weights are >= 0, so positive inputs excite."""
     call = layer.call
 
     def excited(x, *args, **kwargs):
@@ -116,7 +117,7 @@ def average(layer):
 
 
 def addition(operation):
-    """A sum, or mean, of several inputs, e.g. of a residual block: positive ones excite."""
+    """Returns the ``call`` of a sum or mean of several inputs, e.g. of a residual block; positive inputs excite."""
     call = operation.call
 
     def excited(*inputs):
@@ -133,7 +134,7 @@ def addition(operation):
 
 
 def one_to_one(layer):
-    """A function of each element by itself, monotone; or normalisation, which only scales: P stays where it is."""
+    """Returns the ``call`` of a monotone function of each element, or of a normalisation; P stays at its element."""
     call = layer.call
 
     def excited(x, *args, **kwargs):
@@ -143,7 +144,7 @@ def one_to_one(layer):
 
 
 def _summed_to(share, x):
-    """A share of a broadcast input, summed over the places it was broadcast to."""
+    """The share of a broadcast input, summed over the places it was broadcast to."""
     axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(x), s1=tf.shape(share))
     return tf.reshape(tf.reduce_sum(share, axes), tf.shape(x))
 
@@ -163,7 +164,7 @@ ONE_TO_ONE = (
     *(layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Activation),
 )
 
-# The gradient of these moves each output's value to the inputs it came from: it is their rule.
+# The gradient of these layers moves each value to the input that it came from, which is their rule.
 ORDINARY = (
     *(layers.InputLayer, layers.Identity),
     *(layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D),

@@ -1,14 +1,14 @@
-"""Blur integrated gradients: from a blurred clip to the sharp one, what each pixel contributes as details appear.
+"""Blur integrated gradients: each pixel's contribution to the score on the path from a blurred clip to the sharp one.
 
-The way is not through darkened clips, which no camera made, but through scales: L(s) is the clip with each frame
-blurred by a Gaussian of standard deviation s, from the largest, L(S), to the clip itself, L(0). Along it
+The path does not go through darkened clips, which no camera records, but through scales. L(s) is the clip with each
+frame blurred by a Gaussian of standard deviation s. The path starts at L(S) and ends at the clip, L(0). Along it
 
     a = sum over n of  (L(s_n) - L(s_n+1)) * d y_c / d x  at  L((s_n + s_n+1) / 2),      s_n = n / N S,  n = 0 ... N - 1
 
-which is the paper's integral with its second factor, d L / d s, as the difference over each step. The differences add
-up to ``x - L(S)``: on a linear model a is complete whatever N.
+which is the paper's integral with its second factor, d L / d s, as the difference over each step. The differences sum
+to ``x - L(S)``, so for a linear model a is complete for any N.
 
-Xu et al., "Attribution in Scale and Space", CVPR 2020, Eq. 4. Blurred in space only: time is not a scale here.
+Xu et al., "Attribution in Scale and Space", CVPR 2020, Eq. 4. The blur is in space only.
 """
 
 from typing import Unpack
@@ -39,7 +39,7 @@ class BlurIG(PathExplainer):
       batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Raises:
-      TfvidError: less than one step, or max_sigma not above zero.
+      TfvidError: fewer than one step, or max_sigma not above zero.
 
     Example:
       >>> result = BlurIG(model, max_sigma=20)(clips)
@@ -65,7 +65,7 @@ class BlurIG(PathExplainer):
         return self._scales(clips)(2 * self.steps)
 
     def _scales(self, clips):
-        """The function n -> L(n / 2N S), n a tensor from 0 to 2N: every second one is between two steps."""
+        """The function from n, a tensor from 0 to 2N, to L(n / 2N S); odd n are midpoints of steps."""
         rows, columns = (self._matrices(size, min(clips.shape[2:4])) for size in clips.shape[2:4])
 
         def blurred(n):
@@ -74,7 +74,7 @@ class BlurIG(PathExplainer):
         return blurred
 
     def _matrices(self, size: int, shorter_side: int) -> tf.Tensor:
-        """Those that blur a line of `size` pixels to each scale, `(2N + 1, size, size)`."""
+        """The matrices that blur a line of `size` pixels to each scale, `(2N + 1, size, size)`."""
         largest = shorter_side / 6 if self.max_sigma is None else self.max_sigma
         sigmas = [largest * n / (2 * self.steps) for n in range(2 * self.steps + 1)]
         with tf.init_scope():  # computed now, not by a graph of a thousand small operations

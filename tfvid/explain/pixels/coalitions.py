@@ -1,8 +1,7 @@
-"""Scores of coalitions: a clip as a game whose segments are its parts.
+"""Scores of coalitions of segments, which LIME and Shapley values share.
 
-Segments in the coalition stay, the others are filled, and the game's value is the score of what comes out. LIME and
-Shapley values ask how much each segment adds; they differ in which coalitions they ask about, and in what they make
-of the answers.
+A clip is cut into segments. The segments of a coalition stay, the others are filled, and the model scores the clip.
+The methods differ in the coalitions that they score, and in how they compute the value of each segment from the scores.
 """
 
 from abc import abstractmethod
@@ -17,16 +16,17 @@ from tfvid.explain.pixels.segments import checked_labels, cutter, numbered
 
 @dataclass(frozen=True)
 class SegmentsResult(MaskingResult):
-    """The value of each segment, and the map in which every voxel has its segment's value.
+    """The value of each segment, and the map in which each voxel has the value of its segment.
 
     Attributes:
       target: int32 `(B,)`, the class explained.
       predicted: int32 `(B,)`, the model's top class.
-      score: float32 `(B,)`, of `target` for the whole clip: its probability, or its logit where that was asked for.
+      score: float32 `(B,)`, the probability of `target` for the whole clip, or its logit (``score="logit"``).
       attribution: float32 `(B, T, H, W)`, signed.
-      forward_passes: int32 `(B,)`, versions of this clip that the model saw.
-      values: float32 `(B, P)`, signed, P the most segments a clip has; 0 beyond a clip's last.
-      segments: int32 `(B, T, H, W)`, the segment of each voxel, 0 to P - 1, in the order of the labels given.
+      forward_passes: int32 `(B,)`, the number of masked versions of the clip that the model scored.
+      values: float32 `(B, P)`, signed; P is the largest number of segments of a clip, and values after a clip's last
+        segment are 0.
+      segments: int32 `(B, T, H, W)`, the segment of each voxel, 0 to P - 1, in the order of the labels.
     """
 
     values: np.ndarray
@@ -34,14 +34,14 @@ class SegmentsResult(MaskingResult):
 
     @classmethod
     def join(cls, parts):
-        """As `Explanation.join`; clips may have different numbers of segments, as with supervoxels."""
+        """Like `Explanation.join`, for clips with different numbers of segments, too, such as supervoxels."""
         most = max(part.values.shape[1] for part in parts)
         wide = [replace(part, values=np.pad(part.values, ((0, 0), (0, most - part.values.shape[1])))) for part in parts]
         return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in wide]) for f in fields(cls)})
 
 
 class SegmentsExplainer(MaskingExplainer):
-    """What explainers by coalitions share; each says in `_play` what it asks and what it makes of the answers.
+    """The base of explainers by coalitions. A method implements `_play`, from a `Game` to the values of its segments.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`, or any function from NumPy
@@ -79,11 +79,11 @@ class SegmentsExplainer(MaskingExplainer):
 
     @abstractmethod
     def _play(self, game: "Game") -> dict[str, np.ndarray]:
-        """`values`, float32 `(P,)`, and what else the result type holds, float32 scalars."""
+        """Returns `values`, float32 `(P,)`, and the other fields of the result type, float32 scalars."""
 
 
 class Game:
-    """A clip cut into segments.
+    """A clip cut into segments, as a function from coalitions to scores.
 
     Args:
       clip: the clip.
@@ -101,7 +101,7 @@ class Game:
         self._segments = segments
 
     def __call__(self, coalitions: np.ndarray) -> np.ndarray:
-        """The scores of coalitions, bool `(N, P)`, true = the segment stays: float64 `(N,)`."""
+        """Returns the scores, float64 `(N,)`, of coalitions, bool `(N, P)`; True: the segment stays."""
         scores = [
             self._clip(coalitions[rows].astype(np.float32)[:, self._segments])
             for rows in self._clip.batches(len(coalitions))

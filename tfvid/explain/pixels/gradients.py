@@ -1,9 +1,9 @@
-"""Gradients at the pixels: how the class's score grows with each of them.
+"""Gradients of the class's score with respect to the pixels.
 
     gradient          a[t, i, j, c] = d y_c / d x[t, i, j, c]
     gradient x input  a[t, i, j, c] = x[t, i, j, c] * d y_c / d x[t, i, j, c]
 
-The score is the logit. On a linear model gradient x input tells each pixel's share of ``score(x) - score(0)``.
+The score is the logit. For a linear model, gradient x input is each pixel's share of ``score(x) - score(0)``.
 
 Simonyan et al., "Deep Inside Convolutional Networks", ICLR workshop 2014, section 3; Shrikumar et al., "Not Just a
 Black Box", 2016.
@@ -21,7 +21,7 @@ from tfvid.network.classifier import Classifier, chosen_class, class_score
 from tfvid.network.compiled import Compiled
 from tfvid.network.private_api import uninlined
 
-# How the colour channels of a pixel become one value: `(B, T, H, W, C)` to `(B, T, H, W)`. "sum" keeps signs, and sums.
+# From `(B, T, H, W, C)` to `(B, T, H, W)`. "sum" keeps signs and sums over the clip.
 REDUCTIONS = {
     "abs_max": lambda pixels: tf.reduce_max(tf.abs(pixels), axis=-1),
     "abs_sum": lambda pixels: tf.reduce_sum(tf.abs(pixels), axis=-1),
@@ -30,7 +30,12 @@ REDUCTIONS = {
 
 
 class PixelRun:
-    """One run of the model on `clips` float32 `(B, T, H, W, C)`.
+    """One run of the model on clips.
+
+    Args:
+      classifier: the model as a `Classifier`, prepared.
+      clips: float32 `(B, T, H, W, C)`.
+      target: int32 `(B,)`, -1 for the predicted class.
 
     Attributes:
       clips: the clips.
@@ -49,7 +54,7 @@ class PixelRun:
 
     @property
     def gradient(self) -> tf.Tensor:
-        """The score's gradient at the pixels, float32 `(B, T, H, W, C)`; asked for once."""
+        """The gradient of the score with respect to the pixels, float32 `(B, T, H, W, C)`; can be read once."""
         gradient = self._differentiate()
         if gradient is None:
             raise ModelError(
@@ -69,7 +74,7 @@ class PixelOptions(ExplainerOptions, total=False):
 
 
 class PixelExplainer(Explainer):
-    """Gives each colour of each pixel a value, and reduces the colours to one.
+    """The base of explainers that compute a value for each colour of each pixel: `_pixels`.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
@@ -93,7 +98,7 @@ class PixelExplainer(Explainer):
         return self._compiled(clips, target)
 
     def _maps(self, clips, target) -> dict[str, tf.Tensor]:
-        """The fields of the result; traced once."""
+        """Returns the fields of the result; traced once."""
         run = self._see(clips, target)
         return self._fields(run, self._pixels(run))
 
@@ -110,11 +115,11 @@ class PixelExplainer(Explainer):
 
     @abstractmethod
     def _pixels(self, run: PixelRun) -> tf.Tensor:
-        """The method's equation: float32 `(B, T, H, W, C)`."""
+        """Returns a value for each colour of each pixel, by the method's equation: float32 `(B, T, H, W, C)`."""
 
 
 class Gradient(PixelExplainer):
-    """The gradient of the logit at the clip's pixels; also known as saliency.
+    """The gradient of the logit with respect to the clip's pixels, also called saliency.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
@@ -137,7 +142,7 @@ class Gradient(PixelExplainer):
 
 
 class GradientXInput(PixelExplainer):
-    """Each pixel times the gradient of the logit at it; signed, "sum" over colours.
+    """Each pixel times the gradient of the logit with respect to it; signed, summed over colours.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
@@ -159,10 +164,10 @@ class GradientXInput(PixelExplainer):
 
 
 def gradient_function(classifier: Classifier):
-    """The function clips float32 `(B, T, H, W, C)`, classes `(B,)` -> gradient of each clip's logit, float32.
+    """Returns a function from clips, float32 `(B, T, H, W, C)`, and classes `(B,)` to the gradients of the logits.
 
-    A function of its own within the graph, so that it may run in a loop: inlined into one, the gradient of some 3-D
-    max-pools falls back to a kernel a hundred times slower; see `descent.descend`.
+    It stays a function of its own in the graph, so that it can run in a loop. If it were inlined into a loop, the
+    gradients of some max-pools would run in a kernel that is a hundred times slower.
     """
 
     @uninlined
@@ -173,7 +178,7 @@ def gradient_function(classifier: Classifier):
 
 
 def sum_over_steps(step, num_steps: int, like: tf.Tensor) -> tf.Tensor:
-    """``step(0) + ... + step(num_steps - 1)``, each of the shape of `like`, one after another."""
+    """Returns ``step(0) + ... + step(num_steps - 1)``, computed one after another, each of the shape of `like`."""
 
     def add(i, total):
         return i + 1, total + step(i)

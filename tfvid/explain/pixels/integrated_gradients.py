@@ -1,9 +1,9 @@
-"""Integrated gradients: what each pixel contributes to the score on the straight way from a baseline to the clip.
+"""Integrated gradients: each pixel's contribution to the score on the straight path from a baseline to the clip.
 
     a = (x - x') * mean over s of  d y_c / d x  at  x' + (s + 1/2) / S (x - x'),    s = 0 ... S - 1
 
-the midpoint rule for the paper's Eq. 1. Summed over all pixels, a is ``y_c(x) - y_c(x')`` (completeness) up to the
-error of S steps, which the result reports.
+the midpoint rule for the paper's Eq. 1. The sum of a over all pixels is ``y_c(x) - y_c(x')`` (completeness), up to the
+error of S steps. The result reports this error.
 
 Sundararajan et al., "Axiomatic Attribution for Deep Networks", ICML 2017, sections 3 and 5.
 """
@@ -25,16 +25,16 @@ from tfvid.perturb.fill import FILLS
 
 @dataclass(frozen=True)
 class PathResult(Attribution):
-    """Attributions along a path to the clip, and how far from complete they are.
+    """Attributions along a path to the clip, and their completeness gap.
 
     Attributes:
       target: int32 `(B,)`, the class explained.
       predicted: int32 `(B,)`, the model's top class.
       score: float32 `(B,)`, the logit of `target`.
       attribution: float32 `(B, T, H, W)`, in logits; signed if reduced by "sum".
-      baseline_score: float32 `(B,)`, the logit of `target` where the path begins.
+      baseline_score: float32 `(B,)`, the logit of `target` at the start of the path.
       attributed: float32 `(B,)`, the sum of all attributions before colours are reduced.
-      completeness_gap: float32 `(B,)`, ``attributed - (score - baseline_score)``; nears zero as steps grow.
+      completeness_gap: float32 `(B,)`, ``attributed - (score - baseline_score)``; approaches zero with more steps.
     """
 
     baseline_score: np.ndarray
@@ -49,7 +49,7 @@ class PathOptions(PixelOptions, total=False):
 
 
 class PathExplainer(PixelExplainer):
-    """A pixel's share of the rise of the score along a path that ends at the clip.
+    """The base of explainers that sum gradients along a path that ends at the clip.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
@@ -83,7 +83,7 @@ class PathExplainer(PixelExplainer):
 
     @abstractmethod
     def _start(self, clips) -> tf.Tensor:
-        """Where the path to `clips` begins, in their shape."""
+        """Returns the start of the path to `clips`, in their shape."""
 
 
 class IntegratedGradients(PathExplainer):
@@ -104,7 +104,7 @@ class IntegratedGradients(PathExplainer):
       batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Raises:
-      TfvidError: less than one step, or an unknown baseline.
+      TfvidError: fewer than one step, or an unknown baseline.
 
     Example:
       >>> result = IntegratedGradients(model, baseline="first_frame", steps=50)(clips)

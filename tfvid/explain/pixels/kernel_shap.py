@@ -1,12 +1,13 @@
-"""Kernel SHAP: Shapley values as a weighted least-squares fit, of some coalitions where there are too many.
+"""Kernel SHAP: Shapley values by a weighted least-squares fit to the scores of some coalitions.
 
     minimise over phi:   sum_z  k(z) (v(z) - v(none) - phi.z)^2     subject to   sum phi = v(all) - v(none)
     k(z) = (P - 1) / ( C(P, |z|) |z| (P - |z|) )
 
-Lundberg & Lee, "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017, theorem 2. With all coalitions the
-minimum is the Shapley values. With some of them it is an estimate: sizes whose coalitions all fit into the samples are
-asked in full, the smallest and largest first, as they weigh most; of the other sizes coalitions are drawn, each with
-its complement (Covert & Lee, "Improving KernelSHAP", AISTATS 2021, section 4.2, show that pairs lower the variance).
+Lundberg & Lee, "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017, theorem 2. With all coalitions,
+the minimum is the Shapley values. With some coalitions, it is an estimate. All coalitions of a size are scored if they
+fit into the samples, the smallest and largest sizes first, which have the largest weights. Coalitions of the other
+sizes are drawn at random, each with its complement; the pairs lower the variance (Covert & Lee, "Improving KernelSHAP",
+AISTATS 2021, section 4.2).
 """
 
 from itertools import combinations
@@ -23,7 +24,7 @@ from tfvid.explain.pixels.shapley import ShapleyResult, all_coalitions
 
 
 class KernelSHAP(SegmentsExplainer):
-    """Kernel SHAP. Its values sum to ``score - base_score`` whatever the samples, as a `ShapleyResult`'s do.
+    """Kernel SHAP. Its values sum to ``score - base_score`` for any samples; the result is a `ShapleyResult`.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`, or any function from NumPy
@@ -71,15 +72,16 @@ class KernelSHAP(SegmentsExplainer):
 
 
 def weighted_coalitions(segments: int, samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The coalitions to ask, and what each counts.
+    """Returns the coalitions to score, and their weights.
 
     Args:
       segments: P.
-      samples: at most so many, >= 2.
-      seed: of the draws.
+      samples: the largest number of coalitions, 2 or more.
+      seed: the seed of the random coalitions.
 
     Returns:
-      bool `(N, P)`, no two alike, neither empty nor full, and float64 `(N,)`, which sum to 1; N <= `samples`.
+      Coalitions, bool `(N, P)`, all different, neither empty nor full; and weights, float64 `(N,)`, which sum to 1.
+      N <= `samples`.
     """
     if 2**segments - 2 <= samples:
         z = all_coalitions(segments)[1:-1]
@@ -88,10 +90,10 @@ def weighted_coalitions(segments: int, samples: int, seed: int) -> tuple[np.ndar
         return z, weight / weight.sum()
 
     size = np.arange(1, segments)
-    share = 1 / (size * (segments - size))  # the kernel's weight of all coalitions of a size together
+    share = 1 / (size * (segments - size))  # the kernel's weight of all coalitions of a size
     share /= share.sum()
     rows, weights, left, k = [], [], samples, 1
-    while k < segments - k:  # sizes k and P - k, while samples drawn by share would be more than there are coalitions
+    while k < segments - k:  # sizes k and P - k, while their share of the samples covers all their coalitions
         number, rest = comb(segments, k), share[k - 1 : segments - k]
         if left * share[k - 1] / rest.sum() < number:
             break
@@ -109,23 +111,23 @@ def weighted_coalitions(segments: int, samples: int, seed: int) -> tuple[np.ndar
 
 
 def _drawn(number: int, segments: int, sizes: np.ndarray, share: np.ndarray, seed: int) -> np.ndarray:
-    """Coalitions at random, bool `(number, segments)`: a size by its share, then segments of that number."""
+    """Random coalitions, bool `(number, segments)`: a size by its share, then as many segments."""
     size = sizes[np.searchsorted(np.cumsum(share)[:-1], tf.random.stateless_uniform((number,), (seed, 0)).numpy())]
     rank = tf.random.stateless_uniform((number, segments), (seed, 1)).numpy().argsort(axis=1).argsort(axis=1)
     return rank < size[:, np.newaxis]
 
 
 def constrained_fit(z: np.ndarray, v: np.ndarray, weight: np.ndarray, total: float) -> np.ndarray:
-    """The phi that sum to `total` and fit ``phi.z = v`` best.
+    """Returns the phi that sums to `total` and fits ``phi.z = v`` best.
 
-    phi is `total` in equal shares plus a u that sums to zero. For such a u, z and z less its mean are the same; and the
-    shortest u that fits the latter does sum to zero.
+    phi is the sum of `total` in equal shares and a u that sums to zero. For such a u, z and z minus its mean have equal
+    products; and the shortest u that fits the latter sums to zero.
 
     Args:
       z: bool `(N, P)`.
-      v: `(N,)`, less the empty coalition's.
-      weight: `(N,)`, >= 0.
-      total: v of all segments, less the empty coalition's.
+      v: the scores minus the score of the empty coalition, `(N,)`.
+      weight: `(N,)`, 0 or more.
+      total: the score of all segments minus that of the empty coalition.
 
     Returns:
       float64 `(P,)`.

@@ -1,12 +1,13 @@
-"""LIME over the parts of a clip: a linear model of the score near the clip.
+"""LIME: a linear model of the score near the clip, as a function of its segments.
 
-Random coalitions z of segments are scored, and a linear model is fitted to the scores, the nearer to the whole clip the
-better:
+Random coalitions z of segments are scored. A linear model is fitted to the scores, with a larger weight near the whole
+clip:
 
     minimise over b, w:   sum_z  pi(z) (y_c(z) - b - w.z)^2  +  ridge |w|^2
     pi(z) = exp(-D(z, 1)^2 / width^2),     D the cosine distance to the whole clip: 1 - sqrt(share of segments in z)
 
-w is each segment's value. Ribeiro, Singh & Guestrin, "Why Should I Trust You?", KDD 2016, section 3.4 and algorithm 1.
+w is the value of each segment. Ribeiro, Singh & Guestrin, "Why Should I Trust You?", KDD 2016, section 3.4 and
+algorithm 1.
 """
 
 from dataclasses import dataclass
@@ -22,19 +23,19 @@ from tfvid.explain.pixels.masking import MaskingOptions
 
 @dataclass(frozen=True)
 class LIMEResult(SegmentsResult):
-    """The linear model's weights.
+    """The weights of the linear model.
 
     Attributes:
       target: int32 `(B,)`, the class explained.
       predicted: int32 `(B,)`, the model's top class.
-      score: float32 `(B,)`, of `target` for the whole clip: its probability, or its logit where that was asked for.
+      score: float32 `(B,)`, the probability of `target` for the whole clip, or its logit (``score="logit"``).
       attribution: float32 `(B, T, H, W)`, signed.
-      forward_passes: int32 `(B,)`, versions of this clip that the model saw.
-      values: float32 `(B, P)`, signed, the weights w, 0 beyond a clip's last segment.
+      forward_passes: int32 `(B,)`, the number of masked versions of the clip that the model scored.
+      values: float32 `(B, P)`, signed, the weights w; values after a clip's last segment are 0.
       segments: int32 `(B, T, H, W)`, the segment of each voxel.
       intercept: float32 `(B,)`, b.
-      fit: float32 `(B,)`, the weighted R^2: the share of the scores' variance that the linear model tells, at most 1.
-        Near 0 its weights say little.
+      fit: float32 `(B,)`, the weighted R^2, at most 1: the share of the scores' variance that the linear model
+        explains. Near 0 the weights say little.
     """
 
     intercept: np.ndarray
@@ -42,7 +43,7 @@ class LIMEResult(SegmentsResult):
 
 
 class LIME(SegmentsExplainer):
-    """LIME. All segments get a weight; the paper's choice of a few of them (K-lasso) is left to the reader.
+    """LIME. All segments get a weight; it does not choose a few of them, as the paper does by K-lasso.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`, or any function from NumPy
@@ -103,34 +104,34 @@ class LIME(SegmentsExplainer):
 
 
 def draw(samples: int, segments: int, seed: int) -> np.ndarray:
-    """Coalitions, bool `(samples, segments)`: all segments, then each with a chance of 1/2."""
+    """Returns coalitions, bool `(samples, segments)`: first all segments, then each segment with probability 1/2."""
     z = tf.random.stateless_uniform((samples, segments), (seed, 0)).numpy() < 0.5
     z[0] = True
     return z
 
 
 def nearness(z: np.ndarray, width: float) -> np.ndarray:
-    """pi, the weight of each coalition `(N, P)`: `(N,)`, 1 for the one of all segments."""
-    distance = 1 - np.sqrt(z.mean(axis=1))  # cos(z, 1) = |z| / (sqrt |z| sqrt P); none at all is at distance 1
+    """Returns the weights pi, `(N,)`, of coalitions `(N, P)`; 1 for the coalition of all segments."""
+    distance = 1 - np.sqrt(z.mean(axis=1))  # cos(z, 1) = |z| / (sqrt |z| sqrt P); the empty coalition is at distance 1
     return np.exp(-((distance / width) ** 2))
 
 
 def weighted_ridge(x: np.ndarray, y: np.ndarray, weight: np.ndarray, ridge: float) -> tuple[np.ndarray, float, float]:
-    """The linear model ``b + x.w`` nearest to y, the intercept not penalised.
+    """Fits the linear model ``b + x.w`` to y; the intercept is not penalised.
 
     Args:
       x: `(N, P)`.
       y: `(N,)`.
       weight: `(N,)`, > 0.
-      ridge: >= 0; where it is 0 and several w fit, the shortest is taken.
+      ridge: 0 or more. If it is 0 and several w fit, the result is the shortest.
 
     Returns:
-      w `(P,)`, b, and the weighted R^2 (1 where y is constant).
+      w `(P,)`, b, and the weighted R^2 (1 if y is constant).
     """
     mean_x, mean_y = np.average(x, axis=0, weights=weight), np.average(y, weights=weight)
     root = np.sqrt(weight)
     rows = root[:, np.newaxis] * (x - mean_x)
-    penalty = np.sqrt(ridge) * np.eye(x.shape[1])  # least squares with as many more rows
+    penalty = np.sqrt(ridge) * np.eye(x.shape[1])  # the penalty as P more rows of a least-squares problem
     w = np.linalg.lstsq(np.vstack([rows, penalty]), np.append(root * (y - mean_y), np.zeros(x.shape[1])), rcond=None)[0]
     left = np.sum((root * (y - mean_y) - rows @ w) ** 2)
     variance = np.sum((root * (y - mean_y)) ** 2)

@@ -1,10 +1,10 @@
-"""Scores of a clip with parts of it taken away: all that methods ask for which need scores only.
+"""Scores of masked versions of a clip, for methods that need scores only.
 
-    masked = fill(clip) + keep * (clip - fill(clip))               keep (T, H, W) in [0, 1], 1 = the voxel stays
+    masked = fill(clip) + keep * (clip - fill(clip))               keep (T, H, W) in [0, 1], 1: the voxel stays
 
-A method says which masks it wants and what it makes of their scores. Clips are explained one by one, up to `batch_size`
-masked versions of a clip in the model at a time. So batches are full however few clips there are, memory is bounded
-however many masks, every clip gets the same masks, and its result owes nothing to its batch mates.
+A method chooses the masks and computes a map from their scores. Clips are explained one by one; the model gets up to
+`batch_size` masked versions of a clip at a time. So batches are full for any number of clips, memory is bounded for any
+number of masks, all clips get the same masks, and the result of a clip does not depend on the others in its batch.
 """
 
 from abc import abstractmethod
@@ -23,19 +23,19 @@ from tfvid.network.classifier import chosen_class, class_score
 from tfvid.network.compiled import Compiled
 from tfvid.perturb.fill import FILLS
 
-SILENT_SECONDS = 10  # work that is done sooner shows no bar
+SILENT_SECONDS = 10  # shorter work shows no bar
 
 
 @dataclass(frozen=True)
 class MaskingResult(Attribution):
-    """A map, and what it took.
+    """A map, and the number of forward passes.
 
     Attributes:
       target: int32 `(B,)`, the class explained.
       predicted: int32 `(B,)`, the model's top class.
-      score: float32 `(B,)`, of `target` for the whole clip: its probability, or its logit where that was asked for.
+      score: float32 `(B,)`, the probability of `target` for the whole clip, or its logit (``score="logit"``).
       attribution: float32 `(B, T, H, W)`.
-      forward_passes: int32 `(B,)`, versions of this clip that the model saw.
+      forward_passes: int32 `(B,)`, the number of masked versions of the clip that the model scored.
     """
 
     forward_passes: np.ndarray
@@ -55,7 +55,7 @@ class MaskingOptions(ScoreOptions, total=False):
 
 
 class MaskingExplainer(Explainer):
-    """What explainers by masked clips share; each says in `_compute_clip` what it makes of a `MaskedClip`.
+    """The base of explainers by masked clips. A method implements `_compute_clip` for a `MaskedClip`.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`, or any function from NumPy
@@ -112,22 +112,22 @@ class MaskingExplainer(Explainer):
         """
 
     def filled(self, clip: tf.Tensor) -> tf.Tensor:
-        """The fill of a clip `(1, T, H, W, C)`, float32."""
+        """Returns the fill of a clip: float32 `(1, T, H, W, C)`."""
         filled = tf.cast(self.fill(clip), tf.float32)
         if filled.shape != clip.shape:
             raise TfvidError(f"fill: expected clips {tuple(clip.shape)} back, got {tuple(filled.shape)}")
         return filled
 
     def _masked_scores(self, clip, filled, keep):
-        """`(1, T, H, W, C)`, the same, and `(M, T, H, W)` to the scores of all classes, `(M, K)`; traced once."""
-        # Over the channels first: TensorFlow is slow to stretch one array along its last axis, another along its first.
+        """The scores `(M, K)` of a clip and its fill `(1, T, H, W, C)`, mixed by `keep` `(M, T, H, W)`; traced once."""
+        # TensorFlow broadcasts slowly if one array is broadcast along its last axis and another along its first.
         keep = tf.broadcast_to(keep[..., tf.newaxis], tf.concat([tf.shape(keep), clip.shape[-1:]], 0))
         masked = filled + keep * (clip - filled)
         return self.classifier.logits(masked) if self.score == "logit" else self.classifier.probabilities(masked)
 
 
 class MaskedClip:
-    """One clip, and the score of the class explained as a function of what is kept of it.
+    """One clip, as a function from masks to the scores of the class explained.
 
     Attributes:
       pixels: float32 `(1, T, H, W, C)`.
@@ -147,12 +147,12 @@ class MaskedClip:
         self.score = float(self._score[0])
 
     def __call__(self, keep: tf.Tensor) -> tf.Tensor:
-        """The scores of up to `batch_size` masks: float32 `(M, T, H, W)` to float32 `(M,)`."""
+        """Returns the scores, float32 `(M,)`, of up to `batch_size` masks, float32 `(M, T, H, W)`."""
         scores = self._scores(keep)
         return class_score(scores, tf.repeat(self._target, len(keep)))
 
     def batches(self, num_masks: int) -> Iterator[slice]:
-        """The masks' numbers, cut into batches; shows how far the caller has got, where it takes long."""
+        """Yields the numbers of the masks in batches, and shows a progress bar."""
         batch_size = self._explainer.batch_size
         with tqdm(
             desc=type(self._explainer).__name__,
@@ -182,15 +182,15 @@ class MaskedClip:
 
 
 def weighted_mean(masks_and_scores) -> np.ndarray:
-    """The mean score of each voxel, every mask counting as much as it covers the voxel.
+    """Returns the mean score of each voxel, weighted by the masks' values at the voxel.
 
         sum_n  s[n] M[n, v]  /  sum_n M[n, v]
 
     Args:
-      masks_and_scores: pairs of masks `(M, T, H, W)` and their scores `(M,)`, float32; only the sums are kept.
+      masks_and_scores: pairs of masks `(M, T, H, W)` and their scores `(M,)`, float32.
 
     Returns:
-      float32 `(T, H, W)`; 0 where no mask covers a voxel.
+      Float32 `(T, H, W)`; 0 where all masks are 0.
     """
     total = weight = 0.0
     for masks, scores in masks_and_scores:

@@ -1,10 +1,10 @@
-"""Occlusion: how far the score falls when a window of the clip is covered.
+"""Occlusion: how much the score falls when a window of the clip is hidden.
 
-    R[v] = mean over the windows w that cover voxel v of  y_c(clip) - y_c(clip with w filled)
+    R[v] = mean over the windows w that contain voxel v of  y_c(clip) - y_c(clip with w filled)
 
 Zeiler & Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, section 4.2, slide a grey square
-over an image. In a clip the window has a length, too: whole frames tell *when*, patches through all frames *where*,
-tubes both.
+over an image. In a clip, the window also has a length: whole frames show *when*, patches over all frames show *where*,
+and tubes show both.
 """
 
 import itertools
@@ -15,15 +15,15 @@ import numpy as np
 from tfvid.core.errors import TfvidError, check_choice
 from tfvid.explain.pixels.masking import MaskingExplainer, MaskingOptions, weighted_mean
 
-# The window of each unit as a share of the clip's (T, H, W): None one frame, 1 all of it.
+# The window of each unit, as shares of the clip's (T, H, W); None is one frame.
 UNITS = {"frame": (None, 1, 1), "patch": (1, 1 / 4, 1 / 4), "tube": (1 / 4, 1 / 4, 1 / 4)}
 
 
 class Occlusion(MaskingExplainer):
-    """Occlusion by frames, patches or tubes. The map is signed: below 0 where covering raises the score.
+    """Occlusion by frames, patches or tubes. The map is signed: below 0 where hiding raises the score.
 
-    The default fill is the clip itself, blurred: a grey or black window would put an edge, a flash when it begins and
-    another when it ends into the clip, and a video model answers to those as well as to what is missing.
+    The default fill is the blurred clip. A grey or black window adds edges to the clip, and flashes when it begins and
+    ends, and a video model also reacts to these.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`, or any function from NumPy
@@ -81,14 +81,14 @@ class Occlusion(MaskingExplainer):
 
 
 def unit_window(unit: str, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """The (t, h, w) of a unit's window in a clip of (T, H, W), at least one voxel."""
+    """Returns the window (t, h, w) of a unit in a clip of shape (T, H, W), at least one voxel."""
     shares = zip(UNITS[unit], shape, strict=True)
     time, height, width = (1 if share is None else max(1, round(share * size)) for share, size in shares)
     return time, height, width
 
 
 def windows(shape: tuple, window: tuple, stride: tuple) -> np.ndarray:
-    """Every window over a clip.
+    """Returns all windows of a clip.
 
     Args:
       shape: the clip's (T, H, W).
@@ -96,7 +96,7 @@ def windows(shape: tuple, window: tuple, stride: tuple) -> np.ndarray:
       stride: (t, h, w).
 
     Returns:
-      int `(N, 3, 2)`: along each axis the first voxel and one past the last.
+      Int `(N, 3, 2)`: along each axis, the first voxel and one past the last.
 
     Raises:
       TfvidError: a window larger than the clip, or a stride that leaves gaps.
@@ -113,7 +113,7 @@ def windows(shape: tuple, window: tuple, stride: tuple) -> np.ndarray:
 
 
 def inside(windows: np.ndarray, shape: tuple) -> np.ndarray:
-    """Windows `(M, 3, 2)` as masks, float32 `(M, T, H, W)`, 1 = inside."""
+    """Returns windows `(M, 3, 2)` as masks, float32 `(M, T, H, W)`, 1 inside."""
     start, stop = windows[..., 0, np.newaxis], windows[..., 1, np.newaxis]
     t, y, x = (
         (np.arange(size) >= start[:, axis]) & (np.arange(size) < stop[:, axis]) for axis, size in enumerate(shape)

@@ -1,13 +1,13 @@
-"""RISE in three dimensions: the mean score of random views of the clip, voxel by voxel.
+"""RISE in three dimensions: for each voxel, the mean score of the random views that show it.
 
-Coarse random grids of zeros and ones, drawn out to the clip's size and shifted at random, let parts of the clip
-through. A voxel is as important as the views that show it are sure of the class:
+A view is the clip under a random mask: a coarse random grid of zeros and ones, enlarged to the clip's size and shifted
+at random.
 
     S[v] = sum_n  y_c(view n) M[n, v]  /  sum_n M[n, v]
 
 Petsiuk, Das & Saenko, "RISE: Randomized Input Sampling for Explanation of Black-box Models", BMVC 2018, section 3.2;
-time is a third axis of the grid here. They divide by p, the mask's expected value; dividing by its mean over the masks
-drawn takes out the chance that some voxels were shown more often than others.
+time is a third axis of the grid here. The paper divides by p, the expected value of a mask. Dividing by the mean of the
+masks removes the noise of voxels that are shown more often than others.
 """
 
 from typing import Unpack
@@ -22,9 +22,9 @@ BORDERS = ("hold", "mirror")
 
 
 class RISE(MaskingExplainer):
-    """RISE-3D. The map is a mean score: all of it lies in the scores' range, and differences in it speak.
+    """RISE-3D. The map is a mean score, in the range of the scores; only differences within it have a meaning.
 
-    The default fill is each clip's mean colour: the authors cover with zeros, in pictures whose mean colour is zero.
+    The default fill is each clip's mean colour. The authors fill with zeros, and their images have a mean of zero.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`, or any function from NumPy
@@ -86,34 +86,41 @@ class RISE(MaskingExplainer):
 
 
 def draw(num_masks: int, grid: tuple, shape: tuple, keep: float, seed: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Small random numbers of all masks, the same whatever the batches they are drawn out in.
+    """Returns the random numbers of all masks.
+
+    Args:
+      num_masks: N.
+      grid: the numbers of cells along (T, H, W).
+      shape: (T, H, W).
+      keep: the probability that a cell is shown.
+      seed: the seed.
 
     Returns:
-      Cells, bool `(N, *grid)`, true with a chance of `keep`; and shifts in voxels, int32 `(N, 3)`, less than a cell.
+      Cells, bool `(N, *grid)`, True with probability `keep`; and shifts in voxels, int32 `(N, 3)`, below a cell's size.
     """
     cells = tf.random.stateless_uniform((num_masks, *grid), (seed, 0)) < keep
     size = tf.constant(cell_size(shape, grid), tf.int32)
-    # A whole number below `size`, by a draw from many more: the sizes differ by axis, and `maxval` is one for all.
+    # A whole number below `size`, which differs by axis, while `maxval` is one number.
     shifts = tf.random.stateless_uniform((num_masks, 3), (seed, 1), 0, 2**30, tf.int32) % size
     return cells, shifts
 
 
 def cell_size(shape: tuple, grid: tuple) -> tuple[int, ...]:
-    """Voxels of a cell along each axis, as many as it takes to cover the clip."""
+    """Returns the size of a cell in voxels along each axis; the cells cover the clip."""
     return tuple(-(-size // cells) for size, cells in zip(shape, grid, strict=True))
 
 
 def drawn_out(cells: tf.Tensor, shifts: tf.Tensor, shape: tuple, border: str = "hold") -> tf.Tensor:
-    """Coarse grids at the clip's resolution: trilinear, one cell larger than the clip, cut at the shift.
+    """Returns grids enlarged to the clip's resolution by trilinear interpolation, and shifted.
 
     Args:
       cells: float32 `(M, t, h, w)`.
-      shifts: int32 `(M, 3)`, from 0 to a cell's size less 1.
+      shifts: int32 `(M, 3)`, from 0 to a cell's size minus 1.
       shape: (T, H, W).
-      border: "hold" or "mirror", see `RISE`.
+      border: the values outside the centres of the outermost cells, "hold" or "mirror".
 
     Returns:
-      float32 `(M, T, H, W)`; values in [0, 1] where the cells' are.
+      Float32 `(M, T, H, W)`, in [0, 1] if the cells are.
     """
     grid = tuple(cells.shape[1:])
     t, h, w = (
@@ -126,9 +133,9 @@ def drawn_out(cells: tf.Tensor, shifts: tf.Tensor, shape: tuple, border: str = "
 
 
 def _linear_weights(shift, size: int, cells: int, voxels: int, border: str):
-    """`(M, size, cells)`: what each cell has of each voxel; rows sum to one.
+    """The weight of each cell for each voxel, `(M, size, cells)`; rows sum to one.
 
-    `cells` are drawn out to ``(cells + 1) * voxels``, as published, so that the clip fits at every shift.
+    The cells are enlarged to ``(cells + 1) * voxels``, as published, so that the clip fits at all shifts.
     """
     voxel = tf.cast(tf.range(size) + shift[:, tf.newaxis], tf.float32)
     position = (voxel + 0.5) * cells / ((cells + 1) * voxels) - 0.5  # in cells, 0 at the first one's centre

@@ -1,7 +1,7 @@
-"""Segments: the parts a clip is cut into, each of which stays or goes as a whole.
+"""Segments: the parts of a clip that stay or go as a whole.
 
-A cut is an integer array `(B or 1, T, H, W)`, the label of every voxel; voxels of one label are one segment. `frames`,
-`grid` and `supervoxels` make such cuts, and so can anyone.
+A segmentation is an integer array `(B or 1, T, H, W)` with the label of each voxel; voxels with the same label are one
+segment. `frames`, `grid` and `supervoxels` return segmentations; users can pass their own.
 """
 
 import numpy as np
@@ -10,17 +10,17 @@ from tfvid.core.errors import TfvidError, unknown
 
 
 def frames(clips) -> np.ndarray:
-    """A segment for each frame: int32 `(1, T, H, W)`."""
+    """Returns one segment for each frame: int32 `(1, T, H, W)`."""
     return grid(clips, (clips.shape[1], 1, 1))
 
 
 def grid(clips, cells: tuple[int, int, int]) -> np.ndarray:
-    """A segment for each cell of a grid.
+    """Returns one segment for each cell of a grid.
 
     Args:
       clips: `(B, T, H, W, C)`.
-      cells: how many along (T, H, W); as many as there are voxels where there are fewer. Their sizes along an axis
-        differ by one voxel at most.
+      cells: the numbers of cells along (T, H, W), each 1 or more; at most one cell for each voxel. The sizes of cells
+        along an axis differ by at most one voxel.
 
     Returns:
       int32 `(1, T, H, W)`.
@@ -33,16 +33,17 @@ def grid(clips, cells: tuple[int, int, int]) -> np.ndarray:
 
 
 def supervoxels(clips, count: int = 64, steps: int = 4, compactness: float = 10.0) -> np.ndarray:
-    """Segments of voxels near one another and alike in colour: SLIC (Achanta et al., PAMI 2012), by scikit-image.
+    """Returns segments of near voxels of similar colour: SLIC (Achanta et al., PAMI 2012), by scikit-image.
 
-    SLIC starts from an even grid of centres. A clip has far fewer frames than pixels a side, so that such a grid has
-    one centre in time, and segments would tell where but not when: each of `steps` pieces of the clip is cut by itself.
+    SLIC starts from a regular grid of centres. A clip has far fewer frames than rows and columns, so that grid has one
+    centre in time, and all segments would span the whole clip. So each of `steps` pieces of the clip is segmented
+    alone.
 
     Args:
       clips: float `(B, T, H, W, C)`; three channels are taken as RGB in [0, 1].
-      count: segments asked for in all; SLIC makes somewhat more or fewer, and not as many for each clip.
-      steps: pieces of time, all of T where it is fewer.
-      compactness: the weight of nearness against colour, > 0.
+      count: the number of segments wanted; SLIC makes slightly more or fewer, with a different number for each clip.
+      steps: the number of pieces in time, at most T.
+      compactness: the weight of distance against colour, above 0.
 
     Returns:
       int32 `(B, T, H, W)`.
@@ -68,14 +69,14 @@ def supervoxels(clips, count: int = 64, steps: int = 4, compactness: float = 10.
 
 
 def cutter(segments):
-    """What a user calls segments, as a function of clips `(B, T, H, W, C)` that returns labels `(B or 1, T, H, W)`.
+    """Returns a function from clips `(B, T, H, W, C)` to labels `(B or 1, T, H, W)`.
 
     Args:
-      segments: "frames"; "supervoxels", with their defaults; three whole numbers, a `grid` of as many cells along
-        (T, H, W); whole numbers `(T, H, W)` or `(1, T, H, W)`, labels for every clip; or a function of clips.
+      segments: "frames"; "supervoxels", with their defaults; three whole numbers, the cells of a `grid` along
+        (T, H, W); ints `(T, H, W)` or `(1, T, H, W)`, labels for all clips; or such a function.
 
     Raises:
-      TfvidError: none of these.
+      TfvidError: another value.
     """
     if callable(segments):
         return segments
@@ -95,16 +96,16 @@ NAMED = {"frames": frames, "supervoxels": supervoxels}
 
 
 def numbered(labels) -> np.ndarray:
-    """One clip's labels, any whole numbers, as segments 0, 1, ..., in the order of the labels: int32, same shape."""
+    """Returns the labels of one clip as 0, 1, ..., in the order of the labels: int32, same shape."""
     _, segments = np.unique(labels, return_inverse=True)
     return segments.reshape(np.shape(labels)).astype(np.int32)
 
 
 def checked_labels(labels, shape: tuple) -> np.ndarray:
-    """Labels that fit clips of `shape` (B, T, H, W, C).
+    """Returns labels that fit clips of `shape` (B, T, H, W, C).
 
     Raises:
-      TfvidError: no whole numbers, or of another shape.
+      TfvidError: not whole numbers, or another shape.
     """
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu" or labels.shape[1:] != shape[1:4] or len(labels) not in (1, shape[0]):

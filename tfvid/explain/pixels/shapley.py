@@ -1,10 +1,11 @@
-"""Shapley values, exactly: what each part of a clip adds to the score, averaged over all orders of arrival.
+"""Exact Shapley values: what each segment of a clip adds to the score, averaged over all orders of the segments.
 
     phi_i = sum over the coalitions S without i of   |S|! (P - |S| - 1)! / P!   (v(S + i) - v(S))
 
-v(S) is the score of the clip with all segments but those in S filled. The values sum to v(all) - v(none), segments that
-change nothing get 0, segments that are alike get alike, and the values of a sum of games are the sums of their values;
-no others do all four (Shapley, "A Value for n-Person Games", 1953). All 2^P coalitions are scored.
+v(S) is the score of the clip with all segments filled except those in S. The values sum to v(all) - v(none). Segments
+that change nothing get 0, segments with equal effects get equal values, and the values of a sum of games are the sums
+of their values. No other values have all four properties (Shapley, "A Value for n-Person Games", 1953). All 2^P
+coalitions are scored.
 """
 
 from dataclasses import dataclass
@@ -27,19 +28,19 @@ class ShapleyResult(SegmentsResult):
     Attributes:
       target: int32 `(B,)`, the class explained.
       predicted: int32 `(B,)`, the model's top class.
-      score: float32 `(B,)`, of `target` for the whole clip: its probability, or its logit where that was asked for.
+      score: float32 `(B,)`, the probability of `target` for the whole clip, or its logit (``score="logit"``).
       attribution: float32 `(B, T, H, W)`, signed.
-      forward_passes: int32 `(B,)`, versions of this clip that the model saw.
-      values: float32 `(B, P)`, signed, 0 beyond a clip's last segment; they sum to ``score - base_score``.
+      forward_passes: int32 `(B,)`, the number of masked versions of the clip that the model scored.
+      values: float32 `(B, P)`, signed; they sum to ``score - base_score``. Values after a clip's last segment are 0.
       segments: int32 `(B, T, H, W)`, the segment of each voxel.
-      base_score: float32 `(B,)`, the score with every segment filled.
+      base_score: float32 `(B,)`, the score of the clip with all segments filled.
     """
 
     base_score: np.ndarray
 
 
 class Shapley(SegmentsExplainer):
-    """Exact Shapley values of at most twelve segments; `KernelSHAP` estimates those of more.
+    """Exact Shapley values of at most twelve segments; `KernelSHAP` estimates the values of more segments.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`, or any function from NumPy
@@ -84,12 +85,12 @@ class Shapley(SegmentsExplainer):
 
 
 def all_coalitions(segments: int) -> np.ndarray:
-    """Every coalition, bool `(2^P, P)`: row s has segment i where bit i of s is set."""
+    """Returns all coalitions, bool `(2^P, P)`: row s has segment i if bit i of s is set."""
     return (np.arange(2**segments)[:, np.newaxis] >> np.arange(segments)) % 2 == 1
 
 
 def shapley_values(v: np.ndarray) -> np.ndarray:
-    """The Shapley values `(P,)` of a game, given v of `all_coalitions` in their order, `(2^P,)`."""
+    """Returns the Shapley values `(P,)`, from the scores v `(2^P,)` of `all_coalitions`, in their order."""
     num_segments = len(v).bit_length() - 1
     s = np.arange(len(v))
     size = all_coalitions(num_segments).sum(axis=1)
