@@ -14,6 +14,7 @@ from . import perturb as perturb
 from . import report as report
 from . import results as results
 from . import tensorboard as tensorboard
+from . import testing as testing
 from . import training as training
 from .callbacks import ExplanationLogger as ExplanationLogger
 from .config import AttributionConfig as AttributionConfig
