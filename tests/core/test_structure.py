@@ -18,7 +18,6 @@ ORDER = (
 MAY_IMPORT_CONFIG = {"experiments", "training", "testing", "cli"}
 # Exceptions of today, and the developer who removes each.
 KNOWN = {
-    ("tfvid.data.pipeline", "tfvid.config"): "records",
     ("tfvid.export.saving", "tfvid.experiments.explain_clips"): "masks",
 }
 KNOWN_CIRCLES = {("tfvid.data", "tfvid.data.decode", "tfvid.data.sources"): "records"}

@@ -8,9 +8,9 @@ import weakref
 import numpy as np
 import tensorflow as tf
 
-from tfvid.config import DataConfig, typed
 from tfvid.core.arguments import frame_size, whole_number
 from tfvid.core.errors import ConfigError, TfvidError, VideoError, one_line, unknown
+from tfvid.core.typed import typed
 from tfvid.data import DATASETS
 from tfvid.data.augment import augment
 from tfvid.data.base import VideoDataset
@@ -18,6 +18,7 @@ from tfvid.data.choose import in_turn
 from tfvid.data.clip import Clip, Sample
 from tfvid.data.decode.worker import DecodePool, one_a_core
 from tfvid.data.records import Records
+from tfvid.data.settings import DataConfig
 from tfvid.data.share import Share
 from tfvid.data.skipped import SkipLog
 

@@ -32,8 +32,8 @@ from .masks.step import STEP as STEP
 from .masks.temporal_mask import TemporalMask as TemporalMask
 from .masks.temporal_mask import TemporalMaskResult as TemporalMaskResult
 from .pixels.blur_ig import BlurIG as BlurIG
-from .pixels.coalitions import PlayersExplainer as PlayersExplainer
-from .pixels.coalitions import PlayersResult as PlayersResult
+from .pixels.coalitions import SegmentsExplainer as SegmentsExplainer
+from .pixels.coalitions import SegmentsResult as SegmentsResult
 from .pixels.gradients import Gradient as Gradient
 from .pixels.gradients import GradientXInput as GradientXInput
 from .pixels.gradients import PixelExplainer as PixelExplainer

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tfvid.config import DataConfig, StudyConfig, from_dict
+from tfvid.config import StudyConfig, from_dict
 from tfvid.core.errors import ConfigError, ModelError, unknown
 from tfvid.core.files import replacing
 from tfvid.core.stopping import stop_if_asked
 from tfvid.data.base import VideoDataset
 from tfvid.data.choose import choose, in_turn
 from tfvid.data.clip import Sample
+from tfvid.data.settings import DataConfig
 from tfvid.experiments.explain_clips import explain_clips, explainer_options, weights_digest
 from tfvid.experiments.study import manifest, measures, predictions
 from tfvid.experiments.study.report import write_report
