@@ -284,7 +284,8 @@ class Records(VideoDataset):
         return {id: damage for shard in shards for id, damage in _damage_of(shard).items()}
 
     def check_shape(self, split: str, num_frames: int, size: tuple[int, int]):
-        """
+        """Checks that the stored clips have this number and size of frames.
+
         Raises:
           DataError: the clips were stored with another number or size of frames.
         """

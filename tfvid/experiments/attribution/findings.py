@@ -16,6 +16,21 @@ from tfvid.report.finding import Finding
 MOST_NAMED = 6  # methods that an answer names
 
 
+def all_findings(networks: Mapping[str, Judged], found: Mapping[str, list[Correlation]], seed: int) -> list[Finding]:
+    """All findings of a benchmark.
+
+    Args:
+      networks: by name.
+      found: by network, see `tfvid.experiments.attribution.correlation.correlations`.
+      seed: of the bootstrap.
+    """
+    return [
+        disagreement(found),
+        *(best(name, network) for name, network in networks.items()),
+        *(beaten_by_chance(name, network, seed) for name, network in networks.items()),
+    ]
+
+
 def disagreement(found: Mapping[str, list[Correlation]]) -> Finding:
     """Do objective measures and those that know the truth tend to order methods differently?
 
