@@ -64,7 +64,16 @@ setup(
         "test": [
             *DOCS,
             *("pytest>=8", "pytest-xdist>=3.7", "hypothesis>=6.100", "ruff>=0.6"),
-            *("ray>=2.40,<3", "fsspec", "moto[s3,server]>=5", "scikit-image>=0.19", "duckdb", "pandas", "tfrecord"),
+            *(
+                "ray>=2.40,<3",
+                "fsspec",
+                "moto[s3,server]>=5",
+                "scikit-image>=0.19",
+                "duckdb",
+                "pandas",
+                "statsmodels",
+                "tfrecord",
+            ),
             *("mypy>=2", "types-PyYAML"),
             *("nbclient>=0.10", "nbformat>=5.10", "ipykernel>=6.29"),  # the tutorials are executed
             "setuptools>=77",  # tests/docs/test_packaging.py builds a wheel with it

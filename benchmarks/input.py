@@ -27,11 +27,12 @@ import numpy as np  # noqa: E402
 from clips import Files, written_clips  # noqa: E402
 from machine import describe_machine  # noqa: E402
 
-from tfvid.config import AugmentConfig, DataConfig, load  # noqa: E402
+from tfvid.config import load  # noqa: E402
 from tfvid.core.errors import command  # noqa: E402
 from tfvid.data.decode.worker import one_a_core  # noqa: E402
 from tfvid.data.pipeline import as_supervised, load_dataset  # noqa: E402
 from tfvid.data.records import write_records  # noqa: E402
+from tfvid.data.settings import AugmentConfig, DataConfig  # noqa: E402
 from tfvid.models.build import build_model  # noqa: E402
 
 MODELS = ("shapes_i3d", "shapes_conv_lstm")

@@ -14,12 +14,11 @@ from . import perturb as perturb
 from . import report as report
 from . import results as results
 from . import tensorboard as tensorboard
+from . import testing as testing
 from . import training as training
 from .callbacks import ExplanationLogger as ExplanationLogger
 from .config import AttributionConfig as AttributionConfig
-from .config import AugmentConfig as AugmentConfig
 from .config import ClassesConfig as ClassesConfig
-from .config import DataConfig as DataConfig
 from .config import ExplainConfig as ExplainConfig
 from .config import GroupConfig as GroupConfig
 from .config import LoadConfig as LoadConfig
@@ -50,6 +49,8 @@ from .data import SomethingSomething as SomethingSomething
 from .data import VideoDataset as VideoDataset
 from .data import load_dataset as load_dataset
 from .data import read_clip as read_clip
+from .data.settings import AugmentConfig as AugmentConfig
+from .data.settings import DataConfig as DataConfig
 from .experiments import attribution as attribution
 from .experiments import study as study
 from .experiments.evaluation import Evaluation as Evaluation

@@ -7,12 +7,9 @@ range in one line that names the file and the key. This module imports neither T
 """
 
 import dataclasses
-import os
 import re
-import types
-import typing
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,80 +17,10 @@ from typing import Any, Literal
 import yaml
 
 from tfvid.core.errors import ConfigError, unknown
+from tfvid.core.typed import build, require
+from tfvid.data.settings import DataConfig
 
 LARGEST, MOST_VALUES = 200_000, 10_000  # characters of a file, and values in it
-
-
-def _require(condition: bool, key: str, expected: str, value):
-    if not condition:
-        shown = repr(value)
-        raise ConfigError(f"{key} must be {expected}, got {shown if len(shown) <= 300 else shown[:300] + '…'}")
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """Changes made to training clips, the same for all frames of a clip.
-
-    Attributes:
-      min_scale: a random crop keeps this share of the height and width at least, in (0, 1]; 1 is no crop.
-      flip: mirror half of the clips. Refused for a dataset that does not declare which labels a mirror swaps.
-    """
-
-    min_scale: float = 0.8
-    flip: bool = False
-
-    def __post_init__(self):
-        _require(0 < self.min_scale <= 1, "data.augment.min_scale", "in (0, 1]", self.min_scale)
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Where clips come from, and how they are made into batches.
-
-    Attributes:
-      dataset: a name in `tfvid.data.DATASETS`, or ``"my_file.py:MyDataset"``.
-      root: the dataset's folder; None for a generated one.
-      records: a folder of shards written by ``scripts/prepare.py``, read instead of the videos.
-      options: further keyword arguments of the dataset.
-      num_frames: frames a clip, T.
-      size: frame (H, W) in pixels.
-      batch_size: clips a step.
-      workers: clips decoded at once; None for one a processor core.
-      seed: of data order and augmentation.
-      augment: applied to training clips only.
-      max_bad_share: the run stops when more than this share of clips cannot be read.
-      max_damaged_share: the run stops when more than this share of clips comes from damaged files; 1.0 is no limit.
-      time_limit: seconds one file may take to decode.
-      service: address of a tf.data service, e.g. ``grpc://host:5000``, whose workers read `records` for training.
-    """
-
-    dataset: str = "shapes"
-    root: str | None = None
-    records: str | None = None
-    options: dict[str, Any] = field(default_factory=dict)
-    num_frames: int = 16
-    size: tuple[int, int] = (224, 224)
-    batch_size: int = 8
-    workers: int | None = None
-    seed: int = 0
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    max_bad_share: float = 0.1
-    max_damaged_share: float = 1.0
-    time_limit: float = 60.0
-    service: str | None = None
-
-    def __post_init__(self):
-        _require(
-            self.service is None or self.records is not None, "data.service", "used with data.records", self.service
-        )
-        _require(self.num_frames >= 1, "data.num_frames", "1 or more", self.num_frames)
-        is_pair = isinstance(self.size, (list, tuple)) and len(self.size) == 2
-        _require(is_pair and min(self.size) >= 1, "data.size", "[height, width] of 1 pixel or more", self.size)
-        _require(self.batch_size >= 1, "data.batch_size", "1 or more", self.batch_size)
-        _require(self.workers is None or self.workers >= 1, "data.workers", "1 or more", self.workers)
-        for name in ("max_bad_share", "max_damaged_share"):
-            _require(0 <= getattr(self, name) <= 1, f"data.{name}", "in [0, 1]", getattr(self, name))
-        _require(self.time_limit > 0, "data.time_limit", "above 0 seconds", self.time_limit)
 
 
 @dataclass(frozen=True)
@@ -152,20 +79,20 @@ class TrainConfig:
     deterministic: bool = False
 
     def __post_init__(self):
-        _require(self.epochs >= 1, "train.epochs", "1 or more", self.epochs)
-        _require(self.learning_rate > 0, "train.learning_rate", "above 0", self.learning_rate)
-        _require(0 <= self.momentum < 1, "train.momentum", "in [0, 1)", self.momentum)
-        _require(self.momentum == 0 or self.optimizer == "sgd", "train.momentum", "0 unless sgd", self.momentum)
-        _require(self.weight_decay >= 0, "train.weight_decay", "0 or more", self.weight_decay)
-        _require(self.warmup_epochs >= 0, "train.warmup_epochs", "0 or more", self.warmup_epochs)
-        _require(
+        require(self.epochs >= 1, "train.epochs", "1 or more", self.epochs)
+        require(self.learning_rate > 0, "train.learning_rate", "above 0", self.learning_rate)
+        require(0 <= self.momentum < 1, "train.momentum", "in [0, 1)", self.momentum)
+        require(self.momentum == 0 or self.optimizer == "sgd", "train.momentum", "0 unless sgd", self.momentum)
+        require(self.weight_decay >= 0, "train.weight_decay", "0 or more", self.weight_decay)
+        require(self.warmup_epochs >= 0, "train.warmup_epochs", "0 or more", self.warmup_epochs)
+        require(
             self.warmup_epochs == 0 or self.schedule == "cosine",
             "train.warmup_epochs",
             "0 unless schedule is cosine",
             self.warmup_epochs,
         )
-        _require(self.plateau_patience >= 1, "train.plateau_patience", "1 or more", self.plateau_patience)
-        _require(
+        require(self.plateau_patience >= 1, "train.plateau_patience", "1 or more", self.plateau_patience)
+        require(
             0 <= self.min_learning_rate <= self.learning_rate,
             "train.min_learning_rate",
             "in [0, learning_rate]",
@@ -192,10 +119,10 @@ class ExplainConfig:
     log_iterations: int | None = None
 
     def __post_init__(self):
-        _require(self.log_every >= 0, "explain.log_every", "0 or more", self.log_every)
-        _require(self.log_clips >= 1, "explain.log_clips", "1 or more", self.log_clips)
+        require(self.log_every >= 0, "explain.log_every", "0 or more", self.log_every)
+        require(self.log_clips >= 1, "explain.log_clips", "1 or more", self.log_clips)
         steps = self.log_iterations
-        _require(steps is None or steps >= 0, "explain.log_iterations", "0 or more", steps)
+        require(steps is None or steps >= 0, "explain.log_iterations", "0 or more", steps)
 
 
 @dataclass(frozen=True)
@@ -218,7 +145,7 @@ class RunConfig:
     explain: ExplainConfig = field(default_factory=ExplainConfig)
 
     def __post_init__(self):
-        _require(bool(re.fullmatch(r"\w[\w.-]*", self.name)), "name", "letters, digits, '_', '-' and '.'", self.name)
+        require(bool(re.fullmatch(r"\w[\w.-]*", self.name)), "name", "letters, digits, '_', '-' and '.'", self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +166,7 @@ class LoadConfig:
 
     def __post_init__(self):
         low, high = self.input_range or (0, 1)
-        _require(low < high, "input_range", "[low, high], the lower value first", self.input_range)
+        require(low < high, "input_range", "[low, high], the lower value first", self.input_range)
 
     def load_options(self) -> dict[str, Any]:
         """These values as keyword arguments of `tfvid.models.loaded.load_model_as`."""
@@ -260,8 +187,8 @@ class GroupConfig(LoadConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        _require(bool(self.name), "models: name", "some text", self.name)
-        _require(len(self.paths) >= 1, f"models: paths of {self.name!r}", "one model or more", self.paths)
+        require(bool(self.name), "models: name", "some text", self.name)
+        require(len(self.paths) >= 1, f"models: paths of {self.name!r}", "one model or more", self.paths)
 
 
 @dataclass(frozen=True)
@@ -279,10 +206,10 @@ class ClassesConfig:
     min_f1: float = 0.0
 
     def __post_init__(self):
-        _require(0 <= self.max_f1_gap <= 1, "classes.max_f1_gap", "in [0, 1]", self.max_f1_gap)
-        _require(0 <= self.min_f1 <= 1, "classes.min_f1", "in [0, 1]", self.min_f1)
+        require(0 <= self.max_f1_gap <= 1, "classes.max_f1_gap", "in [0, 1]", self.max_f1_gap)
+        require(0 <= self.min_f1 <= 1, "classes.min_f1", "in [0, 1]", self.min_f1)
         by_rule = self.max_f1_gap < 1 or self.min_f1 > 0
-        _require(not (self.names and by_rule), "classes", "a list of names or a rule, not both", self.names)
+        require(not (self.names and by_rule), "classes", "a list of names or a rule, not both", self.names)
 
 
 @dataclass(frozen=True)
@@ -325,14 +252,14 @@ class StudyConfig:
     seed: int = 0
 
     def __post_init__(self):
-        _require(bool(re.fullmatch(r"\w[\w.-]*", self.name)), "name", "letters, digits, '_', '-' and '.'", self.name)
-        _require(len(self.models) >= 2, "models", "two groups or more, each a name and paths", self.models)
+        require(bool(re.fullmatch(r"\w[\w.-]*", self.name)), "name", "letters, digits, '_', '-' and '.'", self.name)
+        require(len(self.models) >= 2, "models", "two groups or more, each a name and paths", self.models)
         names = [group.name for group in self.models]
-        _require(len(set(names)) == len(names), "models", "groups of different names", names)
-        _require(self.limit is None or self.limit >= 1, "limit", "1 or more", self.limit)
-        _require(self.film_clips is None or self.film_clips >= 0, "film_clips", "0 or more", self.film_clips)
-        _require(self.method_clips >= 0, "method_clips", "0 or more", self.method_clips)
-        _require(self.smallest_drop >= 0, "smallest_drop", "0 or more", self.smallest_drop)
+        require(len(set(names)) == len(names), "models", "groups of different names", names)
+        require(self.limit is None or self.limit >= 1, "limit", "1 or more", self.limit)
+        require(self.film_clips is None or self.film_clips >= 0, "film_clips", "0 or more", self.film_clips)
+        require(self.method_clips >= 0, "method_clips", "0 or more", self.method_clips)
+        require(self.smallest_drop >= 0, "smallest_drop", "0 or more", self.smallest_drop)
 
 
 @dataclass(frozen=True)
@@ -349,7 +276,7 @@ class NetworkConfig(LoadConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        _require(bool(self.name), "networks: name", "some text", self.name)
+        require(bool(self.name), "networks: name", "some text", self.name)
 
 
 @dataclass(frozen=True)
@@ -389,7 +316,7 @@ class MeasureConfig:
     limit: int | None = None
 
     def __post_init__(self):
-        _require(self.limit is None or self.limit >= 1, "measures: limit", "1 or more", self.limit)
+        require(self.limit is None or self.limit >= 1, "measures: limit", "1 or more", self.limit)
 
 
 @dataclass(frozen=True)
@@ -428,16 +355,16 @@ class AttributionConfig:
     seed: int = 0
 
     def __post_init__(self):
-        _require(bool(re.fullmatch(r"\w[\w.-]*", self.name)), "name", "letters, digits, '_', '-' and '.'", self.name)
-        _require(self.limit is None or self.limit >= 1, "limit", "1 or more", self.limit)
-        _require(self.sanity_clips >= 1, "sanity_clips", "1 or more", self.sanity_clips)
+        require(bool(re.fullmatch(r"\w[\w.-]*", self.name)), "name", "letters, digits, '_', '-' and '.'", self.name)
+        require(self.limit is None or self.limit >= 1, "limit", "1 or more", self.limit)
+        require(self.sanity_clips >= 1, "sanity_clips", "1 or more", self.sanity_clips)
         for key, names in {
             "networks": [network.name for network in self.networks],
             "methods": [method.row for method in self.methods],
             "measures": [measure.name for measure in self.measures],
         }.items():
-            _require(len(names) >= 1, key, "one or more", names)
-            _require(len(set(names)) == len(names), key, "of different names", names)
+            require(len(names) >= 1, key, "one or more", names)
+            require(len(set(names)) == len(names), key, "of different names", names)
         rows, measures = ([item.row for item in self.methods], [item.name for item in self.measures])
         for name in self.sanity_methods:
             if name not in rows:
@@ -492,7 +419,7 @@ def override(values: dict, overrides: Sequence[str]) -> dict:
     """
     for text in overrides:
         key, equals, value = text.partition("=")
-        _require(bool(equals and key), "an override", "key=value, e.g. train.epochs=3", text)
+        require(bool(equals and key), "an override", "key=value, e.g. train.epochs=3", text)
         values = _replace(values, key.split("."), parse(value, text), text)
     return values
 
@@ -503,7 +430,7 @@ def from_dict(values: dict, source: str = "configuration", kind: type = RunConfi
     if other:
         raise ConfigError(f"{source}: expected the configuration of {PURPOSES[kind]}, this is one of {PURPOSES[other]}")
     try:
-        return _build(kind, values, "")
+        return build(kind, values, "")
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from error
 
@@ -523,26 +450,6 @@ def _other_kind(values, kind: type) -> type | None:
     if set(values) <= keys[kind]:
         return None
     return next((purpose for purpose in PURPOSES if set(values) <= keys[purpose]), None)
-
-
-def typed(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Keyword arguments for the dataclass `kind`, converted and checked as those in a YAML file are.
-
-    Args:
-      kind: e.g. `DataConfig`.
-      values: by field; NumPy's numbers, paths, and instances of nested dataclasses are allowed too.
-
-    Raises:
-      ConfigError: a value of another type: "num_frames must be a whole number, got '16'".
-    """
-    hints, converted = typing.get_type_hints(kind), {}
-    for name, value in values.items():
-        if isinstance(value, os.PathLike):
-            value = os.fspath(value)
-        value = value.tolist() if hasattr(value, "tolist") else value  # NumPy's
-        is_made = dataclasses.is_dataclass(value)
-        converted[name] = value if is_made else _convert(hints[name], value, name)
-    return converted
 
 
 def to_yaml(config: RunConfig | StudyConfig | AttributionConfig) -> str:
@@ -608,7 +515,7 @@ def _check_size(value, source: str):
 
 
 def _replace(values: dict, keys: list[str], value, source: str) -> dict:
-    """`values` with `value` put under the nested `keys`; unknown names are left for `_build` to refuse."""
+    """`values` with `value` put under the nested `keys`; unknown names are left for `build` to refuse."""
     first, *rest = keys
     if rest:
         inner = values.get(first) or {}
@@ -616,53 +523,3 @@ def _replace(values: dict, keys: list[str], value, source: str) -> dict:
             raise ConfigError(f"{source}: {first!r} holds no further keys")
         value = _replace(inner, rest, value, source)
     return {**values, first: value}
-
-
-def _build(cls, values, prefix: str):
-    """An instance of the dataclass `cls` from a mapping; `prefix` is the dotted key it stands under."""
-    _require(isinstance(values, dict), prefix.rstrip(".") or "a configuration", "a mapping of keys to values", values)
-    hints = typing.get_type_hints(cls)
-    for key in values:
-        if key not in hints:
-            raise ConfigError(unknown("key", f"{prefix}{key}", [f"{prefix}{name}" for name in hints]))
-    for item in dataclasses.fields(cls):
-        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-        _require(item.name in values or not required, f"{prefix}{item.name}", "given", None)
-    return cls(**{key: _convert(hints[key], value, f"{prefix}{key}") for key, value in values.items()})
-
-
-def _convert(hint, value, key: str):
-    """`value` as the annotated type `hint`, or a ConfigError that names `key`."""
-    if dataclasses.is_dataclass(hint):
-        return _build(hint, {} if value is None else value, f"{key}.")
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is types.UnionType:  # `X | None`
-        return None if value is None else _convert(arguments[0], value, key)
-    if origin is Literal:
-        # Compared with their types: 1 == True in Python.
-        if not any(value == choice and type(value) is type(choice) for choice in arguments):
-            choices = [str(choice).lower() if isinstance(choice, bool) else choice for choice in arguments]
-            raise ConfigError(f"{key}: {unknown('value', value, choices)}")
-        return value
-    if origin is tuple and arguments[-1] is Ellipsis:
-        _require(isinstance(value, (list, tuple)), key, "a list", value)
-        return tuple(_convert(arguments[0], item, f"{key}[{place}]") for place, item in enumerate(value))
-    if origin is tuple:
-        valid = isinstance(value, (list, tuple)) and len(value) == len(arguments)
-        _require(valid, key, f"a list of {len(arguments)} values", value)
-        return tuple(_convert(inner, item, key) for inner, item in zip(arguments, value, strict=True))
-    if origin is dict:
-        valid = isinstance(value, dict) and all(isinstance(name, str) for name in value)
-        _require(valid, key, "a mapping of names to values", value)
-        return dict(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    spoken = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-    valid = isinstance(value, hint) and not (hint is not bool and isinstance(value, bool))
-    _require(valid, key, spoken[hint], value)
-    if hint is float:
-        _require(value == value and abs(value) != float("inf"), key, "a finite number", value)
-    if hint is str:
-        # Neither a path nor a file can hold the others.
-        _require(not re.search("[\0\ud800-\udfff]", value), key, "text without NUL and lone surrogates", value)
-    return value

@@ -5,9 +5,9 @@ import pytest
 from small_videos import write_video
 
 import tfvid
-from tfvid.config import DataConfig
 from tfvid.core.arguments import frame_size, whole_number
 from tfvid.core.errors import ConfigError, TfvidError
+from tfvid.data.settings import DataConfig
 
 
 @pytest.mark.parametrize("value", [(8, 12), [8, 12], np.array([8, 12]), (np.int64(8), np.uint8(12))])

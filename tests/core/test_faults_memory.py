@@ -51,7 +51,7 @@ def test_where_tensorflow_has_no_memory_left_half_as_many_clips_are_explained_at
         warnings.simplefilter("always")
         result = explain(clips)
         again = explain(clips)  # no further try of what did not fit
-    assert halvings(caught) == ["GradCAM: out of memory at batch_size 2, goes on with 1"]
+    assert halvings(caught) == ["GradCAM: out of memory at batch_size 2, continues with 1"]
     assert caught[0].filename == __file__ and explain.batch_size == 1
     alone = explainer("grad_cam", greedy(), batch_size=1)(clips)
     for name, value in arrays(alone).items():
@@ -81,7 +81,7 @@ def test_every_explainer_goes_on_or_says_so_in_one_line(method, monkeypatch):
         warnings.simplefilter("always")
         little_memory(patch, 1)
         result = explain(clips)
-        assert halvings(caught)[-1].endswith("at batch_size 2, goes on with 1") and explain.batch_size == 1
+        assert halvings(caught)[-1].endswith("at batch_size 2, continues with 1") and explain.batch_size == 1
         little_memory(patch, 0)
         with pytest.raises(TfvidError, match=r"out of memory at batch_size 1 \(.*OOM when allocating") as error:
             explain(clips)

@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 from small_videos import damaged_dataset, frame_numbers, write_video
 
-from tfvid.config import AugmentConfig, DataConfig
 from tfvid.core.errors import ConfigError, DataError, TfvidError
 from tfvid.data.pipeline import as_supervised, load_dataset, make_dataset
 from tfvid.data.records import write_records
+from tfvid.data.settings import AugmentConfig, DataConfig
 from tfvid.data.share import Share
 from tfvid.data.skipped import SkipLog, damage_line
 from tfvid.data.sources.kth import KTH

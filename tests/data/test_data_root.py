@@ -2,10 +2,10 @@
 
 import pytest
 
-from tfvid.config import DataConfig
 from tfvid.core.errors import TfvidError
 from tfvid.data import DATASETS
 from tfvid.data.pipeline import make_dataset
+from tfvid.data.settings import DataConfig
 
 WITH_FOLDER = [name for name in DATASETS if name != "shapes"]
 

@@ -11,6 +11,7 @@ from tfvid import config as cfg
 from tfvid.core.errors import ConfigError
 from tfvid.data.pipeline import load_dataset
 from tfvid.data.records import write_records
+from tfvid.data.settings import DataConfig
 from tfvid.data.share import Share
 from tfvid.data.sources.shapes import MovingShapes
 from tfvid.training import train
@@ -94,7 +95,7 @@ def test_a_run_trains_from_it(shards, tmp_path):
 
 def test_what_it_does_not_do(shards):
     with pytest.raises(ConfigError, match="data.service must be used with data.records"):
-        cfg.DataConfig(service="grpc://localhost:1")
+        DataConfig(service="grpc://localhost:1")
     with pytest.raises(ConfigError, match="goes with distribution none"):
         load_dataset(
             "shapes", "train", training=True, records=str(shards), service="grpc://x:1", share=Share(), **SHAPE

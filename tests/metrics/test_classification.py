@@ -77,6 +77,23 @@ def test_measures_agree_with_one_another(num_classes, clips, seed):
     assert (macro_f1(matrix) == 1) == (result["top_1"] == 1)
 
 
+@pytest.mark.parametrize(("num_classes", "clips"), [(3, 20), (101, 3000), (6, 1)])
+def test_measures_are_those_of_scikit_learn(num_classes, clips):
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    labels, logits = rng.integers(num_classes, size=clips), rng.normal(size=(clips, num_classes))
+    predicted, classes = logits.argmax(1), range(num_classes)
+    matrix = confusion(labels, predicted, num_classes)
+    np.testing.assert_array_equal(matrix, metrics.confusion_matrix(labels, predicted, labels=classes))
+    options = {"zero_division": 0}
+    np.testing.assert_allclose(f1(matrix), metrics.f1_score(labels, predicted, labels=classes, average=None, **options))
+    present = np.unique(labels)
+    expected = metrics.f1_score(labels, predicted, labels=present, average="macro", **options)
+    assert macro_f1(matrix) == pytest.approx(expected)
+    hits = in_top_k(logits, labels, 2)
+    assert hits.mean() == pytest.approx(metrics.top_k_accuracy_score(labels, logits, k=2, labels=classes))
+
+
 @pytest.mark.parametrize("count", [3, 50])
 def test_confusion_matrix_is_drawn(tmp_path, count):
     from PIL import Image

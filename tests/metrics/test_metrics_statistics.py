@@ -72,6 +72,13 @@ def test_holm():
         holm([0.1, 1.5])
 
 
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+@settings(max_examples=25, deadline=None)
+def test_holm_is_that_of_statsmodels(pvalues):
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    assert holm(pvalues) == pytest.approx(multitest.multipletests(pvalues, method="holm")[1])
+
+
 def test_samples_that_are_not_paired():
     result = comparison([1, 2, 3], [3, 5, 7, 9], paired=False)
     assert (result.difference, result.wilcoxon_p, result.permutation_p, result.note) == (-4, None, None, "")

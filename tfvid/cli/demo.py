@@ -16,8 +16,9 @@ from tfvid.cli.limit import add_limit
 from tfvid.cli.results_folder import check_folder
 from tfvid.cli.tensorflow_log import load_tensorflow
 from tfvid.cli.time_estimate import about, pace
-from tfvid.config import DataConfig, load
+from tfvid.config import load
 from tfvid.core.stopping import stoppable
+from tfvid.data.settings import DataConfig
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # In an installed package the configurations lie inside it, in a checkout beside it.

@@ -13,9 +13,10 @@ from tqdm import tqdm
 from tfvid.cli.engine_options import add_engine_options, engine_of
 from tfvid.cli.results_folder import check_folder
 from tfvid.cli.tensorflow_log import load_tensorflow
-from tfvid.config import DataConfig, load, parse
+from tfvid.config import load, parse
 from tfvid.core.errors import ConfigError
 from tfvid.core.stopping import stoppable
+from tfvid.data.settings import DataConfig
 
 
 @stoppable()

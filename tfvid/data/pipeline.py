@@ -8,9 +8,9 @@ import weakref
 import numpy as np
 import tensorflow as tf
 
-from tfvid.config import DataConfig, typed
 from tfvid.core.arguments import frame_size, whole_number
 from tfvid.core.errors import ConfigError, TfvidError, VideoError, one_line, unknown
+from tfvid.core.typed import typed
 from tfvid.data import DATASETS
 from tfvid.data.augment import augment
 from tfvid.data.base import VideoDataset
@@ -18,6 +18,7 @@ from tfvid.data.choose import in_turn
 from tfvid.data.clip import Clip, Sample
 from tfvid.data.decode.worker import DecodePool, one_a_core
 from tfvid.data.records import Records
+from tfvid.data.settings import DataConfig
 from tfvid.data.share import Share
 from tfvid.data.skipped import SkipLog
 
@@ -162,6 +163,7 @@ def load_dataset(
             return _read(pick(_indices(len(samples), epoch, seed)), source, workers)
 
     if served:
+        assert isinstance(dataset, Records)  # a service reads shards only
         clips = dataset.served(split, int(epoch), config.seed)
     elif training:
         clips = _passes(begin, read, log.total)
@@ -171,13 +173,14 @@ def load_dataset(
     if training:
         clips = clips.map(_augmenting(config, dataset), workers)
     clips = clips.map(lambda clip, epoch: clip, workers).batch(config.batch_size // share.count)
-    if served:
+    if served and config.service is not None:
         clips = clips.apply(_by_service(config.service))
     clips = clips.map(_to_unit_range, 1).prefetch(2)
     log.max_damaged_share = config.max_damaged_share
     log.total_of_epochs = chosen if in_step else log.total
-    for id, damage in dataset.damaged(split).items() if served else ():  # the log is here, who reads is elsewhere
-        log.damage(id, damage)
+    if served and isinstance(dataset, Records):  # the readers are in other processes, the log is in this one
+        for id, damage in dataset.damaged(split).items():
+            log.damage(id, damage)
     options = tf.data.Options()
     options.deterministic = deterministic
     # Threads of its own: those that wait for a child must not be taken from the model's.

@@ -8,11 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tfvid.config import DataConfig
 from tfvid.core.engine.base import Shard
 from tfvid.core.remote import RemoteFolder, is_remote
 from tfvid.core.timing import recording, timed
 from tfvid.data.base import VideoDataset
+from tfvid.data.settings import DataConfig
 from tfvid.data.sources.video_files import VideoFiles
 from tfvid.models.loaded import Loaded, load_models
 
@@ -62,7 +62,7 @@ class ExplainShard:
     split: str
     out: str
     number: int
-    to_model: Mapping[int, int]
+    to_model: dict[int, int]
     batch_size: int
     workers: int | None
     time_limit: float

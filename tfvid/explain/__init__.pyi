@@ -3,8 +3,10 @@ from . import cam as cam
 from . import excitation as excitation
 from . import explainers as explainers
 from . import masks as masks
+from . import options as options
 from . import pixels as pixels
 from . import recorded_options as recorded_options
+from . import shown as shown
 from .base import Attribution as Attribution
 from .base import Explainer as Explainer
 from .base import Explanation as Explanation
@@ -33,8 +35,8 @@ from .masks.step import STEP as STEP
 from .masks.temporal_mask import TemporalMask as TemporalMask
 from .masks.temporal_mask import TemporalMaskResult as TemporalMaskResult
 from .pixels.blur_ig import BlurIG as BlurIG
-from .pixels.coalitions import PlayersExplainer as PlayersExplainer
-from .pixels.coalitions import PlayersResult as PlayersResult
+from .pixels.coalitions import SegmentsExplainer as SegmentsExplainer
+from .pixels.coalitions import SegmentsResult as SegmentsResult
 from .pixels.gradients import Gradient as Gradient
 from .pixels.gradients import GradientXInput as GradientXInput
 from .pixels.gradients import PixelExplainer as PixelExplainer

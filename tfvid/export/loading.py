@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, TfvidError
-from tfvid.explain.base import Explainer
+from tfvid.explain.base import Explainer, ResultType
 from tfvid.explain.cam.cam import CAMResult
 from tfvid.explain.masks.temporal_mask import TemporalMaskResult, warn_of_still_clips
 from tfvid.export.graph import RANGE_MESSAGE, in_range
@@ -134,22 +134,22 @@ class _Classifier:
         return {name: output.numpy() for name, output in self.signatures[signature](**tensors).items()}
 
 
-class _Exported(Explainer):
+class _Exported(Explainer[ResultType]):
     """An explainer that runs signatures of an exported model."""
 
     def __init__(self, classifier: _Classifier, batch_size: int):
-        self.classifier = classifier  # replaces the `Classifier` of a Keras model
+        self.classifier = classifier  # type: ignore[assignment]  # replaces the `Classifier` of a Keras model
         self.batch_size = batch_size
 
 
-class _GradCAM(_Exported):
+class _GradCAM(_Exported[CAMResult]):
     result_type = CAMResult
 
     def _compute(self, clips, target):
         return self.classifier.run("grad_cam", clips=clips, target=target)
 
 
-class _TemporalMask(_Exported):
+class _TemporalMask(_Exported[TemporalMaskResult]):
     result_type = TemporalMaskResult
 
     def __init__(self, classifier: _Classifier, batch_size: int):

@@ -1,6 +1,6 @@
-"""Do methods agree on what is relevant? A matrix of methods by methods for each clip.
+"""Agreement of methods: for each clip, a matrix of the similarity of the maps of each pair of methods.
 
-After Li et al., arXiv 2005.00375, who ask which methods go together. That methods agree does not say they are right.
+After Li et al., arXiv 2005.00375. Methods that agree may all be wrong.
 """
 
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from tfvid.metrics.similarity import rank_correlations, top_overlaps
 
 
 def spearman_matrix(maps: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Spearman's rank correlation of the maps of each two methods.
+    """Returns Spearman's rank correlation of the maps of each pair of methods.
 
     Args:
-      maps: by method, M of them, each `(B, T, H, W)`.
+      maps: the maps of M methods by name, each `(B, T, H, W)`.
 
     Returns:
       Float32 `(B, M, M)` in [-1, 1], methods in the mapping's order; ones on the diagonal.
@@ -28,13 +28,20 @@ def spearman_matrix(maps: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def top_iou_matrix(maps: Mapping[str, np.ndarray], share: float = 0.1, seed: int = 0) -> np.ndarray:
-    """Intersection over union of the most relevant `share` of voxels of each two methods.
+    """Returns the intersection over union of the most relevant voxels of each pair of methods.
 
-    Two random orders have ``share / (2 - share)``: 0.053 for a tenth. Arguments and errors: see `spearman_matrix` and
-    `tfvid.metrics.similarity.top_iou`.
+    Two random maps have ``share / (2 - share)``: 0.053 for a tenth.
+
+    Args:
+      maps: the maps of M methods by name, each `(B, T, H, W)`.
+      share: the share of the clip's voxels that counts as most relevant, in (0, 1].
+      seed: of the random order of equal voxels, the same in all maps.
 
     Returns:
-      Float32 `(B, M, M)` in [0, 1].
+      Float32 `(B, M, M)` in [0, 1], methods in the mapping's order.
+
+    Raises:
+      TfvidError: no maps, shapes that do not fit, NaN, or a share out of range.
     """
     return _matrices(maps, lambda of_clip: top_overlaps(of_clip, share, seed))
 

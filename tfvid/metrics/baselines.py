@@ -1,14 +1,14 @@
-"""Maps that know nothing of the model: what every measure of a method has to be read beside."""
+"""Maps that do not depend on the model. Compare the measures of a method with those of these maps."""
 
 import numpy as np
 
 
 def random_map(shape: tuple, seed: int = 0) -> np.ndarray:
-    """Each voxel drawn evenly from [0, 1), the same for every clip, so that no clip's depends on its batch mates.
+    """Returns a map of uniform random numbers in [0, 1), the same for all clips of a batch.
 
     Args:
       shape: `(B, T, H, W)`.
-      seed: of the draw.
+      seed: of the random numbers.
 
     Returns:
       Float32 `(B, T, H, W)`.
@@ -17,9 +17,9 @@ def random_map(shape: tuple, seed: int = 0) -> np.ndarray:
 
 
 def centre_prior(shape: tuple) -> np.ndarray:
-    """The middle of the clip, in time and space: a Gaussian, its deviation a quarter of each side.
+    """Returns a Gaussian at the centre of the clip in time and space; its standard deviation is a quarter of each side.
 
-    What is filmed is mostly in the middle of the frame, and what happens in the middle of the clip.
+    Objects are mostly at the centre of the frame, and events in the middle of the clip.
 
     Args:
       shape: `(B, T, H, W)`.
@@ -32,6 +32,6 @@ def centre_prior(shape: tuple) -> np.ndarray:
 
 
 def _bell(size: int) -> np.ndarray:
-    """A Gaussian in the middle of `size` places, with a deviation of a quarter of them."""
+    """A Gaussian at the centre of `size` places, with a standard deviation of a quarter of them."""
     distance = np.arange(size) - (size - 1) / 2
     return np.exp(-0.5 * (distance / (size / 4)) ** 2)

@@ -1,9 +1,9 @@
-"""How many spots a heatmap has, how large they are, and how far from the middle of the frame: the paper's measures.
+"""The number and size of the blobs of a heatmap, and their distance from the centre of the frame.
 
 Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 4.3: OpenCV's `SimpleBlobDetector` on each frame of a
-map at the clip's own resolution. Neither the paper nor its published code says with which parameters. `DETECTOR` has
-OpenCV's own, but for the ones that would drop just what is to be counted; `VARIANTS` has others, to see what a
-conclusion owes to that choice.
+map at the clip's resolution. Neither the paper nor its published code gives the parameters. `DETECTOR` has OpenCV's
+defaults, except for filters that would drop the regions to be counted. `VARIANTS` has other parameters, to see how much
+a conclusion depends on them.
 """
 
 from collections.abc import Mapping
@@ -19,16 +19,16 @@ DETECTOR: dict[str, float | None] = {
     "min_threshold": 50,  # of 255, the maximum of a clip's map
     "max_threshold": 220,
     "threshold_step": 10,
-    "min_repeatability": 2,  # thresholds at which a blob is seen
-    "min_distance": 10,  # pixels; closer ones are one blob
+    "min_repeatability": 2,  # thresholds at which a blob must appear
+    "min_distance": 10,  # pixels; closer blobs are one blob
     "min_area": 25,  # pixels
-    "max_area": None,  # by OpenCV's default, above 5000 pixels is no blob
+    "max_area": None,  # OpenCV's default is 5000 pixels
     # Hot regions have any shape; OpenCV's defaults drop long ones and those that are not convex.
     "min_circularity": None,
     "min_convexity": None,
     "min_inertia": None,
 }
-"""Settings of the detector; None is no limit. A blob is bright regions at several thresholds in one place."""
+"""Settings of the detector; None is no limit. A blob is a bright region at several thresholds."""
 
 VARIANTS: dict[str, dict[str, float | None]] = {
     "as reported": {},
@@ -39,17 +39,17 @@ VARIANTS: dict[str, dict[str, float | None]] = {
     "small blobs too": {"min_area": 9},
     "large blobs only": {"min_area": 100},
 }
-"""Changes to `DETECTOR`, by name, to repeat a comparison with."""
+"""Changes to `DETECTOR` by name, to repeat a comparison."""
 
 
 class BlobStatistics(NamedTuple):
     """The blobs of each map.
 
     Attributes:
-      count: float32 `(B,)`, blobs a frame, the mean over all frames.
-      size: float32 `(B,)`, pixels, the mean diameter over all blobs of the clip; NaN where it has none.
-      centre_distance: float32 `(B,)`, pixels from a blob's middle to the middle of the frame, the mean over all blobs
-        of the clip; NaN where it has none.
+      count: float32 `(B,)`, the number of blobs of a frame, the mean over all frames.
+      size: float32 `(B,)`, the mean diameter of all blobs of the clip, in pixels; NaN without blobs.
+      centre_distance: float32 `(B,)`, the mean distance of all blobs of the clip from the centre of the frame, in
+        pixels; NaN without blobs.
     """
 
     count: np.ndarray  # type: ignore[assignment]  # a tuple has a method of this name
@@ -60,8 +60,8 @@ class BlobStatistics(NamedTuple):
 def blob_statistics(maps, detector: Mapping[str, float | None] | None = None) -> BlobStatistics:
     """Counts and measures the blobs of heatmaps.
 
-    Each map is scaled by its clip's maximum, so that frames stay comparable with one another; what is below zero
-    counts as zero. Sizes and distances are in pixels of the map: compare maps of one resolution only.
+    Each map is divided by its clip's maximum, so that frames are comparable with one another; negative values count as
+    zero. Sizes and distances are in pixels of the map, so compare maps of one resolution only.
 
     Args:
       maps: float `(B, T, H, W)`, at the clip's resolution (a result's ``attribution``, not its ``native``).
@@ -71,8 +71,8 @@ def blob_statistics(maps, detector: Mapping[str, float | None] | None = None) ->
       `BlobStatistics`.
 
     Raises:
-      TfvidError: not of that shape, or NaN or infinite values.
-      ConfigError: a setting that does not exist, or a value OpenCV does not take.
+      TfvidError: another shape, or NaN or infinite values.
+      ConfigError: a setting that does not exist, or a value that OpenCV does not accept.
     """
     with np.errstate(over="ignore"):  # what float32 cannot hold is infinite
         maps = np.asarray(maps, np.float32)
@@ -95,7 +95,7 @@ def blob_statistics(maps, detector: Mapping[str, float | None] | None = None) ->
 
 
 def _eight_bit(maps: np.ndarray) -> np.ndarray:
-    """Each map over its clip's maximum, as uint8; a map of zeros stays zero."""
+    """Each map divided by its clip's maximum, as uint8; a map of zeros stays zero."""
     maps = np.maximum(maps, 0)
     highest = maps.max(axis=(1, 2, 3), keepdims=True)
     shares = np.divide(maps, highest, out=np.zeros_like(maps), where=highest > 0)
@@ -103,7 +103,7 @@ def _eight_bit(maps: np.ndarray) -> np.ndarray:
 
 
 def _detector(changes: Mapping[str, float | None]) -> cv2.SimpleBlobDetector:
-    """Finds bright regions; one counts if it is bright at its centroid, so one bent around it (a ring) does not."""
+    """A detector of bright regions. A region counts if it is bright at its centroid, so a ring does not."""
     for name, value in changes.items():
         if name not in DETECTOR:
             raise ConfigError(unknown("setting of the blob detector", name, DETECTOR))

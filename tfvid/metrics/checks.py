@@ -1,4 +1,4 @@
-"""What measures are given, checked: one line that says what does not fit."""
+"""Checks of the arguments of measures."""
 
 import numpy as np
 
@@ -6,20 +6,20 @@ from tfvid.core.errors import TfvidError
 
 
 def checked_maps(maps, shape: tuple | None = None) -> np.ndarray:
-    """Maps as float32 `(B, T, H, W)`.
+    """Returns maps as float32 `(B, T, H, W)`.
 
     Args:
       maps: numbers or booleans `(B, T, H, W)`.
-      shape: what their shape must be, where it is known.
+      shape: the shape that they must have; None for any.
 
     Raises:
-      TfvidError: of another shape, no numbers, or NaN or infinite somewhere, as float32 too.
+      TfvidError: another shape, not numbers, or values that are NaN or infinite in float32.
     """
     maps = np.asarray(maps)
     if maps.dtype.kind not in "fiub" or maps.ndim != 4 or 0 in maps.shape or shape not in (None, maps.shape):
         expected = "" if shape is None else f" of {shape}"
         raise TfvidError(f"expected maps (B, T, H, W){expected}, got {maps.dtype} {maps.shape}")
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and said to be
+    with np.errstate(over="ignore"):  # values too large for float32 become infinite, which is checked below
         maps = maps.astype(np.float32)
     bad = np.flatnonzero(~np.isfinite(maps).all(axis=(1, 2, 3)))
     if bad.size:
@@ -28,7 +28,7 @@ def checked_maps(maps, shape: tuple | None = None) -> np.ndarray:
 
 
 def checked_boxes(boxes, shape: tuple) -> np.ndarray:
-    """Boxes cut off at the frame's edges; one wholly outside, or with a NaN, is absent: NaN.
+    """Returns boxes cut at the edges of the frame; a box outside the frame, or with a NaN, becomes NaN.
 
     Args:
       boxes: `(B, T, N, 4)`, (top, left, bottom, right) in pixels.
@@ -38,7 +38,7 @@ def checked_boxes(boxes, shape: tuple) -> np.ndarray:
       Float64 `(B, T, N, 4)`.
 
     Raises:
-      TfvidError: of another shape, or a box whose bottom lies above its top or whose right left of its left.
+      TfvidError: another shape, or a box whose bottom is above its top or whose right is left of its left.
     """
     boxes = np.asarray(boxes, np.float64)
     if boxes.ndim != 4 or boxes.shape[:2] != shape[:2] or boxes.shape[3] != 4:
@@ -57,14 +57,14 @@ def checked_boxes(boxes, shape: tuple) -> np.ndarray:
 
 
 def checked_events(event, shape: tuple) -> np.ndarray:
-    """Events as int `(B, 2)`.
+    """Returns events as int `(B, 2)`.
 
     Args:
-      event: int `(B, 2)`, first and one-past-last frame; (-1, -1) where it is not known.
+      event: int `(B, 2)`, first and one-past-last frame; (-1, -1) if unknown.
       shape: `(B, T, ...)` of the maps.
 
     Raises:
-      TfvidError: of another shape, no whole numbers, or a window that is empty or not within the clip.
+      TfvidError: another shape, not whole numbers, or a window that is empty or outside the clip.
     """
     event = np.asarray(event)
     if event.dtype.kind not in "iu" or event.shape != (shape[0], 2):

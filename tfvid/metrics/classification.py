@@ -1,7 +1,10 @@
-"""How well a classifier's answers match the labels. NumPy only.
+"""Measures of a classifier: top-k accuracy, confusion matrix and F1.
 
-`labels` are int `(N,)` in [0, K), `logits` float `(N, K)` (or any scores that rank the classes), a confusion
-matrix is int `(K, K)` with a row for each true class and a column for each predicted one.
+`labels` are int `(N,)` in [0, K). `logits` are float `(N, K)`, or any scores that rank the classes. A confusion matrix
+is int `(K, K)` with a row for each true class and a column for each predicted class.
+
+scikit-learn has the same values (tested). It is not used here: it would replace eight lines, takes 1.3 CPU seconds and
+90 MB to import, and has no top-k hits for each clip.
 """
 
 import numpy as np
@@ -10,10 +13,18 @@ from tfvid.core.errors import DataError
 
 
 def in_top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
-    """Whether the label is among the `k` highest logits, bool `(N,)`. Of equal logits the lower class ranks first.
+    """Returns whether the label is among the `k` highest logits. Of equal logits, the lower class ranks first.
+
+    Args:
+      logits: float `(N, K)`.
+      labels: int `(N,)`.
+      k: 1 or more.
+
+    Returns:
+      Bool `(N,)`.
 
     Raises:
-      DataError: a label that is no class, or a logit that is NaN, which has no rank.
+      DataError: a label outside [0, K), or a logit that is NaN.
     """
     wrong = np.flatnonzero(np.isnan(logits).any(axis=1))
     if wrong.size:
@@ -24,15 +35,18 @@ def in_top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """Counts clips by (true class, predicted class), int64 `(K, K)`."""
+    """Returns the number of clips by (true class, predicted class), int64 `(K, K)`."""
     labels, predicted = _checked(labels, num_classes), _checked(predicted, num_classes)
     return np.bincount(labels * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
 def f1(matrix: np.ndarray) -> np.ndarray:
-    """F1 of each class, float64 `(K,)`: ``2 TP / (2 TP + FP + FN)``.
+    """Returns the F1 of each class, float64 `(K,)`: ``2 TP / (2 TP + FP + FN)``.
 
-    A class that neither occurs nor is predicted (0 / 0) gets 0.
+    It is 0 for a class that neither occurs nor is predicted (0 / 0).
+
+    Args:
+      matrix: a confusion matrix.
     """
     true_positives = np.diag(matrix)
     seen = matrix.sum(axis=0) + matrix.sum(axis=1)  # = 2 TP + FP + FN
@@ -40,22 +54,26 @@ def f1(matrix: np.ndarray) -> np.ndarray:
 
 
 def macro_f1(matrix: np.ndarray) -> float:
-    """The mean F1 over the classes that have clips; 0 where there is no clip at all."""
+    """Returns the mean F1 over the classes with clips; 0 without clips."""
     present = matrix.sum(axis=1) > 0
     return float(f1(matrix)[present].mean()) if present.any() else 0.0
 
 
 def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """The measures of the paper's table 1 and the accuracies, each in [0, 1].
+    """Returns the accuracies and the measures of the paper's table 1, each in [0, 1].
 
-    ``f1_top_5`` counts a clip as predicted right when its class is among the five highest logits, and as its
-    highest one otherwise.
+    For ``f1_top_5``, the predicted class of a clip is its label if the label is among the five highest logits, else the
+    class with the highest logit.
+
+    Args:
+      logits: float `(N, K)`.
+      labels: int `(N,)`.
 
     Returns:
-      ``top_1``, ``top_5``, ``f1`` (macro) and ``f1_top_5`` (macro); with fewer than five classes all are used.
+      ``top_1``, ``top_5``, ``f1`` (macro) and ``f1_top_5`` (macro); with fewer than five classes, all count.
 
     Raises:
-      DataError: no clip at all, a label that is no class, or a logit that is NaN.
+      DataError: no clips, a label outside [0, K), or a logit that is NaN.
     """
     if not len(logits):
         raise DataError("expected scores of one clip or more, got none")

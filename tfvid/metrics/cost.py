@@ -1,8 +1,8 @@
-"""What an explanation costs: runs of the model, forward and backward, and seconds, for one clip.
+"""The cost of an explanation of one clip: forward and backward passes of the model, and seconds.
 
-Most methods compile their whole work, loops included, so Python sees the model called once however often it runs. The
-count is therefore made where the work is done: the model given to the method carries counters inside its graph, one
-that adds the number of clips each time it runs, and one in the gradient of its scores.
+Most methods compile all their work, with loops, so Python calls the model once, however often it runs. So the counters
+are variables in the model's graph: one adds the number of clips each time the model runs, and one adds the number of
+clips in the gradient of its scores.
 """
 
 import time
@@ -18,12 +18,12 @@ from tfvid.network.tracing import replaced
 
 @dataclass(frozen=True)
 class Cost:
-    """The mean cost of explaining one clip, compilation left out.
+    """The mean cost of explaining one clip, without compilation.
 
     Attributes:
-      forward_passes: clips run through the model. A method that runs only a part of it for most of its steps, as
-        `TemporalMask` may, counts each as a whole one.
-      backward_passes: clips whose scores' gradient was taken; 0 for a mere function.
+      forward_passes: the number of clips that the model gets. A run of a part of the model, as `TemporalMask` may do
+        it, counts as a whole run.
+      backward_passes: the number of clips whose scores' gradient is computed; 0 for a function.
       seconds: wall-clock time.
     """
 
@@ -33,16 +33,16 @@ class Cost:
 
 
 def cost(build, model, clips, *arguments) -> Cost:
-    """Explains clips and counts; twice, for the first time compiles.
+    """Returns the cost of explaining clips. It explains them twice, since the first time compiles.
 
       >>> cost(lambda model: tfvid.GradCAM(model), model, clips, target)
       Cost(forward_passes=1.0, backward_passes=1.0, seconds=0.014)
 
     Args:
-      build: makes the explainer of a model. It has to be made here, for what is compiled already cannot be counted.
+      build: a function from a model to its explainer. An explainer that is compiled already cannot be counted.
       model: a Keras model, unchanged afterwards, also after an error; or a function of clips.
       clips: float `(B, T, H, W, C)`.
-      *arguments: what the explainer is given besides.
+      *arguments: further arguments of the explainer, after the clips.
     """
     clips = checked_clips(clips, model)
     with counted(model) as (counting, count):
@@ -57,7 +57,7 @@ def cost(build, model, clips, *arguments) -> Cost:
 
 @contextmanager
 def counted(model):
-    """While it lasts, a model that counts: yields it, and a function that returns clips (forward, backward) so far."""
+    """Yields a model that counts, and a function that returns the clips (forward, backward) so far."""
     forward, backward = (tf.Variable(0, dtype=tf.int64, trainable=False) for _ in range(2))
 
     @tf.custom_gradient

@@ -1,23 +1,23 @@
-"""Does an explanation find the event and the object? Masks against event windows, maps against boxes."""
+"""Localization of events and objects: temporal masks against event windows, maps against boxes."""
 
 import numpy as np
 
 
 def known_events(event) -> np.ndarray:
-    """Which events are known: `(B, 2)` to bool `(B,)`; an unknown one is (-1, -1)."""
+    """Returns which events are known, bool `(B,)`, of events, int `(B, 2)`; an unknown event is (-1, -1)."""
     return np.asarray(event)[:, 0] >= 0
 
 
 def temporal_iou(mask, event, threshold: float = 0.5) -> np.ndarray:
-    """Intersection over union of the masked frames and the event window.
+    """Returns the intersection over union of the masked frames and the event window.
 
     Args:
-      mask: `(B, T)` in [0, 1]; frames with m > threshold count.
-      event: int `(B, 2)`, first and one-past-last frame of each event; (-1, -1) where it is not known.
-      threshold: see `mask`.
+      mask: `(B, T)` in [0, 1]; frames with m > threshold are masked.
+      event: int `(B, 2)`, first and one-past-last frame of each event; (-1, -1) if unknown.
+      threshold: in [0, 1).
 
     Returns:
-      `(B,)` in [0, 1]. 0 for an unknown event: leave those out of a mean with `known_events`.
+      `(B,)` in [0, 1]. 0 for an unknown event; exclude these from a mean by `known_events`.
     """
     masked = np.asarray(mask) > threshold
     t, event = np.arange(masked.shape[1]), np.asarray(event)
@@ -27,12 +27,12 @@ def temporal_iou(mask, event, threshold: float = 0.5) -> np.ndarray:
 
 
 def random_mask(mask, seed: int, threshold: float = 0.5) -> np.ndarray:
-    """As many frames as each mask has, anywhere: the baseline for masks of any form.
+    """Returns masks with as many frames as each mask, at random places: the baseline for masks of any form.
 
     Args:
       mask: `(B, T)`.
-      seed: of the draw.
-      threshold: frames with m > threshold count.
+      seed: of the random places.
+      threshold: frames with m > threshold are masked.
 
     Returns:
       Float32 `(B, T)`, binary.
@@ -42,7 +42,16 @@ def random_mask(mask, seed: int, threshold: float = 0.5) -> np.ndarray:
 
 
 def random_window(mask, seed: int, threshold: float = 0.5) -> np.ndarray:
-    """One window as long as each mask, at a random place: the baseline for contiguous masks. As `random_mask`."""
+    """Returns one window as long as each mask, at a random place: the baseline for contiguous masks.
+
+    Args:
+      mask: `(B, T)`.
+      seed: of the random places.
+      threshold: frames with m > threshold are masked.
+
+    Returns:
+      Float32 `(B, T)`, binary.
+    """
     lengths = np.sum(np.asarray(mask) > threshold, axis=1)
     num_frames = np.shape(mask)[1]
     start = np.random.default_rng(seed).integers(0, num_frames - lengths, endpoint=True)
@@ -50,41 +59,49 @@ def random_window(mask, seed: int, threshold: float = 0.5) -> np.ndarray:
 
 
 def centred_window(mask, threshold: float = 0.5) -> np.ndarray:
-    """One window as long as each mask, in the middle: the baseline for "events are in the middle". As `random_mask`."""
+    """Returns one window as long as each mask, in the middle of the clip: the baseline for centred events.
+
+    Args:
+      mask: `(B, T)`.
+      threshold: frames with m > threshold are masked.
+
+    Returns:
+      Float32 `(B, T)`, binary.
+    """
     lengths = np.sum(np.asarray(mask) > threshold, axis=1)
     num_frames = np.shape(mask)[1]
     return windows((num_frames - lengths) // 2, lengths, num_frames)
 
 
 def pointing_hits(maps, boxes, margin: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """The pointing game: does a frame's maximum lie in one of its boxes?
+    """The pointing game: returns whether the maximum of each frame lies in one of its boxes.
 
     Args:
       maps: `(B, T, H, W)`.
-      boxes: `(B, T, N, 4)`, (top, left, bottom, right) in pixels, NaN where an object is absent.
-      margin: pixels by which boxes are grown on each side.
+      boxes: `(B, T, N, 4)`, (top, left, bottom, right) in pixels, NaN if an object is absent.
+      margin: the pixels by which boxes grow on each side.
 
     Returns:
       hits: bool `(B, T)`.
-      counted: bool `(B, T)`, the frames that have a box; report ``hits[counted].mean()``.
+      counted: bool `(B, T)`, the frames with a box; report ``hits[counted].mean()``.
     """
     maps = np.asarray(maps)
     boxes = np.asarray(boxes)
     width = maps.shape[3]
-    peak = np.argmax(maps.reshape(*maps.shape[:2], -1), axis=-1)[..., np.newaxis]  # the first, where there are several
+    peak = np.argmax(maps.reshape(*maps.shape[:2], -1), axis=-1)[..., np.newaxis]  # the first of several
     inside = _in_box(peak // width, peak % width, boxes, margin)
     return inside.any(axis=-1), has_box(boxes)
 
 
 def energy_in_boxes(maps, boxes) -> np.ndarray:
-    """The share of the positive map that lies in the boxes, over the frames that have one.
+    """Returns the share of the positive map inside the boxes, over the frames with a box.
 
     Args:
-      maps: `(B, T, H, W)`; values below zero count as zero.
-      boxes: as in `pointing_hits`.
+      maps: `(B, T, H, W)`; negative values count as zero.
+      boxes: `(B, T, N, 4)`, (top, left, bottom, right) in pixels, NaN if an object is absent.
 
     Returns:
-      `(B,)` in [0, 1]; 0 where the map is zero on all frames that have a box.
+      `(B,)` in [0, 1]; 0 if the map is zero on all frames with a box.
     """
     boxes = np.asarray(boxes)
     energy = np.maximum(maps, 0) * has_box(boxes)[..., np.newaxis, np.newaxis]
@@ -94,26 +111,33 @@ def energy_in_boxes(maps, boxes) -> np.ndarray:
 
 
 def inside_boxes(boxes, height: int, width: int, margin: float = 0.0) -> np.ndarray:
-    """Which pixels have their centre in a box, grown by `margin`: `(B, T, N, 4)` to bool `(B, T, H, W)`."""
+    """Returns which pixels have their centre in a box, grown by `margin`: bool `(B, T, H, W)`.
+
+    Args:
+      boxes: `(B, T, N, 4)`, (top, left, bottom, right) in pixels, NaN if an object is absent.
+      height: H.
+      width: W.
+      margin: the pixels by which boxes grow on each side.
+    """
     rows, columns = np.ogrid[:height, :width]
     boxes = np.asarray(boxes)[:, :, np.newaxis, np.newaxis]  # (B, T, 1, 1, N, 4)
     return _in_box(rows[..., np.newaxis], columns[..., np.newaxis], boxes, margin).any(axis=-1)
 
 
 def windows(start, lengths, num_frames: int) -> np.ndarray:
-    """Binary masks of one window each: starts and lengths, int `(B,)`, to float32 `(B, T)`."""
+    """Returns binary masks of one window each, float32 `(B, T)`, from starts and lengths, int `(B,)`."""
     t = np.arange(num_frames)
     start, lengths = start[:, np.newaxis], lengths[:, np.newaxis]
     return ((t >= start) & (t < start + lengths)).astype(np.float32)
 
 
 def has_box(boxes) -> np.ndarray:
-    """Frames with a box: `(B, T, N, 4)` to bool `(B, T)`."""
+    """Returns which frames have a box, bool `(B, T)`, of boxes `(B, T, N, 4)`."""
     return ~np.isnan(boxes).any(axis=-1).all(axis=-1)
 
 
 def _in_box(row, column, boxes, margin):
-    """Whether the centre of a pixel lies in each box; an absent box (NaN) holds nothing."""
+    """Whether the centre of a pixel lies in each box; an absent box (NaN) contains no pixel."""
     top, left, bottom, right = np.moveaxis(boxes, -1, 0)
     row, column = row + 0.5, column + 0.5
     return (row >= top - margin) & (row <= bottom + margin) & (column >= left - margin) & (column <= right + margin)

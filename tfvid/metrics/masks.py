@@ -1,60 +1,67 @@
-"""What temporal masks and their scores say about a model: the paper's measures.
+"""The paper's measures of temporal masks and their scores.
 
 Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 4.3. OS, FS and RS are the class's probability for
-the clip as it is, frozen and reversed (`tfvid.explain.masks.temporal_mask.TemporalMaskResult`).
+the original, the frozen and the reversed clip (`tfvid.explain.masks.temporal_mask.TemporalMaskResult`).
 """
 
 import numpy as np
 
 
 def mask_length(mask, threshold: float = 0.5) -> np.ndarray:
-    """Number of perturbed frames, those with m > threshold: `(B, T)` in [0, 1] to int `(B,)`."""
+    """Returns the number of perturbed frames, those with m > threshold: int `(B,)`, of masks `(B, T)` in [0, 1]."""
     return np.sum(np.asarray(mask) > threshold, axis=-1)
 
 
 def still_clips(clips) -> np.ndarray:
-    """Whether all frames of a clip are identical: `(B, T, H, W, C)` to bool `(B,)`.
+    """Returns whether all frames of a clip are identical: bool `(B,)`, of clips `(B, T, H, W, C)`.
 
-    Of such a clip a mask over time says nothing: freezing or reversing frames changes nothing.
+    A temporal mask of such a clip has no meaning, since freezing or reversing frames does not change the clip.
     """
     clips = np.asarray(clips)
     return (clips == clips[:, :1]).all(axis=tuple(range(1, clips.ndim)))
 
 
 def drop(original_score, perturbed_score) -> np.ndarray:
-    """How far perturbing lowers the score, OS - FS or OS - RS: `(B,)`, in [-1, 1]."""
+    """Returns how much the perturbation lowers the score, OS - FS or OS - RS: `(B,)`, in [-1, 1]."""
     return np.asarray(original_score) - np.asarray(perturbed_score)
 
 
 def is_trusted(original_score, full_drop) -> np.ndarray:
-    """Whether a mask tells which frames the class needs: OS and D, `(B,)`, to bool `(B,)`.
+    """Returns whether a mask can show the frames that the class depends on.
 
-    It does not where perturbing the whole clip lowers the score by less than a tenth (D = OS - the score of the whole
-    clip perturbed): the class does not depend on what the perturbation takes away. False where D is NaN.
+    It cannot if perturbing the whole clip lowers the score by less than a tenth: then the class does not depend on what
+    the perturbation removes.
+
+    Args:
+      original_score: OS, `(B,)`.
+      full_drop: D, OS minus the score of the clip with all frames perturbed, `(B,)`; NaN if unknown.
+
+    Returns:
+      Bool `(B,)`; False if D is NaN.
     """
     return np.asarray(full_drop) >= 0.1 * np.asarray(original_score)
 
 
 def drop_difference(freeze_score, reverse_score) -> np.ndarray:
-    """How much further freezing lowers the score than reversing does, RS - FS: `(B,)`, in [-1, 1]."""
+    """Returns how much more freezing lowers the score than reversing, RS - FS: `(B,)`, in [-1, 1]."""
     return np.asarray(reverse_score) - np.asarray(freeze_score)
 
 
 def drop_ratio(original_score, freeze_score, reverse_score, smallest: float = 0.001) -> tuple[np.ndarray, np.ndarray]:
-    """The drop by freezing over the drop by reversing, (OS - FS) / (OS - RS).
+    """Returns the drop by freezing divided by the drop by reversing, (OS - FS) / (OS - RS).
 
-    Clips where either drop is `smallest` or less are left out, as in the paper: their ratio says nothing.
+    Clips with a drop of `smallest` or less are left out, as in the paper: their ratio has no meaning.
 
     Args:
       original_score: OS, `(B,)`.
       freeze_score: FS, `(B,)`.
       reverse_score: RS, `(B,)`.
-      smallest: a drop must be larger than this, by more than float32 rounds a probability: 0.5 - 0.499 is not
-        larger than 0.001, though float64 makes it so.
+      smallest: a drop must be larger, by more than the rounding of a float32 probability. 0.5 - 0.499 is not larger
+        than 0.001, although it is in float64.
 
     Returns:
-      ratio: `(B,)`, > 0 where kept, 0 where left out; never NaN.
-      kept: bool `(B,)`; report ``ratio[kept].mean()`` and how many clips were left out.
+      ratio: `(B,)`, above 0 if kept, 0 if left out; never NaN.
+      kept: bool `(B,)`; report ``ratio[kept].mean()`` and the number of clips left out.
     """
     freezing, reversing = drop(original_score, freeze_score), drop(original_score, reverse_score)
     least = smallest + np.finfo(np.float32).epsneg

@@ -1,4 +1,4 @@
-"""Intersection over union of the most relevant part of something with the truth: for voxels and for frames."""
+"""Intersection over union of the most relevant voxels or frames with the true ones."""
 
 import numpy as np
 
@@ -6,17 +6,17 @@ from tfvid.core.errors import TfvidError
 
 
 def overlap(values: np.ndarray, truth: np.ndarray, threshold: float | None) -> np.ndarray:
-    """Intersection over union of the largest `values` and `truth`.
+    """Returns the intersection over union of the largest `values` and `truth`.
 
     Args:
       values: `(B, N)`.
       truth: bool `(B, N)`.
-      threshold: in [0, 1): values above this share of the row's maximum count, none where that is not above zero.
-        None: as many as are true, so that only the place is judged, not the extent; of equal values at the limit
-        each counts by the same share, as if they were drawn. Rows of equal values have what chance gives.
+      threshold: in [0, 1): values above this share of the row's maximum count, none if the maximum is not above zero.
+        None: as many values as are true, so that only places matter, not the extent. Equal values at the limit count
+        in equal shares, so a row of equal values has the value of a random choice.
 
     Returns:
-      Float32 `(B,)` in [0, 1]; 0 where nothing is true.
+      Float32 `(B,)` in [0, 1]; 0 if nothing is true.
 
     Raises:
       TfvidError: a threshold out of range.
@@ -33,9 +33,9 @@ def overlap(values: np.ndarray, truth: np.ndarray, threshold: float | None) -> n
 
 
 def _largest(values, number) -> np.ndarray:
-    """How far each value belongs to the `number[b]` largest of row b, in [0, 1]: `(B, N)`, rows sum to `number`."""
+    """The share in [0, 1] by which each value is one of the `number[b]` largest of row b; rows sum to `number`."""
     falling = -np.sort(-values, axis=1)
     limit = np.take_along_axis(falling, np.maximum(number - 1, 0)[:, np.newaxis], axis=1)
     above, equal = values > limit, values == limit
-    places = number - above.sum(axis=1)  # left for those at the limit
+    places = number - above.sum(axis=1)  # left for values at the limit
     return above + equal * (places / equal.sum(axis=1))[:, np.newaxis]

@@ -1,15 +1,15 @@
-"""Sanity checks: does an explanation change when what the model has learned is destroyed?
+"""Sanity checks: how much an explanation changes when the model's weights are randomized.
 
-A map that stays the same when the model's weights are random tells of the clip, not of the model. Weights are
-destroyed layer by layer, from the scores down to the clip: *cascading*, each layer on top of those before, or
-*independently*, one layer at a time with all others as learned. The maps are compared with those of the model as it is.
+A map that stays the same with random weights depends on the clip, not on the model. Weights are randomized layer by
+layer, from the scores down to the clip: *cascading*, each layer together with the layers above, or *independently*, one
+layer at a time. The maps are compared with those of the original model.
 
-Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018, sections 3.1 and 3.2. They draw weights anew; here a
-layer's own weights are put in random order, each array by itself, so that their scale stays and variances remain
-positive, whatever kind of layer it is. An array of equal values, such as a bias of zeros, is not changed by that.
+Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018, sections 3.1 and 3.2. The paper draws new weights.
+Here, each array of weights is shuffled, so that its scale stays and variances stay positive, for all kinds of layers.
+An array of equal values, such as a bias of zeros, does not change.
 
-The model itself is changed, and restored whatever happens. A copy would not do: Keras cannot copy every subclassed
-model, and an explainer is built on a model and compiled for it, where this way it reads the weights as they are.
+The check changes the model itself and restores it, also after an error. Keras cannot copy all subclassed models, and an
+explainer is compiled for one model, whose weights it reads at each call.
 """
 
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ from tfvid.network.tracing import LayerCall
 
 @dataclass(frozen=True)
 class SanityCheck:
-    """How alike maps stay as weights are destroyed, L layers from the scores down; 1 = as before.
+    """The similarity of maps before and after L layers are randomized, from the scores down; 1 is equal.
 
     Attributes:
-      layers: their paths, L of them.
+      layers: the paths of the L layers.
       spearman: float32 `(L, B)`, see `tfvid.metrics.similarity.spearman`.
       ssim: float32 `(L, B)`, see `tfvid.metrics.similarity.ssim`.
     """
@@ -40,30 +40,30 @@ class SanityCheck:
     ssim: np.ndarray
 
     def rows(self) -> list[dict]:
-        """One row a layer, with the means over clips: keys layer, spearman, ssim."""
+        """Returns one row for each layer, with the means over clips: keys layer, spearman, ssim."""
         means = self.spearman.mean(axis=1).tolist(), self.ssim.mean(axis=1).tolist()
         return [dict(layer=name, spearman=r, ssim=s) for name, r, s in zip(self.layers, *means, strict=True)]
 
 
 def sanity_check(model: keras.Model, clips, explain, *, order: str = "cascading", seed: int = 0) -> SanityCheck:
-    """Destroys the weights of a model layer by layer and looks how its explanations change; smaller is better.
+    """Randomizes the weights of a model layer by layer and compares its explanations; smaller is better.
 
-    Costs L + 1 explanations of the clips.
+    It needs L + 1 explanations of the clips.
 
       >>> grad_cam = tfvid.GradCAM(model)
       >>> sanity_check(model, clips, lambda model, clips: grad_cam(clips, target).attribution).rows()
 
     Args:
-      model: a Keras model; not to be used by another thread meanwhile. Afterwards it has its weights back, also
-        after an error.
+      model: a Keras model. No other thread may use it meanwhile. Afterwards it has its weights back, also after an
+        error.
       clips: float `(B, T, H, W, C)`.
-      explain: ``(model, clips) -> maps (B, T, H, W)``, of a class that stays the same: not the predicted one.
+      explain: a function ``(model, clips) -> maps (B, T, H, W)`` of a fixed class, not of the predicted one.
       order: "cascading" or "independent".
-      seed: of the order that weights are put in; layer by layer the same for both.
+      seed: of the random order of weights; a layer has the same one in both orders.
 
     Raises:
-      TfvidError: clips or maps that do not fit, NaN in a map, an order that does not exist.
-      ModelError: no Keras model, or one without weights.
+      TfvidError: clips or maps that do not fit, NaN in a map, or an unknown order.
+      ModelError: not a Keras model, or a model without weights.
     """
     check_choice("order", order, ("cascading", "independent"))
     layers = weighted_layers(model, clips)
@@ -84,10 +84,10 @@ def sanity_check(model: keras.Model, clips, explain, *, order: str = "cascading"
 
 
 def weighted_layers(model: keras.Model, clips) -> dict[str, list]:
-    """The layers of a model that have weights of their own, the last to run first: path to weights.
+    """Returns the layers of a model that have weights of their own, by path, the last layer to run first.
 
-    A layer inside another that only runs in a loop, such as a recurrent cell, belongs to that other one; one that runs
-    several times has the place of its last run.
+    A layer that only runs in a loop inside another layer, such as a recurrent cell, belongs to the other layer. A layer
+    that runs several times has the place of its last run.
     """
     clips, classifier = checked_clips(clips, model), Classifier(model)
     classifier.prepare(clips)
@@ -97,7 +97,7 @@ def weighted_layers(model: keras.Model, clips) -> dict[str, list]:
         last_run[id(call.layer)] = call
     layers: dict[str, list] = {}
     taken: set[int] = set()
-    for call in last_run.values():  # a layer ends its run after those inside it, so what is left is its own
+    for call in last_run.values():  # inner layers end first, so the remaining weights are the layer's own
         weights = [w for w in call.layer.weights if "float" in w.dtype and id(w) not in taken]
         taken.update(map(id, weights))
         if weights:

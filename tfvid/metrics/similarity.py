@@ -1,4 +1,4 @@
-"""How alike are two maps of the same clip? One number a clip, for agreement between methods and sanity checks."""
+"""Similarity of two maps of the same clip: one number for each clip, for agreement of methods and sanity checks."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,14 +10,14 @@ from tfvid.metrics.ranking import ranking
 
 
 def spearman(first, second) -> np.ndarray:
-    """Spearman's rank correlation of all voxels of two maps.
+    """Returns Spearman's rank correlation of all voxels of two maps.
 
     Args:
       first: `(B, T, H, W)`.
       second: `(B, T, H, W)`.
 
     Returns:
-      Float32 `(B,)` in [-1, 1]. A map that is equal everywhere ranks nothing: 0 with any other, 1 with another such.
+      Float32 `(B,)` in [-1, 1]. A constant map has no ranks: 0 with other maps, 1 with another constant map.
 
     Raises:
       TfvidError: shapes that do not fit, or NaN.
@@ -26,10 +26,10 @@ def spearman(first, second) -> np.ndarray:
 
 
 def ssim(first, second) -> np.ndarray:
-    """Structural similarity, the mean over frames, each map brought to [0, 1] from its least to its largest value.
+    """Returns the structural similarity of two maps, the mean over frames; each map is scaled to [0, 1] first.
 
-    Wang et al., IEEE Transactions on Image Processing 2004, as `tf.image.ssim` has it, in windows of 11 pixels, or as
-    large as the frame where that is smaller.
+    Wang et al., IEEE Transactions on Image Processing 2004, by `tf.image.ssim`, in windows of 11 pixels, or of the
+    frame if it is smaller.
 
     Args:
       first: `(B, T, H, W)`.
@@ -48,13 +48,13 @@ def ssim(first, second) -> np.ndarray:
 
 
 def top_iou(first, second, share: float = 0.1, seed: int = 0) -> np.ndarray:
-    """Intersection over union of the most relevant voxels of two maps.
+    """Returns the intersection over union of the most relevant voxels of two maps.
 
     Args:
       first: `(B, T, H, W)`.
       second: `(B, T, H, W)`.
-      share: in (0, 1], of the clip's voxels.
-      seed: of the order of equal voxels, the same in both maps.
+      share: the share of the clip's voxels that counts as most relevant, in (0, 1].
+      seed: of the random order of equal voxels, the same in both maps.
 
     Returns:
       Float32 `(B,)` in [0, 1].
@@ -67,7 +67,7 @@ def top_iou(first, second, share: float = 0.1, seed: int = 0) -> np.ndarray:
 
 
 def rank_correlations(maps) -> np.ndarray:
-    """`spearman` of each two of M maps of one clip, `(T, H, W)` each: float64 `(M, M)`."""
+    """Returns `spearman` of each pair of M maps of one clip, `(T, H, W)` each: float64 `(M, M)`."""
     ranks = np.stack([rankdata(one, axis=None) for one in maps])
     ranks -= ranks.mean(axis=1, keepdims=True)
     length = np.linalg.norm(ranks, axis=1, keepdims=True)
@@ -77,7 +77,7 @@ def rank_correlations(maps) -> np.ndarray:
 
 
 def top_overlaps(maps, share: float, seed: int) -> np.ndarray:
-    """`top_iou` of each two of M maps of one clip, `(T, H, W)` each: float32 `(M, M)`."""
+    """Returns `top_iou` of each pair of M maps of one clip, `(T, H, W)` each: float32 `(M, M)`."""
     if not 0 < share <= 1:
         raise TfvidError(f"expected a share of the voxels in (0, 1], got {share}")
     number = max(1, round(share * maps[0].size))
@@ -94,7 +94,7 @@ def _pair(first, second):
 
 
 def _stretched(maps):
-    """Each map from 0 to 1, float32; zeros where it is equal everywhere."""
+    """Each map scaled to [0, 1], float32; a constant map becomes zeros."""
     maps = maps.astype(np.float64)  # in which no difference of two float32 is infinite
     least = maps.min(axis=(1, 2, 3), keepdims=True)
     extent = maps.max(axis=(1, 2, 3), keepdims=True) - least

@@ -1,12 +1,13 @@
-"""Do two models differ in a measure, by how much, and how sure is that? One value a clip and model.
+"""Statistical comparison of two models in one measure: tests, effect sizes and confidence intervals.
 
-The paper gives means, standard deviations and Welch's t-test (Mänttäri et al., ACCV 2020, section 4.3). Where both
-models saw the same clips, tests of the differences clip by clip say more: Wilcoxon's, and a permutation test, which
-assumes nothing of how values are distributed. With them, how large the difference is and an interval for it. SciPy
-computes all of this but for Hedges' g and Holm's correction, which it does not have.
+The paper reports means, standard deviations and Welch's t-test (Mänttäri et al., ACCV 2020, section 4.3). If both
+models get the same clips, paired tests have more power: Wilcoxon's test, and a permutation test, which assumes no
+distribution. SciPy computes all of this except Hedges' g and Holm's correction. statsmodels has these two, but Holm's
+correction is eight lines here, importing statsmodels costs 70 MB and requires pandas, and its Hedges' g is an
+approximation.
 
-Every answer is a finite number or None, and where it is None a `note` says why. Samples are float `(N,)`; a NaN in one
-is refused, for leaving values out is the caller's decision: it says how many there were.
+Every result is a finite number or None; if it is None, `note` gives the reason. Samples are float `(N,)`. A NaN in a
+sample raises an error, since only the caller can decide to leave values out.
 """
 
 import warnings
@@ -18,8 +19,8 @@ from scipy import special, stats
 
 from tfvid.core.errors import DataError, TfvidError
 
-RESAMPLES = 9999  # of a bootstrap, and of a permutation test that cannot go through all sign flips
-VALUES_AT_ONCE = 2**20  # resampled at a time; bounds memory
+RESAMPLES = 9999  # of a bootstrap, and of a permutation test with more sign flips than that
+VALUES_AT_ONCE = 2**20  # resampled at a time, which bounds memory
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,13 @@ class Description:
     """One sample.
 
     Attributes:
-      n: values.
-      mean: None where there is none.
-      std: with N in the denominator, as NumPy's; None for fewer than two values.
-      median: None where there is no value.
+      n: the number of values.
+      mean: None without values.
+      std: divided by N, as in NumPy; None for fewer than two values.
+      median: None without values.
       low: lower end of the 95 % bootstrap interval (BCa) of the mean, or None.
       high: its upper end, or None.
-      note: why something is None; "".
+      note: why a field is None; "" if none is.
     """
 
     n: int
@@ -57,7 +58,7 @@ class Welch:
 
 @dataclass(frozen=True)
 class Paired:
-    """Two-sided tests of the differences of pairs: Wilcoxon's signed ranks, and flips of the differences' signs."""
+    """Two-sided tests of paired differences: Wilcoxon's signed-rank test, and a permutation test of their signs."""
 
     wilcoxon_p: float | None
     permutation_p: float | None
@@ -66,14 +67,14 @@ class Paired:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two samples of one measure, the first against the second.
+    """The comparison of two samples of one measure.
 
     Attributes:
-      first: its `Description`.
-      second: its `Description`.
-      paired: whether value i of both belongs to one clip.
-      difference: mean of the first less mean of the second.
-      low: lower end of the 95 % bootstrap interval (BCa) of the difference; of pairs, where paired.
+      first: the `Description` of the first sample.
+      second: the `Description` of the second sample.
+      paired: whether the values i of both samples belong to one clip.
+      difference: the mean of the first sample minus that of the second.
+      low: lower end of the 95 % bootstrap interval (BCa) of the difference; of the pairs if paired.
       high: its upper end.
       t: Welch's, see `welch`.
       degrees_of_freedom: Welch's.
@@ -82,7 +83,7 @@ class Comparison:
       permutation_p: see `paired`; None for samples that are not paired.
       hedges_g: see `hedges_g`.
       cliffs_delta: see `cliffs_delta`.
-      note: why something is None; "".
+      note: why a field is None; "" if none is.
     """
 
     first: Description
@@ -102,17 +103,17 @@ class Comparison:
 
 
 def comparison(first, second, *, paired: bool = True, seed: int = 0) -> Comparison:
-    """Everything this module knows about two samples.
+    """Returns all tests, effect sizes and intervals of this module for two samples.
 
     Args:
       first: float `(N,)`.
-      second: float `(M,)`; N values in the same order where paired.
-      paired: whether value i of both belongs to one clip.
+      second: float `(M,)`; if paired, N values in the same order.
+      paired: whether the values i of both samples belong to one clip.
       seed: of the resampling.
 
     Raises:
       DataError: NaN or infinite values.
-      TfvidError: not of that shape.
+      TfvidError: another shape.
     """
     first, second = _sample(first), _sample(second)
     test = welch(first, second)
@@ -148,7 +149,12 @@ def comparison(first, second, *, paired: bool = True, seed: int = 0) -> Comparis
 
 
 def describe(values, *, seed: int = 0) -> Description:
-    """Mean, deviation, median and a bootstrap interval of the mean of a sample `(N,)`; `seed` of the resampling."""
+    """Returns mean, standard deviation, median and a bootstrap interval of the mean of a sample.
+
+    Args:
+      values: float `(N,)`.
+      seed: of the resampling.
+    """
     values = _sample(values)
     if not len(values):
         return Description(0, None, None, None, None, None, "no values")
@@ -158,7 +164,7 @@ def describe(values, *, seed: int = 0) -> Description:
 
 
 def welch(first, second) -> Welch:
-    """Welch's t-test, `scipy.stats.ttest_ind(equal_var=False)`, as in the paper; samples `(N,)` and `(M,)`."""
+    """Returns Welch's t-test of samples `(N,)` and `(M,)`, by `scipy.stats.ttest_ind(equal_var=False)`."""
     first, second = _sample(first), _sample(second)
     if min(len(first), len(second)) < 2:
         return Welch(None, None, None, f"a t-test needs 2 values or more in each, got {len(first)} and {len(second)}")
@@ -171,19 +177,25 @@ def welch(first, second) -> Welch:
 
 
 def paired(first, second, *, seed: int = 0) -> Paired:
-    """Tests whether values of pairs differ; both samples `(N,)`, in the same order; `seed` of the permutations.
+    """Returns two tests of whether the values of pairs differ.
 
-    Wilcoxon's test leaves out pairs without a difference. The permutation test flips the signs of the differences and
-    asks how often their mean is as far from zero: all 2^N ways where that is fewer than `RESAMPLES`.
+    Wilcoxon's test leaves out pairs without a difference. The p-value of the permutation test is the share of sign
+    flips of the differences whose mean is at least as far from zero: of all 2^N sign flips, or of `RESAMPLES` random
+    ones.
+
+    Args:
+      first: float `(N,)`.
+      second: float `(N,)`, in the same order.
+      seed: of the permutations.
     """
     return _paired(_sample(first), _sample(second), seed)
 
 
 def hedges_g(first, second) -> float | None:
-    """Difference of means over the pooled standard deviation, corrected for small samples: Hedges, 1981.
+    """Returns the difference of means over the pooled standard deviation, without small-sample bias: Hedges, 1981.
 
-    The deviation is that between clips, for paired samples too, so that both kinds are on one scale. Around 0.2 is
-    called small, 0.5 medium, 0.8 large. None for fewer than two values in either, or no variance in both.
+    The standard deviation is that between clips, also for paired samples, so that all values are on one scale. 0.2 is
+    called small, 0.5 medium, 0.8 large. None for fewer than two values in a sample, or without variance in both.
     """
     first, second = _sample(first), _sample(second)
     if min(len(first), len(second)) < 2 or (_constant(first) and _constant(second)):
@@ -196,9 +208,9 @@ def hedges_g(first, second) -> float | None:
 
 
 def cliffs_delta(first, second) -> float | None:
-    """How much likelier a value of the first is above one of the second than below it: Cliff, 1993; in [-1, 1].
+    """Returns P(a > b) - P(a < b) for values a of the first sample and b of the second: Cliff, 1993; in [-1, 1].
 
-    None where either is empty.
+    None if a sample is empty.
     """
     first, second = _sample(first), _sample(second)
     if not len(first) or not len(second):
@@ -209,9 +221,13 @@ def cliffs_delta(first, second) -> float | None:
 
 
 def holm(pvalues: Sequence[float | None]) -> list[float | None]:
-    """P-values corrected for their number, so that all may be read at one level: Holm, 1979.
+    """Returns p-values corrected for multiple tests: Holm, 1979.
 
-    Those that are None stay None and do not count.
+    Args:
+      pvalues: in [0, 1]. None stays None and does not count.
+
+    Raises:
+      TfvidError: a value outside [0, 1].
     """
     known = {i: p for i, p in enumerate(pvalues) if p is not None}
     wrong = [p for p in known.values() if not 0 <= p <= 1]
@@ -248,7 +264,7 @@ def _paired(first: np.ndarray, second: np.ndarray, seed: int) -> Paired:
 
 
 def _interval(samples, statistic, seed: int) -> tuple[float | None, float | None, str]:
-    """The 95 % bootstrap interval of a statistic of one sample or two, and why there is none."""
+    """The 95 % bootstrap interval of a statistic of one or two samples, and why it is None."""
     if min(map(len, samples)) < 2:
         return None, None, "an interval needs 2 values or more"
     if all(map(_constant, samples)):
@@ -297,5 +313,5 @@ def _joined(*notes: str) -> str:
 
 
 def _quiet():
-    """Without SciPy's warnings of samples that are nearly constant: their answers become None, with a note."""
+    """Hides SciPy's warnings of nearly constant samples; their results become None, with a note."""
     return warnings.catch_warnings(action="ignore", category=RuntimeWarning)

@@ -196,7 +196,9 @@ def largest(values: tf.Tensor, counts: Sequence[int]) -> tf.Tensor:
     falling = tf.sort(values, direction="DESCENDING")
     border = tf.stack([falling[:, i, ..., count - 1] for i, count in enumerate(counts)], axis=1)[..., tf.newaxis]
     above, tied = tf.cast(values > border, tf.float32), tf.cast(values == border, tf.float32)
-    left = np.reshape(np.float32(counts), (-1, *[1] * (values.shape.rank - 2))) - tf.reduce_sum(above, -1, True)
+    left = np.reshape(np.asarray(counts, np.float32), (-1, *[1] * (values.shape.rank - 2))) - tf.reduce_sum(
+        above, -1, True
+    )
     return tf.stop_gradient(above + tied * left / tf.reduce_sum(tied, -1, True))
 
 

@@ -53,9 +53,14 @@ class MeaningfulPerturbationResult(Attribution):
     iterations: np.ndarray
 
 
+<<<<<<< HEAD
 @dataclass(frozen=True)
 class SpaceMaskOptions:
     """How a coarse grid becomes a mask in space, and how it is optimised.
+=======
+class MeaningfulPerturbation(LearnedMask[MeaningfulPerturbationResult]):
+    """Learns, for each clip, a mask in space that lowers the class's probability with the least perturbed.
+>>>>>>> lead
 
     Attributes:
       step: pixels between the grid's values, >= 1; None for 28 values along the shorter side.

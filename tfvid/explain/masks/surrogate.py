@@ -91,8 +91,9 @@ class Surrogate:
     def _fits(self, lengths, targets: np.ndarray, noise: float) -> list[tuple]:
         """Returns (likelihood, length, weights, variance, Cholesky factor) for each length that can be fitted."""
         fits = []
+        masks, at = self._at
         for length in lengths:
-            covariance = _covariance(*self._at, *self._at, length)
+            covariance = _covariance(masks, at, masks, at, length)
             covariance[np.diag_indices_from(covariance)] *= 1 + noise
             try:
                 factor = cho_factor(covariance, lower=True)
@@ -107,7 +108,8 @@ class Surrogate:
     def scores(self, masks: np.ndarray, deviations: float = 0.0) -> np.ndarray:
         """Returns the predicted scores `(W,)` of masks `(W, T)`, `deviations` standard deviations above the mean."""
         none = np.zeros((0, masks.shape[1]))
-        known = _covariance(np.asarray(masks, float), none, *self._at, self._length)
+        known_masks, at = self._at
+        known = _covariance(np.asarray(masks, float), none, known_masks, at, self._length)
         z = self._mean + known @ self._weights
         spread = 1 - np.einsum("wi,ij,wj->w", known, self.inverse, known)
         return self._score(z + deviations * np.sqrt(self._variance * np.maximum(spread, 1e-12)))

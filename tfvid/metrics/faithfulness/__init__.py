@@ -1,4 +1,4 @@
-"""Is a map faithful to the model? Measures that ask the model itself, one file each.
+"""Faithfulness of maps to the model. Measures that ask the model itself, one file each.
 
 All take ``(model, clips, maps, target)``, ask a `scorer.Scorer` for the class's probability, and know no explainer.
 """

@@ -1,12 +1,12 @@
-"""Average drop and increase: how sure is the model of a clip when it sees only what the map shows it?
+"""Average drop and increase: the class's probability when the model sees only the relevant part of the clip.
 
-The map, cut at zero and divided by its maximum, lets the clip through: ``e = m x + (1 - m) baseline``. With Y the
-class's probability for the clip and O for e,
+The map m, cut at zero and divided by its maximum, blends the clip with the baseline: ``e = m x + (1 - m) baseline``.
+With Y the class's probability for the clip and O for e,
 
     average drop = mean over clips of  max(0, Y - O) / Y          increase = share of clips with  O > Y
 
-Chattopadhay et al., "Grad-CAM++", WACV 2018, section 4.1, in percent there; their clip is multiplied by the map, that
-is, faded to zero, the default here. Both are given clip by clip, for the caller to take means of.
+Chattopadhay et al., "Grad-CAM++", WACV 2018, section 4.1, in percent there. The paper multiplies the image by the map,
+which is the default baseline "fade" here. Both functions return one value for each clip; the caller takes means.
 """
 
 import numpy as np
@@ -14,45 +14,55 @@ import numpy as np
 from tfvid.metrics.checks import checked_maps
 from tfvid.metrics.faithfulness.scorer import Scorer, fill_of
 
-ROUNDING = 1e-5  # the share by which the probability may differ between two runs on one clip
+ROUNDING = 1e-5  # the relative difference of the probability between two runs on one clip
 
 
 def average_drop(
     model, clips, maps, target, *, baseline="fade", output: str = "auto", batch_size: int = 8
 ) -> np.ndarray:
-    """How far the probability drops when only the map's part of the clip is shown, as a share; smaller is better.
+    """Returns the relative drop of the probability when only the map's part of the clip is shown; smaller is better.
 
-    A map that shows everything (equal and above zero everywhere) drops nothing, and a map of zeros shows nothing.
-    Two forward passes a clip.
+    A constant positive map shows everything, so its drop is 0; a map of zeros shows nothing. Each clip needs two
+    forward passes.
 
     Args:
-      model: a Keras model or any callable, see `Classifier`; or a `Scorer`, which keeps what it has compiled.
+      model: a Keras model of clips, a function from NumPy clips to NumPy scores, or a `Scorer`, which is compiled once.
       clips: float `(B, T, H, W, C)`.
-      maps: `(B, T, H, W)`; values below zero count as zero.
-      target: the class that the maps explain, an int or ints `(B,)`.
-      baseline: what stands in for content: a name in `tfvid.perturb.fill.FILLS`, or a function of clips.
-      output: what the model returns, see `Classifier`.
-      batch_size: clips the model sees at a time.
+      maps: `(B, T, H, W)`; negative values count as zero.
+      target: the class that the maps explain: an int, or ints `(B,)`.
+      baseline: what replaces hidden pixels: a name in `tfvid.perturb.fill.FILLS`, or a function from clips to clips.
+      output: what the model returns, "logits", "probabilities", or "auto", which reads it from the model.
+      batch_size: the number of clips that the model gets at a time, 1 or more.
 
     Returns:
-      Float32 `(B,)` in [0, 1]; 0 where the class has no probability that could drop.
+      Float32 `(B,)` in [0, 1]; 0 if the class has probability 0.
 
     Raises:
-      TfvidError: what does not fit: shapes, NaN, a class the model does not have, a choice that does not exist.
+      TfvidError: shapes that do not fit, NaN, a class that the model does not have, or an unknown option.
     """
     whole, shown = _scores(model, clips, maps, target, baseline, output, batch_size)
     return np.divide(np.maximum(whole - shown, 0), whole, out=np.zeros_like(whole), where=whole > 0)
 
 
 def increase(model, clips, maps, target, *, baseline="fade", output: str = "auto", batch_size: int = 8) -> np.ndarray:
-    """1 where the model is surer of the class when only the map's part of the clip is shown, else 0; 1 is better.
+    """Returns 1 if the probability rises when only the map's part of the clip is shown, else 0; 1 is better.
 
-    Surer by more than `ROUNDING`, so that a map that shows everything does not win by chance.
+    It must rise by more than the share `ROUNDING`, so that a map that shows everything has 0.
 
-    Arguments and errors: see `average_drop`.
+    Args:
+      model: a Keras model of clips, a function from NumPy clips to NumPy scores, or a `Scorer`.
+      clips: float `(B, T, H, W, C)`.
+      maps: `(B, T, H, W)`; negative values count as zero.
+      target: the class that the maps explain: an int, or ints `(B,)`.
+      baseline: what replaces hidden pixels: a name in `tfvid.perturb.fill.FILLS`, or a function from clips to clips.
+      output: what the model returns, "logits", "probabilities", or "auto", which reads it from the model.
+      batch_size: the number of clips that the model gets at a time, 1 or more.
 
     Returns:
-      Float32 `(B,)`.
+      Float32 `(B,)`, 0 or 1.
+
+    Raises:
+      TfvidError: shapes that do not fit, NaN, a class that the model does not have, or an unknown option.
     """
     whole, shown = _scores(model, clips, maps, target, baseline, output, batch_size)
     return (shown > whole * (1 + ROUNDING)).astype(np.float32)

@@ -1,13 +1,13 @@
-"""Infidelity: does the sum of a map over a piece of the clip say how far the class falls when that piece goes?
+"""Infidelity: the error of a map as a prediction of how much the score falls when a piece of the clip is removed.
 
     INFD = mean over pieces S of  ( beta * sum of the map over S  -  (p_c(x) - p_c(x without S)) )^2
 
 Yeh et al., "On the (In)fidelity and Sensitivity of Explanations", NeurIPS 2019, definition 2.1 and its "square
-removal", carried into time: a piece is a box of some frames, rows and columns, with sides drawn evenly from one voxel
-to half the clip's. The paper's perturbation I, as the map has no channels, is the indicator of S. Maps of different
-methods are of different scales, so each is given the one that suits it best, as the authors' evaluation code does:
-``beta = sum(a d) / sum(a^2)`` over sums of the map a and drops d. Here it is never below zero, for a scale that turns
-a map into its opposite would make a map that is wrong everywhere as good as one that is right.
+removal", extended to time: a piece is a box of some frames, rows and columns, with sides drawn uniformly from one voxel
+to half the clip. The paper's perturbation I is the indicator of S, as the map has no channels. Maps of different
+methods have different scales, so each map gets its best scale, as in the authors' evaluation code: ``beta = sum(a d) /
+sum(a^2)`` over sums a of the map and drops d. Here, beta is never negative: a negative scale would make a map with
+wrong signs as good as a correct one.
 """
 
 import numpy as np
@@ -31,29 +31,29 @@ def infidelity(
     batch_size: int = 8,
     seed: int = 0,
 ) -> np.ndarray:
-    """The mean squared error of the drops that a map foretells; smaller is better.
+    """Returns the mean squared error of the drops that a map predicts; smaller is better.
 
-    A map of zeros foretells no drop: its infidelity is the mean squared drop, and where `scaled` no map's is above
-    it. `samples` + 1 forward passes a clip.
+    A map of zeros predicts no drop, so its infidelity is the mean squared drop. If `scaled`, no map has a larger value.
+    Each clip needs `samples` + 1 forward passes.
 
     Args:
-      model: a Keras model or any callable, see `Classifier`; or a `Scorer`, which keeps what it has compiled.
+      model: a Keras model of clips, a function from NumPy clips to NumPy scores, or a `Scorer`, which is compiled once.
       clips: float `(B, T, H, W, C)`.
       maps: `(B, T, H, W)`, signed or not.
-      target: the class that the maps explain, an int or ints `(B,)`.
-      baseline: what stands in for content: a name in `tfvid.perturb.fill.FILLS`, or a function of clips.
-      samples: pieces taken away, the same for every clip.
-      scaled: give each map its best scale, see above; False compares sums and drops as they are, for maps that are in
-        units of probability.
-      output: what the model returns, see `Classifier`.
-      batch_size: clips the model sees at a time; bounds memory, does not change results.
-      seed: of the pieces.
+      target: the class that the maps explain: an int, or ints `(B,)`.
+      baseline: what replaces hidden pixels: a name in `tfvid.perturb.fill.FILLS`, or a function from clips to clips.
+      samples: the number of pieces, 1 or more; they are the same for all clips.
+      scaled: whether each map gets its best scale, see above. False is for maps in units of probability.
+      output: what the model returns, "logits", "probabilities", or "auto", which reads it from the model.
+      batch_size: the number of clips that the model gets at a time, 1 or more; it bounds memory and does not change
+        results.
+      seed: of the random pieces.
 
     Returns:
-      Float32 `(B,)`, >= 0, a squared probability: at most 1 where `scaled`.
+      Float32 `(B,)`, >= 0, a squared probability; at most 1 if `scaled`.
 
     Raises:
-      TfvidError: what does not fit: shapes, NaN, a class the model does not have, a choice that does not exist.
+      TfvidError: shapes that do not fit, NaN, a class that the model does not have, or an unknown option.
     """
     if samples < 1:
         raise TfvidError(f"expected samples >= 1, got {samples}")
@@ -64,21 +64,21 @@ def infidelity(
     whole = scorer.in_chunks(lambda chunk: clips[chunk], target, batch_size)
     result = []
     for b in range(len(maps)):
-        foretold = np.array([maps[b][_slices(box)].sum(dtype=np.float64) for box in boxes])
+        predicted = np.array([maps[b][_slices(box)].sum(dtype=np.float64) for box in boxes])
         drops = whole[b] - _scores_without(scorer, clips[b : b + 1], fill, boxes, target[b], batch_size)
         if scaled:
-            foretold *= _best_scale(foretold, drops)
-        result.append(np.mean((foretold - drops) ** 2))
+            predicted *= _best_scale(predicted, drops)
+        result.append(np.mean((predicted - drops) ** 2))
     return np.array(result, np.float32)
 
 
 def pieces(shape: tuple, samples: int, seed: int) -> np.ndarray:
-    """Random boxes in time and space, each side from one voxel to half the clip's.
+    """Returns random boxes in time and space, with sides from one voxel to half the clip.
 
     Args:
       shape: `(T, H, W)`.
-      samples: how many.
-      seed: of the draw.
+      samples: the number of boxes.
+      seed: of the random boxes.
 
     Returns:
       Int `(samples, 3, 2)`, [start, stop) on each axis.
@@ -90,7 +90,7 @@ def pieces(shape: tuple, samples: int, seed: int) -> np.ndarray:
 
 
 def _scores_without(scorer, clip, fill, boxes, target, batch_size) -> np.ndarray:
-    """The probability for one clip `(1, T, H, W, C)` without each of its boxes: float64 `(S,)`."""
+    """Returns the probabilities for one clip `(1, T, H, W, C)` without each of the boxes: float64 `(S,)`."""
     empty, shape = fill(clip), clip.shape[1:4]
 
     def without(chunk):
@@ -102,10 +102,10 @@ def _scores_without(scorer, clip, fill, boxes, target, batch_size) -> np.ndarray
     return scorer.in_chunks(without, np.full(len(boxes), target), batch_size).astype(np.float64)
 
 
-def _best_scale(foretold: np.ndarray, drops: np.ndarray) -> float:
-    """The factor >= 0 that brings `foretold` closest to `drops`, in least squares; 0 where they are all zero."""
-    energy = np.sum(foretold**2)
-    return max(np.sum(foretold * drops) / energy, 0.0) if energy > 0 else 0.0
+def _best_scale(predicted: np.ndarray, drops: np.ndarray) -> float:
+    """Returns the least-squares factor >= 0 from `predicted` to `drops`; 0 if `predicted` is zero."""
+    energy = np.sum(predicted**2)
+    return max(np.sum(predicted * drops) / energy, 0.0) if energy > 0 else 0.0
 
 
 def _slices(box) -> tuple:

@@ -1,16 +1,16 @@
-"""Insertion and deletion: does the model's answer come and go with what a map holds to be relevant?
+"""Insertion and deletion: how the class's probability changes with the most relevant parts of the clip.
 
-A clip is cut into units, by default 16 x 16 cells a frame. Their relevance is the mean of the map over each; they are
-put in one order over the whole clip, frames and places alike, the most relevant first. *Deletion* replaces them in that
-order and watches the class's probability fall; *insertion* starts from a clip of nothing but replacements and puts them
-back. The measure is the area under the probability as a function of the share s of the clip that has been changed,
+A clip is cut into units, by default 16 x 16 cells in each frame. The relevance of a unit is the mean of the map over
+it. The units of the whole clip are sorted by relevance. *Deletion* replaces them by the baseline, the most relevant
+first; *insertion* starts from the baseline and puts them back in this order. The measure is the area under the class's
+probability as a function of the changed share s of the clip,
 
     integral from 0 to 1 of  p_c(clip with its s most relevant parts changed)  ds,
 
 by the trapezoidal rule. A good map has a large insertion and a small deletion.
 
 Petsiuk et al., "RISE: Randomized Input Sampling for Explanation of Black-box Models", BMVC 2018, section 4.2: pixels of
-one image, deleted to a constant, inserted into a blurred image, so that no sharp edges come with the first of them.
+one image are deleted to a constant, and inserted into a blurred image, so that the first ones add no sharp edges.
 """
 
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ from tfvid.metrics.ranking import ranking
 
 @dataclass(frozen=True)
 class Curves:
-    """How the class's probability changes with the share of a clip that is changed, in `steps` steps.
+    """The class's probability as a function of the changed share of a clip, in `steps` steps.
 
     Attributes:
-      share: float32 `(B, steps + 1)`, of the clip's volume, from 0 to 1; where there are fewer units than steps, some
-        shares come twice.
+      share: float32 `(B, steps + 1)`, the changed share of the clip's voxels, from 0 to 1; with fewer units than steps,
+        some shares repeat.
       probability: float32 `(B, steps + 1)`.
     """
 
@@ -57,10 +57,27 @@ def insertion(
     batch_size: int = 8,
     seed: int = 0,
 ) -> np.ndarray:
-    """The area under the insertion curve; larger is better. Arguments and errors: see `curves`.
+    """Returns the area under the insertion curve; larger is better.
+
+    Args:
+      model: a Keras model of clips, a function from NumPy clips to NumPy scores, or a `Scorer`, which is compiled once.
+      clips: float `(B, T, H, W, C)`.
+      maps: `(B, T, H, W)`, of any scale: only the order of values counts.
+      target: the class that the maps explain: an int, or ints `(B,)`.
+      baseline: what replaces hidden pixels: a name in `tfvid.perturb.fill.FILLS`, or a function from clips to clips.
+      segments: the units, ints `(T, H, W)` or `(B, T, H, W)`; voxels with the same number are one unit. None for 16 x
+        16 cells in each frame.
+      steps: the number of steps of the curve, 1 or more.
+      output: what the model returns, "logits", "probabilities", or "auto", which reads it from the model.
+      batch_size: the number of clips that the model gets at a time, 1 or more; it bounds memory and does not change
+        results.
+      seed: of the random order of equal units.
 
     Returns:
       Float32 `(B,)` in [0, 1].
+
+    Raises:
+      TfvidError: shapes that do not fit, NaN, a class that the model does not have, or an unknown option.
     """
     options = {"segments": segments, "steps": steps, "output": output, "batch_size": batch_size, "seed": seed}
     return curves(model, clips, maps, target, kind="insertion", baseline=baseline, **options).area
@@ -79,10 +96,27 @@ def deletion(
     batch_size: int = 8,
     seed: int = 0,
 ) -> np.ndarray:
-    """The area under the deletion curve; smaller is better. Arguments and errors: see `curves`.
+    """Returns the area under the deletion curve; smaller is better.
+
+    Args:
+      model: a Keras model of clips, a function from NumPy clips to NumPy scores, or a `Scorer`, which is compiled once.
+      clips: float `(B, T, H, W, C)`.
+      maps: `(B, T, H, W)`, of any scale: only the order of values counts.
+      target: the class that the maps explain: an int, or ints `(B,)`.
+      baseline: what replaces hidden pixels: a name in `tfvid.perturb.fill.FILLS`, or a function from clips to clips.
+      segments: the units, ints `(T, H, W)` or `(B, T, H, W)`; voxels with the same number are one unit. None for 16 x
+        16 cells in each frame.
+      steps: the number of steps of the curve, 1 or more.
+      output: what the model returns, "logits", "probabilities", or "auto", which reads it from the model.
+      batch_size: the number of clips that the model gets at a time, 1 or more; it bounds memory and does not change
+        results.
+      seed: of the random order of equal units.
 
     Returns:
       Float32 `(B,)` in [0, 1].
+
+    Raises:
+      TfvidError: shapes that do not fit, NaN, a class that the model does not have, or an unknown option.
     """
     options = {"segments": segments, "steps": steps, "output": output, "batch_size": batch_size, "seed": seed}
     return curves(model, clips, maps, target, kind="deletion", baseline=baseline, **options).area
@@ -102,26 +136,27 @@ def curves(
     batch_size: int = 8,
     seed: int = 0,
 ) -> Curves:
-    """The curves themselves, `steps` + 1 forward passes a clip.
+    """Returns the curves. Each clip needs `steps` + 1 forward passes.
 
-    Units of equal relevance come in an order drawn from `seed`, so a map that is equal everywhere, or zero, scores as
-    a random order does.
+    Units of equal relevance are in random order, so a constant map has the value of a random map.
 
     Args:
-      model: a Keras model or any callable, see `Classifier`; or a `Scorer`, which keeps what it has compiled.
+      model: a Keras model of clips, a function from NumPy clips to NumPy scores, or a `Scorer`, which is compiled once.
       clips: float `(B, T, H, W, C)`.
-      maps: `(B, T, H, W)`, any scale: only their order counts.
-      target: the class that the maps explain, an int or ints `(B,)`.
+      maps: `(B, T, H, W)`, of any scale: only the order of values counts.
+      target: the class that the maps explain: an int, or ints `(B,)`.
       kind: "insertion" or "deletion".
-      baseline: what stands in for content: a name in `tfvid.perturb.fill.FILLS`, or a function of clips.
-      segments: ints `(T, H, W)` or `(B, T, H, W)`, voxels of one number are one unit; None for 16 x 16 cells a frame.
-      steps: how often the model is asked on the way; at most once a unit.
-      output: what the model returns, see `Classifier`.
-      batch_size: clips the model sees at a time; bounds memory, does not change results.
-      seed: of the order of equal units.
+      baseline: what replaces hidden pixels: a name in `tfvid.perturb.fill.FILLS`, or a function from clips to clips.
+      segments: the units, ints `(T, H, W)` or `(B, T, H, W)`; voxels with the same number are one unit. None for 16 x
+        16 cells in each frame.
+      steps: the number of steps of the curve, 1 or more.
+      output: what the model returns, "logits", "probabilities", or "auto", which reads it from the model.
+      batch_size: the number of clips that the model gets at a time, 1 or more; it bounds memory and does not change
+        results.
+      seed: of the random order of equal units.
 
     Raises:
-      TfvidError: what does not fit: shapes, NaN, a class the model does not have, a choice that does not exist.
+      TfvidError: shapes that do not fit, NaN, a class that the model does not have, or an unknown option.
     """
     check_choice("kind", kind, ("insertion", "deletion"))
     if steps < 1:
@@ -141,14 +176,14 @@ def curves(
 
 
 def cells(shape: tuple, number: int = 16) -> np.ndarray:
-    """Units that cut every frame into `number` x `number` cells, as even as whole pixels allow, or into its pixels.
+    """Returns units: `number` x `number` cells in each frame, whose sizes differ by at most one pixel.
 
     Args:
       shape: `(T, H, W)`.
-      number: cells along each side; the pixels are the cells of a side with fewer.
+      number: the number of cells along each side; at most one for each pixel.
 
     Returns:
-      Int `(T, H, W)`, from 0 on without gaps.
+      Int `(T, H, W)`, 0 to the number of cells minus 1.
     """
     num_frames, height, width = shape
     rows, columns = min(number, height), min(number, width)
@@ -157,7 +192,7 @@ def cells(shape: tuple, number: int = 16) -> np.ndarray:
 
 
 def _curve(scorer, fill, kind, clip, relevance, units, target, steps, batch_size, seed):
-    """One clip's curve: shares and probabilities, each `(steps + 1,)`."""
+    """The curve of one clip: shares and probabilities, each `(steps + 1,)`."""
     _, units = np.unique(units, return_inverse=True)  # (T, H, W), from 0 on
     units = units.reshape(relevance.shape)
     size = np.bincount(units.ravel())

@@ -1,4 +1,4 @@
-"""How sure a model is of one class: all that the measures of faithfulness ask of it."""
+"""The probability of one class, as the measures of faithfulness need it."""
 
 import numpy as np
 import tensorflow as tf
@@ -11,22 +11,22 @@ from tfvid.perturb.fill import FILLS
 
 
 class Scorer:
-    """A model's probability of one class a clip, compiled once for a clip shape.
+    """A model as a function from clips to the probability of one class each, compiled once for a clip shape.
 
-    Every measure makes one of the model it is given. Made once and given in the model's place, it is compiled for the
-    first measure and shared by all:
+    Each measure builds a `Scorer` of its model. Pass a `Scorer` instead of the model to compile it once for several
+    measures:
 
       >>> scorer = Scorer(model)
       >>> tfvid.metrics.insertion(scorer, clips, maps, target), tfvid.metrics.deletion(scorer, clips, maps, target)
 
     Args:
-      model: a Keras model of clips, or any callable, NumPy clips to NumPy scores; see
-        `tfvid.network.classifier.Classifier`.
-      output: "auto", "logits" or "probabilities", see there.
-      input_range: "auto", (low, high) or None, see there.
+      model: a Keras model of clips, or a function from NumPy clips to NumPy scores.
+      output: what the model returns, "logits", "probabilities", or "auto", which reads it from the model.
+      input_range: the values (low, high) that the model takes for black and white; clips in [0, 1] are scaled to them.
+        None: the model gets clips unchanged. "auto": what was declared or what the model's first layers say.
 
     Attributes:
-      classifier: the model as `Classifier`.
+      classifier: the model as a `Classifier`.
     """
 
     def __init__(self, model, output: str = "auto", input_range="auto"):
@@ -35,11 +35,11 @@ class Scorer:
 
     @classmethod
     def of(cls, model, output: str = "auto") -> "Scorer":
-        """`model` itself where it is a scorer, else one made of it."""
+        """Returns `model` if it is a scorer, else a scorer of it."""
         return model if isinstance(model, cls) else cls(model, output)
 
     def __call__(self, clips: tf.Tensor, target: np.ndarray) -> np.ndarray:
-        """The probability of class ``target[b]`` for clip b, in one run of the model.
+        """Returns the probability of class ``target[b]`` for clip b, by one run of the model.
 
         Args:
           clips: float32 `(N, T, H, W, C)`.
@@ -49,7 +49,7 @@ class Scorer:
           Float32 `(N,)`.
 
         Raises:
-          ModelError: the model's answer is NaN.
+          ModelError: the model returns NaN.
         """
         scores = self._compiled(clips, tf.constant(target, tf.int32)).numpy()
         if np.isnan(scores).any():
@@ -57,12 +57,12 @@ class Scorer:
         return scores
 
     def in_chunks(self, clips_of, target: np.ndarray, batch_size: int) -> np.ndarray:
-        """The probabilities for many clips, made when it is their turn.
+        """Returns the probabilities for many clips, which are computed in chunks.
 
         Args:
-          clips_of: makes some of them, ``slice -> float32 (n, T, H, W, C)``.
-          target: int `(N,)`, one a clip.
-          batch_size: how many are made and seen by the model at a time.
+          clips_of: a function from a slice to its clips, float32 `(n, T, H, W, C)`.
+          target: int `(N,)`, one for each clip.
+          batch_size: the number of clips in memory at a time, 1 or more.
 
         Returns:
           Float32 `(N,)`.
@@ -73,7 +73,7 @@ class Scorer:
         return np.concatenate([self(clips_of(chunk), target[chunk]) for chunk in chunks])
 
     def checked(self, clips, target) -> tuple[tf.Tensor, np.ndarray]:
-        """Clips as float32 `(B, T, H, W, C)` and classes as int32 `(B,)`.
+        """Returns clips as float32 `(B, T, H, W, C)` and classes as int32 `(B,)`.
 
         Raises:
           TfvidError: clips that do not fit the model, or classes that it does not have.
@@ -88,7 +88,7 @@ class Scorer:
 
 
 def fill_of(baseline):
-    """What a measure puts in a place of content: a name in `tfvid.perturb.fill.FILLS`, or a function of clips."""
+    """Returns the function that replaces hidden pixels, of a name in `tfvid.perturb.fill.FILLS` or of a function."""
     if callable(baseline):
         return baseline
     check_choice("baseline", baseline, FILLS)

@@ -1,0 +1,72 @@
+"""The settings of a data pipeline, as plain values."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tfvid.core.typed import require
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Changes made to training clips, the same for all frames of a clip.
+
+    Attributes:
+      min_scale: a random crop keeps this share of the height and width at least, in (0, 1]; 1 is no crop.
+      flip: mirror half of the clips. Refused for a dataset that does not declare which labels a mirror swaps.
+    """
+
+    min_scale: float = 0.8
+    flip: bool = False
+
+    def __post_init__(self):
+        require(0 < self.min_scale <= 1, "data.augment.min_scale", "in (0, 1]", self.min_scale)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where clips come from, and how they are made into batches.
+
+    Attributes:
+      dataset: a name in `tfvid.data.DATASETS`, or ``"my_file.py:MyDataset"``.
+      root: the dataset's folder; None for a generated one.
+      records: a folder of shards written by ``scripts/prepare.py``, read instead of the videos.
+      options: further keyword arguments of the dataset.
+      num_frames: frames a clip, T.
+      size: frame (H, W) in pixels.
+      batch_size: clips a step.
+      workers: clips decoded at once; None for one a processor core.
+      seed: of data order and augmentation.
+      augment: applied to training clips only.
+      max_bad_share: the run stops when more than this share of clips cannot be read.
+      max_damaged_share: the run stops when more than this share of clips comes from damaged files; 1.0 is no limit.
+      time_limit: seconds one file may take to decode.
+      service: address of a tf.data service, e.g. ``grpc://host:5000``, whose workers read `records` for training.
+    """
+
+    dataset: str = "shapes"
+    root: str | None = None
+    records: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    num_frames: int = 16
+    size: tuple[int, int] = (224, 224)
+    batch_size: int = 8
+    workers: int | None = None
+    seed: int = 0
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    max_bad_share: float = 0.1
+    max_damaged_share: float = 1.0
+    time_limit: float = 60.0
+    service: str | None = None
+
+    def __post_init__(self):
+        require(
+            self.service is None or self.records is not None, "data.service", "used with data.records", self.service
+        )
+        require(self.num_frames >= 1, "data.num_frames", "1 or more", self.num_frames)
+        is_pair = isinstance(self.size, (list, tuple)) and len(self.size) == 2
+        require(is_pair and min(self.size) >= 1, "data.size", "[height, width] of 1 pixel or more", self.size)
+        require(self.batch_size >= 1, "data.batch_size", "1 or more", self.batch_size)
+        require(self.workers is None or self.workers >= 1, "data.workers", "1 or more", self.workers)
+        for name in ("max_bad_share", "max_damaged_share"):
+            require(0 <= getattr(self, name) <= 1, f"data.{name}", "in [0, 1]", getattr(self, name))
+        require(self.time_limit > 0, "data.time_limit", "above 0 seconds", self.time_limit)
