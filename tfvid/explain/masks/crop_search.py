@@ -51,13 +51,8 @@ class CropSearchResult(Explanation):
     forward_passes: np.ndarray
 
 
-<<<<<<< HEAD
-class CropSearch(Explainer):
-    """Scores all T (T + 1) / 2 windows of each clip. The frames of a window are spread evenly over T, with repeats.
-=======
 class CropSearch(Explainer[CropSearchResult]):
-    """Tries all T (T + 1) / 2 windows of each clip, the frames of each spread anew over T, repeated where too few.
->>>>>>> lead
+    """Scores all T (T + 1) / 2 windows of each clip. The frames of a window are spread evenly over T, with repeats.
 
     Among crops with equal scores it takes the shortest, then the first. The model needs T frames, so a crop plays
     slower than the clip. This may affect classes that depend on speed.

@@ -118,13 +118,8 @@ class ExtremalPerturbationResult(Attribution):
     iterations: np.ndarray
 
 
-<<<<<<< HEAD
-class ExtremalPerturbation(LearnedMask):
-    """Extremal perturbations, frame by frame: every frame shows the same share of its pixels.
-=======
 class ExtremalPerturbation(LearnedMask[ExtremalPerturbationResult]):
-    """Extremal perturbations, frame by frame: every frame shows the same share of itself.
->>>>>>> lead
+    """Extremal perturbations, frame by frame: every frame shows the same share of its pixels.
 
     The class's probability is that of the whole clip with all frames masked. The published image version flips the
     perturbed image in every second step. Clips are never flipped: a flip turns a push to the left into a push to the

@@ -11,12 +11,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfvid.core.errors import TfvidError
-<<<<<<< HEAD
-from tfvid.explain.base import Explainer
-from tfvid.explain.options import ModelOptions
-=======
 from tfvid.explain.base import Explainer, ResultType
->>>>>>> lead
+from tfvid.explain.options import ModelOptions
 from tfvid.network.compiled import Compiled
 from tfvid.network.private_api import uninlined
 
@@ -29,13 +25,8 @@ class PassedOptions(ModelOptions, total=False):
     progress: bool
 
 
-<<<<<<< HEAD
-class LearnedMask(Explainer):
-    """Minimises a loss over grids of mask values in [0, 1].
-=======
 class LearnedMask(Explainer[ResultType]):
-    """An explainer that goes down a loss over grids of mask values in [0, 1].
->>>>>>> lead
+    """Minimises a loss over grids of mask values in [0, 1].
 
     A subclass implements the initial grid (`_begin`), the loss (`_loss`), one step (`_update`) and the fields of the
     result (`_report`).

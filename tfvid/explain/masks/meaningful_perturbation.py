@@ -53,14 +53,9 @@ class MeaningfulPerturbationResult(Attribution):
     iterations: np.ndarray
 
 
-<<<<<<< HEAD
 @dataclass(frozen=True)
 class SpaceMaskOptions:
     """How a coarse grid becomes a mask in space, and how it is optimised.
-=======
-class MeaningfulPerturbation(LearnedMask[MeaningfulPerturbationResult]):
-    """Learns, for each clip, a mask in space that lowers the class's probability with the least perturbed.
->>>>>>> lead
 
     Attributes:
       step: pixels between the grid's values, >= 1; None for 28 values along the shorter side.
@@ -111,7 +106,7 @@ class MeaningfulPerturbation(LearnedMask[MeaningfulPerturbationResult]):
         return max(1, round(4 * min(size) / 224)) if self.jitter is None else self.jitter
 
 
-class MeaningfulPerturbation(LearnedMask):
+class MeaningfulPerturbation(LearnedMask[MeaningfulPerturbationResult]):
     """Finds, for each clip, a mask in space that lowers the class's probability with the least perturbed.
 
     The defaults are the paper's at 224 pixels. Both penalties are sums over the grid of a frame, as in the paper, and

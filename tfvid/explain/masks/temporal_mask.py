@@ -102,13 +102,8 @@ def warn_of_still_clips(result: TemporalMaskResult):
 ITERATIONS = {"gradient": 300, "search": 0, "search+gradient": 30}
 
 
-<<<<<<< HEAD
-class TemporalMask(Explainer):
-    """Finds, for each clip, a mask over time that lowers the model's score with the fewest frames perturbed.
-=======
 class TemporalMask(Explainer[TemporalMaskResult]):
-    """Learns, for each clip, a mask over time that hurts the model's score with the fewest frames perturbed.
->>>>>>> lead
+    """Finds, for each clip, a mask over time that lowers the model's score with the fewest frames perturbed.
 
     The mask of a clip does not depend on the other clips of its batch. The defaults are the paper's for
     Something-something; for its KTH masks use ``length_weight=0.02, variation_weight=0.04``.
