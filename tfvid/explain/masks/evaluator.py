@@ -40,17 +40,18 @@ class MaskEvaluator:
           clips: float32 `(B, T, H, W, C)`.
         """
         if self.searcher is None:
-            searcher = self.classifier.computing_in(self._precision) if self._reduces() else self.classifier
+            precision = self._search_precision()
+            searcher = self.classifier if precision is None else self.classifier.computing_in(precision)
             # A plain callable has no layers, so it has no stem.
             self.stem, self.searcher = find_stem(searcher, clips) if searcher.is_keras else None, searcher
 
-    def _reduces(self) -> bool:
-        """Returns whether the search runs in half precision; warns if the machine does not support it."""
+    def _search_precision(self) -> str | None:
+        """Returns the precision of the search, None for the model's own; warns if the machine does not support it."""
         if self._precision == "bfloat16" and self.classifier.is_keras and not onednn.has_bfloat16():
             message = "precision 'bfloat16': this machine has no bfloat16 instructions, so the search runs in float32"
             warn_caller(message)
-            return False
-        return self._precision is not None
+            return None
+        return self._precision
 
     @property
     def is_exact(self) -> bool:
