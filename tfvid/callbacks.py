@@ -198,6 +198,7 @@ class ExplanationLogger(keras.callbacks.Callback):
         for name in results:
             with self._switched_off_on_error(name, now):
                 self._log(name, results, now)
+        assert self._table is not None  # training has begun
         self._table.replace(now, rows)
         with self._writing():
             self._table.save()

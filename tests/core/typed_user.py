@@ -20,6 +20,13 @@ def explain(model: keras.Model, clips: np.ndarray) -> dict[str, tfvid.Explanatio
     return {name: explainer(clips, target=0) for name, explainer in explainers.items()}
 
 
+def attribution(model: keras.Model, clips: np.ndarray) -> np.ndarray:
+    """The map of each clip: an explainer has results of its own type."""
+    assert_type(IntegratedGradients(model)(clips), tfvid.explain.PathResult)
+    assert_type(tfvid.TemporalMask(model)(clips), tfvid.explain.TemporalMaskResult)
+    return tfvid.GradCAM(model)(clips).attribution
+
+
 def frames_that_matter(model: keras.Model, clips: np.ndarray) -> np.ndarray:
     """The learned mask of each clip."""
     return tfvid.TemporalMask(model, iterations=100)(clips).mask > 0.5

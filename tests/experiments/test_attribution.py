@@ -19,6 +19,7 @@ from tfvid.core.errors import ConfigError, DataError, ModelError, TfvidError
 from tfvid.experiments.attribution import agreement, findings, flow, plots, records, tables
 from tfvid.experiments.attribution.correlation import between, correlations, within
 from tfvid.experiments.attribution.document import write_document
+from tfvid.experiments.attribution.judge import Judge
 from tfvid.experiments.attribution.judged import Judged, judged
 from tfvid.experiments.attribution.measures import OBJECTIVE, TRUTH, Measure, find_measures
 from tfvid.experiments.attribution.methods import as_map, baseline, check_options
@@ -240,13 +241,13 @@ def test_changed_options_make_only_their_records_anew(finished, networks, tmp_pa
     import shutil
 
     shutil.copytree(finished, tmp_path / "out")
-    seen, real = [], flow._Judge._records
+    seen, real = [], Judge.records_of
 
     def watching(self, method, batch, *rest):
         seen.extend((self.name, method.row, id) for id in batch["id"])
         return real(self, method, batch, *rest)
 
-    monkeypatch.setattr(flow._Judge, "_records", watching)
+    monkeypatch.setattr(Judge, "records_of", watching)
     changed = settings(networks)
     changed["networks"] = changed["networks"][1:]
     changed["methods"][1]["options"] = {"pool": "clip", "normalize": "frame"}

@@ -24,8 +24,9 @@ from tfvid.cli.compare import main
 from tfvid.config import StudyConfig, from_dict, load, to_yaml
 from tfvid.core.errors import ConfigError, DataError, ModelError, TfvidError
 from tfvid.data.clip import Sample
+from tfvid.experiments import manifest
 from tfvid.experiments.evaluation import Predictions
-from tfvid.experiments.study import manifest, predictions, tables
+from tfvid.experiments.study import predictions, tables
 from tfvid.experiments.study.differences import differences, filtered_ratio
 from tfvid.experiments.study.document import write_document
 from tfvid.experiments.study.findings import findings, verdict

@@ -88,5 +88,5 @@ def test_without_events_or_clips(model, clips):
 
 
 def test_a_score_that_cannot_be_searched(model, clips):
-    with pytest.raises(TfvidError, match="wants score='probability'"):
+    with pytest.raises(TfvidError, match="needs score='probability'"):
         method_table(model, [{"clip": clips}], {"score": "logit"})

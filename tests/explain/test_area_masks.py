@@ -30,7 +30,7 @@ def test_one_grid_point_on_a_line():
 
 def test_kernel_values_between_points():
     """Cells of 2 pixels, sigma 1: pixels lie half a pixel off their point on both axes, to weigh exp(-2 .207^2)."""
-    weights = MaskGenerator((4, 4), step=2, sigma=1.0)._weights
+    weights = MaskGenerator((4, 4), step=2, sigma=1.0).weights
     assert weights.shape == (4, 25)  # 1 + ceil(1 / 2) = 2 cells on every side
     np.testing.assert_allclose(weights[:, 12], np.full(4, np.exp(-2 * (np.sqrt(0.5) - 0.5) ** 2)), rtol=1e-6)
     # The pixel on the upper left, and the point to the left of its own: 1.5 and 0.5 away.

@@ -7,6 +7,7 @@ import toy_models
 from bright_box import SHAPE, WHITE, box, inside, looks_at
 
 from tfvid.core.errors import TfvidError
+from tfvid.explain.masks import learned_mask
 from tfvid.explain.masks.extremal_perturbation import ExtremalPerturbation, descent, grown, minus_log
 from tfvid.explain.masks.extremal_perturbation_3d import ExtremalPerturbation3D
 from tfvid.explain.masks.step import STEP, core_means, ellipsoid
@@ -73,14 +74,14 @@ def test_core_loss_by_hand():
     mask = np.zeros((1, 1, 2, 2, 8), np.float32)
     mask[..., :2] = 1
     mask[..., 0, 2:4] = 1
-    np.testing.assert_allclose(explain._core_loss(tf.constant(mask)), [[0.5**2 / 4]])
+    np.testing.assert_allclose(explain.core_penalty(tf.constant(mask)), [[0.5**2 / 4]])
 
 
 def test_core_weight_counts_from_core_after_on():
     explain = STEP(toy_models.build("functional"), areas=[0.5], core_after=3, core_weight=10.0, area_weight=0.0)
     mask = tf.constant(np.random.default_rng(0).random((1, 1, *SHAPE[:3]), np.float32))
-    np.testing.assert_array_equal(explain._regularizer(mask, tf.constant(2)), [[0]])
-    np.testing.assert_allclose(explain._regularizer(mask, tf.constant(3)), 10 * explain._core_loss(mask))
+    np.testing.assert_array_equal(explain.regularizer(mask, tf.constant(2)), [[0]])
+    np.testing.assert_allclose(explain.regularizer(mask, tf.constant(3)), 10 * explain.core_penalty(mask))
 
 
 def test_whose_volume_the_area_is_of():
@@ -88,8 +89,8 @@ def test_whose_volume_the_area_is_of():
     mask = np.zeros((1, 1, 2, 4, 4), np.float32)
     mask[:, :, 0] = 1
     model = toy_models.build("functional")
-    np.testing.assert_array_equal(ExtremalPerturbation3D(model, [0.5])._area_loss(tf.constant(mask)), [[0]])
-    np.testing.assert_array_equal(ExtremalPerturbation(model, [0.5])._area_loss(tf.constant(mask)), [[0.5]])
+    np.testing.assert_array_equal(ExtremalPerturbation3D(model, [0.5]).area_penalty(tf.constant(mask)), [[0]])
+    np.testing.assert_array_equal(ExtremalPerturbation(model, [0.5]).area_penalty(tf.constant(mask)), [[0.5]])
 
 
 # What is learned.
@@ -150,19 +151,17 @@ def test_areas_do_not_depend_on_one_another():
     np.testing.assert_allclose(one.masks[:, 0], both.masks[:, 1], atol=1e-4)
 
 
-def test_a_long_run_is_one_of_several_calls(capsys):
+def test_a_long_run_is_one_of_several_calls(capsys, monkeypatch):
     """The compiled loop is called for 50 steps at a time: the count of steps goes on, and so do the moments."""
     model, clips = looks_at(box((0, 4), (4, 10), (2, 8))), 0.8 * WHITE
-    explain = ExtremalPerturbation(model, [0.25], **QUICK | {"iterations": 55, "learning_rate": 0.1}, progress=True)
+    options = QUICK | {"iterations": 55, "learning_rate": 0.1, "progress": True}
+    explain = ExtremalPerturbation(model, [0.25], **options)
     result = explain(clips, 1)
-    assert explain._compiled.traces == 1
+    assert explain.traces == 1
     assert "50/55" in capsys.readouterr().err
 
-    known, state = explain._begin(tf.constant(clips), tf.constant([1]))
-    whole = explain._compiled(clips, known["target"], tf.constant([0]), tf.constant([55]), *state)
-    np.testing.assert_allclose(
-        explain._tell(tf.constant(clips), known["target"], whole[0])["masks"], result.masks, atol=1e-4
-    )
+    monkeypatch.setattr(learned_mask, "STEPS_AT_ONCE", 55)
+    np.testing.assert_allclose(explain(clips, 1).masks, result.masks, atol=1e-4)
 
 
 def test_refuses_options_out_of_range():

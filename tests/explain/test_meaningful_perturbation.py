@@ -108,7 +108,7 @@ def test_refuses_options_out_of_range():
         ({"per": "video"}, "unknown per 'video'; valid: frame, clip"),
         ({"fill": "blurr"}, "unknown fill 'blurr'; did you mean 'blur'"),
         ({"init": "disc"}, "unknown init 'disc'"),
-        ({"init_share": 0.0}, r"init_share in \(0, 1\], got 3.0, 0.1, 0.0"),
+        ({"init_share": 0.0}, r"init_share in \(0, 1\], got 0.1, 0.0"),
         ({"jitter": 0}, "jitter >= 1, got None, None, 0"),
     ]:
         with pytest.raises(TfvidError, match=message):

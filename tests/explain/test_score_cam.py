@@ -49,4 +49,4 @@ def test_masked_clips_go_through_in_batches():
     for batch_size in (1, 5):
         explain = ScoreCAM(model, batch_size=batch_size)
         np.testing.assert_allclose(explain(clips).native, expected, atol=1e-5)
-        assert explain._compiled_scores.traces == explain._compiled.traces == 1
+        assert explain._compiled_scores.traces == explain.traces == 1

@@ -154,7 +154,7 @@ def test_the_model_is_left_as_it_was():
     model = toy_models.build("subclassed")
     explain = TemporalMask(model, iterations=2)
     explain(toy_models.clips(2))
-    assert type(explain._stem) is STEMS[layers.Conv3D]
+    assert type(explain.evaluator.stem) is STEMS[layers.Conv3D]
     assert "call" not in vars(model.conv)
 
 

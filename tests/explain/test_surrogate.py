@@ -81,7 +81,7 @@ def test_too_many_gradients_leave_the_nearest(monkeypatch):
     for place in (0.0, 0.5, 3.0):
         process.add_gradient(np.full(5, place), place, np.ones(5))
     process.fit(np.zeros(5))
-    assert process._inverse.shape == (13, 13)
+    assert process.inverse.shape == (13, 13)
     np.testing.assert_allclose(process.scores(np.full((1, 5), 3.0)), 3.0, atol=1e-3)
 
 

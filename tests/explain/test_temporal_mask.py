@@ -146,7 +146,7 @@ def test_one_trace_for_each_clip_shape():
     explain = TemporalMask(change_model(), iterations=2, batch_size=2)
     for num_clips in (1, 2, 5):
         explain(np.tile(BLIP, (num_clips, 1, 1, 1, 1)))
-    assert explain._compiled.traces == 1
+    assert explain.traces == 1
 
 
 def test_printed_learning_rate_cannot_move_the_mask():

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfvid.core.errors import ModelError, TfvidError
-from tfvid.explain.masks.mask_search import ClipObjective, Descent, Looks, Remembered, _later_window, descended
+from tfvid.explain.masks.mask_search import ClipObjective, Descent, Looks, Memoised, descended, later_window
 from tfvid.explain.masks.objective import Objective, total_variation
 from tfvid.explain.masks.temporal_mask import TemporalMask
 from tfvid.explain.masks.windows import (
@@ -216,7 +216,7 @@ def test_scores_are_asked_for_once():
         asked.extend(masks.tolist())
         return masks.sum(axis=1)
 
-    remembered, masks = Remembered(scores), window_masks(3)
+    remembered, masks = Memoised(scores), window_masks(3)
     np.testing.assert_array_equal(remembered(masks[[2, 0, 2]]), [3, 1, 3])
     np.testing.assert_array_equal(remembered(masks[[0, 1]]), [1, 2])
     np.testing.assert_array_equal(remembered(masks[:0]), [])
@@ -242,7 +242,7 @@ class Recorded:
             8,
             lambda masks: 0.0 * masks.sum(axis=1),
             lambda mask: (0.0, 0.0 * mask),
-            Remembered(scores),
+            Memoised(scores),
             loss_and_gradient,
             None,
             1.0,
@@ -341,7 +341,7 @@ def objective_of(score, num_frames=16, length=0.01, variation=0.02):
         gradient = [(score(mask + step) - score(mask - step)) / 2e-4 for step in steps]
         return price + score(mask), np.array(gradient) + slope
 
-    scores = Remembered(lambda masks: np.array([score(mask) for mask in masks]))
+    scores = Memoised(lambda masks: np.array([score(mask) for mask in masks]))
     unperturbed = score(np.zeros(num_frames))
     return ClipObjective(num_frames, costs, terms.price, scores, loss_and_gradient, None, unperturbed)
 
@@ -356,11 +356,11 @@ def test_the_best_mask_is_tried_with_a_sharp_edge_up_to_three_frames_later():
     soft, sharp = Window(3, 8, 0.5, 0).mask(10), Window(3, 8, 0, 0).mask(10)
     looks = Looks(objective_of(score, num_frames=10))
     looks.windows(soft[np.newaxis])
-    np.testing.assert_array_equal(_later_window(looks), Window(5, 8, 0, 0).mask(10))  # shorter than that of frame 3
+    np.testing.assert_array_equal(later_window(looks), Window(5, 8, 0, 0).mask(10))  # shorter than that of frame 3
     tried = {mask.tobytes() for mask in (soft, sharp, *(Window(first, 8, 0, 0).mask(10) for first in (4, 5, 6)))}
     assert looks.losses.keys() == tried
-    assert _later_window(looks) is None  # nothing better is left
-    assert _later_window(Looks(objective_of(score, num_frames=10))) is None  # the empty mask
+    assert later_window(looks) is None  # nothing better is left
+    assert later_window(Looks(objective_of(score, num_frames=10))) is None  # the empty mask
 
 
 def test_all_windows_are_tried_where_none_of_the_grid_hurts():
@@ -445,7 +445,7 @@ def test_passes_of_the_published_procedure_are_counted(explain):
 
 
 def test_search_wants_a_score_with_a_floor(model):
-    with pytest.raises(TfvidError, match="method 'search' wants score='probability'"):
+    with pytest.raises(TfvidError, match="method 'search' needs score='probability'"):
         TemporalMask(model, method="search", score="logit")
     with pytest.raises(TfvidError, match="did you mean 'search'"):
         TemporalMask(model, method="serch")

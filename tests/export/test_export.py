@@ -446,14 +446,14 @@ def no_maps():
     [
         (lambda: "model", {"card": CARD}, "expected a Keras model, got str"),
         (no_maps, {"card": CARD}, "no layer that makes a feature map"),
-        (lambda: with_layer(Python()), {"card": CARD}, "the model runs Python code while it predicts"),
+        (lambda: with_layer(Python()), {"card": CARD}, "the model runs Python code when it predicts"),
         (lambda: with_layer(Table()), {"card": CARD}, "the model cannot be exported: .*untracked"),
         (
             toy_models.subclassed,
             {},
             "a subclassed model does not say what it takes and returns; give it a card: ModelCard in Python",
         ),
-        (BUILDS["i3d"], {}, r"this one's is \(None, None, None, 3\): give a card that says it"),
+        (BUILDS["i3d"], {}, r"got \(None, None, None, 3\): pass a card"),
         (toy_models.functional, {"card": ModelCard("x", ("a",), 6, (8, 8))}, "1 class names for a model of 3 classes"),
         (
             toy_models.functional,
@@ -467,7 +467,7 @@ def no_maps():
             "unknown option 'mask.iteration'; did you mean 'mask.iterations'",
         ),
         (toy_models.functional, {"mask": {"perturbation": freeze}}, "must be plain values"),
-        (toy_models.functional, {"mask": {"method": "search"}}, "learns masks by 'gradient' only, got 'search'"),
+        (toy_models.functional, {"mask": {"method": "search"}}, "supports method 'gradient' only, got 'search'"),
         (
             toy_models.functional,
             {"input_range": (1, 0)},
@@ -490,7 +490,7 @@ def test_a_path_that_exists(toy, tmp_path):
     model = toy[0]
     folder = shutil.copytree(toy[1], tmp_path / "net")
     before = contents(tmp_path)
-    with pytest.raises(TfvidError, match=r"net: is there already; overwrite=True"):
+    with pytest.raises(TfvidError, match=r"net: exists already; overwrite=True"):
         export.save(model, folder)
     with pytest.raises(TfvidError, match="net: cannot write the exported model") as caught, full_disk(20000):
         export.save(model, folder, overwrite=True)

@@ -48,7 +48,7 @@ def test_it_is_no_mixture_of_frames_and_the_stem_stays_out():
     assert blur not in MATRICES
     assert find_stem(explain.classifier, clips) is not None
     mask = tf.constant(np.random.default_rng(0).random((2, 6), np.float32))
-    mixtures = Mixtures(explain.classifier, explain._stem, clips)
+    mixtures = Mixtures(explain.classifier, explain.evaluator.stem, clips)
     np.testing.assert_allclose(mixtures(blur, mask, "logit"), model(blur(clips, mask)), atol=1e-5)
 
 

@@ -145,7 +145,7 @@ def test_a_mask_is_shown_with_the_maps_of_the_other_explainer(logged):
 
 def test_each_explainer_is_traced_once(logged):
     explainers = logged[1]._explainers
-    assert {name: explainer._compiled.traces for name, explainer in explainers.items()} == {"mask": 1, "grad_cam": 1}
+    assert {name: explainer.traces for name, explainer in explainers.items()} == {"mask": 1, "grad_cam": 1}
 
 
 def test_instances_and_names(tmp_path):
@@ -239,7 +239,7 @@ def test_one_logger_for_two_trainings(tmp_path):
     fit(model, logger, epochs=1)
     fit(model, logger, epochs=2, initial_epoch=1)
     assert column(logger, "epoch", clip="0") == [0, 1, 2]
-    assert logger._explainers["grad_cam"]._compiled.traces == 1
+    assert logger._explainers["grad_cam"].traces == 1
 
 
 # What goes wrong ------------------------------------------------------------------------------------------------

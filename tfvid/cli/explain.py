@@ -22,7 +22,8 @@ from tfvid.data.base import VideoDataset
 from tfvid.data.choose import choose
 from tfvid.data.clip import Sample
 from tfvid.data.sources.video_files import VIDEOS, VideoFiles
-from tfvid.experiments.explain_clips import explainer_options, finish, summary
+from tfvid.experiments.explain_clips import finish, summary
+from tfvid.explain.recorded_options import explainer_options
 from tfvid.models.loaded import Loaded, load_models
 
 # The trained models in a checkout's saved_models/; the demo trains models of the same names.

@@ -8,3 +8,4 @@ from . import remote as remote
 from . import sampling as sampling
 from . import stopping as stopping
 from . import timing as timing
+from . import typed as typed

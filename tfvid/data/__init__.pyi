@@ -7,6 +7,7 @@ from . import decode as decode
 from . import pipeline as pipeline
 from . import records as records
 from . import remaining as remaining
+from . import settings as settings
 from . import share as share
 from . import skipped as skipped
 from . import sources as sources

@@ -44,7 +44,7 @@ class Clip:
 
     frames: np.ndarray
     event: np.ndarray = field(default_factory=lambda: np.array([-1, -1], np.int32))
-    boxes: np.ndarray | None = None
+    boxes: np.ndarray = None  # type: ignore[assignment]  # below, none become an array of no boxes
     decoded: int = 0
     damage: str = ""
 

@@ -135,6 +135,7 @@ def load_dataset(
 
     read, holder = _reader(dataset, split, samples, config, config.seed if training else None, decoder, log, pick)
     if served:
+        assert isinstance(dataset, Records)  # a service reads shards only
         clips = dataset.served(split, int(epoch), config.seed)
     elif training:
         clips = _passes(begin, read, log.total)
@@ -144,7 +145,7 @@ def load_dataset(
     if training:
         clips = clips.map(_augmenting(config, dataset), workers)
     clips = clips.map(lambda clip, epoch: clip, workers).batch(config.batch_size // share.count)
-    if served:
+    if served and config.service is not None and isinstance(dataset, Records):
         clips = clips.apply(_by_service(config.service))
         for id, damage in dataset.damaged(split).items():  # the clips are read in other processes, the log is here
             log.damage(id, damage)

@@ -19,6 +19,7 @@ from dataclasses import asdict
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -158,7 +159,13 @@ class WriteShard:
         """Returns the note: what is in the shard, what was skipped, and why."""
         if self._pool is None:
             self._pool = DecodePool(self.dataset or self.rebuild(), self.workers, self.time_limit)
-        note = {"file": shard.name, "asked": len(shard.items), "clips": [], "skipped": {}, "damaged": {}}
+        note: dict[str, Any] = {
+            "file": shard.name,
+            "asked": len(shard.items),
+            "clips": [],
+            "skipped": {},
+            "damaged": {},
+        }
         file = self.folder / shard.name
         encode_one = partial(_encode_one, self._pool, self.num_frames, self.size, self.quality)
         with (
@@ -268,7 +275,8 @@ class Records(VideoDataset):
         except tf.errors.OpError as error:  # a JPEG with a good header and nothing good behind it
             raise VideoError(file, f"record {place}: {' '.join(error.message.split())[:200]}") from None
         damage = clip["damage"].numpy().decode()
-        return Clip(*(clip[name].numpy() for name in ("clip", "event", "boxes")), damage=damage)
+        frames, event, boxes = (clip[name].numpy() for name in ("clip", "event", "boxes"))
+        return Clip(frames, event, boxes, damage=damage)
 
     def damaged(self, split: str) -> dict[str, str]:
         """What is wrong with the files that clips of `split` came from, by the clip's id; whole ones are not in it."""
@@ -276,7 +284,8 @@ class Records(VideoDataset):
         return {id: damage for shard in shards for id, damage in _damage_of(shard).items()}
 
     def check_shape(self, split: str, num_frames: int, size: tuple[int, int]):
-        """
+        """Checks that the stored clips have this number and size of frames.
+
         Raises:
           DataError: the clips were stored with another number or size of frames.
         """

@@ -31,7 +31,7 @@ def remaining_batches(
         return
     # The dataset stays what it is but for its samples: decode processes rebuild it by name.
     part = copy.copy(dataset)
-    part.samples = lambda _: missing
+    part.samples = lambda split: missing  # type: ignore[method-assign]
     for share in ("max_bad_share", "max_damaged_share"):
         if share in settings:
             settings[share] = min(1.0, settings[share] * len(samples) / len(missing))

@@ -4,7 +4,6 @@ model, clips ─► TemporalMask, GradCAM ─► films, contact sheet ─► rec
 """
 
 import hashlib
-import inspect
 import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +17,7 @@ from tfvid.core.stopping import stop_if_asked
 from tfvid.core.timing import each_timed
 from tfvid.data.skipped import damage_line
 from tfvid.experiments.explanation_writer import Explained, ExplanationWriter
+from tfvid.explain.recorded_options import explainer_options
 from tfvid.metrics.localization import centred_window, known_events, temporal_iou, windows
 from tfvid.metrics.masks import is_trusted, mask_length
 from tfvid.network.model_format import ModelFormat, declared
@@ -314,49 +314,6 @@ class Explainers:
         self.settings = {"weights": weights_digest(model), "target": target, "source": source}
         self.settings |= explainer_options(mask or {}, grad_cam or {}) | _said_of(model)
         self.learn, self.locate = TemporalMask(model, **mask or {}), GradCAM(model, **grad_cam or {})
-
-
-# Options that records of earlier versions lack, left out where they are what was done then.
-UNSAID = {"input_range": "auto", "call": "sum"}
-
-
-def explainer_options(mask: Mapping, grad_cam: Mapping) -> dict:
-    """Every option of both explainers that shapes their results: those given, else the defaults.
-
-    Returns:
-      Values by ``"mask.<option>"`` and ``"grad_cam.<option>"``.
-
-    Raises:
-      ConfigError: an option that does not exist or that the mask's method does not use, or a value that a record
-        cannot hold.
-    """
-    from tfvid.explain.cam.grad_cam import GradCAM
-    from tfvid.explain.masks.temporal_mask import OF_GRADIENT, TemporalMask
-
-    options = {}
-    for prefix, explainer, given in (("mask", TemporalMask, mask), ("grad_cam", GradCAM, grad_cam)):
-        parameters = inspect.signature(explainer).parameters
-        defaults = {f"{prefix}.{key}": parameter.default for key, parameter in parameters.items() if key != "model"}
-        given = {f"{prefix}.{key}": value for key, value in given.items()}
-        for key in given:
-            if key not in defaults:
-                raise ConfigError(unknown("option", key, defaults))
-        options |= defaults | given
-        del options[f"{prefix}.batch_size"]
-        for name, default in UNSAID.items():
-            if options.get(f"{prefix}.{name}") == default:
-                del options[f"{prefix}.{name}"]
-    unused = [key for key in OF_GRADIENT if key in mask] if options["mask.method"] != "gradient" else []
-    if unused:
-        raise ConfigError(
-            f"option mask.{unused[0]}: method {options['mask.method']!r} does not use it; "
-            "add mask.method=gradient, or leave it out"
-        )
-    try:
-        json.dumps(options)
-    except TypeError:
-        raise ConfigError(f"options of explainers must be plain values here, got {options}") from None
-    return options
 
 
 def _said_of(model) -> dict:

@@ -62,7 +62,7 @@ class ExplainShard:
     split: str
     out: str
     number: int
-    to_model: Mapping[int, int]
+    to_model: dict[int, int]
     batch_size: int
     workers: int | None
     time_limit: float

@@ -3,7 +3,10 @@ from . import cam as cam
 from . import excitation as excitation
 from . import explainers as explainers
 from . import masks as masks
+from . import options as options
 from . import pixels as pixels
+from . import recorded_options as recorded_options
+from . import shown as shown
 from .base import Attribution as Attribution
 from .base import Explainer as Explainer
 from .base import Explanation as Explanation

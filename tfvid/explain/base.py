@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -74,11 +74,15 @@ class Attribution(Explanation):
     attribution: np.ndarray
 
 
-class Explainer(ABC):
+ResultType = TypeVar("ResultType", bound=Explanation)
+
+
+class Explainer(ABC, Generic[ResultType]):
     """The base of all explainers. An explainer explains a video model's scores of given clips.
 
     A new method is one file with one subclass. It implements `_compute`. If `Attribution` does not hold all its
-    outputs, it also sets `result_type` to its own dataclass, derived from `Explanation`.
+    outputs, it also sets `result_type` to its own dataclass, derived from `Explanation`. For type checkers, it derives
+    from ``Explainer[MyResult]``.
 
     Args:
       model: a Keras model from one input, float clips `(B, T, H, W, C)`, to one output, class scores `(B, K)`:
@@ -116,7 +120,7 @@ class Explainer(ABC):
         self.classifier = Classifier(model, output, any_callable=self.scores_only, input_range=input_range)
         self.batch_size = batch_size
 
-    def __call__(self, clips, target=None) -> Explanation:
+    def __call__(self, clips, target=None) -> ResultType:
         """Explains `clips`.
 
         Args:
@@ -133,6 +137,12 @@ class Explainer(ABC):
           ModelError: the method cannot explain this model, or its scores or gradients are NaN or infinite.
         """
         return self._run(clips, target)
+
+    @property
+    def traces(self) -> int:
+        """How often the method's main function has been traced: once per clip shape. 0 if the method traces none."""
+        compiled = getattr(self, "_compiled", None)
+        return compiled.traces if compiled is not None else 0
 
     def prepare(self, clips: tf.Tensor):
         """Finds out, once, what the method needs to know about the model, from real clips.

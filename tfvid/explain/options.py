@@ -12,11 +12,16 @@ import inspect
 from typing import TypedDict
 
 
-class ExplainerOptions(TypedDict, total=False):
-    """The options of `Explainer`."""
+class ModelOptions(TypedDict, total=False):
+    """The options of `Explainer` that say how the model takes clips and what it returns."""
 
     output: str
     input_range: tuple[float, float] | str | None
+
+
+class ExplainerOptions(ModelOptions, total=False):
+    """The options of `Explainer`."""
+
     batch_size: int
 
 

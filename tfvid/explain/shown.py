@@ -47,7 +47,7 @@ class Shown:
         """
         import tfvid
 
-        tfvid.show(self, clips, class_names=class_names)
+        tfvid.show(self, clips, class_names=class_names)  # type: ignore[arg-type]
 
     def save(
         self,
@@ -75,13 +75,13 @@ class Shown:
         """
         import tfvid
 
-        return tfvid.save(self, path, clips, class_names=class_names, indices=indices, fps=fps)
+        return tfvid.save(self, path, clips, class_names=class_names, indices=indices, fps=fps)  # type: ignore[arg-type]
 
     def _repr_html_(self) -> str:
         """What a notebook shows for a cell that ends in this result."""
         import tfvid
 
-        return tfvid.report.explanation_picture.as_html(self)
+        return tfvid.report.explanation_picture.as_html(self)  # type: ignore[arg-type]
 
     def __repr__(self):
         names = [field.name for field in fields(self)]

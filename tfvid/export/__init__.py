@@ -1,7 +1,7 @@
-"""SavedModels that explain themselves: written once, run by TensorFlow alone, with neither Keras nor tfvid.
+"""SavedModels that contain their explanations. They run in TensorFlow, without Keras or tfvid.
 
 model ─ save ─► folder ─► tf.saved_model.load, TensorFlow Serving: signatures of tensors (`graph`)
-                     └──► load: objects called as the explainers are, with class names and settings
+                     └──► load: objects with the interface of the explainers, class names and settings
 
     saved_model.pb, variables/   the signatures and the weights
     assets/card.json             class names, clip size, ... (`tfvid.models.card`)

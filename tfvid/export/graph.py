@@ -1,6 +1,6 @@
-"""The signatures of an exported model: the explainers' own functions of tensors, behind checks that run in the graph.
+"""The signatures of an exported model: the functions of the explainers, with input checks in the graph.
 
-Whoever calls a SavedModel has no Python of ours to check what they send, so the graph does, in one line each.
+A SavedModel runs without tfvid's Python code, so the graph itself checks its inputs. Each error message is one line.
 """
 
 import keras
@@ -11,22 +11,22 @@ from tfvid.explain.cam.grad_cam import GradCAM
 from tfvid.explain.masks.temporal_mask import TemporalMask
 from tfvid.perturb.temporal import freeze, reverse
 
-# Clips may lie outside the range by this share of it: freezing and reversing mix frames in float32.
+# Share of the range by which clips may exceed it, since freezing and reversing mix frames in float32.
 SLACK = 1e-3
-# Decoding a JPEG of more pixels than this is refused, before it takes the memory; as `tfvid.data.decode.video` does.
+# A JPEG of more pixels is refused before it is decoded, to bound memory, as in `tfvid.data.decode.video`.
 MAX_PIXELS = 8192 * 8192
 
 RANGE_MESSAGE = "clips: expected values in [{}, {}], got {} to {}"
 
 
 def signatures(learn: TemporalMask, locate: GradCAM, shape: tuple, input_range: tuple[float, float]) -> dict:
-    """The functions that are exported, traced.
+    """Traces the functions to export.
 
-    All take and return dictionaries of tensors, the batch first; see docs/export.md for names, dtypes and shapes.
+    All take and return dictionaries of tensors with the batch first; docs/export.md lists names, dtypes and shapes.
 
     Args:
-      learn: with its classifier prepared.
-      locate: with its classifier prepared.
+      learn: the temporal mask, prepared.
+      locate: Grad-CAM, prepared.
       shape: of a clip, (T, H, W, C).
       input_range: lowest and highest pixel value.
 
@@ -34,7 +34,7 @@ def signatures(learn: TemporalMask, locate: GradCAM, shape: tuple, input_range: 
       Concrete functions by name.
 
     Raises:
-      ModelError: the model cannot be explained, or runs Python code while it predicts.
+      ModelError: the model cannot be explained, or runs Python code when it predicts.
     """
     checks = Checks(shape, input_range, learn.classifier.num_classes)
     clips = tf.TensorSpec((None, *shape), tf.float32, "clips")
@@ -53,8 +53,8 @@ def signatures(learn: TemporalMask, locate: GradCAM, shape: tuple, input_range: 
     def temporal_mask(clips, target, steps):
         clips = checks.clips(clips)
         target = checks.target(target, clips)
-        learned = learn._learn(clips, target, tf.fill(tf.shape(target), -1), checks.steps(steps, clips))
-        # There are no labels; ``serving_default`` has the probabilities of all classes.
+        learned = learn.strategy.learn(clips, target, tf.fill(tf.shape(target), -1), checks.steps(steps, clips))
+        # There are no labels; `serving_default` returns the probabilities of all classes.
         del learned["true_score"], learned["probabilities"]
         return learned
 
@@ -75,22 +75,27 @@ def signatures(learn: TemporalMask, locate: GradCAM, shape: tuple, input_range: 
         "freeze": traced(perturbing(freeze), clips, mask),
         "reverse": traced(perturbing(reverse), clips, mask),
     }
-    if shape[-1] in (1, 3):  # what a JPEG can hold
+    if shape[-1] in (1, 3):  # the channels that a JPEG can have
         functions["serving_jpeg"] = traced(classify_jpeg, frames)
     return functions
 
 
 class Checks:
-    """What the signatures take, or an `InvalidArgumentError` of one line when the graph runs.
+    """Checks of the signatures' inputs, in the graph. They raise an `InvalidArgumentError` of one line.
 
-    Each method returns its tensor, to be used only once it is known to be right.
+    Each method returns its tensor, with the check as a control dependency.
+
+    Args:
+      shape: of a clip, (T, H, W, C).
+      input_range: lowest and highest pixel value.
+      num_classes: K.
     """
 
     def __init__(self, shape: tuple, input_range: tuple[float, float], num_classes: int):
         self.shape, self.range, self.num_classes = shape, input_range, num_classes
 
     def clips(self, clips):
-        # Signatures state their shapes, and TensorFlow runs them on others all the same. This says both shapes.
+        # TensorFlow runs signatures on tensors of other shapes, too. This error states both shapes.
         clips = tf.ensure_shape(clips, (None, *self.shape))
         clips = _required(clips, tf.shape(clips)[0] > 0, "clips: expected 1 or more, got none")
         low, high = self.range
@@ -115,15 +120,23 @@ class Checks:
 
 
 def in_range(values, low: float, high: float):
-    """Whether all `values` lie in [low, high], give or take `SLACK`; a NaN does not. A scalar bool tensor."""
+    """Returns whether all `values` lie in [low, high] within `SLACK`, as a scalar bool tensor; False for NaN."""
     slack = SLACK * (high - low)
     return tf.reduce_all((values >= low - slack) & (values <= high + slack))
 
 
 def decoded(frames, shape: tuple, input_range: tuple[float, float]):
-    """JPEG files, strings `(B, T)`, as float32 clips `(B, T, H, W, C)` in `input_range`, as videos are read.
+    """Decodes JPEG files into clips, in the same way as `tfvid.read_clip` reads videos.
 
-    Resizing is `tfvid.read_clip`'s: the whole frame, area averages, rounded to 8 bits.
+    Each frame is resized as a whole by area averages and rounded to 8 bits.
+
+    Args:
+      frames: strings `(B, T)`, the contents of the files.
+      shape: of a clip, (T, H, W, C).
+      input_range: lowest and highest pixel value.
+
+    Returns:
+      float32 `(B, T, H, W, C)` in `input_range`.
     """
     num_frames, height, width, channels = shape
     low, high = input_range
@@ -135,7 +148,7 @@ def decoded(frames, shape: tuple, input_range: tuple[float, float]):
         size = tf.image.extract_jpeg_shape(file)
         fits = tf.reduce_prod(tf.cast(size[:2], tf.int64)) <= MAX_PIXELS
         file = _required(file, fits, "frames: expected at most {} pixels, got {}", MAX_PIXELS, size[:2])
-        image = tf.io.decode_jpeg(file, channels, dct_method="INTEGER_ACCURATE")  # bit for bit what OpenCV decodes
+        image = tf.io.decode_jpeg(file, channels, dct_method="INTEGER_ACCURATE")  # equals OpenCV's decoder bit by bit
         return tf.round(tf.image.resize(image, (height, width), "area"))
 
     images = tf.map_fn(decode, tf.reshape(frames, (-1,)), fn_output_signature=tf.TensorSpec(shape[1:], tf.float32))
@@ -143,8 +156,8 @@ def decoded(frames, shape: tuple, input_range: tuple[float, float]):
 
 
 def _required(tensor, condition, message: str, *values):
-    """`tensor`, once `condition` holds; else an error of one line, `message` with the values in its braces."""
-    # tf.debugging's other assertions spread theirs over several lines.
+    """Returns `tensor` if `condition` holds; else the graph raises `message`, formatted with `values`."""
+    # The messages of other assertions in tf.debugging have several lines.
     check = tf.debugging.Assert(condition, [tf.strings.format(message, values)])
     with tf.control_dependencies([check]):
         return tf.identity(tensor)
@@ -160,30 +173,39 @@ PYTHON_OPS = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
 
 def traced(function, *inputs: tf.TensorSpec):
-    """A concrete function of `inputs`, with nothing in it that another process lacks."""
-    # Without autograph, as the explainers trace themselves.
+    """Returns a concrete function of `inputs` that another process can load.
+
+    Raises:
+      ModelError: the function runs Python code.
+    """
+    # Without autograph, as in the explainers.
     concrete = tf.function(function, inputs, autograph=False).get_concrete_function()
     definition = concrete.graph.as_graph_def()
     nodes = [*definition.node, *(node for inner in definition.library.function for node in inner.node_def)]
     for node in nodes:
-        if node.op in PYTHON_OPS:  # it would load elsewhere, and fail at the first call
+        if node.op in PYTHON_OPS:  # it would load in another process, and fail at the first call
             raise ModelError(
-                f"the model runs Python code while it predicts ({node.name}), which no SavedModel can hold"
+                f"the model runs Python code when it predicts ({node.name}), which a SavedModel cannot contain"
             )
     return concrete
 
 
 def noise(shape: tuple, input_range: tuple[float, float]) -> tf.Tensor:
-    """Two clips of random pixels, `(2, *shape)`: what a model is made known with where there are no real ones."""
+    """Returns two clips of random pixels, `(2, *shape)`, to prepare an explainer without real clips."""
     seed = (0, 0)
     return tf.random.stateless_uniform((2, *shape), seed, *map(float, input_range))
 
 
 def clip_shape(model: keras.Model, num_frames: int | None, size: tuple[int, int] | None) -> tuple:
-    """The shape of a clip, (T, H, W, C): the model's, and where it takes any, the one asked for.
+    """Returns the shape of a clip, (T, H, W, C): the model's, completed by `num_frames` and `size`.
+
+    Args:
+      model: the model.
+      num_frames: T, for models that take clips of any length; else None.
+      size: (H, W), for models that take frames of any size; else None.
 
     Raises:
-      ModelError: neither says, or they contradict each other.
+      ModelError: an axis is unknown, or model and arguments contradict each other.
     """
     inputs = getattr(model, "inputs", None) or []
     taken = tuple(inputs[0].shape[1:]) if inputs else (None, None, None, 3)
@@ -192,5 +214,6 @@ def clip_shape(model: keras.Model, num_frames: int | None, size: tuple[int, int]
         raise ModelError(f"the model takes clips {taken}, but its card says {asked[:3]} frames, height and width")
     shape = tuple(own or other for own, other in zip(taken, asked, strict=True))
     if None in shape:
-        raise ModelError(f"an exported model takes clips of one shape, this one's is {shape}: give a card that says it")
+        message = f"an exported model takes clips of one shape, got {shape}: pass a card with num_frames and size"
+        raise ModelError(message)
     return shape

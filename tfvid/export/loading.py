@@ -1,4 +1,4 @@
-"""An exported model back in Python, called as the explainers are."""
+"""Loads an exported model as objects with the interface of the explainers."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, TfvidError
-from tfvid.explain.base import Explainer
+from tfvid.explain.base import Explainer, ResultType
 from tfvid.explain.cam.cam import CAMResult
 from tfvid.explain.masks.temporal_mask import TemporalMaskResult, warn_of_still_clips
 from tfvid.export.graph import RANGE_MESSAGE, in_range
@@ -19,14 +19,17 @@ from tfvid.network.checks import checked_clips
 
 
 def load(path, *, batch_size: int = 4) -> "Exported":
-    """Loads what `tfvid.export.save` wrote.
+    """Loads a model written by `tfvid.export.save`.
 
     Args:
       path: the folder.
-      batch_size: clips sent to the model at a time; bounds memory, does not change results.
+      batch_size: number of clips that the model sees at a time, >= 1; it bounds memory and does not change results.
+
+    Returns:
+      An `Exported`.
 
     Raises:
-      ModelError: there is no exported model, it is damaged, or of another version of the format.
+      ModelError: there is no exported model, it is damaged, or it has another version of the format.
       TfvidError: a batch size below 1.
 
     Example:
@@ -45,12 +48,12 @@ def load(path, *, batch_size: int = 4) -> "Exported":
     settings, card = _read_settings(assets / SETTINGS), read_card(assets / CARD)
     try:
         return Exported(tf.saved_model.load(str(path)), card, settings, batch_size)
-    except Exception as error:  # TensorFlow and protobuf each raise their own on a damaged file.
+    except Exception as error:  # TensorFlow and protobuf raise many types for damaged files
         raise ModelError(f"{path}: cannot load the exported model ({' '.join(str(error).split())[:300]})") from error
 
 
 def _read_settings(file: Path) -> dict:
-    """What else is known of the model, where it is what `load` needs."""
+    """Reads explain.json and checks the values that `load` needs."""
     try:
         settings = json.loads(file.read_text(encoding="utf-8"))
         if settings["format"] != FORMAT:
@@ -75,15 +78,15 @@ class Exported:
 
     Attributes:
       card: its `ModelCard`.
-      settings: the rest of what is known of it, see docs/export.md.
-      grad_cam: called as `tfvid.GradCAM` is, returns a `CAMResult`.
-      temporal_mask: called as `tfvid.TemporalMask` is, returns a `TemporalMaskResult`; its attribute `iterations`
-        is the number of steps, and can be set.
-      signatures: the TensorFlow functions, by name.
+      settings: its other settings, see docs/export.md.
+      grad_cam: a callable with the interface of `tfvid.GradCAM`; it returns a `CAMResult`.
+      temporal_mask: a callable with the interface of `tfvid.TemporalMask`; it returns a `TemporalMaskResult`. Its
+        attribute `iterations` is the number of steps, and can be set.
+      signatures: the TensorFlow functions by name.
     """
 
     def __init__(self, saved, card, settings: dict, batch_size: int):
-        self._saved = saved  # the variables live as long as this does
+        self._saved = saved  # keeps the variables alive
         self.card, self.settings, self.signatures = card, settings, saved.signatures
         self._classifier = _Classifier(self)
         self._batch_size = batch_size
@@ -91,10 +94,16 @@ class Exported:
         self.temporal_mask = _TemporalMask(self._classifier, batch_size)
 
     def classify(self, clips) -> np.ndarray:
-        """Clips, float `(B, T, H, W, C)`, to class probabilities, float32 `(B, K)`.
+        """Returns class probabilities.
+
+        Args:
+          clips: float `(B, T, H, W, C)`, in the model's input range.
+
+        Returns:
+          float32 `(B, K)`.
 
         Raises:
-          TfvidError: clips that do not fit the model, or outside its input range.
+          TfvidError: clips that do not fit the model, or lie outside its input range.
         """
         clips = checked_clips(clips, self._classifier.model)
         self._classifier.prepare(clips)
@@ -103,7 +112,7 @@ class Exported:
 
 
 class _Classifier:
-    """What `Explainer` needs to know of a model, from an exported one; see `tfvid.network.classifier.Classifier`."""
+    """The part of `tfvid.network.classifier.Classifier` that `Explainer` needs, for an exported model."""
 
     def __init__(self, exported: Exported):
         self.signatures = exported.signatures
@@ -113,7 +122,7 @@ class _Classifier:
         self.model = SimpleNamespace(inputs=[tf.TensorSpec(exported.settings["clips"]["shape"])])
 
     def prepare(self, clips):
-        """There is nothing to learn; refuses clips that the graph would refuse."""
+        """Refuses clips that the graph would refuse."""
         if not in_range(clips, *self.range):
             got = (tf.reduce_min(clips).numpy(), tf.reduce_max(clips).numpy())
             raise TfvidError(RANGE_MESSAGE.format(*self.range, *got))
@@ -125,22 +134,22 @@ class _Classifier:
         return {name: output.numpy() for name, output in self.signatures[signature](**tensors).items()}
 
 
-class _Exported(Explainer):
-    """An explainer whose work an exported model does."""
+class _Exported(Explainer[ResultType]):
+    """An explainer that runs signatures of an exported model."""
 
     def __init__(self, classifier: _Classifier, batch_size: int):
-        self.classifier = classifier  # in the place of the one that is made of a Keras model
+        self.classifier = classifier  # type: ignore[assignment]  # replaces the `Classifier` of a Keras model
         self.batch_size = batch_size
 
 
-class _GradCAM(_Exported):
+class _GradCAM(_Exported[CAMResult]):
     result_type = CAMResult
 
     def _compute(self, clips, target):
         return self.classifier.run("grad_cam", clips=clips, target=target)
 
 
-class _TemporalMask(_Exported):
+class _TemporalMask(_Exported[TemporalMaskResult]):
     result_type = TemporalMaskResult
 
     def __init__(self, classifier: _Classifier, batch_size: int):

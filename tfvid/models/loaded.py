@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tfvid.core.errors import ConfigError, ModelError
 from tfvid.models.card import ModelCard
@@ -91,7 +92,7 @@ def load_models(
     paths: Iterable[str | Path],
     num_frames: int,
     size: tuple[int, int],
-    options: Mapping[str, object] | Sequence[Mapping[str, object]] | None = None,
+    options: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
 ) -> list[Loaded]:
     """Loads models; each has the name that its card gives.
 
@@ -105,9 +106,9 @@ def load_models(
       ModelError: a model cannot be loaded.
       ConfigError: two models have the same name.
     """
-    paths, loaded = list(map(Path, paths)), []
-    each = [options or {}] * len(paths) if isinstance(options, Mapping | None) else options
-    for path, own in zip(paths, each, strict=True):
+    places, loaded = list(map(Path, paths)), []
+    each = [options or {}] * len(places) if isinstance(options, Mapping | None) else options
+    for path, own in zip(places, each, strict=True):
         model, card = load_model_as(path, **own)
         frames, own_size = card.num_frames or num_frames, card.size or size
         loaded.append(Loaded(card.name, path, model, card, frames, tuple(own_size), own))

@@ -176,7 +176,7 @@ def load_weights(model: keras.Model, path: str | Path, *, other_classifier: bool
     for name in target:
         got, expected = ([tuple(w.shape) for w in side[name]] for side in (source, target))
         if got != expected:
-            pairs = [(g, e) for g, e in zip(got, expected, strict=False) if g != e] or [(got, expected)]
+            pairs: list = [(g, e) for g, e in zip(got, expected, strict=False) if g != e] or [(got, expected)]
             raise ModelError(f"{file}: layer {name!r} has weights of shape {pairs[0][0]}, the model {pairs[0][1]}")
     for name, weights in target.items():
         for variable, value in zip(weights, source[name], strict=True):

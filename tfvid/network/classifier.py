@@ -3,6 +3,7 @@
 import re
 from contextlib import ExitStack, nullcontext
 from copy import copy
+from typing import Any
 
 import keras
 import numpy as np
@@ -80,8 +81,8 @@ class Classifier:
         if self.scaling.input_range == "auto":
             self.scaling.input_range = known.input_range
         self.calls: list[LayerCall] = []
-        self.num_classes: int | None = None
-        self.num_units: int | None = None
+        self.num_classes: Any = None  # int, from `prepare` on
+        self.num_units: Any = None
         self._activation: keras.Layer | None = None  # the last layer, if it ends in a softmax or sigmoid
         self._precision: str | None = None
 

@@ -10,6 +10,8 @@ The range is the one of `RANGES` that this equation maps to values of ordinary s
 read, not weights: a `BatchNormalization` says nothing about the range.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -121,7 +123,7 @@ def _affine(operation, tensor, captured) -> tuple | None:
     return (1 / other, 0.0) if first is tensor and np.all(other != 0) else None
 
 
-_OF_CONSTANTS = {
+_OF_CONSTANTS: dict[str, Callable] = {
     "Sqrt": np.sqrt,
     "Rsqrt": lambda x: 1 / np.sqrt(x),
     "Maximum": np.maximum,

@@ -36,6 +36,14 @@ def captured_tensors(graph: tf.Graph) -> list[tuple[tf.Tensor, tf.Tensor]]:
     return list(graph.captures)
 
 
+def used_variables(functions) -> list[tf.Variable]:
+    """Returns the variables that concrete functions use, each once.
+
+    `tf.saved_model.save` stores only variables that an attribute of the saved module refers to.
+    """
+    return list({id(variable): variable for function in functions for variable in function.graph.variables}.values())
+
+
 def uninlined(function):
     """Returns `function` as a `tf.function` that stays a function of its own inside other graphs.
 

@@ -52,7 +52,8 @@ def recurrence(layer: layers.ConvLSTM2D, gates: tf.Tensor) -> tf.Tensor:
         wide = tf.cast(x, tf.float32) if x.dtype == tf.bfloat16 else x
         return tf.cast(cell.recurrent_activation(wide), x.dtype)
 
-    outputs, carry = [], None
+    outputs: list[tf.Tensor] = []
+    carry = None
     for gate in tf.unstack(gates, axis=1):
         if outputs:
             gate += tf.nn.conv2d(outputs[-1], kernel, 1, "SAME")

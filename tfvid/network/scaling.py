@@ -1,5 +1,7 @@
 """Scales clips in [0, 1] to the values that a model takes, and orders their colours."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfvid.core.errors import TfvidError, warn_caller
@@ -24,9 +26,9 @@ class Scaling:
     """
 
     def __init__(self, input_range, channels: str):
-        self.input_range = checked_range(input_range)
+        self.input_range: Any = checked_range(input_range)
         self.channels = channels
-        self._unused_range: tuple[float, float] | None = None  # what the first layers say, if the first clips disagree
+        self._unused_range: Any = None  # what the first layers say, if the first clips disagree
 
     def settle(self, clips: tf.Tensor, ranges: set):
         """Replaces "auto" by a range, once, and checks the range of the clips.

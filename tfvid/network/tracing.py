@@ -7,6 +7,7 @@ traced works for all of them; afterwards the layer is restored, also after an er
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -29,7 +30,7 @@ class LayerCall:
 
     path: str
     layer: keras.Layer
-    shape: tuple | None
+    shape: Any
     is_output: bool
     is_new: bool
 
@@ -121,7 +122,8 @@ def trace_calls(model: keras.Model, clip_shape: tuple, batch_size: int | None = 
       clip_shape: `(T, H, W, C)`.
       batch_size: B of the symbolic clips; None leaves it open.
     """
-    seen, ends = [], []
+    seen: list = []
+    ends: list = []
 
     def run(clips):
         graph = tf.compat.v1.get_default_graph()

@@ -1,9 +1,10 @@
-"""Blurring frames: what they show of shapes goes, their light and colour stay, and time goes on.
+"""The perturbation "blur": blurred frames lose their shapes and keep their brightness, colour and order in time.
 
     perturbed[t] = (1 - m[t]) x[t] + m[t] blurred(x)[t]
 
-Freezing and reversing take away what happens and keep what is seen; this takes away what is seen. It is no mixing of
-frames (`tfvid.perturb.temporal.MATRICES`).
+Freezing and reversing remove motion and keep appearance; blurring removes appearance. It does not mix frames
+(`tfvid.perturb.temporal.MATRICES`).
+
 After the blur of Fong & Vedaldi, "Interpretable Explanations of Black Boxes by Meaningful Perturbation", ICCV 2017,
 Eq. 3, with a mask over time.
 """
@@ -15,11 +16,11 @@ from tfvid.perturb.temporal import checked
 
 
 def blur(clips, mask):
-    """Blurs the frames where the mask is 1, as much as `tfvid.perturb.fill.blurred` does; half way where it is 0.5.
+    """Blurs frames with a mask value of 1 as `tfvid.perturb.fill.blurred` does; 0.5 is half of it.
 
     Args:
       clips: `(B, T, H, W, C)`, any numeric dtype, any range.
-      mask: `(B, T)` in [0, 1]; the first frame's value counts, too.
+      mask: `(B, T)` in [0, 1]; the first frame can be blurred, too.
 
     Returns:
       `(B, T, H, W, C)`, the dtype of `clips`; float32 with the values unscaled where `clips` are integers.

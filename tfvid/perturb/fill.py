@@ -1,7 +1,7 @@
-"""What a clip, or a part of it, is replaced by when its content is taken away.
+"""Fills: how hidden pixels are made.
 
-A fill is a function ``clips (B, T, H, W, C) -> clips`` of the same shape and dtype. `FILLS` has them by name; no fill
-is neutral for every model, so methods and measures name theirs.
+A fill is a function ``clips (B, T, H, W, C) -> clips`` of the same shape and dtype. `FILLS` lists them by name. No fill
+is neutral for every model, so methods and metrics state which fill they use.
 """
 
 import math
@@ -12,22 +12,22 @@ from tfvid.core.errors import check_choice
 
 
 def fade(clips):
-    """Zeros: black, for clips in [0, 1]. What "fade" is called in extremal perturbations (Fong et al., ICCV 2019)."""
+    """Returns zeros: black, for clips in [0, 1]. Fong et al., ICCV 2019, use this name."""
     return tf.zeros_like(clips)
 
 
 def mean_colour(clips):
-    """Each clip's mean colour, `(B, 1, 1, 1, C)` repeated."""
+    """Returns each clip's mean colour at all pixels."""
     return tf.zeros_like(clips) + tf.reduce_mean(clips, axis=(1, 2, 3), keepdims=True)
 
 
 def blurred(clips):
-    """Each frame blurred, with a standard deviation of a tenth of its shorter side: no object is left."""
+    """Returns frames blurred with a standard deviation of a tenth of their shorter side, so that no object is left."""
     return gaussian_blur(clips, min(clips.shape[2:4]) / 10)
 
 
 def first_frame(clips):
-    """The first frame at all times: what it shows stays, what happens is gone. The freeze of all frames."""
+    """Returns the first frame at all times, as freezing all frames does: appearance stays, motion is removed."""
     return tf.zeros_like(clips) + clips[:, :1]
 
 
@@ -38,16 +38,19 @@ PADDINGS = ("edge", "zeros")
 
 
 def gaussian_blur(clips, sigma: float, padding: str = "edge"):
-    """Each frame blurred by a Gaussian.
+    """Blurs each frame with a Gaussian.
 
     Args:
       clips: float `(B, T, H, W, C)`, H and W known.
       sigma: standard deviation in pixels, >= 0; 0 changes nothing.
-      padding: what lies outside the frame: "edge", its outermost pixels go on, and the Gaussian is cut at 3 sigma;
-        "zeros", and it is cut at 4 sigma, as TorchRay's ``imsmooth`` does.
+      padding: the values outside the frame: "edge" repeats the outermost pixels and cuts the Gaussian at 3 sigma;
+        "zeros" cuts it at 4 sigma, as TorchRay's ``imsmooth`` does.
 
     Returns:
-      `(B, T, H, W, C)`, the dtype of `clips`; with "edge", constant frames stay as they are.
+      `(B, T, H, W, C)`, the dtype of `clips`. With "edge", constant frames stay unchanged.
+
+    Raises:
+      TfvidError: an unknown padding.
     """
     check_choice("padding", padding, PADDINGS)
     if sigma == 0:
@@ -58,10 +61,16 @@ def gaussian_blur(clips, sigma: float, padding: str = "edge"):
 
 
 def blur_matrix(size: int, sigma: float, dtype, padding: str = "edge"):
-    """`(size, size)`: row i has the weights of all pixels in pixel i of the blurred line.
+    """Returns the matrix that blurs a line of pixels: row i holds the weights of all pixels in the blurred pixel i.
 
-    Rows sum to one, but for those near an end with padding "zeros". `sigma` is in pixels, above 0, and known when this
-    is traced.
+    Args:
+      size: length of the line in pixels.
+      sigma: standard deviation in pixels, > 0; a Python number.
+      dtype: of the matrix.
+      padding: see `gaussian_blur`.
+
+    Returns:
+      `(size, size)`. Rows sum to 1, except near the ends with padding "zeros".
     """
     radius = int(3 * sigma + 0.5) if padding == "edge" else math.ceil(4 * sigma)
     offset = tf.range(-radius, radius + 1)
@@ -69,5 +78,5 @@ def blur_matrix(size: int, sigma: float, dtype, padding: str = "edge"):
     source = tf.range(size)[:, tf.newaxis] + offset  # (size, taps)
     if padding == "edge":
         source = tf.clip_by_value(source, 0, size - 1)
-    matrix = tf.reduce_sum(tf.one_hot(source, size) * weight[:, tf.newaxis], axis=1)  # of no pixel outside: zeros
+    matrix = tf.reduce_sum(tf.one_hot(source, size) * weight[:, tf.newaxis], axis=1)  # zeros for sources outside
     return tf.cast(matrix / tf.reduce_sum(weight), dtype)

@@ -1,8 +1,9 @@
-"""Taking content away by degrees: a clip at several levels, and a mask that says, pixel by pixel, at which it is shown.
+"""Levels of a clip from hidden to shown, and a mask that chooses the level of each pixel.
 
     shown(u) = y_0(u) + sum over l of  clip((L - 1) m(u) - l, 0, 1) (y_{l+1}(u) - y_l(u))
 
-the line from level to level: m = 1 shows the clip, y_{L-1}, m = 0 its weakest level, y_0.
+This interpolates linearly between levels: m = 1 shows the clip, y_{L-1}; m = 0 shows the most hidden level, y_0.
+
 Fong, Patrick & Vedaldi, ICCV 2019, section 3.3 ("blur" and "fade").
 """
 
@@ -15,21 +16,21 @@ PYRAMIDS = ("blur", "fade")
 
 
 def pyramid(clips, kind: str = "blur", num_levels: int = 8, max_blur: float = 20.0, padding: str = "edge"):
-    """A clip from nearly nothing to itself.
+    """Returns the levels of clips, from the most hidden one to the clips themselves.
 
     Args:
       clips: float `(B, T, H, W, C)`.
       kind: "blur", each frame blurred by a Gaussian of ``max_blur (1 - l / (L - 1))`` pixels; "fade", the clip times
-        ``l / (L - 1)``. Between two levels of "fade" there is nothing to be found that these do not say: it has two.
+        ``l / (L - 1)``, with two levels only, since interpolation gives the others.
       num_levels: L of "blur", >= 2.
-      max_blur: standard deviation in pixels at level 0 of "blur".
+      max_blur: standard deviation in pixels at level 0 of "blur", > 0.
       padding: of "blur", see `tfvid.perturb.fill.gaussian_blur`.
 
     Returns:
       `(L, B, T, H, W, C)`, the last level the clips themselves.
 
     Raises:
-      TfvidError: no such kind, or fewer than two levels.
+      TfvidError: an unknown kind, fewer than two levels, or `max_blur` <= 0.
     """
     check_choice("perturbation", kind, PYRAMIDS)
     if num_levels < 2 or max_blur <= 0:
@@ -41,11 +42,11 @@ def pyramid(clips, kind: str = "blur", num_levels: int = 8, max_blur: float = 20
 
 
 def shown(levels, mask):
-    """The clips, each pixel at the level its mask says.
+    """Returns the clips with each pixel at the level of its mask value.
 
     Args:
       levels: `(L, B, T, H, W, C)`, see `pyramid`.
-      mask: float32 `(B, A, T, H, W)` in [0, 1], A masks a clip; 1 shows the clip.
+      mask: float32 `(B, A, T, H, W)` in [0, 1], A masks per clip; 1 shows the clip.
 
     Returns:
       `(B, A, T, H, W, C)`.

@@ -13,7 +13,7 @@ from tfvid.core.errors import TfvidError
 
 
 def freeze(clips, mask):
-    """Freezes time where the mask is 1: such a frame shows what the frame before it shows.
+    """Freezes frames with a mask value of 1: they show what the frame before them shows.
 
     Args:
       clips: `(B, T, H, W, C)`, any numeric dtype, any range.
@@ -35,7 +35,7 @@ def freeze(clips, mask):
 
 
 def reverse(clips, mask, threshold: float = 0.1):
-    """Plays each run of masked frames backwards.
+    """Reverses each run of masked frames in time.
 
     Args:
       clips: `(B, T, H, W, C)`, any numeric dtype, any range.
@@ -58,14 +58,14 @@ def reverse(clips, mask, threshold: float = 0.1):
 
 
 def mix(clips, matrix):
-    """The clip whose frame t is the mixture ``sum_s matrix[b, t, s] clips[b, s]``.
+    """Returns the clips whose frame t is ``sum_s matrix[b, t, s] clips[b, s]``.
 
     Args:
       clips: `(B, T, H, W, C)`; integers become float32, unscaled.
       matrix: `(B, T, T)` float32.
 
     Returns:
-      `(B, T, H, W, C)`; half-precision clips are mixed in float32 and come back in their own dtype.
+      `(B, T, H, W, C)`; half-precision clips are mixed in float32 and returned in their own dtype.
     """
     clips = tf.convert_to_tensor(clips)
     dtype = clips.dtype if clips.dtype.is_floating else tf.float32
@@ -75,17 +75,20 @@ def mix(clips, matrix):
 
 
 def freeze_matrix(mask):
-    """The mixing matrix of `freeze`.
+    """Returns the mixing matrix of `freeze`.
 
-    The published recurrence, ``p[0] = x[0]``, ``p[t] = (1 - m[t]) x[t] + m[t] p[t-1]``, run on the frames' own
-    weights: row t of the matrix is row t-1 times m[t], plus 1 - m[t] on the diagonal. Unlike a cumulative product
-    it needs no division in its gradient, so masks of exactly 0 and 1 are safe.
+    It applies the published recurrence, ``p[0] = x[0]``, ``p[t] = (1 - m[t]) x[t] + m[t] p[t-1]``, to the weights of
+    the frames: row t of the matrix is row t-1 times m[t], plus 1 - m[t] on the diagonal. Unlike the gradient of a
+    cumulative product, its gradient needs no division, so mask values of exactly 0 and 1 are safe.
 
     Args:
-      mask: `(B, T)` float32 in [0, 1], T known when the function is traced.
+      mask: `(B, T)` float32 in [0, 1], with a static T.
 
     Returns:
       `(B, T, T)` float32, lower triangular, rows sum to 1.
+
+    Raises:
+      TfvidError: T is unknown when the function is traced.
     """
     mask = tf.convert_to_tensor(mask, tf.float32)
     if mask.shape[-1] is None:
@@ -101,11 +104,11 @@ def freeze_matrix(mask):
 
 
 def reverse_matrix(mask, threshold: float = 0.1):
-    """The mixing matrix of `reverse`.
+    """Returns the mixing matrix of `reverse`.
 
-    In a run [a..b] of frames with m > threshold, frames a+u and b-u (u < length / 2) exchange a share w = m[a+u]
-    of themselves: ``p[a+u] = (1-w) x[a+u] + w x[b-u]`` and the other way round. The runs themselves have no
-    gradient, the shares have.
+    In a run [a..b] of frames with m > threshold, frames a+u and b-u (u < length / 2) exchange a share w = m[a+u]:
+    ``p[a+u] = (1-w) x[a+u] + w x[b-u]``, ``p[b-u] = (1-w) x[b-u] + w x[a+u]``. The gradient flows through the shares,
+    not through the bounds of the runs.
 
     Args:
       mask: `(B, T)` float32 in [0, 1].
@@ -119,7 +122,7 @@ def reverse_matrix(mask, threshold: float = 0.1):
     t = tf.range(num_frames)
     outside = mask[:, tf.newaxis, :] <= threshold  # (B, 1, S)
     before, after = t <= t[:, tf.newaxis], t >= t[:, tf.newaxis]  # (T, S): s <= t, s >= t
-    start = tf.reduce_max(tf.where(outside & before, t, -1), axis=-1) + 1  # the last frame outside, and one on
+    start = tf.reduce_max(tf.where(outside & before, t, -1), axis=-1) + 1  # one past the last frame outside
     stop = tf.reduce_min(tf.where(outside & after, t, num_frames), axis=-1) - 1
 
     in_run = mask > threshold
@@ -128,12 +131,20 @@ def reverse_matrix(mask, threshold: float = 0.1):
     return (1 - share) * tf.eye(num_frames) + share * tf.one_hot(partner, num_frames)
 
 
-# The matrix that a perturbation mixes frames by, as a function of the mask.
+# The mixing matrix of a perturbation, as a function of the mask.
 MATRICES = {freeze: freeze_matrix, reverse: reverse_matrix}
 
 
 def checked(clips, mask):
-    """The two as tensors, or one line that says why they do not fit each other."""
+    """Returns clips and mask as tensors.
+
+    Args:
+      clips: `(B, T, H, W, C)`.
+      mask: `(B, T)`.
+
+    Raises:
+      TfvidError: shapes that do not fit, or clips of a single frame.
+    """
     clips, mask = tf.convert_to_tensor(clips), tf.cast(mask, tf.float32)
     if clips.shape.rank != 5 or mask.shape.rank != 2 or not mask.shape.is_compatible_with(clips.shape[:2]):
         raise TfvidError(

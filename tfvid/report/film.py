@@ -82,12 +82,10 @@ def compose(
       T RGB images with an even width and height (which MP4 wants).
     """
     length, height, width = columns[0].frames.shape[:3]
-    if any(column.frames.shape != columns[0].frames.shape for column in columns) or (
-        mask is not None and len(mask) != length
-    ):
-        raise TfvidError(
-            f"a film's columns and mask must agree, got {[c.frames.shape for c in columns]} and {np.shape(mask)}"
-        )
+    shapes = [column.frames.shape for column in columns]
+    if len(set(shapes)) > 1 or (mask is not None and len(mask) != length):
+        shape = None if mask is None else mask.shape
+        raise TfvidError(f"a film's columns and mask must agree, got {shapes} and {shape}")
     inner = len(columns) * width + (len(columns) - 1) * GAP
     tops = {}  # y of each part, from the top down
     y = MARGIN

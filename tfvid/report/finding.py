@@ -27,7 +27,7 @@ class Finding:
 
     @property
     def word(self) -> str:
-        """ "yes", "no" or "undecided"."""
+        """The word of the answer: "yes", "no" or "undecided"."""
         return WORDS[self.holds]
 
     def markdown(self) -> str:

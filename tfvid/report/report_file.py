@@ -33,7 +33,7 @@ def write_report_file(
       findings: in order.
       tables: in order; those that are None are left out.
       notes: sentences on how the numbers were made.
-      manifest: see `tfvid.experiments.manifest`.
+      manifest: what the report was made of: models, clips and settings.
       **more: further entries that JSON can hold.
 
     Returns:
@@ -42,18 +42,18 @@ def write_report_file(
     Raises:
       DataError: a number is NaN or infinite.
     """
-    tables = [table for table in tables if table is not None]
+    kept = [table for table in tables if table is not None]
     report = {
         "version": VERSION,
         "title": title,
         "dataset": dataset,
         "findings": [finding.to_dict() for finding in findings],
-        "tables": [table.to_dict() for table in tables],
+        "tables": [table.to_dict() for table in kept],
         "notes": list(notes),
         **more,
         "manifest": manifest,
     }
-    for table in tables:
+    for table in kept:
         table.write_csv(out)
     try:
         text = json.dumps(report, ensure_ascii=False, allow_nan=False, indent=1)

@@ -82,8 +82,7 @@ def draw_blocks(
     inner = len(shown) * (cell[1] + GAP) - GAP
     heading = (LINE if title else 0) + (LINE if note else 0) + (GAP if title or note else 0)
     top = MARGIN + heading + LINE
-    strip_height = STRIP + (STRIP // 2 if event[0] >= 0 else 0)
-    heights = [_height(block, cell[0], strip_height) for block in blocks]
+    heights = [_height(block, cell[0], _strip_height(event)) for block in blocks]
     between = 3 * GAP * (len(blocks) - 1)
     sheet = Image.new("RGB", (left + inner + MARGIN, top + sum(heights) + between + MARGIN), theme.background)
     draw = ImageDraw.Draw(sheet)
@@ -97,24 +96,36 @@ def draw_blocks(
         centre = left + column * (cell[1] + GAP) + cell[1] / 2
         draw.text((centre, top - GAP), str(frame + 1), theme.quiet, font(16), anchor="ms")
     for block, tall in zip(blocks, heights, strict=True):
-        y = top
-        if block.note:
-            draw.text((left, y + LINE / 2), fit(block.note, font(18), inner), theme.quiet, font(18), anchor="lm")
-            y += LINE
-        for row in block.rows:
-            draw.text((left - 2 * GAP, y + cell[0] / 2), row.title, theme.ink, font(18), anchor="rm")
-            for column, frame in enumerate(resize(row.frames[shown], cell)):
-                sheet.paste(Image.fromarray(frame), (left + column * (cell[1] + GAP), y))
-            y += cell[0] + GAP
-        if block.mask is not None:
-            y += GAP
-            for text, down, ink in zip(under, (STRIP / 2, strip_height - 6), (theme.ink, theme.event), strict=False):
-                draw.text((left - 2 * GAP, y + down), text, ink, font(18), anchor="rm")
-            # One gap wider than the frames, since every cell ends with one: cells then stand under their frames.
-            strip = mask_strip(block.mask, (strip_height, inner + GAP), theme, event=event, gap=GAP)
-            sheet.paste(strip, (left, y))
+        _draw_block(sheet, block, (left, top), shown, cell, event=event, theme=theme)
         top += tall + 3 * GAP
     return sheet
+
+
+def _draw_block(sheet: Image.Image, block: Block, corner: tuple[int, int], shown, cell, *, event, theme: Theme):
+    """Draws a block at `corner` (left, top): its note, its rows of frames in cells (H, W), its mask as a strip."""
+    left, y = corner
+    draw, inner = ImageDraw.Draw(sheet), len(shown) * (cell[1] + GAP) - GAP
+    if block.note:
+        draw.text((left, y + LINE / 2), fit(block.note, font(18), inner), theme.quiet, font(18), anchor="lm")
+        y += LINE
+    for row in block.rows:
+        draw.text((left - 2 * GAP, y + cell[0] / 2), row.title, theme.ink, font(18), anchor="rm")
+        for column, frame in enumerate(resize(row.frames[shown], cell)):
+            sheet.paste(Image.fromarray(frame), (left + column * (cell[1] + GAP), y))
+        y += cell[0] + GAP
+    if block.mask is None:
+        return
+    y += GAP
+    height = _strip_height(event)
+    titles = (("mask", STRIP / 2, theme.ink), ("event", height - 6, theme.event))
+    for text, down, ink in titles if event[0] >= 0 else titles[:1]:
+        draw.text((left - 2 * GAP, y + down), text, ink, font(18), anchor="rm")
+    # One gap wider than the frames, since every cell ends with one: cells then stand under their frames.
+    sheet.paste(mask_strip(block.mask, (height, inner + GAP), theme, event=event, gap=GAP), (left, y))
+
+
+def _strip_height(event: tuple[int, int]) -> int:
+    return STRIP + (STRIP // 2 if event[0] >= 0 else 0)
 
 
 def _height(block: Block, row: int, strip: int) -> int:

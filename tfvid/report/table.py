@@ -1,4 +1,4 @@
-"""A table of a report, and how it is written as CSV and as Markdown. `tfvid.report.templates` has the HTML.
+"""A table of a report, and how it is written as CSV and as Markdown. The HTML is in ``tfvid/report/templates``.
 
 A cell is text, a finite number, None, or a sample, a dict: ``mean``, ``std``, ``low`` and ``high`` (the 95 %
 bootstrap interval of the mean), and ``n``. ``std``, ``low`` and ``high`` may be None.
@@ -8,6 +8,7 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -120,7 +121,7 @@ class Table:
 
 
 def _csv_row(row: Mapping) -> dict:
-    cells = {}
+    cells: dict[str, Any] = {}
     for key, value in row.items():
         if isinstance(value, Mapping):
             cells |= {key: value["mean"]} | {f"{key} {part}": value[part] for part in PARTS}

@@ -64,7 +64,7 @@ def check_metric(measure: str | Callable[..., np.ndarray], **options) -> None:
 def _arguments() -> dict:
     """Everything that a measure can ask for, of three clips; the same in every call."""
     clips = small_clips(3)
-    boxes = np.tile(np.float32([1, 2, 5, 6]), (3, SHAPE[0], 1, 1))
+    boxes = np.tile(np.array([1, 2, 5, 6], np.float32), (3, SHAPE[0], 1, 1))
     event = np.array([[1, 3], [0, 6], [2, 5]], np.int32)
     return {
         "model": small_model(),

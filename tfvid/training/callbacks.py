@@ -40,7 +40,7 @@ class Epochs(keras.callbacks.Callback):
         super().__init__()
         self.train, self.data_epoch, self.checkpoints, self.history = train, data_epoch, checkpoints, history
         self.stops_within = stops_within
-        self._so_far = {}
+        self._so_far: dict = {}
 
     def on_epoch_begin(self, epoch, logs=None):
         self.data_epoch.assign(epoch)

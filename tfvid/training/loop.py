@@ -77,7 +77,9 @@ def train(
         if run.metrics() is None:
             _train(config, run, place, verbose)
         place.wait()
-        return run.metrics()
+        metrics = run.metrics()
+        assert metrics is not None  # the run has ended
+        return metrics
 
 
 def _opened(config: RunConfig, runs, saved_models, overwrite: bool, extend: bool, place: Distribution) -> Run:

@@ -43,6 +43,7 @@ def fit(
       callbacks: Keras callbacks; the logs of an epoch are ``loss``, ``accuracy``, ``top_5`` and those with ``val_``.
     """
     strategy = distribution.strategy
+    assert strategy is not None  # this module runs with several replicas
     each = batch_size // distribution.replicas
     local = batch_size // distribution.share.count
     columns = (lambda batch: (batch["clip"], batch["label"]), tf.data.AUTOTUNE)

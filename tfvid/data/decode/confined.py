@@ -57,5 +57,6 @@ def limit_memory(more: int):
         data = re.search(r"VmData:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
     except OSError:
         return
+    assert data is not None  # Linux lists VmData for every process
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (int(data[1]) * 1024 + more, hard))

@@ -9,6 +9,7 @@
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -41,7 +42,7 @@ class RgbConverter:
 def display_matrix(frame: VideoFrame) -> np.ndarray | None:
     """How the frame is to be turned, int32 `(2, 2)`: a stored (x, y) is shown at (x, y) @ matrix; None if as it is."""
     try:
-        side_data = frame.side_data
+        side_data: Any = frame.side_data  # its type in PyAV knows text as keys only
         stored = side_data.get(Type.DISPLAYMATRIX) if len(side_data) else None
     except ValueError:  # a kind of side data that PyAV has no name for; then only rotations are known
         quarters = round(frame.rotation / -90) % 4

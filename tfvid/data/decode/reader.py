@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import chain, islice
+from typing import Any
 
 import av
 import numpy as np
@@ -66,8 +67,9 @@ class VideoReader:
         self._read = 0  # packets, from the file's first one on
         self._damaged_packets = self._damaged_frames = 0
         self._ended = False
-        self._ahead, self._first_time = [], None
-        self._begun = None  # the decoded frames, where `seek` has looked at the first
+        self._ahead: list = []
+        self._first_time: int | None = None
+        self._begun: Iterator | None = None  # the decoded frames, where `seek` has looked at the first
 
     def close(self):
         """Closes the file."""
@@ -121,11 +123,13 @@ class VideoReader:
         Returns:
           One time for each frame that has a time stamp; [] where the container has none.
         """
-        packets = [(packet.pts, packet.is_keyframe, packet.is_discard) for packet in self._packets()]
-        packets = [packet for packet in packets if packet[0] is not None]
+        packets = [
+            (packet.pts, packet.is_keyframe, packet.is_discard) for packet in self._packets() if packet.pts is not None
+        ]
         first = next((pts for pts, is_key, _ in packets if is_key), 0)  # frames before a keyframe cannot be decoded
         stamps = sorted(pts for pts, _, is_left_out in packets if pts >= first and not is_left_out)  # by an edit list
-        return [float((stamp - stamps[0]) * self._stream.time_base) for stamp in stamps]
+        time_base: Any = self._stream.time_base
+        return [float((stamp - stamps[0]) * time_base) for stamp in stamps]
 
     def seek(self, start: int) -> bool:
         """Goes to a frame at or before the frame `start`, 0-based, whose number is known for certain; see `first`.

@@ -63,7 +63,8 @@ def require():
 
 
 def require_decoder():
-    """
+    """Checks that tensorflow-io's video decoder loads here.
+
     Raises:
       TfvidError: its decoder does not load here.
     """

@@ -148,7 +148,9 @@ def _pick(video, wanted, stop: int | None, size) -> tuple[dict[int, np.ndarray],
     Returns:
       The wanted frames, by index, in one block of memory; one past the last frame decoded.
     """
-    wanted, held, frames, count = set(wanted), {}, {}, video.first
+    wanted, count = set(wanted), video.first
+    held: dict = {}
+    frames: dict[int, np.ndarray] = {}
     block = np.empty((len(wanted), *size, 3), np.uint8)
     for frame in video.frames():
         if count in wanted:
@@ -173,5 +175,7 @@ def _convert(video, held: dict, frames: dict[int, np.ndarray], block: np.ndarray
 def _as_clip(frames: dict[int, np.ndarray], wanted: np.ndarray) -> np.ndarray:
     """The wanted frames as one array: their block as it is, where it holds those and no others."""
     if list(frames) == wanted.tolist():
-        return frames[wanted[0]].base
+        block = frames[wanted[0]].base
+        assert block is not None  # frames are views of it
+        return block
     return np.stack([frames[i] for i in wanted])

@@ -26,6 +26,7 @@ import time
 import weakref
 from io import FileIO
 from multiprocessing.connection import Connection
+from typing import Any
 
 import cv2
 import numpy as np
@@ -67,7 +68,7 @@ class DecodePool:
     def __init__(self, dataset: VideoDataset, workers: int, time_limit: float = 60.0, decoder: str = "pyav"):
         recipe = _recipe(dataset, decoder)
         self._children = [_Child(recipe, time_limit) for _ in range(workers)]
-        self._idle = queue.LifoQueue()
+        self._idle: queue.LifoQueue = queue.LifoQueue()
         for child in self._children:
             self._idle.put(child)
         self.close = weakref.finalize(self, _end_all, self._children)
@@ -102,7 +103,7 @@ class _Child:
 
     def __init__(self, recipe: str, time_limit: float):
         self.recipe, self.limit = recipe, time_limit
-        self.process = None
+        self.process: Any = None  # a subprocess.Popen, from the first use on
         self.closed = False
 
     def read(self, sample: Sample, num_frames: int, size: tuple[int, int]) -> Clip:
@@ -203,7 +204,7 @@ def _transfer(move, file, arrays: list[np.ndarray]):
     """Moves arrays, one behind the other, from or to a file; `move` is `os.preadv` or `os.pwritev`."""
     place = 0
     for array in arrays:
-        left = memoryview(array.reshape(-1).view(np.uint8))
+        left = array.reshape(-1).view(np.uint8).data
         while left:
             moved = move(file.fileno(), [left], place)
             if not moved:

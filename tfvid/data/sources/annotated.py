@@ -7,8 +7,7 @@ from tfvid.data.clip import Sample
 
 
 def frames_taken(sample: Sample, decoded: int, num_frames: int) -> np.ndarray:
-    """The video's frames that make the clip, int64 `(T,)`, 0-based: as `tfvid.data.decode.video.decode_clip` takes
-    them.
+    """The frames of the video that `tfvid.data.decode.video.decode_clip` takes for the clip: int64 `(T,)`, 0-based.
 
     Args:
       sample: whose range the clip is of.

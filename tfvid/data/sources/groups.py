@@ -21,11 +21,11 @@ _PART = re.compile(r"(?:_0\d{5}_0\d{5}|(?:[\W_]+[A-Za-z]{0,5}|(?<=\d)[A-Za-z]{1,
 
 
 def group_function(groups: str | None) -> Callable[[str], Hashable]:
-    """What gives the group of a clip by its id.
+    r"""What gives the group of a clip by its id.
 
     Args:
       groups: "none" or None: each clip is a group of its own. "prefix": see `name_prefix`. Otherwise a regular
-        expression with one group, searched for in the id: ``_(g\\d+)_`` takes ``g01`` of ``a/v_a_g01_c02.avi``.
+        expression with one group, searched for in the id: ``_(g\d+)_`` takes ``g01`` of ``a/v_a_g01_c02.avi``.
 
     Raises:
       DataError: not such an expression. The function raises it for an id in which the expression is not found.

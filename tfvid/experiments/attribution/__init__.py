@@ -1,16 +1,17 @@
-"""Which attribution method to trust for a network: every method judged by every measure, on the same clips.
+"""Compares attribution methods: every measure evaluates the maps of every method on the same clips.
 
     tfvid.attribution.run(config, out)     or     python scripts/benchmark_attribution.py --config ... --document ...
 
 After Li et al., "A Comprehensive Study on Visual Explanations for Spatio-temporal Networks", arXiv 2005.00375.
 
-    flow         what runs, clip by clip, and goes on where it was stopped
-    methods      a method of the registry as clips -> maps, and the two that know nothing of the network
-    measures     every measure asked the same way
-    sanity       maps of a network whose weights are drawn anew
+    flow         runs everything clip by clip; a second start continues
+    judge        one network: its methods explain, its measures evaluate
+    methods      an explainer as a function from clips to maps, and two maps that do not use the network
+    measures     every metric with the same call
+    sanity       maps of a network with randomised weights
     records      one row for each network, method and clip, in Parquet
     tables       methods by measures for each network
-    correlation  do measures order the methods alike?
+    correlation  whether two measures rank the methods alike
     plots, report, document
 """
 

@@ -27,4 +27,4 @@ def agreement(records: Sequence[Record], methods: Sequence[str], clips: Sequence
         spearman_matrix({method: maps[method, clip][np.newaxis].astype(np.float32) for method in methods})[0]
         for clip in whole
     ]
-    return np.mean(matrices, axis=0, dtype=np.float64)
+    return np.asarray(np.mean(matrices, axis=0, dtype=np.float64))

@@ -48,6 +48,16 @@ class Correlation:
     high: float | None
     kendall: float | None
 
+    @property
+    def agrees(self) -> bool:
+        """Whether the whole interval lies above zero."""
+        return self.low is not None and self.low > 0
+
+    @property
+    def opposes(self) -> bool:
+        """Whether the whole interval lies below zero."""
+        return self.high is not None and self.high < 0
+
 
 def correlations(network: Judged, seed: int = 0) -> list[Correlation]:
     """Every two measures of one network: objective ones with those that know the truth first, then within each kind."""

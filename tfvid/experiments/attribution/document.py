@@ -29,7 +29,7 @@ def write_document(folder, path, command: str) -> Path:
     Raises:
       DataError: there is no report in `folder`.
     """
-    return write(folder, path, "a benchmark", lambda *report: _parts(*report, command))
+    return write(folder, path, "a benchmark", lambda report, folder, path: _parts(report, folder, path, command))
 
 
 def _parts(report: dict, folder: Path, path: Path, command: str) -> list[str]:

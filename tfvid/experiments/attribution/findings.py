@@ -16,6 +16,21 @@ from tfvid.report.finding import Finding
 MOST_NAMED = 6  # methods that an answer names
 
 
+def all_findings(networks: Mapping[str, Judged], found: Mapping[str, list[Correlation]], seed: int) -> list[Finding]:
+    """All findings of a benchmark.
+
+    Args:
+      networks: by name.
+      found: by network, see `tfvid.experiments.attribution.correlation.correlations`.
+      seed: of the bootstrap.
+    """
+    return [
+        disagreement(found),
+        *(best(name, network) for name, network in networks.items()),
+        *(beaten_by_chance(name, network, seed) for name, network in networks.items()),
+    ]
+
+
 def disagreement(found: Mapping[str, list[Correlation]]) -> Finding:
     """Do objective measures and those that know the truth tend to order methods differently?
 
@@ -29,7 +44,7 @@ def disagreement(found: Mapping[str, list[Correlation]]) -> Finding:
     question = "Do measures that ask the network and measures that know the truth tend to disagree on the methods?"
     if not pairs:
         return Finding(question, "Too few methods or clips to say.", None)
-    agree = sum(pair.low > 0 for pair in pairs)
+    agree = sum(pair.agrees for pair in pairs)
     sentences = [_agreement(name, correlations) for name, correlations in found.items()]
     answer = f"{agree} of {len(pairs)} pairs agree, with their whole interval above zero. " + " ".join(
         filter(None, sentences)
@@ -41,10 +56,10 @@ def _agreement(name: str, found: list[Correlation]) -> str:
     pairs = [pair for pair in between(found) if pair.low is not None]
     if not pairs:
         return ""
-    agree, oppose = sum(pair.low > 0 for pair in pairs), sum(pair.high < 0 for pair in pairs)
-    means = [f"{np.mean([pair.spearman for pair in pairs]):.2f} across the kinds"]
+    agree, oppose = sum(pair.agrees for pair in pairs), sum(pair.opposes for pair in pairs)
+    means = [f"{np.mean([pair.spearman for pair in pairs if pair.spearman is not None]):.2f} across the kinds"]
     for kind, word in ((OBJECTIVE, "among objective ones"), (TRUTH, "among those that know the truth")):
-        same = [pair.spearman for pair in within(found, kind)]
+        same = [pair.spearman for pair in within(found, kind) if pair.spearman is not None]
         means += [f"{np.mean(same):.2f} {word}"] if same else []
     return (
         f"{name}: {agree} of {len(pairs)} agree, {oppose} oppose one another, the interval of "

@@ -1,7 +1,7 @@
-"""Every measure asked the same way: by the names of its arguments it is given what it asks for.
+"""Calls every metric in the same way: each gets the arguments that its signature names.
 
-Objective measures ask the network, ``(model, clips, maps, target)``; the others know the truth, ``(maps, boxes)`` or
-``(maps, event)``. Li et al. call those subjective, for there people drew the boxes.
+Objective measures run the network: ``(model, clips, maps, target)``. Measures of the truth compare maps with
+annotations: ``(maps, boxes)`` or ``(maps, event)``. Li et al. call these subjective, since people drew the boxes.
 """
 
 import inspect
@@ -22,7 +22,7 @@ GIVEN = ("model", "clips", "maps", "target", "boxes", "event", "explain", "batch
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """A measure, ready to be asked.
+    """A metric with its options.
 
     Attributes:
       name: in tables.
@@ -30,8 +30,8 @@ class Measure:
       options: its further arguments.
       kind: `OBJECTIVE` or `TRUTH`.
       higher: whether more is better.
-      needs: "boxes", "event" or "": the truth it asks for.
-      clips: it is taken of so many clips; None for all.
+      needs: the annotation it uses: "boxes", "event", or "" for none.
+      clips: it evaluates the first `clips` clips; None for all.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Measure:
     clips: int | None
 
     def __call__(self, **given) -> np.ndarray:
-        """Float64 `(B,)`, NaN for clips whose truth is not known; `given` is what `GIVEN` names."""
+        """Evaluates B clips: float64 `(B,)`, NaN for clips without annotation; `given` has the arguments in `GIVEN`."""
         asked = [name for name in inspect.signature(self.function).parameters if name in given]
         known = self._known(given)
         values = np.full(len(known), np.nan)
@@ -51,6 +51,11 @@ class Measure:
             chosen = {name: given[name] for name in asked} | dict(self.options)
             values[known] = np.asarray(self.function(**chosen), np.float64)[known]
         return values
+
+    def to_dict(self) -> dict:
+        """The entry of ``report.json``."""
+        names = ("name", "kind", "higher", "clips")
+        return {name: getattr(self, name) for name in names} | {"options": dict(self.options)}
 
     def _known(self, given) -> np.ndarray:
         if self.needs == "event":
@@ -61,11 +66,11 @@ class Measure:
 
 
 def find_measures(configs: Iterable[MeasureConfig], max_boxes: int) -> list[Measure]:
-    """The measures asked for, without those of boxes where the dataset has none.
+    """The configured measures, without those of boxes if the dataset has no boxes.
 
     Raises:
       TfvidError: no such measure.
-      ConfigError: an option it does not have, or none is left.
+      ConfigError: an unknown option, or no measure is left.
     """
     measures = [measure for measure in map(_measure, configs) if max_boxes or measure.needs != "boxes"]
     if not measures:

@@ -1,4 +1,4 @@
-"""A method of the registry as a function of clips to maps; and the two beside it that know nothing of the network."""
+"""An explainer as a function from clips to maps, and the two maps that do not use the network."""
 
 import inspect
 import time
@@ -17,13 +17,13 @@ BASELINES = ("random", "centre")
 
 @dataclass(frozen=True)
 class Maps:
-    """What a method says of B clips.
+    """The maps of a method for B clips.
 
     Attributes:
       attribution: float32 `(B, T, H, W)`.
       target: int32 `(B,)`, the class explained.
       predicted: int32 `(B,)`, the network's top class.
-      seconds: all clips together.
+      seconds: of all B clips together.
     """
 
     attribution: np.ndarray
@@ -36,17 +36,17 @@ Method = Callable[..., Maps]  # (clips, target) to maps
 
 
 def check_options(method: MethodConfig) -> None:
-    """Refuses a method that does not exist, or options it does not have, before any work is done.
+    """Checks the name and the options of a method before any work is done.
 
     Raises:
-      TfvidError: no such method.
-      ConfigError: an option it does not have.
+      TfvidError: an unknown method.
+      ConfigError: an unknown option.
     """
     if method.row in BASELINES:
         raise ConfigError(f"methods: {method.row!r} is always there; give this row another label")
     parameters = inspect.signature(EXPLAINERS.find(method.name)).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return  # it passes them on, and refuses them when it is built
+        return  # such a class checks them itself when it is built
     known = [name for name in parameters if name != "model"]
     for name in method.options:
         if name not in known:
@@ -54,10 +54,10 @@ def check_options(method: MethodConfig) -> None:
 
 
 def build(method: MethodConfig, model) -> Method:
-    """The method on a network.
+    """A method for a network.
 
     Raises:
-      ModelError: when built or when first called, of a network it does not support.
+      ModelError: when built or first called, if the method does not support the network.
     """
     cls = EXPLAINERS.find(method.name)
     quiet = {"progress": False} if "progress" in inspect.signature(cls).parameters else {}  # a bar of one's own
@@ -72,7 +72,13 @@ def build(method: MethodConfig, model) -> Method:
 
 
 def baseline(name: str, target_of: Callable, seed: int) -> Method:
-    """The map called `name`, one of `BASELINES`; `target_of` gives the class it is judged by: ``clips -> (B,)``."""
+    """One of the two maps that do not use the network.
+
+    Args:
+      name: one of `BASELINES`.
+      target_of: returns the class that the map is evaluated for: clips to `(B,)`.
+      seed: of the random map.
+    """
     draw = {"random": lambda shape: random_map(shape, seed), "centre": centre_prior}[name]
 
     def maps(clips, target=None) -> Maps:
@@ -86,14 +92,14 @@ def baseline(name: str, target_of: Callable, seed: int) -> Method:
 
 
 def as_map(result, shape: tuple) -> np.ndarray:
-    """The map of a result, float32 `(B, T, H, W)`: its own, or its mask over time, the same all over each frame.
+    """The map of a result, float32 `(B, T, H, W)`: its attribution, or its temporal mask with equal values in a frame.
 
     Args:
       result: an `tfvid.explain.base.Explanation` with an ``attribution`` or a ``mask``.
       shape: `(B, T, H, W, ...)` of the clips.
 
     Raises:
-      ConfigError: it has neither.
+      ConfigError: the result has neither.
     """
     if hasattr(result, "attribution"):
         return np.asarray(result.attribution, np.float32)

@@ -57,7 +57,7 @@ def draw_correlations(found: Mapping[str, list[Correlation]], path) -> Path:
         for pair in across:
             place = rows.index(pair.first.name), columns.index(pair.second.name)
             values[place] = np.nan if pair.spearman is None else pair.spearman
-            certain[place] = pair.low is not None and (pair.low > 0 or pair.high < 0)
+            certain[place] = pair.agrees or pair.opposes
         panels.append(Panel(name, rows, columns, values, bold=certain))
     return _draw_matrices(panels, path, "RdBu", (-1, 1), "{:.2f}", "Spearman")
 

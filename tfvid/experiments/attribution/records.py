@@ -1,4 +1,4 @@
-"""What is kept of each network, method and clip: one row in Parquet, written when the clip is done."""
+"""The records of a benchmark: a Parquet row for each network, method and clip, written when the clip is done."""
 
 import hashlib
 import json
@@ -37,13 +37,13 @@ class Record:
       network: its name.
       method: the row's label in the configuration, or one of the baselines.
       clip: its id.
-      made_by: see `made_by`: a record made otherwise is made again.
-      label: of the clip, as the network counts; -1 where it is not known.
+      made_by: digest of what the record depends on, see `made_by`; a record with another digest is computed again.
+      label: of the clip, in the network's numbering; -1 if unknown.
       target: the class explained.
       predicted: the network's top class.
-      seconds: the explanation took.
+      seconds: that the explanation took.
       compiled: whether that was the first call, which compiles.
-      values: by measure; NaN where there is none. A measure that is not in it was not taken.
+      values: by measure; NaN if the clip has none. Measures that were not computed are absent.
       coarse: float16 `(T, h, w)`, the map in few cells, its largest magnitude 1.
     """
 
@@ -71,7 +71,7 @@ def rows(records: list[Record]) -> pa.Table:
         [
             {
                 "model": record.network,
-                "id": f"{record.method}\x1f{record.clip}",  # what a row is known by, see `RowStore`
+                "id": f"{record.method}\x1f{record.clip}",  # the key of a row, see `RowStore`
                 "method": record.method,
                 "clip": record.clip,
                 "made_by": record.made_by,
@@ -91,12 +91,12 @@ def rows(records: list[Record]) -> pa.Table:
 
 
 def read(folder, wanted: Mapping[tuple[str, str], str], with_maps: bool = False) -> list[Record]:
-    """The records that were made as they are wanted now.
+    """The records whose digest is the wanted one.
 
     Args:
       folder: of the benchmark.
       wanted: see `made_by`.
-      with_maps: whether `coarse` is filled; otherwise it is empty.
+      with_maps: reads `coarse` too; otherwise it is empty.
     """
     columns = [name for name in SCHEMA.names if with_maps or not name.startswith("coarse")]
     found = []
@@ -121,7 +121,7 @@ def _record(row: dict) -> Record:
 
 
 def made_by(config: AttributionConfig, weights: Mapping[str, str]) -> dict[tuple[str, str], str]:
-    """By network and method, the digest of all that the records depend on: weights, and options of method and measures.
+    """By network and method, a digest of the weights and of the options of the method and of the measures.
 
     Args:
       config: of the benchmark.
@@ -137,7 +137,7 @@ def made_by(config: AttributionConfig, weights: Mapping[str, str]) -> dict[tuple
 
 
 def with_baselines(config: AttributionConfig) -> list[MethodConfig]:
-    """All rows of a network: the two maps that know nothing of it, and the methods."""
+    """All rows of a network: the two maps that do not use it, and the methods."""
     return [*(MethodConfig(name) for name in BASELINES), *config.methods]
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark says: ``report.json``, a CSV file a table, and figures. Made anew from the records, each time."""
+"""Writes the report of a benchmark from its records: ``report.json``, a CSV file for each table, and figures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ def write_report(
     first: Mapping[str, Mapping],
     manifest: dict,
 ) -> dict:
-    """Writes everything a benchmark says into `out`.
+    """Writes the report of a benchmark into `out`.
 
     Args:
       out: the benchmark's folder.
@@ -70,15 +70,8 @@ def write_report(
         config.title,
         dataset={"name": config.data.dataset, "split": config.split, "clips": len(clips)},
         networks=[{"name": n.name, "path": n.path, "correct": networks[n.name].correct} for n in config.networks],
-        measures=[
-            {"name": m.name, "kind": m.kind, "higher": m.higher, "clips": m.clips, "options": dict(m.options)}
-            for m in measures
-        ],
-        findings=[
-            findings.disagreement(found),
-            *(findings.best(name, network) for name, network in networks.items()),
-            *(findings.beaten_by_chance(name, network, config.seed) for name, network in networks.items()),
-        ],
+        measures=[measure.to_dict() for measure in measures],
+        findings=findings.all_findings(networks, found, config.seed),
         tables=[
             tables.methods_table(networks, refused, rows, config.seed),
             tables.correlation_table(found),

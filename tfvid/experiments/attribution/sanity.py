@@ -1,4 +1,4 @@
-"""Do maps change when what a network has learned is destroyed? `tfvid.metrics.sanity` for the methods asked for."""
+"""Whether maps change when the weights are randomised: `tfvid.metrics.sanity` for the configured methods."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,9 @@ from tqdm import tqdm
 
 from tfvid.config import AttributionConfig
 from tfvid.core.files import replacing
+from tfvid.experiments.attribution.judge import text_batches
 from tfvid.experiments.attribution.methods import build
+from tfvid.experiments.clips import Clips
 from tfvid.metrics.sanity import sanity_check
 
 NAME = "sanity.json"
@@ -32,8 +34,8 @@ class Sanity:
         kept = json.loads(self.file.read_text(encoding="utf-8")) if self.file.exists() else []
         self.rows = [row for row in kept if self._key(row["network"], row["method"]) == row["key"]]
 
-    def check(self, name: str, network, clips, refused: Mapping[str, str]):
-        """Checks the methods asked for on one network, but those that refuse it; `clips` as in the flow."""
+    def check(self, name: str, clips: Clips, refused: Mapping[str, str]):
+        """Checks the configured methods on one network, except those that do not support it."""
         done = {row["method"] for row in self.rows if row["network"] == name}
         todo = [
             method
@@ -42,12 +44,12 @@ class Sanity:
         ]
         if not todo:
             return
-        batch = next(clips.batches(limit=self.config.sanity_clips))
+        batch = next(text_batches(clips, limit=self.config.sanity_clips))
         for method in tqdm(todo, desc=f"sanity {name}", unit="method"):
-            explain = build(method, network.model)
+            explain = build(method, clips.model.model)
             target = explain(batch["clip"]).target
             found = sanity_check(
-                network.model,
+                clips.model.model,
                 batch["clip"],
                 lambda _, shown, explain=explain, target=target: explain(shown, target).attribution,
                 seed=self.config.seed,
@@ -63,7 +65,7 @@ class Sanity:
             )
 
     def _key(self, network: str, method: str) -> str:
-        """What a check depends on."""
+        """A digest of what a check depends on."""
         return f"{self.made_by.get((network, method))} {self.config.sanity_clips}"
 
     def _keep(self, row: dict):

@@ -1,6 +1,7 @@
 """The tables of a benchmark."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def methods_table(
     for name, network in networks.items():
         ranks = {kind: mean_ranks(network, kind) for kind in (OBJECTIVE, TRUTH)}
         for method in order:
-            row = {"network": name, "method": method, "note": refused[name].get(method, "")}
+            row: dict[str, Any] = {"network": name, "method": method, "note": refused[name].get(method, "")}
             if method in network.methods:
                 place = network.methods.index(method)
                 row |= {m.name: sample(network.of(m)[place], seed) for m in measures}

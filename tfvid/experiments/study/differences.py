@@ -1,4 +1,4 @@
-"""How two groups of models differ in their measures, over the clips that both have a value for."""
+"""Tests whether two groups of models differ in a measure, over the clips for which both have a value."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from tfvid.metrics.statistics import Comparison, comparison, holm
 
 @dataclass(frozen=True)
 class Difference:
-    """The first group less the second in one measure.
+    """The difference of two groups in one measure, first minus second.
 
     Attributes:
-      result: of all tests, over pairs: each clip is a pair of the groups' means.
-      permutation_holm: the paired permutation test's p, corrected for the measures tested together.
-      welch_holm: the same of Welch's.
-      agreeing: pairs of one model of each group whose means differ in the direction of the groups' means.
-      pairs: pairs of models there are.
+      result: of all tests; each clip is a pair of the two groups' means.
+      permutation_holm: p of the paired permutation test, with Holm's correction over the measures.
+      welch_holm: p of Welch's t-test, corrected in the same way.
+      agreeing: number of pairs of models, one of each group, that differ in the same direction as the groups.
+      pairs: number of pairs of models.
     """
 
     result: Comparison
@@ -91,7 +91,9 @@ def filtered_ratio(measured: Measured, group: str, smallest_drop: float) -> np.n
     """A group's drop ratio `(N,)` with another filter, NaN where no model of it has one."""
     ratios = []
     for model in measured.groups[group]:
-        scores = (measured.values(model, f"{name}_score") for name in ("original", "freeze", "reverse"))
-        ratio, kept = drop_ratio(*scores, smallest_drop)
+        original, freeze, reverse = (
+            measured.values(model, f"{name}_score") for name in ("original", "freeze", "reverse")
+        )
+        ratio, kept = drop_ratio(original, freeze, reverse, smallest_drop)
         ratios.append(np.where(kept, ratio, np.nan))
     return mean_over(ratios)

@@ -1,13 +1,12 @@
 """The flow of a study. Each step keeps what it has done clip by clip, and a second start does only what is missing."""
 
-import dataclasses
 import json
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
-
-from tqdm import tqdm
+from typing import Any
 
 from tfvid.config import StudyConfig, from_dict
 from tfvid.core.errors import ConfigError, ModelError, unknown
@@ -16,10 +15,16 @@ from tfvid.core.stopping import stop_if_asked
 from tfvid.data.base import VideoDataset
 from tfvid.data.choose import choose, in_turn
 from tfvid.data.clip import Sample
+from tfvid.data.pipeline import make_dataset
 from tfvid.data.settings import DataConfig
-from tfvid.experiments.explain_clips import explain_clips, explainer_options, weights_digest
-from tfvid.experiments.study import manifest, measures, predictions
+from tfvid.data.skipped import SkipLog, damage_line
+from tfvid.experiments import manifest
+from tfvid.experiments.clips import Clips, task
+from tfvid.experiments.evaluation import chance_warning, stream
+from tfvid.experiments.explain_clips import explain_clips
+from tfvid.experiments.study import measures, predictions
 from tfvid.experiments.study.report import write_report
+from tfvid.explain.recorded_options import explainer_options
 from tfvid.models.loaded import Loaded, load_models
 from tfvid.results.result_store import ResultStore
 
@@ -27,7 +32,7 @@ FPS = 5.0
 METHODS = "methods.json"
 
 
-def compare(models: Mapping[str, object], dataset, out, **options) -> dict:
+def compare(models: Mapping[str, Any], dataset, out, **options) -> dict:
     """Compares models on a dataset as the paper compares I3D and C-LSTM.
 
     A run that was stopped goes on at the next clip when started again with the same `out`.
@@ -54,55 +59,35 @@ def compare(models: Mapping[str, object], dataset, out, **options) -> dict:
         {"name": name, "paths": [os.fspath(path) for path in ([given] if isinstance(given, (str, Path)) else given)]}
         for name, given in models.items()
     ]
-    data = dataclasses.asdict(dataset) if isinstance(dataset, DataConfig) else dataset
+    data = asdict(dataset) if isinstance(dataset, DataConfig) else dataset
     data = {"dataset": data} if isinstance(data, str) else data
     return run(from_dict({"models": groups, "data": data} | options, "compare", StudyConfig), out)
 
 
 def run(config: StudyConfig, out) -> dict:
     """Runs the study of `config` in the folder `out`; see `compare`."""
-    from tfvid.data.pipeline import make_dataset
-    from tfvid.data.skipped import damage_line
-
     out = Path(out)
-    explainer_options(config.mask, config.grad_cam)  # mistyped ones are refused before the work
+    explainer_options(config.mask, config.grad_cam)  # mistyped options fail before any work
     dataset = make_dataset(config.data)
     samples = _labelled(dataset, config)
-    models = load_models(
-        [path for group in config.models for path in group.paths],
-        config.data.num_frames,
-        config.data.size,
-        [group.load_options() for group in config.models for _ in group.paths],
-    )
-    to_model, class_names = _fit(models, dataset, samples)
-    groups = _groups(config, models)
-    named = {
-        group: [
-            {"name": model.name, "path": str(model.path), "weights": weights_digest(model.model)}
-            for model in models
-            if model.name in names
-        ]
-        for group, names in groups.items()
-    }
-    made_of = manifest.describe(config, named, dataset, samples)
+    models = _load(config)
+    loaded = [model for members in models.values() for model in members]
+    to_model, class_names = _fit(loaded, dataset, samples)
+    groups = {group: [model.name for model in members] for group, members in models.items()}
+    made_of = manifest.describe(config, manifest.described(models), dataset, samples)
     manifest.keep(out, made_of)
+    first = {members[0].name for members in models.values()}
 
-    skipped: dict[str, str] = {}
-    damaged: dict[str, str] = {}
-    for model in models:
-        bad, read_in_part = _predict(model, dataset, samples, to_model, config, out)
-        skipped, damaged = skipped | bad, damaged | read_in_part
-    if damaged:
-        print(damage_line(damaged))
+    clips = [Clips(model, dataset, config.split, samples, to_model, config.data) for model in loaded]
+    skipped = _predict_all(clips, out)
     answers = predictions.read(out, groups, class_names)
     _warn_of_chance(answers)
     chosen = _classes(config, dataset, samples, answers.class_f1(), to_model)
-    explained = [sample for sample in samples if dataset.class_names[sample.label] in chosen]
-    explained = in_turn(explained)[: config.limit]
+    explained = in_turn([sample for sample in samples if dataset.class_names[sample.label] in chosen])[: config.limit]
     filmed = {sample.id for sample in _first_of_each_class(explained, config.film_clips)}
-    for model in models:
-        shown = filmed if model.name in {names[0] for names in groups.values()} else set()
-        skipped |= _explain(model, dataset, explained, to_model, class_names, config, out, shown)
+    for of_model in clips:
+        shown = filmed if of_model.model.name in first else set()
+        skipped |= _explain(replace(of_model, samples=explained), class_names, config, out, shown)
     return write_report(
         out,
         config,
@@ -110,7 +95,7 @@ def run(config: StudyConfig, out) -> dict:
         measures.read(out, groups, [sample.id for sample in explained]),
         chosen=[to_model[dataset.class_names.index(name)] for name in chosen],
         reverse_labels=_reverse_labels(dataset, to_model),
-        methods=_methods(models, groups, dataset, chosen, to_model, config, out),
+        methods=_methods([one for one in clips if one.model.name in first], chosen, config, out),
         manifest=made_of,
         skipped=skipped,
         fps=FPS,
@@ -166,13 +151,15 @@ def _shape(model: Loaded) -> str:
     return f"{model.num_frames} frames of {model.size[0]}x{model.size[1]}"
 
 
-def _groups(config: StudyConfig, models: list[Loaded]) -> dict[str, list[str]]:
-    """Names of the models by group."""
-    names = iter([model.name for model in models])
-    groups = {group.name: [next(names) for _ in group.paths] for group in config.models}
+def _load(config: StudyConfig) -> dict[str, list[Loaded]]:
+    """The models by group."""
+    paths = [path for group in config.models for path in group.paths]
+    options = [group.load_options() for group in config.models for _ in group.paths]
+    models = iter(load_models(paths, config.data.num_frames, config.data.size, options))
+    groups = {group.name: [next(models) for _ in group.paths] for group in config.models}
     for group, own in groups.items():
         for other, members in groups.items():
-            if group in members and (group != other or len(own) > 1):  # rows of tables go by either name
+            if group in [model.name for model in members] and (group != other or len(own) > 1):
                 raise ConfigError(f"models: {group!r} is the name of a group and of a model in {other!r}")
     return groups
 
@@ -228,51 +215,30 @@ def _first_of_each_class(samples: list[Sample], count: int | None) -> list[Sampl
 # What is done clip by clip
 
 
-def _batches(model: Loaded, dataset: VideoDataset, samples, done, to_model, config: StudyConfig, batch_size: int, log):
-    from tfvid.data.remaining import remaining_batches
-
-    return remaining_batches(
-        dataset,
-        config.split,
-        samples,
-        done,
-        to_model,
-        num_frames=model.num_frames,
-        size=model.size,
-        batch_size=batch_size,
-        workers=config.data.workers,
-        time_limit=config.data.time_limit,
-        max_bad_share=config.data.max_bad_share,
-        max_damaged_share=config.data.max_damaged_share,
-        skipped=log,
-    )
+def _predict_all(clips: list[Clips], out: Path) -> dict[str, str]:
+    """The predictions of all models; returns by id why clips were skipped."""
+    skipped: dict[str, str] = {}
+    damaged: dict[str, str] = {}
+    for of_model in clips:
+        log = _predict(of_model, out)
+        skipped, damaged = skipped | log.reasons, damaged | log.damaged
+    if damaged:
+        print(damage_line(damaged))
+    return skipped
 
 
-def _bar(task: str, model: Loaded, samples: list[Sample], done: set[str]) -> tqdm:
-    """Shows clips done, the rate and the time that remains."""
-    before = sum(sample.id in done for sample in samples)
-    return tqdm(total=len(samples), initial=before, desc=f"{task} {model.name}", unit="clip")
-
-
-def _predict(model: Loaded, dataset, samples, to_model, config: StudyConfig, out: Path) -> tuple[dict, dict]:
-    """The model's answers to the whole split, forwards and backwards.
-
-    Returns:
-      By id: why clips were skipped, and what is wrong with the files of damaged ones.
-    """
-    from tfvid.data.skipped import SkipLog
-    from tfvid.experiments.evaluation import stream
-
-    store, log = predictions.store(out), SkipLog()
+def _predict(clips: Clips, out: Path) -> SkipLog:
+    """A model's predictions for the whole split, forwards and backwards."""
+    store, model = predictions.store(out), clips.model
     done = predictions.done(store, model.name)
-    with _bar("predict", model, samples, done) as bar, log.plain_errors():
-        batches = _batches(model, dataset, samples, done, to_model, config, config.data.batch_size, log)
-        for answers in _naming(model, stream(model.model, batches, predictions.PLAYBACKS)):
-            store.append(predictions.rows(model.name, answers))
-            bar.update(len(answers.ids))
+    with task("predict", clips, done) as (bar, log):
+        answers = stream(model.model, clips.batches(done, log=log), predictions.PLAYBACKS)
+        for part in _naming(model, answers):
+            store.append(predictions.rows(model.name, part))
+            bar.update(len(part.ids))
             stop_if_asked()
     store.merge()
-    return log.reasons, log.damaged
+    return log
 
 
 def _naming(model: Loaded, answers):
@@ -289,36 +255,28 @@ def _naming(model: Loaded, answers):
 
 def _warn_of_chance(answers: predictions.Answers):
     """Warns of models that are right as often as guessing is."""
-    from tfvid.experiments.evaluation import chance_warning
-
     for model, columns in answers.columns.items():
         right = columns["forward_predicted"] == columns["label"]
         if warning := chance_warning(int(right.sum()), len(right), len(answers.class_names)):
             warnings.warn(f"model {model!r}: {warning}", RuntimeWarning, stacklevel=3)
 
 
-def _explain(
-    model: Loaded, dataset, samples, to_model, class_names, config: StudyConfig, out: Path, shown: set[str]
-) -> dict[str, str]:
-    """Masks, maps and measures of the clips chosen; returns why clips were skipped."""
-    from tfvid.data.skipped import SkipLog
-
-    store, log = measures.store(out), SkipLog()
+def _explain(clips: Clips, class_names, config: StudyConfig, out: Path, shown: set[str]) -> dict[str, str]:
+    """Masks, maps and measures of the clips chosen; returns by id why clips were skipped."""
+    store, model = measures.store(out), clips.model
     done = ResultStore(out).done(model.name)
-    grad_cam = dict(config.grad_cam)
-    grad_cam.setdefault("layer", model.card.layer)
-    with _bar("explain", model, samples, done) as bar, log.plain_errors():
+    with task("explain", clips, done) as (bar, log):
         skipped = explain_clips(
             model.model,
-            _batches(model, dataset, samples, done, to_model, config, config.mask.get("batch_size", 4), log),
+            clips.batches(done, log=log, batch_size=config.mask.get("batch_size", 4)),
             out,
             name=model.name,
             class_names=class_names,
             mask=config.mask,
-            grad_cam=grad_cam,
+            grad_cam={"layer": model.card.layer} | config.grad_cam,
             target=config.target,
             source=f"{config.data.dataset} {config.split} {_shape(model)}",
-            paths={sample.id: sample.path for sample in samples},
+            paths={sample.id: sample.path for sample in clips.samples},
             formats=config.films,
             fps=FPS,
             shown=shown.__contains__,
@@ -332,23 +290,23 @@ def _explain(
     return log.reasons | skipped
 
 
-def _methods(models: list[Loaded], groups, dataset, chosen, to_model, config: StudyConfig, out: Path) -> dict:
-    """Ways to find a mask side by side, by the first model of each group: rows by model, kept model by model."""
+def _methods(clips: list[Clips], chosen: list[str], config: StudyConfig, out: Path) -> dict[str, list[dict]]:
+    """Ways to find a mask side by side: rows by model, kept in ``methods.json`` model by model."""
     if not config.method_clips:
         return {}
-    from tfvid.data.skipped import SkipLog
     from tfvid.experiments.study.methods import method_table
 
-    samples = choose(dataset, config.split, chosen, config.method_clips)
+    samples = choose(clips[0].dataset, config.split, chosen, config.method_clips)
     file, asked = out / METHODS, [sample.id for sample in samples]
     kept = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     kept = kept["rows"] if kept.get("clips") == asked else {}
-    for model in models:
-        if model.name in kept or model.name not in {names[0] for names in groups.values()}:
+    for of_model in clips:
+        model = of_model.model
+        if model.name in kept:
             continue
-        log = SkipLog()
-        with _bar("methods", model, samples, set()) as bar, log.plain_errors():
-            batches = _batches(model, dataset, samples, set(), to_model, config, config.mask.get("batch_size", 4), log)
+        few = replace(of_model, samples=samples)
+        with task("methods", few) as (bar, log):
+            batches = few.batches(log=log, batch_size=config.mask.get("batch_size", 4))
             kept[model.name] = method_table(model.model, _counted(batches, bar), config.mask, seed=config.seed)
         with replacing(file) as temporary:
             temporary.write_text(json.dumps({"clips": asked, "rows": kept}, indent=1) + "\n", encoding="utf-8")
@@ -356,7 +314,7 @@ def _methods(models: list[Loaded], groups, dataset, chosen, to_model, config: St
     return kept
 
 
-def _counted(batches, bar: tqdm):
+def _counted(batches, bar):
     for batch in batches:
         yield batch
         bar.update(len(batch["id"]))

@@ -1,4 +1,4 @@
-"""What a study says: ``report.json``, a CSV file a table, and the page. Made anew from what is stored, each time."""
+"""Writes the report of a study from its records: ``report.json``, a CSV file for each table, figures and the page."""
 
 import itertools
 import math
@@ -16,6 +16,7 @@ from tfvid.experiments.study.findings import findings
 from tfvid.experiments.study.measures import BLOBS, MEASURES, Measured
 from tfvid.experiments.study.predictions import Answers
 from tfvid.report.comparison import write_comparisons
+from tfvid.report.finding import Finding
 from tfvid.report.histograms import draw_histograms, histogram
 from tfvid.report.report_file import write_report_file
 from tfvid.report.study_page import write_study_page
@@ -39,7 +40,7 @@ def write_report(
     skipped: Mapping[str, str],
     fps: float,
 ) -> dict:
-    """Writes everything a study says into `out`.
+    """Writes the report of a study into `out`.
 
     Args:
       out: the study's folder.
@@ -58,29 +59,21 @@ def write_report(
     """
     out = Path(out)
     results = read_results(out, maps=False) if ResultStore(out).files() else []
-    pairs = list(itertools.combinations(answers.groups, 2))
-    tested = {pair: differences(measured, *pair, MEASURES, config.seed) for pair in pairs}
-    detectors = by_detector(measured, *pairs[0], config.seed)
-    filters = by_filter(measured, *pairs[0], sorted({config.smallest_drop, *SMALLEST_DROPS}), config.seed)
-    variants = {name: [result for (_, measure), result in detectors.items() if measure == name] for name in BLOBS}
-    variants["drop_ratio"] = [filters[key] for key in sorted(filters, key=lambda key: key != config.smallest_drop)]
+    found, compared = _comparisons(config, answers, measured)
     report = write_report_file(
         out,
         config.title,
         dataset={"name": config.data.dataset, "split": config.split, "clips": len(measured.ids)},
         groups=[{"name": name, "models": models} for name, models in answers.groups.items()],
-        findings=findings(measured, tested[pairs[0]], variants, *pairs[0], config.seed),
+        findings=found,
         tables=[
             *_paper_tables(config, answers, measured, chosen, reverse_labels),
-            tables.tests_table(tested),
-            tables.class_differences_table(measured, answers, *pairs[0]),
-            tables.detectors_table(detectors, *pairs[0]),
-            tables.filters_table(measured, filters, *pairs[0]),
+            *compared,
             tables.events_table(measured),
             tables.methods_table(methods),
         ],
         histograms=[_histogram(measured, name) for name in MEASURES],
-        notes=_notes(config, answers, measured, results, skipped, pairs[0]),
+        notes=_notes(config, answers, measured, results, skipped),
         clips=_clips(measured),
         manifest=manifest,
     )
@@ -88,6 +81,23 @@ def write_report(
     write_comparisons(out, [models[0] for models in answers.groups.values()])
     write_study_page(out, report, fps=fps)
     return report
+
+
+def _comparisons(config: StudyConfig, answers: Answers, measured: Measured) -> tuple[list[Finding], list[Table]]:
+    """The findings about the first two groups, and the tables of all comparisons behind them."""
+    pairs = list(itertools.combinations(answers.groups, 2))
+    first = pairs[0]
+    tested = {pair: differences(measured, *pair, MEASURES, config.seed) for pair in pairs}
+    detectors = by_detector(measured, *first, config.seed)
+    filters = by_filter(measured, *first, sorted({config.smallest_drop, *SMALLEST_DROPS}), config.seed)
+    variants = {name: [result for (_, measure), result in detectors.items() if measure == name] for name in BLOBS}
+    variants["drop_ratio"] = [filters[key] for key in sorted(filters, key=lambda key: key != config.smallest_drop)]
+    return findings(measured, tested[first], variants, *first, config.seed), [
+        tables.tests_table(tested),
+        tables.class_differences_table(measured, answers, *first),
+        tables.detectors_table(detectors, *first),
+        tables.filters_table(measured, filters, *first),
+    ]
 
 
 def _histogram(measured: Measured, name: str) -> dict:
@@ -144,14 +154,14 @@ def _notes(
     measured: Measured,
     results: Sequence[Result],
     skipped: Mapping[str, str],
-    pair: tuple[str, str],
 ) -> list[str]:
+    first, second, *_ = answers.groups
     several = [name for name, models in answers.groups.items() if len(models) > 1]
     notes = [
         f"F1 is of all {len(answers.labels)} clips of the split; masks and maps are of {len(measured.ids)} clips.",
         f"Each clip's {config.target} class is explained.",
         "Standard deviations are over clips (N in the denominator); intervals are 95 % BCa bootstrap intervals.",
-        f"The findings compare {pair[0]}, in the place of the paper's 3-D network, with {pair[1]}, in that of its "
+        f"The findings compare {first}, in the place of the paper's 3-D network, with {second}, in that of its "
         "C-LSTM. One holds, or does not, where the paired permutation test says so at 5 % (Holm's correction over the "
         "six measures); clips are what is sampled, so it is about these models, not about all of their kind.",
     ]

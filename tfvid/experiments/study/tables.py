@@ -1,6 +1,7 @@
 """The tables of a study: the four of the paper, and the tests and comparisons behind them."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -38,13 +39,13 @@ SCORES = {
 
 def scores_table(answers: Answers, dataset: str, reverse_labels: dict[int, int] | None) -> Table:
     """Table 1: F1 forwards and on reversed clips, by group and model."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for group, models in answers.groups.items():
         scores = [answers.scores(model, reverse_labels) for model in models]
         if len(models) > 1:
             rows.append({"model": group, "clips": len(answers.labels)})
             for name in SCORES:
-                values = [score[name] for score in scores if score[name] is not None]
+                values = [value for score in scores if (value := score[name]) is not None]
                 rows[-1][name] = sample_of_models(values)
         named = zip(models, scores, strict=True) if len(models) > 1 else [(group, scores[0])]
         rows += [{"model": name, "clips": len(answers.labels)} | score for name, score in named]

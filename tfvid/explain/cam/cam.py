@@ -109,7 +109,7 @@ class LayerOptions(ExplainerOptions, total=False):
     normalize: str | None
 
 
-class LayerExplainer(Explainer):
+class LayerExplainer(Explainer[CAMResult]):
     """The base of explainers by the features of a layer, for any Keras video model.
 
     Features of single frames, `(B, H', W', K)`, may come from one call for all frames of all clips in a batch, or from
@@ -184,6 +184,7 @@ class LayerExplainer(Explainer):
         return find_layer(self.classifier.model, self.classifier.calls, self.layer)
 
     def _see(self, clips, target) -> Run:
+        assert self.layer is not None  # `prepare` has found it
         return Run(self.classifier, clips, target, self._watched, self.layer, self.score, self._uses)
 
     def _at_clip_size(self, native, clips):

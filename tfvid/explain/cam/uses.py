@@ -94,7 +94,7 @@ def frames_seen(model: keras.Model, layer: keras.Layer, count: int, clip_shape: 
       clip_shape: `(T, H, W, C)`.
     """
     clip = tf.random.stateless_uniform((1, *clip_shape), (0, 0))
-    outputs = []
+    outputs: list[tf.Tensor] = []
     with tf.GradientTape(persistent=True) as tape, watched(layer, outputs.append):
         tape.watch(clip)
         model(clip, training=False)

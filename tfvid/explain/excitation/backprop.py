@@ -52,7 +52,7 @@ class ExcitationResult(Attribution):
 MOST = 1.05  # the largest sum of a map: 1, and the rounding of bfloat16
 
 
-class ExcitationBackprop(Explainer):
+class ExcitationBackprop(Explainer[ExcitationResult]):
     """Excitation backprop on any layer of a video model whose layers all have a rule.
 
     There are rules for dense layers, convolutions, average and max pooling, batch and other normalisation,

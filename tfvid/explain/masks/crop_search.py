@@ -1,12 +1,13 @@
-"""Crop search: the piece of a clip that the model is most confident of, found by trying them all.
+"""Crop search: the window of a clip with the highest score, found by trying all windows.
 
-Satkin & Hebert, "Modeling the Temporal Extent of Actions", ECCV 2010, look for the crop of a video that a classifier
-is surest of. Mänttäri et al. (ACCV 2020) argue against it from its complexity; here both can be run. A crop says
-which frames are *enough* for the class, a learned mask which ones the class *cannot do without*. These need not be the
-same frames.
+Satkin & Hebert, "Modeling the Temporal Extent of Actions", ECCV 2010, search for the crop of a video with the most
+confident classification. Mänttäri et al. (ACCV 2020) argue against it because of its cost; tfvid has both methods. A
+crop says which frames are *sufficient* for the class, a temporal mask which frames are *necessary*. These may be
+different frames.
 """
 
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 import tensorflow as tf
@@ -16,26 +17,27 @@ from tfvid.core.sampling import even_indices
 from tfvid.explain.base import Explainer, Explanation
 from tfvid.explain.masks.objective import Objective
 from tfvid.explain.masks.stem import Mixtures
+from tfvid.explain.options import ExplainerOptions
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.network.compiled import Compiled
 
 
 @dataclass(frozen=True)
 class CropSearchResult(Explanation):
-    """The most confident crop of each clip. Scores are probabilities of the class explained.
+    """The crop of each clip with the highest score. Scores are probabilities of the class explained.
 
     Attributes:
       target: int32 `(B,)`, the class explained.
       predicted: int32 `(B,)`, the model's top class for the whole clip.
-      window: int32 `(B, 2)`, the first and one-past-last frame of the crop.
-      mask: float32 `(B, T)`, binary, 1 = inside the crop: the frames that matter, as in a `TemporalMaskResult`.
-      score: float32 `(B,)`, for the crop alone; never below `original_score`, by more than rounding.
-      original_score: float32 `(B,)`, **OS**, for the whole clip.
-      loss: float32 `(B,)`, Eq. 1 of the learned mask (see `TemporalMask`) at `mask`.
-      length_term: float32 `(B,)`, of that loss.
-      variation_term: float32 `(B,)`, of that loss.
-      score_term: float32 `(B,)`, of that loss: the score of the clip perturbed by `mask`.
-      forward_passes: int32 `(B,)`, runs of the model that this clip took.
+      window: int32 `(B, 2)`, the first frame of the crop, and one past its last frame.
+      mask: float32 `(B, T)`, binary, 1 = inside the crop.
+      score: float32 `(B,)`, of the crop alone; not below `original_score`, except for rounding.
+      original_score: float32 `(B,)`, **OS**, of the whole clip.
+      loss: float32 `(B,)`, Eq. 1 (see `TemporalMask`) at `mask`, the sum of the next three terms.
+      length_term: float32 `(B,)`, the weighted length of the mask.
+      variation_term: float32 `(B,)`, the weighted total variation of the mask.
+      score_term: float32 `(B,)`, the score of the clip perturbed with `mask`.
+      forward_passes: int32 `(B,)`, the forward passes of the model for this clip.
     """
 
     window: np.ndarray
@@ -49,22 +51,28 @@ class CropSearchResult(Explanation):
     forward_passes: np.ndarray
 
 
-class CropSearch(Explainer):
-    """Tries all T (T + 1) / 2 windows of each clip, the frames of each spread anew over T, repeated where too few.
+class CropSearch(Explainer[CropSearchResult]):
+    """Scores all T (T + 1) / 2 windows of each clip. The frames of a window are spread evenly over T, with repeats.
 
-    Of crops with equal scores it takes the shortest, then the first. A crop shorter than the clip plays slower, for
-    the model wants T frames: a class that goes by speed may answer to that, too.
+    Among crops with equal scores it takes the shortest, then the first. The model needs T frames, so a crop plays
+    slower than the clip. This may affect classes that depend on speed.
 
     Args:
-      model: a Keras model or any callable, see `Explainer`.
-      perturbation: of the loss, as all options but the last two; see `TemporalMask`. They do not change the crop.
-      length_weight: lambda 1.
-      variation_weight: lambda 2.
-      variation: "published" or "paper".
+      model: a Keras model from float clips `(B, T, H, W, C)` to class scores `(B, K)`, or any callable from NumPy clips
+        to NumPy scores. It is left unchanged.
+      perturbation: of the loss: "freeze", "reverse", "blur", a user's ``"my_file.py:name"``, or a function
+        (clips, mask) -> clips. This option and the next four affect the loss only, not the crop.
+      length_weight: lambda 1, the cost of one perturbed frame.
+      variation_weight: lambda 2, the cost of changes along the mask.
+      variation: "published" or "paper", see `total_variation`.
       variation_power: beta, >= 1.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+      output: what the model returns: "logits", "probabilities", or "auto", which finds out.
+      input_range: the values (low, high) that the model expects for black and white; clips in [0, 1] are scaled to
+        them. None: clips are passed unscaled. "auto": the declared or implied range, see `Explainer`.
+      batch_size: number of clips explained at a time, >= 1.
+
+    Raises:
+      TfvidError: an unknown choice, or an option outside its range; when called, clips of a single frame.
 
     Example:
       >>> result = CropSearch(model)(clips)
@@ -84,11 +92,9 @@ class CropSearch(Explainer):
         variation_weight: float = 0.02,
         variation: str = "published",
         variation_power: float = 3.0,
-        output: str = "auto",
-        input_range="auto",
-        batch_size: int = 8,
+        **options: Unpack[ExplainerOptions],
     ):
-        super().__init__(model, output=output, input_range=input_range, batch_size=batch_size)
+        super().__init__(model, **options)
         self.objective = Objective(
             perturbation,
             length_weight=length_weight,
@@ -107,7 +113,7 @@ class CropSearch(Explainer):
         return self._compiled(clips, target)
 
     def _search(self, clips, target) -> dict[str, tf.Tensor]:
-        """The whole search for a chunk; traced once."""
+        """Returns the fields of the result for a chunk; traced once."""
         windows, num_frames = crop_windows(clips.shape[1]), clips.shape[1]
         frames = np.stack([start + even_indices(stop - start, num_frames) for start, stop in windows])
         probabilities = self.classifier.probabilities(clips)
@@ -116,8 +122,10 @@ class CropSearch(Explainer):
         def score(indices):
             return class_score(self.classifier.probabilities(tf.gather(clips, indices, axis=1)), target)
 
-        scores = tf.map_fn(score, tf.constant(frames, tf.int32), fn_output_signature=tf.float32)  # one crop at a time
-        best = tf.argmax(scores, axis=0)  # the first, where there are several
+        scores = tf.map_fn(
+            score, tf.constant(frames, tf.int32), fn_output_signature=tf.float32
+        )  # one crop at a time bounds memory
+        best = tf.argmax(scores, axis=0)  # the first of equal scores
         window = tf.gather(tf.constant(windows, tf.int32), best)
         t = tf.range(num_frames)
         mask = tf.cast((t >= window[:, :1]) & (t < window[:, 1:]), tf.float32)
@@ -133,12 +141,12 @@ class CropSearch(Explainer):
             "length_term": terms.length,
             "variation_term": terms.variation,
             "score_term": terms.score,
-            "forward_passes": tf.fill(tf.shape(target), len(windows) + 2),  # besides: the whole clip, and its loss
+            "forward_passes": tf.fill(tf.shape(target), len(windows) + 2),  # 2: the whole clip and the loss
         }
 
 
 def crop_windows(num_frames: int) -> np.ndarray:
-    """Every window [start, stop) of at least one frame, short ones first: int `(T (T + 1) / 2, 2)`."""
+    """Returns all windows [start, stop) of at least one frame, the shortest first: int `(T (T + 1) / 2, 2)`."""
     start, last = np.triu_indices(num_frames)
     windows = np.stack([start, last + 1], axis=1)
     return windows[np.argsort(last - start, kind="stable")]

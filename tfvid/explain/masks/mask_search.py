@@ -1,17 +1,17 @@
-"""Masks found clip by clip, with far fewer runs of the model than a descent from an arbitrary start takes.
+"""Searches for the mask of one clip. They run the model far less often than Adam from a fixed start.
 
-`best_window` tries contiguous binary masks, by forward passes alone, until one is the best for certain.
+`best_window` evaluates contiguous binary masks, by forward passes only, until it is certain which one is the best.
 
-`descended` finds a soft mask. Of the loss (Eq. 1) only the score needs the model: length and variation are known
-exactly, and so are their gradients. So all scores and gradients that were asked for are kept in a `Surrogate`, and the
-next mask to ask for is the one that minimises
+`descended` finds a soft mask. Only the score in the loss (Eq. 1) needs the model; length, variation and their gradients
+have a closed form. A `Surrogate` is fitted to all scores and gradients computed so far. The next mask to evaluate
+minimises
 
-    length + variation + (the predicted score, a standard deviation above its mean)
+    length + variation + (the predicted score, plus a share of its standard deviation)
 
-in the box [0, 1] and within a radius of the best mask so far, which costs no run of the model. The radius grows where
-the prediction was right, and shrinks where it was not (a trust region: Conn, Gould & Toint, "Trust-Region Methods",
-SIAM 2000; with a Gaussian process: Eriksson et al., "Scalable Global Optimization via Local Bayesian Optimization",
-NeurIPS 2019).
+within the box [0, 1] and within a radius of the best mask so far. This minimisation (L-BFGS-B, a quasi-Newton method)
+does not run the model. The radius grows after good predictions and shrinks after bad ones, as in a trust region (Conn,
+Gould & Toint, "Trust-Region Methods", SIAM 2000; with a Gaussian process: Eriksson et al., "Scalable Global
+Optimization via Local Bayesian Optimization", NeurIPS 2019).
 """
 
 from collections.abc import Callable
@@ -32,23 +32,33 @@ from tfvid.explain.masks.windows import (
     window_masks,
 )
 
-WINDOWS_AT_ONCE = 8  # of one clip; bounds the memory of a search
+WINDOWS_AT_ONCE = 8  # per forward pass; bounds memory
 
 
 class Found(NamedTuple):
-    """What a search found for one clip."""
+    """The result of a search for one clip.
 
-    mask: np.ndarray  # float32 (T,)
-    window: np.ndarray  # float32 (T,), the best window, which the descent began with if there was one
+    Attributes:
+      mask: float32 `(T,)`.
+      window: float32 `(T,)`, the best window; a descent starts from it.
+      window_loss: its loss.
+      backward_passes: the number of gradients computed.
+    """
+
+    mask: np.ndarray
+    window: np.ndarray
     window_loss: float
     backward_passes: int
 
 
-class Remembered:
-    """The scores of one clip under masks, each computed once: the parts of a search ask for some of the same windows.
+class Memoised:
+    """The memoised scores of one clip under masks. Several parts of a search need the same windows.
+
+    Args:
+      scores: masks float32 `(W, T)` to scores `(W,)`.
 
     Attributes:
-      known: the scores by mask; as many as there were forward passes.
+      known: the scores by mask (its bytes); one per forward pass.
     """
 
     def __init__(self, scores: Callable[[np.ndarray], np.ndarray]):
@@ -67,13 +77,13 @@ class ClipObjective(NamedTuple):
 
     Attributes:
       num_frames: T.
-      costs: masks float32 `(W, T)` to what they cost before any score, length and changes, `(W,)`.
-      price: a mask `(T,)` to its cost in float64, and that one's gradient `(T,)`.
-      scores: masks to the scores of the clip perturbed with them, `(W,)`.
-      loss_and_gradient: a mask `(T,)` to its loss, and that one's gradient `(T,)`.
-      matrix: masks to the mixtures of frames they stand for, `(W, T, T)`; None where the perturbation is no mixture.
-      unperturbed: the score of the clip as it is, the loss of the empty mask.
-      floor: what no score is below: 0 for probabilities.
+      costs: masks float32 `(W, T)` to the sums of their length and variation terms `(W,)`.
+      price: a mask `(T,)` to the same sum in float64, and its gradient `(T,)`.
+      scores: masks to the scores of the perturbed clip `(W,)`.
+      loss_and_gradient: a mask `(T,)` to its loss, and its gradient `(T,)`.
+      matrix: masks to their mixing matrices of frames `(W, T, T)`; None if the perturbation does not mix frames.
+      unperturbed: the score of the unperturbed clip, which is the loss of the empty mask.
+      floor: a lower bound of all scores: 0 for probabilities.
     """
 
     num_frames: int
@@ -86,12 +96,12 @@ class ClipObjective(NamedTuple):
     floor: float = 0.0
 
     def bounds(self, masks: np.ndarray) -> np.ndarray:
-        """What the losses of masks `(W, T)` cannot be below: `(W,)`."""
+        """Returns lower bounds of the losses of masks `(W, T)`: `(W,)`."""
         return self.costs(masks) + self.floor
 
 
 def best_window(objective: ClipObjective) -> Found:
-    """The contiguous binary mask of the lowest loss, the empty one among them, for certain; scores must be >= 0."""
+    """Returns the contiguous binary mask (or the empty mask) with the lowest loss. Scores must be >= 0."""
     masks = window_masks(objective.num_frames)
     costs = objective.costs(masks)
     if objective.matrix is not None:
@@ -102,24 +112,27 @@ def best_window(objective: ClipObjective) -> Found:
     return Found(mask, mask, loss, 0)
 
 
-ENOUGH = 0.9  # of the score: a window that takes so much of it is where the best mask is
-LITTLE = 0.1  # of the score: where no window of the grid takes so much, all windows are tried
-FIRST, THEN, ROUNDS = 5, 4, 4  # windows of the grid asked for at once; predicted ones; how often
-OPTIMISM = 0.7  # standard deviations below the mean at which a window that was not tried is judged
-LATER = 3  # frames by which the best mask's start is moved in the end
-WORTH = 2e-3  # a window must promise to be better by so much
-TRIAL = 5  # gradients spent on each start before it is known which ones are worth as many more
-NEAR, APART = 0.02, 3  # a window whose loss is this near the best one's, and whose mask differs by so many frames
+ENOUGH = 0.9  # share of the score: the best mask lies near a window that lowers the score by this much
+LITTLE = 0.1  # share of the score: if no window of the grid lowers the score by this much, all windows are tried
+FIRST, THEN, ROUNDS = 5, 4, 4  # grid windows evaluated at a time; predicted windows per round; rounds
+OPTIMISM = 0.7  # standard deviations below the mean in the predicted score of a window
+LATER = 3  # frames by which the start of the best mask is moved at the end
+WORTH = 2e-3  # a window is evaluated if its predicted loss is lower than the best by this much
+TRIAL = 5  # gradients per start before the worse half of the starts is dropped
+NEAR, APART = 0.02, 3  # a second start: a loss this close to the best, and a mask that differs by this many frames
 
 
 class Looks:
-    """All that one clip was asked: scores and gradients, each asked for once, and what they predict.
+    """All evaluations of one clip: scores and gradients, each computed once, and the surrogate fitted to them.
+
+    Args:
+      objective: of the clip.
 
     Attributes:
-      objective: the clip's.
-      surrogate: has learned all of it.
-      losses: by mask, those of scores and of gradients.
-      gradients: how many gradients were asked for.
+      objective: as given.
+      surrogate: knows all evaluations.
+      losses: by mask (its bytes).
+      gradients: the number of gradients computed.
     """
 
     def __init__(self, objective: ClipObjective):
@@ -131,7 +144,7 @@ class Looks:
         self._descended: set[bytes] = set()
 
     def windows(self, masks: np.ndarray) -> np.ndarray:
-        """The losses of masks `(W, T)`, by forward passes: `(W,)`."""
+        """Returns the losses of masks `(W, T)`, by forward passes: `(W,)`."""
         new = [mask for mask in masks if mask.tobytes() not in self.losses]
         if new:
             new = np.array(new)
@@ -141,7 +154,7 @@ class Looks:
         return np.array([self.losses[mask.tobytes()] for mask in masks])
 
     def loss_with_gradient(self, mask: np.ndarray) -> float:
-        """The loss of a mask `(T,)`, by a gradient that the surrogate learns."""
+        """Returns the loss of a mask `(T,)`; its gradient is added to the surrogate."""
         key = mask.tobytes()
         if key not in self._descended:
             loss, gradient = self.objective.loss_and_gradient(mask)
@@ -153,7 +166,7 @@ class Looks:
         return self.losses[key]
 
     def best(self) -> tuple[np.ndarray, float]:
-        """The mask of the lowest loss so far, the empty one among them, and its loss."""
+        """Returns the mask with the lowest loss so far (or the empty mask), and its loss."""
         key = min(self.losses, key=self.losses.get, default=b"")
         if self.losses.get(key, np.inf) < self.objective.unperturbed:
             return np.frombuffer(key, np.float32), self.losses[key]
@@ -161,13 +174,17 @@ class Looks:
 
 
 def descended(objective: ClipObjective, evaluations: int) -> Found:
-    """A soft mask: the best window that a coarse search finds, and a descent from there.
+    """Finds a soft mask: a coarse search for a window, then a descent from it.
 
-    Most clips have a window that takes nearly all of the score: the descent begins there, with at most so many
-    gradients. Where another window is nearly as good, there are two starts; and where none is good enough, several, see
-    `_starts`: the best mask may be of two spans there, or of nearly all frames. All starts take `TRIAL` gradients, the
-    better half of them as many again, and so on until one is left. In the end its first edge is tried sharp and a few
-    frames later. The mask is never worse than a window that was tried, nor than the empty mask.
+    In most clips one window removes nearly all of the score, and the descent starts from it. If a second window is
+    nearly as good, there are two starts. If no window is good enough, there are several starts (see `_starts`): the
+    best mask may then have two spans, or contain nearly all frames. All starts get `TRIAL` gradients; the better half
+    gets as many again, and so on until one start is left. At the end, windows with sharp edges that begin up to `LATER`
+    frames later are tried. The mask is never worse than any window tried or than the empty mask.
+
+    Args:
+      objective: of the clip.
+      evaluations: the maximum number of gradients of one start.
     """
     looks = Looks(objective)
     masks, losses = promising_windows(looks)
@@ -184,20 +201,20 @@ def descended(objective: ClipObjective, evaluations: int) -> Found:
         descents = sorted(descents, key=lambda descent: descent.loss)[: max(len(descents) // 2, 1)]
         if all(descent.is_done for descent in descents):
             break
-    if (window := _later_window(looks)) is not None:
+    if (window := later_window(looks)) is not None:
         Descent(looks, window).go_on(evaluations)
     mask, _ = looks.best()
     return Found(mask, masks[0], float(losses[0]), looks.gradients)
 
 
 def promising_windows(looks: Looks) -> tuple[np.ndarray, np.ndarray]:
-    """Windows by a coarse grid, then by what the surrogate predicts of all others.
+    """Evaluates windows of a coarse grid, then the windows with the best predictions of the surrogate.
 
     Args:
-      looks: at a clip, none yet.
+      looks: the evaluations of the clip, still empty.
 
     Returns:
-      The masks tried `(W, T)`, the best first, and their losses `(W,)`.
+      The masks evaluated `(W, T)`, best first, and their losses `(W,)`.
     """
     objective, tried = looks.objective, looks.losses
     grid = window_grid(objective.num_frames)
@@ -221,10 +238,11 @@ def promising_windows(looks: Looks) -> tuple[np.ndarray, np.ndarray]:
     return np.array([np.frombuffer(mask, np.float32) for mask in order]), np.array([tried[mask] for mask in order])
 
 
-def _later_window(looks: Looks) -> np.ndarray | None:
-    """The best contiguous binary mask that begins with the best mask or a few frames later, if it is better; else None.
+def later_window(looks: Looks) -> np.ndarray | None:
+    """Returns the best binary window that starts with the best mask or up to `LATER` frames later, or None.
 
-    Behind a soft first edge every frozen frame is a mixture, so a descent may stop short of a sharp edge further on.
+    None: no such window is better than the best mask. After a soft first edge every frozen frame is a mixture of
+    frames, so a descent may not reach a sharp edge a few frames later.
     """
     mask, lowest = looks.best()
     frames = np.flatnonzero(mask > 0.5)
@@ -238,21 +256,21 @@ def _later_window(looks: Looks) -> np.ndarray | None:
 
 
 def _starts(looks: Looks, masks: np.ndarray, losses: np.ndarray) -> list[np.ndarray]:
-    """Where to descend from.
+    """Returns the initial masks of the descents.
 
-    The best window, and the next best that differs from it where that one is nearly as good. Where neither takes most
-    of the score: both; the published procedure's central window; and the whole clip, but not quite, since where every
-    frame is frozen for certain no gradient tells which of them mattered.
+    If the best window removes most of the score: that window, and the next different window if it is nearly as good.
+    Otherwise: both windows, the central window of the published method, and the whole clip at 0.9. (With all frames
+    fully frozen, the gradient does not say which of them matter.)
 
     Args:
-      looks: at the clip.
-      masks: the windows tried `(W, T)`, the best first.
-      losses: theirs.
+      looks: the evaluations of the clip.
+      masks: the windows evaluated `(W, T)`, best first.
+      losses: their losses `(W,)`.
     """
     objective, num_frames = looks.objective, looks.objective.num_frames
     other = next((row for row, mask in enumerate(masks) if np.abs(mask - masks[0]).sum() >= APART), 0)
     left = losses[0] - objective.costs(masks[:1])[0]
-    if objective.floor == 0 and left <= (1 - ENOUGH) * objective.unperturbed:  # of a logit there is no most
+    if objective.floor == 0 and left <= (1 - ENOUGH) * objective.unperturbed:  # a logit has no share
         starts = masks[[0, other] if losses[other] < losses[0] + NEAR else [0]]
     else:
         centred = centred_windows(num_frames)
@@ -263,23 +281,23 @@ def _starts(looks: Looks, masks: np.ndarray, losses: np.ndarray) -> list[np.ndar
     return list({mask.tobytes(): mask for mask in starts}.values())
 
 
-RADIUS = 0.25  # how far a mask value may move in the first step
-SHRINK, GROW = 0.4, 2.0
-WRONG, RIGHT = 0.1, 0.6  # the shares of the predicted gain at which the radius shrinks, and grows
-CAUTION = 0.7  # standard deviations above the mean at which a mask that was not tried is judged
-LEAST_GAIN = 1e-4  # of the loss: a descent ends where less is predicted, with caution and without
-PATIENCE = 6  # steps in a row that gain less
+RADIUS = 0.25  # the largest change of a mask value in the first step
+SHRINK, GROW = 0.4, 2.0  # factors of the radius
+WRONG, RIGHT = 0.1, 0.6  # below and above these shares of the predicted gain the radius shrinks or grows
+CAUTION = 0.7  # standard deviations above the mean in the predicted score of a mask
+LEAST_GAIN = 1e-4  # a descent ends if the predicted gain in loss is smaller, with CAUTION and without
+PATIENCE = 6  # or after this many steps in a row with a smaller gain
 
 
 class Descent:
-    """A descent from one start; others of the same clip share what it learns.
+    """A trust-region descent from one initial mask. All descents of a clip share one surrogate.
 
     Args:
-      looks: at the clip.
-      start: a mask, float32 `(T,)`.
+      looks: the evaluations of the clip.
+      start: the initial mask, float32 `(T,)`.
 
     Attributes:
-      loss: the lowest so far.
+      loss: the lowest loss so far.
       is_done: whether no further gain is expected.
     """
 
@@ -293,7 +311,7 @@ class Descent:
         self._steps = self._idle = 0
 
     def go_on(self, steps: int):
-        """Goes on until so many steps were taken in all, or it is done."""
+        """Continues until `steps` steps have been taken in total, or the descent is done."""
         while self._steps < steps and not self.is_done:
             self._step()
 
@@ -313,7 +331,7 @@ class Descent:
         self.is_done = self._predicted < LEAST_GAIN or self._idle == PATIENCE
 
     def _judge(self, gain: float):
-        """Adapts the radius to how far the last prediction was right."""
+        """Adapts the radius to the ratio of the gain to the predicted gain."""
         moved = np.abs(self._next - self._mask).max()
         if gain < WRONG * self._predicted:
             self._radius = max(SHRINK * moved, 0.02)
@@ -322,7 +340,7 @@ class Descent:
         self._idle = 0 if gain > LEAST_GAIN else self._idle + 1
 
     def _predict(self, caution: float) -> tuple[np.ndarray, float]:
-        """The mask near the best one whose predicted loss is the lowest, and that loss."""
+        """Returns the mask with the lowest predicted loss within the radius of the best mask, and that loss."""
         surrogate, price = self._looks.surrogate, self._looks.objective.price
 
         def predicted(mask):

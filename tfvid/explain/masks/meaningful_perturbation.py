@@ -1,44 +1,47 @@
-"""Meaningful perturbation in space: the smallest smooth part of the frames whose blurring destroys the class's score.
+"""Meaningful perturbation: the smallest smooth part of the frames whose blurring removes the class's score.
 
     minimise over m:  length_weight sum |m| + variation_weight sum |grad m|^3 + E_shift[ p_c(perturb(x, shifted m)) ]
 
-m is a coarse grid of values a frame (or one grid for the clip), 1 = perturbed, drawn to the frame's size and smoothed;
-the expectation is over shifts by a few pixels, so that no mask lives on single pixels. By Adam, m kept in [0, 1].
+m is a coarse grid of values per frame (or one grid per clip), 1 = perturbed, resized to the frame and smoothed. The
+expectation is over shifts by a few pixels, so that no mask depends on single pixels. The optimiser is Adam, with m
+clipped to [0, 1].
+
 Fong & Vedaldi, "Interpretable Explanations of Black Boxes by Meaningful Perturbation", ICCV 2017, Eq. 5 (their mask is
 1 where nothing changes).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 import tensorflow as tf
 
-from tfvid.core.errors import TfvidError, check_choice, unknown
+from tfvid.core.errors import TfvidError, check_choice
 from tfvid.explain.base import Attribution
 from tfvid.explain.masks.descent import adam
-from tfvid.explain.masks.learned_mask import LearnedMask
+from tfvid.explain.masks.learned_mask import LearnedMask, PassedOptions
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.perturb.fill import FILLS, gaussian_blur
 
 
 @dataclass(frozen=True)
 class MeaningfulPerturbationResult(Attribution):
-    """A mask in space for each clip. Scores are probabilities of the class explained.
+    """A mask in space per clip. Scores are probabilities of the class explained.
 
     Attributes:
       target: int32 `(B,)`, the class explained.
       predicted: int32 `(B,)`, the model's top class.
-      score: float32 `(B,)`, for the clip as it is.
-      attribution: float32 `(B, T, H, W)` in [0, 1], the smooth mask, 1 = perturbed: what the class cannot do without.
-      native: float32 `(B, T', h, w)` in [0, 1], the grid learned; T' is T, or 1 for one mask a clip.
-      loss: float32 `(B,)`, the objective at the mask, unshifted, the sum of the three terms.
-      length_term: float32 `(B,)`.
-      variation_term: float32 `(B,)`.
+      score: float32 `(B,)`, of the unperturbed clip.
+      attribution: float32 `(B, T, H, W)` in [0, 1], the smooth mask, 1 = perturbed: the pixels that the class needs.
+      native: float32 `(B, T', h, w)` in [0, 1], the coarse grid; T' is T, or 1 for one mask per clip.
+      loss: float32 `(B,)`, the objective at the unshifted mask, the sum of the next three terms.
+      length_term: float32 `(B,)`, the weighted length of the mask.
+      variation_term: float32 `(B,)`, the weighted variation of the mask.
       score_term: float32 `(B,)`, the score of the clip perturbed with the mask.
-      full_drop: float32 `(B,)`, how far perturbing all of the clip lowers the score. Where it is <= 0 the perturbation
+      full_drop: float32 `(B,)`, the drop of the score if the whole clip is perturbed. If it is <= 0, the perturbation
         does not hurt this class, and the mask says little.
-      iterations: int32 `(B,)`, steps taken.
+      iterations: int32 `(B,)`, the number of steps.
     """
 
     native: np.ndarray
@@ -50,38 +53,94 @@ class MeaningfulPerturbationResult(Attribution):
     iterations: np.ndarray
 
 
-class MeaningfulPerturbation(LearnedMask):
-    """Learns, for each clip, a mask in space that lowers the class's probability with the least perturbed.
+@dataclass(frozen=True)
+class SpaceMaskOptions:
+    """How a coarse grid becomes a mask in space, and how it is optimised.
 
-    Defaults are the paper's at 224 pixels. Both penalties are sums over a frame's grid, as there, and means over
-    frames, so that their weights mean the same for a clip of any length and for one mask a clip. Nothing ties the masks
-    of neighbouring frames together.
-
-    Args:
-      model: a Keras model, see `Explainer`.
-      per: a mask for each "frame", or one for the "clip", the same on all frames.
-      fill: what the mask puts in place of the clip, a name in `tfvid.perturb.fill.FILLS` or a function clips -> clips
-        of the same shape. "blur" is twice as wide as published (sigma 22 at 224; the paper has 10).
-      length_weight: lambda 1, the price of one value of a frame's grid.
-      variation_weight: lambda 2, the price of changes from a value to its neighbours in the grid.
-      variation_power: beta, >= 1.
-      learning_rate: Adam's.
-      iterations: Adam steps.
-      step: pixels between the grid's values; None for 28 values along the shorter side, as published, 8 pixels at 224.
-      sigma: of the Gaussian that smooths the drawn mask, in pixels; None for 5/8 of `step`, 5 as published.
-      jitter: in each step the mask is shifted by whole pixels, down and right, by -(jitter // 2) up to jitter of them
-        in all; None for 4 at 224 pixels, as published, and in proportion. 1 is no shift.
-      init: "circle", the smallest centred disc that keeps `init_share` of the drop that perturbing all brings, the same
-        on all frames; "full", everything perturbed.
-      init_share: in (0, 1].
-      seed: of the shifts; all clips are shifted alike.
-      progress: whether to show a bar.
-      output: see `Explainer`.
-      input_range: see `Explainer`.
-      batch_size: see `Explainer`.
+    Attributes:
+      step: pixels between the grid's values, >= 1; None for 28 values along the shorter side.
+      sigma: standard deviation of the Gaussian that smooths the mask, in pixels, >= 0; None for 5/8 of `step`.
+      jitter: the number of possible shifts per axis, >= 1; None for 4 at 224 pixels and in proportion.
+      init: the initial mask, "circle" or "full".
+      init_share: share of the full drop that the initial disc keeps, in (0, 1].
+      learning_rate: of Adam, > 0.
 
     Raises:
-      TfvidError: options out of their range.
+      TfvidError: an unknown choice, or a value outside its range.
+    """
+
+    step: int | None
+    sigma: float | None
+    jitter: int | None
+    init: str
+    init_share: float
+    learning_rate: float
+
+    def __post_init__(self):
+        check_choice("init", self.init, ("circle", "full"))
+        if self.learning_rate <= 0 or not 0 < self.init_share <= 1:
+            raise TfvidError(
+                f"expected learning_rate > 0 and init_share in (0, 1], got {self.learning_rate}, {self.init_share}"
+            )
+        lowest = ((self.step, 1), (self.sigma, 0), (self.jitter, 1))
+        if any(number is not None and number < least for number, least in lowest):
+            raise TfvidError(
+                f"expected step >= 1, sigma >= 0 and jitter >= 1, got {self.step}, {self.sigma}, {self.jitter}"
+            )
+
+    def step_at(self, size: tuple[int, int]) -> int:
+        """Returns the pixels between the grid's values, for frames of `size` (H, W)."""
+        return max(1, min(size) // 28) if self.step is None else self.step
+
+    def grid_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Returns the grid's (h, w), for frames of `size` (H, W)."""
+        rows, columns = (-(-side // self.step_at(size)) for side in size)
+        return rows, columns
+
+    def sigma_at(self, size: tuple[int, int]) -> float:
+        """Returns the standard deviation in pixels, for frames of `size` (H, W)."""
+        return 5 / 8 * self.step_at(size) if self.sigma is None else self.sigma
+
+    def jitter_at(self, size: tuple[int, int]) -> int:
+        """Returns the number of possible shifts per axis, for frames of `size` (H, W)."""
+        return max(1, round(4 * min(size) / 224)) if self.jitter is None else self.jitter
+
+
+class MeaningfulPerturbation(LearnedMask[MeaningfulPerturbationResult]):
+    """Finds, for each clip, a mask in space that lowers the class's probability with the least perturbed.
+
+    The defaults are the paper's at 224 pixels. Both penalties are sums over the grid of a frame, as in the paper, and
+    means over frames, so that their weights mean the same for clips of any length and for one mask per clip. Masks of
+    neighbouring frames are independent.
+
+    Args:
+      model: a Keras model from float clips `(B, T, H, W, C)` to class scores `(B, K)`. It is left unchanged.
+      per: one mask per "frame", or one per "clip", the same on all frames.
+      fill: how hidden pixels are made: a name in `tfvid.perturb.fill.FILLS`, or a function clips -> clips of the same
+        shape. "blur" is twice as wide as published (sigma 22 at 224; the paper has 10).
+      length_weight: lambda 1, the cost of one value of a frame's grid.
+      variation_weight: lambda 2, the cost of differences between neighbouring values of the grid.
+      variation_power: beta, >= 1.
+      learning_rate: of Adam, > 0.
+      iterations: number of Adam steps, >= 0.
+      step: pixels between the grid's values, >= 1; None for 28 values along the shorter side, as published, 8 pixels at
+        224.
+      sigma: standard deviation of the Gaussian that smooths the resized mask, in pixels, >= 0; None for 5/8 of `step`,
+        5 as published.
+      jitter: in each step the mask is shifted down and right by a random number of pixels, one of `jitter` consecutive
+        numbers from -(jitter // 2) on; None for 4 at 224 pixels, as published, and in proportion. 1 is no shift.
+      init: the initial mask: "circle", the smallest centred disc that keeps `init_share` of the drop of perturbing the
+        whole clip, the same on all frames; "full", everything perturbed.
+      init_share: in (0, 1].
+      seed: of the shifts; all clips are shifted alike.
+      progress: whether to show a progress bar.
+      output: what the model returns: "logits", "probabilities", or "auto", which finds out.
+      input_range: the values (low, high) that the model expects for black and white; clips in [0, 1] are scaled to
+        them. None: clips are passed unscaled. "auto": the declared or implied range, see `Explainer`.
+      batch_size: number of clips explained at a time, >= 1.
+
+    Raises:
+      TfvidError: an unknown choice, or an option outside its range.
 
     Example:
       >>> result = MeaningfulPerturbation(model, iterations=100)(clips)
@@ -108,41 +167,21 @@ class MeaningfulPerturbation(LearnedMask):
         init: str = "circle",
         init_share: float = 0.99,
         seed: int = 0,
-        progress: bool = False,
-        output: str = "auto",
-        input_range="auto",
         batch_size: int = 4,
+        **options: Unpack[PassedOptions],
     ):
-        super().__init__(
-            model,
-            iterations=iterations,
-            progress=progress,
-            output=output,
-            input_range=input_range,
-            batch_size=batch_size,
-        )
+        super().__init__(model, iterations=iterations, batch_size=batch_size, **options)
         check_choice("per", per, ("frame", "clip"))
-        check_choice("init", init, ("circle", "full"))
-        if not callable(fill) and fill not in FILLS:
-            raise TfvidError(unknown("fill", fill, FILLS))
-        if variation_power < 1 or learning_rate <= 0 or not 0 < init_share <= 1:
-            raise TfvidError(
-                "expected variation_power >= 1, learning_rate > 0 and init_share in (0, 1], got "
-                f"{variation_power}, {learning_rate}, {init_share}"
-            )
-        if any(number is not None and number < least for number, least in ((step, 1), (sigma, 0), (jitter, 1))):
-            raise TfvidError(f"expected step >= 1, sigma >= 0 and jitter >= 1, got {step}, {sigma}, {jitter}")
+        if not callable(fill):
+            check_choice("fill", fill, FILLS)
+        if variation_power < 1:
+            raise TfvidError(f"expected variation_power >= 1, got {variation_power}")
         self.per = per
         self.fill = fill if callable(fill) else FILLS[fill]
         self.length_weight = length_weight
         self.variation_weight = variation_weight
         self.variation_power = variation_power
-        self.learning_rate = learning_rate
-        self.step = step
-        self.sigma = sigma
-        self.jitter = jitter
-        self.init = init
-        self.init_share = init_share
+        self.options = SpaceMaskOptions(step, sigma, jitter, init, init_share, learning_rate)
         self.seed = seed
 
     def _begin(self, clips, target):
@@ -151,39 +190,30 @@ class MeaningfulPerturbation(LearnedMask):
         original = class_score(probabilities, target)
         score = self._perturbed_score(clips, target)
         num_grids = clips.shape[1] if self.per == "frame" else 1
-        discs = centred_discs(self._grid_size(clips.shape[2:4]))  # (D, h, w), the first is full
+        discs = centred_discs(self.options.grid_size(clips.shape[2:4]))  # (D, h, w), the first is all ones
 
         def drop(disc):
             grid = tf.tile(disc[tf.newaxis, tf.newaxis], (tf.shape(clips)[0], num_grids, 1, 1))
             return original - score(self._drawn(clips, grid))
 
-        discs = discs if self.init == "circle" else discs[:1]
-        drops = tf.map_fn(drop, tf.constant(discs))  # (D, B); a disc at a time bounds memory
-        keeps = (drops >= self.init_share * drops[0]) & (drops[0] > 0)
+        discs = discs if self.options.init == "circle" else discs[:1]
+        drops = tf.map_fn(drop, tf.constant(discs))  # (D, B); one disc at a time bounds memory
+        keeps = (drops >= self.options.init_share * drops[0]) & (drops[0] > 0)
         smallest = tf.reduce_max(tf.where(keeps, tf.range(len(discs))[:, tf.newaxis], 0), axis=0)
         grid = tf.tile(tf.gather(discs, smallest)[:, tf.newaxis], (1, num_grids, 1, 1))
         known = {"target": target, "predicted": predicted, "score": original, "full_drop": drops[0]}
         return known, (grid, tf.zeros_like(grid), tf.zeros_like(grid))
 
-    def _grid_size(self, size) -> tuple[int, int]:
-        step = self._step(size)
-        return tuple(-(-side // step) for side in size)
-
-    def _step(self, size) -> int:
-        return max(1, min(size) // 28) if self.step is None else self.step
-
     def _drawn(self, clips, grid):
-        """The mask at the clips' resolution, `(B, T, H, W)`."""
+        """Returns the mask at the clips' resolution, `(B, T, H, W)`."""
         size = clips.shape[2:4]
-        sigma = 5 / 8 * self._step(size) if self.sigma is None else self.sigma
         mask = tf.image.resize(tf.reshape(grid, (-1, *grid.shape[2:], 1)), size, "bilinear")
-        mask = gaussian_blur(tf.reshape(mask, (-1, grid.shape[1], *size, 1)), sigma)[..., 0]
+        mask = gaussian_blur(tf.reshape(mask, (-1, grid.shape[1], *size, 1)), self.options.sigma_at(size))[..., 0]
         return mask if self.per == "frame" else tf.repeat(mask, clips.shape[1], axis=1)
 
     def _loss(self, clips, target):
         score = self._perturbed_score(clips, target)
-        side = min(clips.shape[2:4])
-        jitter = max(1, round(4 * side / 224)) if self.jitter is None else self.jitter
+        jitter = self.options.jitter_at(clips.shape[2:4])
 
         def loss(grid, step):
             offset = tf.random.stateless_uniform((2,), (self.seed, step), 0, jitter, tf.int32)
@@ -192,7 +222,7 @@ class MeaningfulPerturbation(LearnedMask):
         return loss
 
     def _perturbed_score(self, clips, target):
-        """A function of masks `(B, T, H, W)`: the probability of the class for the clips perturbed, `(B,)`."""
+        """Returns a function from masks `(B, T, H, W)` to the class's probability for perturbed clips, `(B,)`."""
         filled = self.fill(clips)
 
         def score(mask):
@@ -202,15 +232,15 @@ class MeaningfulPerturbation(LearnedMask):
         return score
 
     def _penalties(self, grid):
-        """The first two terms, each `(B,)`."""
+        """Returns the first two terms, each `(B,)`."""
         length = tf.reduce_mean(tf.reduce_sum(tf.abs(grid), axis=(2, 3)), axis=1)
         return self.length_weight * length, self.variation_weight * spatial_variation(grid, self.variation_power)
 
     def _update(self, step, gradient, grid, first, second):
         first, second, move = adam(gradient, step + 1, first, second)
-        return tf.clip_by_value(grid - self.learning_rate * move, 0, 1), first, second
+        return tf.clip_by_value(grid - self.options.learning_rate * move, 0, 1), first, second
 
-    def _tell(self, clips, target, grid):
+    def _report(self, clips, target, grid):
         mask = self._drawn(clips, grid)
         length, variation = self._penalties(grid)
         score = self._perturbed_score(clips, target)(mask)
@@ -225,9 +255,14 @@ class MeaningfulPerturbation(LearnedMask):
 
 
 def spatial_variation(grid, power: float):
-    """The sum of ``|difference|^power`` between neighbours in a grid, both ways: `(B, T, h, w)` to `(B,)`.
+    """Returns the sum of ``|difference|^power`` over vertical and horizontal neighbours, averaged over a clip's grids.
 
-    The mean over the grids of a clip.
+    Args:
+      grid: float32 `(B, T, h, w)`.
+      power: beta, >= 1.
+
+    Returns:
+      float32 `(B,)`.
     """
     down = tf.reduce_sum(tf.abs(grid[:, :, 1:] - grid[:, :, :-1]) ** power, axis=(2, 3))
     right = tf.reduce_sum(tf.abs(grid[..., 1:] - grid[..., :-1]) ** power, axis=(2, 3))
@@ -235,7 +270,13 @@ def spatial_variation(grid, power: float):
 
 
 def shifted(masks, offset, jitter: int):
-    """Masks `(B, T, H, W)` moved up and left by ``offset - jitter // 2`` pixels, `offset` `(2,)`; edges go on."""
+    """Returns masks moved up and left by ``offset - jitter // 2`` pixels, with the edge values repeated.
+
+    Args:
+      masks: `(B, T, H, W)`.
+      offset: int32 `(2,)`, rows and columns.
+      jitter: see `MeaningfulPerturbation`.
+    """
     before = jitter // 2
     rows, columns = masks.shape[2:]
     row = tf.clip_by_value(tf.range(rows) + offset[0] - before, 0, rows - 1)
@@ -244,7 +285,7 @@ def shifted(masks, offset, jitter: int):
 
 
 def centred_discs(size: tuple[int, int], number: int = 12) -> np.ndarray:
-    """Binary discs about the middle of a grid, the largest, all ones, first: float32 `(number, h, w)`."""
+    """Returns centred binary discs, float32 `(number, h, w)`; the first and largest one is all ones."""
     row, column = ((np.arange(length) - (length - 1) / 2) for length in size)
     distance = np.hypot(row[:, np.newaxis], column)
     radii = np.linspace(1, 0, number, endpoint=False) * distance.max()

@@ -1,9 +1,9 @@
-"""Eq. 1, what a mask over time costs: its length, its changes, and the score that is left.
+"""Eq. 1, the objective of a mask over time: its length, its variation, and the score of the perturbed clip.
 
     length_weight * sum_t |m[t]|  +  variation_weight * TV(m)  +  score_c(perturb(x, m))
 
-Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 3.1. `TemporalMask` descends on it; every other way
-to find a mask can be held against it.
+Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 3.1. `TemporalMask` minimises it; masks from other
+methods can be compared by it.
 """
 
 from typing import NamedTuple
@@ -30,22 +30,22 @@ class Terms(NamedTuple):
 
 
 class Objective:
-    """A function of masks, and of what a model makes of clips perturbed with them.
+    """Eq. 1 as a function of masks and of a model's scores of perturbed clips.
 
     Args:
-      perturbation: what a mask does to a clip: "freeze", "reverse", "blur", a user's ``"my_file.py:name"``, or a
-        function (clips, mask) -> clips.
-      length_weight: lambda 1, the price of one perturbed frame.
-      variation_weight: lambda 2, the price of a change along the mask.
+      perturbation: what a mask does to the frames of a clip: "freeze", "reverse", "blur", a user's
+        ``"my_file.py:name"``, or a function (clips, mask) -> clips.
+      length_weight: lambda 1, the cost of one perturbed frame.
+      variation_weight: lambda 2, the cost of changes along the mask.
       variation: "published" or "paper", see `total_variation`.
       variation_power: beta, >= 1.
-      score: what is driven down: "probability", as in the paper, or "logit".
+      score: the score to lower: "probability", as in the paper, or "logit".
 
     Attributes:
       perturb: the perturbation, a function (clips, mask) -> clips.
 
     Raises:
-      TfvidError: a choice that does not exist, or a power below 1.
+      TfvidError: an unknown choice, or a power below 1.
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class Objective:
         self.score = score
 
     def __call__(self, mixtures: Mixtures, mask: tf.Tensor, target: tf.Tensor) -> Terms:
-        """The three terms, each float32 `(B,)`.
+        """Returns the three terms, each float32 `(B,)`.
 
         Args:
-          mixtures: of the clips.
+          mixtures: the model's scores of the perturbed clips.
           mask: float32 `(B, T)` in [0, 1], 1 = perturbed, T >= 2.
           target: int32 `(B,)`, the class explained.
         """
@@ -81,11 +81,11 @@ class Objective:
         return Terms(self.length(mask), self.changes(mask), score)
 
     def length(self, mask):
-        """The first term: `(B, T)` to `(B,)`."""
+        """Returns the first term `(B,)` of masks `(B, T)`."""
         return self.length_weight * tf.reduce_sum(tf.abs(mask), axis=-1)
 
     def price(self, mask: np.ndarray) -> tuple[float, np.ndarray]:
-        """The first two terms of one mask `(T,)` with values >= 0, in float64, and their gradient `(T,)`."""
+        """Returns the sum of the first two terms of a mask `(T,)` >= 0, in float64, and its gradient `(T,)`."""
         mask, power = np.asarray(mask, float), self.variation_power
         change = np.diff(mask)
         counts = np.full(len(change), 1 if self.variation == "paper" else 2)  # see `total_variation`
@@ -99,7 +99,7 @@ class Objective:
         return float(total), gradient
 
     def changes(self, mask):
-        """The second term: `(B, T)` to `(B,)`."""
+        """Returns the second term `(B,)` of masks `(B, T)`."""
         return self.variation_weight * total_variation(mask, self.variation, self.variation_power)
 
 
@@ -107,10 +107,10 @@ VARIATIONS = ("published", "paper")
 
 
 def total_variation(mask, variation: str = "published", power: float = 3.0):
-    """How much a mask changes along time.
+    """Returns the total variation of masks along time.
 
-    With ``d[t] = |m[t+1] - m[t]|^power``, "paper" is ``sum d`` (section 3.1); "published" is what the authors' code
-    computes, ``2 sum d - d[0] - d[-1]``: it visits the inner frames and adds the differences to both neighbours.
+    With ``d[t] = |m[t+1] - m[t]|^power``, "paper" is ``sum d`` (section 3.1). "published" is what the authors' code
+    computes, ``2 sum d - d[0] - d[-1]``: for each inner frame it adds the differences to both neighbours.
 
     Args:
       mask: `(B, T)`, T >= 2.

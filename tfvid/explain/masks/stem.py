@@ -1,13 +1,13 @@
-"""The first convolution of a model, done once for a clip, however often its frames are mixed.
+"""Computes the first convolution of a model once per clip, for any number of mixtures of its frames.
 
-Freezing and reversing mix frames: the perturbed clip is M x. A convolution is linear, so what it makes of M x is a
-mixture of what its taps in time make of the frames as they are, and those never change:
+Freezing and reversing mix frames: the perturbed clip is M x. A convolution is linear, so its output for M x is a
+mixture of the outputs of its temporal taps for the unperturbed frames, which do not depend on M:
 
     conv(M x)[t]  =  sum_k  W[k] * (M x)[t + k]  =  sum_{k, s}  M[t + k, s]  (W[k] * x[s])
 
-A learned mask asks for hundreds of mixtures of one clip. Each is now a matrix product instead of a convolution, and its
-gradient at M another: the gradient at the frames, the most expensive single step of I3D's backward pass (7x7x7, on 3
-channels), is never needed.
+Finding a mask takes hundreds of mixtures of one clip. Each of them is now a matrix product instead of a convolution,
+and so is its gradient at M. The gradient at the frames, the most expensive step of I3D's backward pass (7x7x7, on 3
+channels), is not needed.
 """
 
 from abc import ABC, abstractmethod
@@ -24,7 +24,7 @@ from tfvid.perturb.temporal import MATRICES, mix
 
 
 class Stem(ABC):
-    """A model's first convolution as two steps: `features`, once a clip, and `output`, for each mixture.
+    """A model's first convolution in two steps: `features`, once per clip, and `output`, for each mixture.
 
     Args:
       layer: the layer.
@@ -35,32 +35,36 @@ class Stem(ABC):
 
     @abstractmethod
     def fits(self) -> bool:
-        """Whether the layer does no more than is written here."""
+        """Returns whether this class computes all that the layer does."""
 
     @abstractmethod
     def features(self, inputs: tf.Tensor) -> tf.Tensor:
-        """What does not depend on the mixture, from the layer's inputs `(B, T, H, W, C)` for the clips as they are."""
+        """Returns the part that does not depend on the mixture.
+
+        Args:
+          inputs: of the layer for the unperturbed clips, `(B, T, H, W, C)`.
+        """
 
     @abstractmethod
     def output(self, features: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
-        """The layer's output for the clips mixed by `matrix` `(B, T, T)`."""
+        """Returns the layer's output for the clips mixed by `matrix` `(B, T, T)`."""
 
     @contextmanager
     def standing_in(self, features, matrix):
-        """While a model is called in here, its layer returns its output for the mixed clips, whatever it is given."""
+        """Inside this context the layer returns its output for the mixed clips and ignores its inputs."""
         with replaced(self.layer, "call", lambda *args, **kwargs: self.output(features, matrix)):
             yield
 
 
 class Conv3DStem(Stem):
-    """A Conv3D: one 2-D convolution for each of its taps in time, then their mixture."""
+    """A Conv3D: one 2-D convolution per temporal tap, then their mixture."""
 
     def fits(self):
         layer = self.layer
         return layer.data_format == "channels_last" and layer.groups == 1 and set(layer.dilation_rate) == {1}
 
     def features(self, inputs):
-        """`(B, K T, H' * W' * F)`: what tap k makes of frame s, in row ``k * T + s``."""
+        """Returns the output of tap k for frame s in row ``k * T + s``: `(B, K T, H' * W' * F)`."""
         layer, (num_frames, *size) = self.layer, inputs.shape[1:]
         kernel = tf.cast(layer.kernel, inputs.dtype)
         frames = tf.reshape(inputs, (-1, *size))
@@ -83,9 +87,9 @@ class Conv3DStem(Stem):
 
 
 def mixtures_of_rows(weights, rows):
-    """Weights `(B, T, S)` times rows `(B, S, N)`: `(B, T, N)`, in the dtype of the rows.
+    """Returns the product of weights `(B, T, S)` and rows `(B, S, N)`: `(B, T, N)`, in the dtype of the rows.
 
-    Rows of one clip, `(1, S, N)`, are those of all mixtures: one product then, which reads them once.
+    Rows of a single clip, `(1, S, N)`, are shared by all mixtures, in one product.
     """
     weights = tf.cast(weights, rows.dtype)
     if rows.shape[0] != 1:
@@ -95,16 +99,16 @@ def mixtures_of_rows(weights, rows):
 
 
 def tap_matrix(matrix, taps: int, stride: int, padding: str):
-    """The weights of ``W[k] * x[s]`` in each output step of a convolution over time of mixed frames.
+    """Returns the weights of ``W[k] * x[s]`` in each output step of a temporal convolution of mixed frames.
 
     Args:
-      matrix: `(B, T, T)`, the mixture: row t holds the shares of all frames in frame t.
+      matrix: `(B, T, T)`, the mixing matrix: row t holds the shares of all frames in frame t.
       taps: the kernel's length in time, K.
-      stride: its step in time.
+      stride: in time.
       padding: "same" (TensorFlow's) or "valid".
 
     Returns:
-      `(B, T', K T)`, column ``k * T + s``; zero where a tap falls off the clip.
+      `(B, T', K T)`, column ``k * T + s``; zero for taps outside the clip.
     """
     num_frames = matrix.shape[1]
     steps = -(-num_frames // stride) if padding == "same" else (num_frames - taps) // stride + 1
@@ -116,13 +120,13 @@ def tap_matrix(matrix, taps: int, stride: int, padding: str):
 
 
 class ConvLSTMStem(Stem):
-    """A ConvLSTM2D: what the inputs add to its gates is mixed; the recurrence runs for every mixture."""
+    """A ConvLSTM2D: the inputs' contributions to its gates are mixed; the recurrence runs for each mixture."""
 
     def fits(self):
         return is_plain(self.layer)
 
     def features(self, inputs):
-        """`(B, T, H', W', 4 F)`."""
+        """Returns the inputs' contributions to the gates, `(B, T, H', W', 4 F)`."""
         return input_gates(self.layer, inputs)
 
     def output(self, features, matrix):
@@ -132,13 +136,13 @@ class ConvLSTMStem(Stem):
 
 
 class Mixtures:
-    """What a classifier makes of a batch of clips under any perturbation in time, any number of times.
+    """A classifier's scores of a batch of clips under perturbations in time.
 
     Args:
       classifier: a `Classifier`, prepared.
-      stem: its model's, from `find_stem`; None perturbs the clips themselves.
+      stem: that of its model, from `find_stem`; None: the clips themselves are perturbed.
       clips: float32 `(B, T, H, W, C)`.
-      features: those of the clips, from `stem_features`, where they are at hand.
+      features: those of the clips, from `stem_features`, if known.
     """
 
     def __init__(self, classifier, stem: Stem | None, clips: tf.Tensor, features: tf.Tensor | None = None):
@@ -146,11 +150,11 @@ class Mixtures:
         self.features = stem_features(classifier, stem, clips) if stem and features is None else features
 
     def __call__(self, perturb, mask: tf.Tensor, score: str = "probability") -> tf.Tensor:
-        """The class scores, "probability" or "logit", of the clips perturbed with a mask each.
+        """Returns the class scores of the perturbed clips.
 
         Args:
-          perturb: (clips, mask) to clips.
-          mask: `(B, T)`; for a single clip, `(1, T, H, W, C)`, any number of masks.
+          perturb: the perturbation, a function (clips, mask) -> clips.
+          mask: `(B, T)`, one per clip; for a single clip, `(1, T, H, W, C)`, any number of masks.
           score: "probability" or "logit".
 
         Returns:
@@ -158,7 +162,7 @@ class Mixtures:
         """
         scores = self.classifier.logits if score == "logit" else self.classifier.probabilities
         clips = self.clips if self.clips.shape[0] != 1 else tf.repeat(self.clips, tf.shape(mask)[0], axis=0)
-        perturbed = perturb(clips, mask)  # not computed where nothing but the stem wants it
+        perturbed = perturb(clips, mask)  # pruned from the graph if the stem alone uses it
         if self.stem is None or perturb not in MATRICES:
             return scores(perturbed)
         with self.stem.standing_in(self.features, MATRICES[perturb](mask)):
@@ -166,15 +170,15 @@ class Mixtures:
 
 
 def stem_features(classifier, stem: Stem, clips: tf.Tensor) -> tf.Tensor:
-    """What a stem computes once for clips float32 `(B, T, H, W, C)`."""
+    """Returns what a stem computes once for clips float32 `(B, T, H, W, C)`."""
     return stem.features(classifier.run(clips, stem.layer)[0])
 
 
 def find_stem(classifier, clips: tf.Tensor) -> Stem | None:
-    """The stem of a classifier's model, or None where there is none to be shared.
+    """Returns the stem of a classifier's model, or None if the first convolution cannot be shared.
 
-    Tried on a clip, not deduced: what comes before the first convolution must commute with mixing (rescaling does,
-    frame differences do not), and the layer must do no more than is written here.
+    This is tested on a clip: the layers before the first convolution must commute with mixing (rescaling does, frame
+    differences do not), and the stem must compute all that the layer does.
 
     Args:
       classifier: a `Classifier`, prepared.
@@ -194,9 +198,9 @@ def find_stem(classifier, clips: tf.Tensor) -> Stem | None:
 
     rng = np.random.default_rng(0)
     matrix = tf.nn.softmax(tf.constant(3 * rng.normal(size=(1, clips.shape[1], clips.shape[1])), tf.float32))
-    # A partial of its own for each model: TensorFlow would warn of retracing where it counts those of other models.
+    # A new partial per model: TensorFlow counts retraces by function, and would warn of those of other models.
     whole, shared = tf.function(partial(both_ways), autograph=False)(clips[:1], matrix)
-    if shared is None:  # the layer sees something else than the frames
+    if shared is None:  # the layer's inputs are not the frames
         return None
     tolerance = 1e-4 if whole.dtype == tf.float32 else 2e-2
     whole, shared = tf.cast(whole, tf.float32), tf.cast(shared, tf.float32)

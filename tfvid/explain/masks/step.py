@@ -1,18 +1,21 @@
-"""STEP, spatio-temporal extremal perturbations: masks of a share of the clip that hold together in space and time.
+"""STEP, spatio-temporal extremal perturbations: masks of a share of the clip that are coherent in space and time.
 
     minimise over m:  -log p_c(x shown through m)  +  lambda_t mean((sort(m) - r_a)^2)  +  kappa mean((sort(n) - s_a)^2)
 
-n, the cores, are means of m over ellipsoids of 8 frames and 11 x 11 pixels (at 112) that stand next to each other in
-space and on every frame in time. The largest share a of them is drawn to 1 and the rest to 0: a mask that is on or off
-over whole ellipsoids costs nothing. kappa is zero for the first steps. The code of Li et al. draws k = ceil(a V / V_e)
-of the cores to 1, V the clip's volume and V_e an ellipsoid's, and adds the mean over these to the mean over the others:
-`weights="published"`.
+n, the cores, are means of m over ellipsoids of 8 frames and 11 x 11 pixels (at 112). In space the ellipsoids lie side
+by side; in time there is one at every frame. The third term pulls the largest share a of the cores to 1 and the others
+to 0, so it is zero for a mask that is constant over whole ellipsoids. kappa is zero in the first steps.
+
+The code of Li et al. pulls k = ceil(a V / V_e) cores to 1, with the volumes V of the clip and V_e of an ellipsoid, and
+adds the mean over these cores to the mean over the others: ``weights="published"``.
+
 Li, Wang, Li, Huang & Sato, "Towards Visually Explaining Video Understanding Networks with Perturbation",
 arXiv 2005.00375, section 3 (their smoothness loss).
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -23,21 +26,72 @@ from tfvid.explain.masks.extremal_perturbation import AREAS, OURS
 from tfvid.explain.masks.extremal_perturbation_3d import ExtremalPerturbation3D
 
 
+@dataclass(frozen=True)
+class CoreOptions:
+    """The cores of `STEP`.
+
+    Attributes:
+      weight: kappa.
+      after: number of steps before kappa counts, >= 0.
+      frames: length of an ellipsoid in frames, >= 1.
+      size: its height and width in pixels, >= 1; None for the default sigma of the masks.
+
+    Raises:
+      TfvidError: a value outside its range.
+    """
+
+    weight: float
+    after: int
+    frames: int
+    size: int | None
+
+    def __post_init__(self):
+        if self.frames < 1 or self.size is not None and self.size < 1 or self.after < 0:
+            raise TfvidError(
+                "expected core_frames and core_size of 1 or more and core_after >= 0, got "
+                f"{self.frames}, {self.size}, {self.after}"
+            )
+
+
 class STEP(ExtremalPerturbation3D):
-    """Spatio-temporal extremal perturbations.
+    """Spatio-temporal extremal perturbations. The result is that of `ExtremalPerturbation`.
 
     Args:
-      model: a Keras model, see `Explainer`.
-      areas: shares of the clip, each in (0, 1).
-      weights: "tfvid", or "published", as the code of Li et al.: its loss of the cores; its ellipsoids, whose half axes
-        are shorter by half a voxel (352 voxels in 8 x 11 x 11, instead of 520); its blur and its margin, see
-        `ExtremalPerturbation`. The weights for the class and the area are the same with both.
+      model: a Keras model from float clips `(B, T, H, W, C)` to class scores `(B, K)`. It is left unchanged.
+      areas: shares of the clip, each in (0, 1). All are optimised side by side: A perturbed clips per clip.
       core_weight: kappa.
-      core_after: steps before kappa counts. A run of fewer `iterations` is `ExtremalPerturbation3D`'s.
-      core_frames: length of an ellipsoid in frames, 8 as in one of their scripts; no longer than the clip.
-      core_size: its height and width in pixels, and the distance from one to the next; None for as many as `sigma`'s
-        default, 11 at 112.
-      **options: of `ExtremalPerturbation`.
+      core_after: number of steps before kappa counts, >= 0. With fewer `iterations` the method is
+        `ExtremalPerturbation3D`.
+      core_frames: length of an ellipsoid in frames, >= 1; 8 as in one of their scripts. At most the clip's length.
+      core_size: its height and width in pixels, and the distance to the next one, >= 1; None for the default of
+        `sigma`, 11 at 112.
+      weights: "tfvid", or "published", as in the code of Li et al.: its loss of the cores; its ellipsoids, whose
+        half-axes are half a voxel shorter (352 voxels in 8 x 11 x 11, instead of 520); its blur, with zeros outside the
+        frame; and a margin around the frame that counts as area. The weights of the class and the area are the same
+        with both.
+      perturbation: what replaces hidden pixels: "blur", the blurred clip, or "fade", black.
+      iterations: number of steps, >= 0; about 1000 are published.
+      learning_rate: of gradient descent, > 0.
+      momentum: in [0, 1).
+      dampening: in [0, 1): ``v = momentum v + (1 - dampening) g``, and ``v = g`` in the first step, as in PyTorch.
+      class_weight: w, the weight of the class's term; None for that of `weights`.
+      area_weight: lambda_0, the weight of the area's term in the first step; None for that of `weights`.
+      area_growth: lambda_t = ``area_weight area_growth^t``; None for that of `weights`.
+      step: pixels between grid points, >= 1; None for 7, less below 112 pixels: `area_masks.default_step`.
+      sigma: width of the kernel in pixels, > 0; None for 11 at 112, 23 at 224, and in proportion:
+        `area_masks.default_sigma`.
+      coldness: of the smooth maximum, >= 0.
+      num_levels: of the blur pyramid, >= 2.
+      max_blur: its largest standard deviation in pixels, > 0.
+      init: the initial value of the grid, in [0, 1]; 1 shows everything.
+      progress: whether to show a progress bar.
+      output: what the model returns: "logits", "probabilities", or "auto", which finds out.
+      input_range: the values (low, high) that the model expects for black and white; clips in [0, 1] are scaled to
+        them. None: clips are passed unscaled. "auto": the declared or implied range, see `Explainer`.
+      batch_size: number of clips explained at a time, >= 1; the model sees A times as many.
+
+    Raises:
+      TfvidError: an option outside its range.
 
     Example:
       >>> result = STEP(model)(clips)
@@ -59,24 +113,16 @@ class STEP(ExtremalPerturbation3D):
         **options,
     ):
         super().__init__(model, areas, **options)
-        if core_frames < 1 or core_size is not None and core_size < 1 or core_after < 0:
-            raise TfvidError(
-                "expected core_frames and core_size of 1 or more and core_after >= 0, got "
-                f"{core_frames}, {core_size}, {core_after}"
-            )
-        self.core_weight = core_weight
-        self.core_after = core_after
-        self.core_frames = core_frames
-        self.core_size = core_size
+        self.cores = CoreOptions(core_weight, core_after, core_frames, core_size)
 
-    def _regularizer(self, masks, step):
-        core_weight = tf.where(step < self.core_after, 0.0, self.core_weight)
-        return super()._regularizer(masks, step) + core_weight * self._core_loss(masks)
+    def regularizer(self, masks, step):
+        core_weight = tf.where(step < self.cores.after, 0.0, self.cores.weight)
+        return super().regularizer(masks, step) + core_weight * self.core_penalty(masks)
 
-    def _core_loss(self, masks):
+    def core_penalty(self, masks):
         num_frames, *size = masks.shape[2:]
-        width = self.core_size or default_sigma(tuple(size))
-        shape = tuple(map(min, (self.core_frames, width, width), masks.shape[2:]))
+        width = self.cores.size or default_sigma(tuple(size))
+        shape = tuple(map(min, (self.cores.frames, width, width), masks.shape[2:]))
         cores = core_means(masks, ellipsoid(shape, 1 if self.is_published else 0), width)
         cores = tf.reshape(cores, (-1, masks.shape[1], np.prod(cores.shape[2:])))
         if not self.is_published:
@@ -87,11 +133,11 @@ class STEP(ExtremalPerturbation3D):
 
 
 def core_loss(cores, counts: Sequence[int]):
-    """The published loss of cores: the mean of (1 - c)^2 over the largest, and that of c^2 over the others, added.
+    """Returns the published loss of cores: the mean of (1 - c)^2 over the largest plus the mean of c^2 over the others.
 
     Args:
       cores: float32 `(B, A, N)` in [0, 1].
-      counts: how many are drawn to 1, A of them, each from 1 to N.
+      counts: the number of cores pulled to 1, per area, each from 1 to N.
 
     Returns:
       float32 `(B, A)`, >= 0.
@@ -103,12 +149,12 @@ def core_loss(cores, counts: Sequence[int]):
 
 
 def core_means(masks, kernel: np.ndarray, stride: int):
-    """The means of masks over ellipsoids, those that lie in the clip.
+    """Returns the means of masks over the ellipsoids that lie in the clip.
 
     Args:
       masks: float32 `(B, A, T, H, W)`.
       kernel: an `ellipsoid`.
-      stride: pixels from one to the next; in time they stand on every frame.
+      stride: pixels from one ellipsoid to the next; in time there is one at every frame.
 
     Returns:
       float32 `(B, A, T', H', W')`.
@@ -119,10 +165,12 @@ def core_means(masks, kernel: np.ndarray, stride: int):
 
 
 def ellipsoid(shape: tuple[int, int, int], less: int = 0) -> np.ndarray:
-    """Equal weights on the voxels whose centres lie in an ellipsoid: float32 `shape`, their sum 1.
+    """Returns equal weights for the voxels whose centres lie in an ellipsoid: float32 `shape`, with sum 1.
 
-    Its half axes are ``(length - less) / 2`` voxels: with 0 it fills the box; with 1 it ends at the centres of the
-    outermost voxels, as the published one.
+    Args:
+      shape: (frames, height, width) of the box.
+      less: the half-axes are ``(length - less) / 2`` voxels. 0: the ellipsoid fills the box. 1: it ends at the centres
+        of the outermost voxels, as in the published code.
     """
     axes = [(np.arange(length) - (length - 1) / 2) / max((length - less) / 2, 0.5) for length in shape]
     inside = sum(axis**2 for axis in np.meshgrid(*axes, indexing="ij")) <= 1

@@ -1,12 +1,12 @@
-"""What a few scores and gradients say about all masks: a Gaussian process.
+"""A Gaussian process that predicts the score of any mask from a few evaluated scores and gradients.
 
-The score of a clip is a smooth function of its mask, and each look at it is a run of the model. A Gaussian process fits
-all looks at once and predicts the score of any other mask, with how far the prediction may be off:
+The score of a clip is a smooth function of its mask, and each evaluation runs the model. A Gaussian process is fitted
+to all evaluations and predicts the score of any other mask, with a standard deviation:
 
     z(m) ~ GP(mean, s^2 exp(-|m - m'|^2 / 2 l^2)),      cov(z(m), dz(m')/dm')  and  cov(dz, dz')  by differentiating it
 
-z is the log-odds of a probability, since those vary evenly where a probability sticks to 0 or 1; a score without bounds
-is taken as it is. The length l is the one under which the looks are most likely.
+z is the log-odds of a probability: it still varies where the probability saturates at 0 or 1. An unbounded score is
+used as it is. The length l maximises the likelihood of the evaluations.
 
 Rasmussen & Williams, "Gaussian Processes for Machine Learning", MIT Press 2006, sections 2.2, 5.4.1 and, for
 derivatives, 9.4.
@@ -21,17 +21,20 @@ from scipy.special import expit, logit
 from threadpoolctl import ThreadpoolController
 
 LENGTHS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
-NOISE = 1e-6  # of the prior's variance: what rounding leaves
-LEAST = 1e-4  # a probability below it counts as this; masks gain nothing from lower ones
-MOST_ROWS = 500  # values and partial derivatives in one fit, whose time grows with their cube
-GROWN = 1.25  # so many times the rows of the last choice of a length, and it is chosen again
+NOISE = 1e-6  # share of the prior's variance, for rounding errors
+LEAST = 1e-4  # lower probabilities count as this; lower ones do not matter for the loss
+MOST_ROWS = 500  # values and partial derivatives in one fit; its time is cubic in them
+GROWN = 1.25  # the length is chosen again when the rows have grown by this factor
 
 
 class Surrogate:
     """A Gaussian process of the scores of one clip under masks.
 
     Args:
-      is_probability: whether scores are probabilities; others have no bounds.
+      is_probability: whether scores are probabilities; other scores are unbounded.
+
+    Attributes:
+      inverse: of the covariance of all evaluations in the last fit, `(N, N)`.
     """
 
     def __init__(self, is_probability: bool = True):
@@ -43,12 +46,12 @@ class Surrogate:
         self._chosen_with = 0  # rows
 
     def add_scores(self, masks, scores):
-        """Learns the scores `(W,)` of masks `(W, T)`."""
+        """Adds the scores `(W,)` of masks `(W, T)`."""
         self._masks += [np.asarray(mask, float) for mask in masks]
         self._values += [float(self._z(score)) for score in scores]
 
     def add_gradient(self, mask, score: float, gradient):
-        """Learns the score of a mask `(T,)` and its gradient there `(T,)`."""
+        """Adds the score of a mask `(T,)` and its gradient `(T,)`."""
         self.add_scores([mask], [score])
         if not self.is_probability:
             slope = 1.0
@@ -59,7 +62,11 @@ class Surrogate:
         self._gradients.append((np.asarray(mask, float), slope * np.asarray(gradient, float)))
 
     def fit(self, near=None):
-        """Fits all looks; where there are too many gradients, those at the masks nearest to `near` `(T,)`."""
+        """Fits the process to all evaluations.
+
+        Args:
+          near: a mask `(T,)`. If there are too many gradients, those at the masks nearest to it are used.
+        """
         masks, gradients = np.array(self._masks), self._gradients
         num_frames = masks.shape[1]
         most = max((MOST_ROWS - len(masks)) // num_frames, 1)
@@ -76,20 +83,21 @@ class Surrogate:
             noise *= 100
             fits = self._fits(LENGTHS, targets, noise)
         _, self._length, self._weights, self._variance, factor = max(fits, key=lambda fit: fit[0])
-        self._inverse = cho_solve(factor, np.eye(len(targets)))
+        self.inverse = cho_solve(factor, np.eye(len(targets)))
         if is_choice:
             nearest = LENGTHS.index(self._length)
             self._lengths, self._chosen_with = LENGTHS[max(nearest - 1, 0) : nearest + 2], len(targets)
 
     def _fits(self, lengths, targets: np.ndarray, noise: float) -> list[tuple]:
-        """For each length that can be fitted: the looks' likelihood, the length, weights, variance, Cholesky factor."""
+        """Returns (likelihood, length, weights, variance, Cholesky factor) for each length that can be fitted."""
         fits = []
+        masks, at = self._at
         for length in lengths:
-            covariance = _covariance(*self._at, *self._at, length)
+            covariance = _covariance(masks, at, masks, at, length)
             covariance[np.diag_indices_from(covariance)] *= 1 + noise
             try:
                 factor = cho_factor(covariance, lower=True)
-            except LinAlgError:  # the looks lie too close together for so long a length
+            except LinAlgError:  # the masks are too close to one another for this length
                 continue
             weights = cho_solve(factor, targets)
             variance = max(targets @ weights / len(targets), 1e-12)
@@ -98,19 +106,20 @@ class Surrogate:
         return fits
 
     def scores(self, masks: np.ndarray, deviations: float = 0.0) -> np.ndarray:
-        """What is predicted for masks `(W, T)`, so many standard deviations above the mean: `(W,)`."""
+        """Returns the predicted scores `(W,)` of masks `(W, T)`, `deviations` standard deviations above the mean."""
         none = np.zeros((0, masks.shape[1]))
-        known = _covariance(np.asarray(masks, float), none, *self._at, self._length)
+        known_masks, at = self._at
+        known = _covariance(np.asarray(masks, float), none, known_masks, at, self._length)
         z = self._mean + known @ self._weights
-        spread = 1 - np.einsum("wi,ij,wj->w", known, self._inverse, known)
+        spread = 1 - np.einsum("wi,ij,wj->w", known, self.inverse, known)
         return self._score(z + deviations * np.sqrt(self._variance * np.maximum(spread, 1e-12)))
 
     def score_and_gradient(self, mask: np.ndarray, deviations: float) -> tuple[float, np.ndarray]:
-        """`scores` of one mask `(T,)`, and the gradient there `(T,)`."""
+        """Returns the predicted score of one mask `(T,)`, as `scores` does, and its gradient `(T,)`."""
         known, slopes = self._known(mask)
         z, gradient = self._mean + known @ self._weights, slopes @ self._weights
         if deviations:
-            share = self._inverse @ known
+            share = self.inverse @ known
             deviation = np.sqrt(self._variance * max(1 - known @ share, 1e-12))
             z += deviations * deviation
             gradient -= deviations * self._variance / deviation * (slopes @ share)
@@ -118,7 +127,7 @@ class Surrogate:
         return score, gradient * (score * (1 - score) if self.is_probability else 1.0)
 
     def _known(self, mask):
-        """The covariances of z(mask) with all looks `(N,)`, and their gradients at the mask `(T, N)`."""
+        """Returns the covariances of z(mask) with all evaluations `(N,)`, and their gradients at the mask `(T, N)`."""
         masks, at = self._at
         squared = self._length**2
         apart = mask - masks
@@ -140,7 +149,14 @@ class Surrogate:
 
 
 def _covariance(masks, at, other_masks, other_at, length: float) -> np.ndarray:
-    """Of the values at `masks` and the gradients `at` others, `(W, T)` and `(G, T)`, with those at two more such sets.
+    """Returns the covariance of values and gradients of z at two sets of masks.
+
+    Args:
+      masks: masks of the values, `(W, T)`.
+      at: masks of the gradients, `(G, T)`.
+      other_masks: of the second set, `(W', T)`.
+      other_at: of the second set, `(G', T)`.
+      length: l.
 
     Returns:
       `(W + G T, W' + G' T)`, in units of the prior's variance.
@@ -165,12 +181,12 @@ def _covariance(masks, at, other_masks, other_at, length: float) -> np.ndarray:
 
 @contextmanager
 def one_blas_thread():
-    """NumPy and SciPy with one thread: for matrices this small, more threads are 5 times slower on a busy machine."""
+    """Limits NumPy and SciPy to one thread. On a busy machine more threads are 5 times slower for small matrices."""
     with _blas().limit(limits=1, user_api="blas"):
         yield
 
 
 @cache
 def _blas() -> ThreadpoolController:
-    """The libraries of linear algebra that are loaded; to find them takes milliseconds."""
+    """Returns the loaded linear algebra libraries. Finding them takes milliseconds."""
     return ThreadpoolController()

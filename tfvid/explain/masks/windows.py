@@ -1,13 +1,13 @@
-"""Windows of frames: contiguous masks, and the best of them by forward passes alone, for certain or soon.
+"""Windows of frames, that is contiguous masks, and an exact search for the best one.
 
-For certain, `lowest`: a binary mask of one window of frames is one of T (T + 1) / 2, few enough to try. What it costs
-in length and variation (Eq. 1) is known before it is tried, and the score of the perturbed clip, a probability, is
-never below zero: that cost is a lower bound of its loss. Windows are tried in the order of their bounds. Once a bound
-is no better than the best loss so far, that loss is the lowest of all contiguous binary masks, for certain.
+Exact search, `lowest`: a clip of T frames has T (T + 1) / 2 binary windows. The length and variation terms (Eq. 1) of
+a window are known without the model, and the score of the perturbed clip, a probability, is >= 0. So these terms are a
+lower bound of the window's loss. Windows are evaluated in the order of their bounds. As soon as a bound is not below
+the best loss so far, that loss is the lowest of all windows.
 
-Soon: a grid of windows is tried, then those that a `Surrogate` predicts to be better
-(`tfvid.explain.masks.mask_search`). These windows may have soft edges, which cost a quarter of a sharp edge's
-variation (power 3). Descents end with such edges, too.
+Approximate search: a grid of windows is evaluated, then those that a `Surrogate` predicts to be better
+(`tfvid.explain.masks.mask_search`). These windows may have soft edges: with power 3, a soft edge costs a quarter of the
+variation of a sharp edge. Masks from a descent have such edges, too.
 """
 
 from collections.abc import Callable
@@ -17,24 +17,25 @@ import numpy as np
 
 
 def window_masks(num_frames: int) -> np.ndarray:
-    """The binary mask of every window [start, stop) of at least one frame: float32 `(T (T + 1) / 2, T)`."""
+    """Returns the binary masks of all windows of at least one frame: float32 `(T (T + 1) / 2, T)`."""
     t = np.arange(num_frames)
     start, stop = np.triu_indices(num_frames)
     return ((t >= start[:, np.newaxis]) & (t <= stop[:, np.newaxis])).astype(np.float32)
 
 
 def distinct(masks: np.ndarray, costs: np.ndarray, seen: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Of the masks that perturb a clip alike, the one that costs least.
+    """Returns, of the masks that perturb a clip in the same way, the cheapest one.
 
-    The first frame cannot be frozen, so a window is as good with it as without; with it, one edge less is paid.
+    The first frame cannot be frozen. A window therefore has the same effect with and without it, but with it has one
+    edge less.
 
     Args:
       masks: `(N, T)`.
-      costs: `(N,)`.
-      seen: masks to what they do to a clip, `(N, T, T)`, see `tfvid.perturb.temporal.MATRICES`.
+      costs: the length and variation terms, `(N,)`.
+      seen: masks to their mixing matrices `(N, T, T)`, see `tfvid.perturb.temporal.MATRICES`.
 
     Returns:
-      int `(M,)`, rows of `masks`, those that leave the clip as it is left out.
+      int `(M,)`, rows of `masks`, without the masks that leave the clip unchanged.
     """
     effects = np.asarray(seen(masks)).reshape(len(masks), -1)
     unperturbed = np.eye(masks.shape[1], dtype=effects.dtype).ravel()
@@ -46,12 +47,12 @@ def distinct(masks: np.ndarray, costs: np.ndarray, seen: Callable[[np.ndarray], 
 
 
 def lowest(bounds: np.ndarray, scores: Callable[[np.ndarray], np.ndarray], chunk: int) -> tuple[int, float]:
-    """The row with the lowest ``bound + score``, and that sum, scores being >= 0.
+    """Returns the row with the lowest ``bound + score``, and that sum. Scores must be >= 0.
 
     Args:
       bounds: `(N,)`.
-      scores: rows, int `(n,)`, to their scores.
-      chunk: rows asked for at a time, at most.
+      scores: rows, int `(n,)`, to their scores `(n,)`.
+      chunk: the maximum number of rows per call of `scores`.
     """
     order = np.argsort(bounds, kind="stable")
     best_row, best = -1, np.inf
@@ -69,7 +70,14 @@ SOFT = 0.5
 
 
 class Window(NamedTuple):
-    """Frames [start, stop), masked by 1; the frame before by `before`, the one behind by `after`: 0 is a sharp edge."""
+    """A window of frames [start, stop).
+
+    Attributes:
+      start: the first frame with a mask value of 1.
+      stop: one past the last frame with a mask value of 1.
+      before: the mask value of the frame before the window; 0 is a sharp edge.
+      after: the mask value of the frame after the window.
+    """
 
     start: int
     stop: int
@@ -77,7 +85,7 @@ class Window(NamedTuple):
     after: float = SOFT
 
     def mask(self, num_frames: int) -> np.ndarray:
-        """float32 `(T,)`; at the clip's own ends an edge is neither soft nor sharp."""
+        """Returns the mask, float32 `(T,)`. At the ends of the clip there is no edge."""
         mask = np.zeros(num_frames, np.float32)
         mask[self.start : self.stop] = 1
         mask[max(self.start - 1, 0) : self.start] = self.before
@@ -85,14 +93,14 @@ class Window(NamedTuple):
         return mask
 
 
-MOST_ENDS = 64  # of windows: longer clips have them every few frames only
+MOST_ENDS = 64  # possible ends of windows; in longer clips, windows end at every few frames only
 
 
 def window_grid(num_frames: int) -> np.ndarray:
-    """A coarse grid of windows, ends every quarter of the clip: float32 `(W, T)`.
+    """Returns a coarse grid of windows that end at quarters of the clip: float32 `(W, T)`.
 
-    Both kinds of first edge are in it: behind a soft one every frozen frame is a mixture, behind a sharp one it is a
-    frame of the clip, and where one of them hides the event the other may not.
+    Each window is there with a sharp and with a soft first edge. After a soft edge a frozen frame is a mixture of two
+    frames, after a sharp edge it is one frame of the clip. One of them may hide an event that the other does not.
     """
     stride = max(round(num_frames / 4), 1)
     ends = [(i, j) for i in range(0, num_frames, stride) for j in range(num_frames, i, -stride)]
@@ -100,9 +108,9 @@ def window_grid(num_frames: int) -> np.ndarray:
 
 
 def edged_windows(num_frames: int) -> np.ndarray:
-    """Every window, each of its edges sharp or soft: float32 `(W, T)`, no two of them alike.
+    """Returns all windows with all combinations of sharp and soft edges: float32 `(W, T)`, without duplicates.
 
-    Of clips longer than `MOST_ENDS` frames those whose ends are a multiple of a few frames.
+    In clips longer than `MOST_ENDS` frames: the windows whose ends are multiples of a few frames.
     """
     step = -(-num_frames // MOST_ENDS)
     ends = [(i, j) for i in range(0, num_frames, step) for j in range(i + step, num_frames + step, step)]
@@ -117,18 +125,18 @@ def edged_windows(num_frames: int) -> np.ndarray:
 
 
 def centred_windows(num_frames: int) -> np.ndarray:
-    """The full window, then those with i frames off each end, i = 1 .. T/2 - 1: float32 `(max(T/2, 1), T)`, binary."""
+    """Returns the full window and those with i = 1 .. T/2 - 1 frames cut at each end: float32 `(max(T/2, 1), T)`."""
     t = np.arange(num_frames)
     off = np.arange(max(num_frames // 2, 1))[:, np.newaxis]
     return ((t >= off) & (t < num_frames - off)).astype(np.float32)
 
 
 def central_window(drops: np.ndarray, share: float) -> int:
-    """The row of `centred_windows` that the published procedure begins with: the smallest that keeps most of the drop.
+    """Returns the row of `centred_windows` that the published method starts from: the smallest with most of the drop.
 
     Args:
-      drops: how far each of them lowers the score, `(W,)`, the full window first.
-      share: of its drop, in (0, 1].
+      drops: the drops of the score, `(W,)`, that of the full window first.
+      share: the share of the full window's drop to keep, in (0, 1].
     """
     keeps = (drops >= share * drops[0]) & (drops[0] > 0)
     return int(np.flatnonzero(keeps).max(initial=0))

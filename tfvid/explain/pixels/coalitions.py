@@ -6,10 +6,11 @@ The methods differ in the coalitions that they score, and in how they compute th
 
 from abc import abstractmethod
 from dataclasses import dataclass, fields, replace
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 import numpy as np
 
+from tfvid.explain.base import ResultType
 from tfvid.explain.pixels.masking import MaskedClip, MaskingExplainer, MaskingOptions, MaskingResult
 from tfvid.explain.pixels.segments import checked_labels, cutter, numbered
 
@@ -40,7 +41,7 @@ class SegmentsResult(MaskingResult):
         return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in wide]) for f in fields(cls)})
 
 
-class SegmentsExplainer(MaskingExplainer):
+class SegmentsExplainer(MaskingExplainer[ResultType]):
     """The base of explainers by coalitions. A method implements `_play`, from a `Game` to the values of its segments.
 
     Args:
@@ -62,7 +63,7 @@ class SegmentsExplainer(MaskingExplainer):
         does not change results.
     """
 
-    result_type = SegmentsResult
+    result_type: ClassVar[type[MaskingResult]] = SegmentsResult
 
     def __init__(self, model, segments, **options: Unpack[MaskingOptions]):
         super().__init__(model, **options)

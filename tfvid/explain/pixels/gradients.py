@@ -15,7 +15,7 @@ from typing import Unpack
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, check_choice
-from tfvid.explain.base import Explainer
+from tfvid.explain.base import Attribution, Explainer, ResultType
 from tfvid.explain.options import ExplainerOptions
 from tfvid.network.classifier import Classifier, chosen_class, class_score
 from tfvid.network.compiled import Compiled
@@ -73,7 +73,7 @@ class PixelOptions(ExplainerOptions, total=False):
     reduce: str
 
 
-class PixelExplainer(Explainer):
+class PixelExplainer(Explainer[ResultType]):
     """The base of explainers that compute a value for each colour of each pixel: `_pixels`.
 
     Args:
@@ -118,7 +118,7 @@ class PixelExplainer(Explainer):
         """Returns a value for each colour of each pixel, by the method's equation: float32 `(B, T, H, W, C)`."""
 
 
-class Gradient(PixelExplainer):
+class Gradient(PixelExplainer[Attribution]):
     """The gradient of the logit with respect to the clip's pixels, also called saliency.
 
     Args:
@@ -141,7 +141,7 @@ class Gradient(PixelExplainer):
         return run.gradient
 
 
-class GradientXInput(PixelExplainer):
+class GradientXInput(PixelExplainer[Attribution]):
     """Each pixel times the gradient of the logit with respect to it; signed, summed over colours.
 
     Args:

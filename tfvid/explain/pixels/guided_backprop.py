@@ -17,6 +17,7 @@ for Saliency Maps", NeurIPS 2018.
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError
+from tfvid.explain.base import Attribution
 from tfvid.explain.pixels.gradients import PixelExplainer, PixelRun
 
 RELUS = ("Relu", "Relu6")  # TensorFlow's operations
@@ -70,7 +71,7 @@ def _check_relus(graph: tf.Graph):
         )
 
 
-class GuidedBackprop(PixelExplainer):
+class GuidedBackprop(PixelExplainer[Attribution]):
     """Guided backpropagation of the logit.
 
     Args:

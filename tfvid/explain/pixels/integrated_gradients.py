@@ -48,7 +48,7 @@ class PathOptions(PixelOptions, total=False):
     steps: int
 
 
-class PathExplainer(PixelExplainer):
+class PathExplainer(PixelExplainer[PathResult]):
     """The base of explainers that sum gradients along a path that ends at the clip.
 
     Args:

@@ -10,14 +10,14 @@ number of masks, all clips get the same masks, and the result of a clip does not
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Unpack
+from typing import ClassVar, Unpack
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from tfvid.core.errors import TfvidError, check_choice
-from tfvid.explain.base import Attribution, Explainer
+from tfvid.explain.base import Attribution, Explainer, ResultType
 from tfvid.explain.options import ExplainerOptions
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.network.compiled import Compiled
@@ -54,7 +54,7 @@ class MaskingOptions(ScoreOptions, total=False):
     fill: str | Callable[[tf.Tensor], tf.Tensor]
 
 
-class MaskingExplainer(Explainer):
+class MaskingExplainer(Explainer[ResultType]):
     """The base of explainers by masked clips. A method implements `_compute_clip` for a `MaskedClip`.
 
     Args:
@@ -74,7 +74,7 @@ class MaskingExplainer(Explainer):
     """
 
     scores_only = True
-    result_type = MaskingResult
+    result_type: ClassVar[type[MaskingResult]] = MaskingResult
 
     def __init__(
         self,

@@ -13,13 +13,13 @@ from typing import Unpack
 import numpy as np
 
 from tfvid.core.errors import TfvidError, check_choice
-from tfvid.explain.pixels.masking import MaskingExplainer, MaskingOptions, weighted_mean
+from tfvid.explain.pixels.masking import MaskingExplainer, MaskingOptions, MaskingResult, weighted_mean
 
 # The window of each unit, as shares of the clip's (T, H, W); None is one frame.
 UNITS = {"frame": (None, 1, 1), "patch": (1, 1 / 4, 1 / 4), "tube": (1 / 4, 1 / 4, 1 / 4)}
 
 
-class Occlusion(MaskingExplainer):
+class Occlusion(MaskingExplainer[MaskingResult]):
     """Occlusion by frames, patches or tubes. The map is signed: below 0 where hiding raises the score.
 
     The default fill is the blurred clip. A grey or black window adds edges to the clip, and flashes when it begins and

@@ -16,12 +16,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import TfvidError, check_choice
-from tfvid.explain.pixels.masking import MaskingExplainer, ScoreOptions, weighted_mean
+from tfvid.explain.pixels.masking import MaskingExplainer, MaskingResult, ScoreOptions, weighted_mean
 
 BORDERS = ("hold", "mirror")
 
 
-class RISE(MaskingExplainer):
+class RISE(MaskingExplainer[MaskingResult]):
     """RISE-3D. The map is a mean score, in the range of the scores; only differences within it have a meaning.
 
     The default fill is each clip's mean colour. The authors fill with zeros, and their images have a mean of zero.

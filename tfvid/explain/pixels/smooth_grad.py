@@ -14,10 +14,11 @@ from typing import Unpack
 import tensorflow as tf
 
 from tfvid.core.errors import TfvidError
+from tfvid.explain.base import Attribution
 from tfvid.explain.pixels.gradients import PixelExplainer, PixelOptions, gradient_function
 
 
-class SmoothGrad(PixelExplainer):
+class SmoothGrad(PixelExplainer[Attribution]):
     """The mean gradient of the logit over noisy copies of the clip.
 
     All clips get the same random numbers, scaled by the range of values of each clip.

@@ -1,35 +1,55 @@
-"""What a study was made of: models, clips, settings and packages. Kept beside its results, which may not be mixed."""
+"""What an experiment is made of: models, clips, settings and packages.
+
+It is kept in ``manifest.json`` beside the results, so that results of different experiments do not mix in one folder.
+"""
 
 import dataclasses
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
 from tfvid import __version__
-from tfvid.config import StudyConfig
+from tfvid.config import AttributionConfig, StudyConfig
 from tfvid.core.errors import ConfigError, DataError
 from tfvid.core.files import replacing
 from tfvid.data.base import VideoDataset
 from tfvid.data.clip import Sample
+from tfvid.experiments.explain_clips import weights_digest
+from tfvid.models.loaded import Loaded
 from tfvid.results.result_store import ResultStore, differences
 
 NAME = "manifest.json"
 VERSION = 1
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "av", "opencv-python-headless", "pyarrow", "pillow", "matplotlib")
-# What a record of a clip depends on. Which clips are explained may change: records of others stay as they are.
-DECISIVE = ("split", "target", "mask", "grad_cam", "smallest_drop", "seed")
-DECISIVE_DATA = ("dataset", "root", "records", "options", "num_frames", "size")
+# The settings that a record depends on. Which clips are explained may change: the other records stay valid.
+STUDY_SETTINGS = ("split", "target", "mask", "grad_cam", "smallest_drop", "seed")
+DATA_SETTINGS = ("dataset", "root", "records", "options", "num_frames", "size")
 
 
-def describe(config: StudyConfig, groups: dict[str, list[dict]], dataset: VideoDataset, samples: list[Sample]) -> dict:
-    """The manifest of a study.
+def described(models: Mapping[str, Sequence[Loaded]]) -> dict[str, list[dict]]:
+    """By group, for each of its models ``name``, ``path`` and ``weights``, a digest."""
+    return {
+        group: [
+            {"name": model.name, "path": str(model.path), "weights": weights_digest(model.model)} for model in members
+        ]
+        for group, members in models.items()
+    }
+
+
+def describe(
+    config: StudyConfig | AttributionConfig,
+    groups: dict[str, list[dict]],
+    dataset: VideoDataset,
+    samples: list[Sample],
+) -> dict:
+    """The manifest of an experiment.
 
     Args:
-      config: of the study.
-      groups: by name, for each of its models ``name``, ``path`` and ``weights``, a digest.
+      config: of the experiment.
+      groups: from `described`.
       dataset: whose clips are used.
       samples: all clips of the split.
     """
@@ -49,9 +69,9 @@ def describe(config: StudyConfig, groups: dict[str, list[dict]], dataset: VideoD
 
 
 def fingerprint(class_names: Sequence[str], samples: list[Sample]) -> str:
-    """Tells one set of clips from another: by ids, labels, frame ranges, and names and sizes of the files.
+    """A digest of a set of clips: of ids, labels, frame ranges, and the names and sizes of the files.
 
-    Pixels are not read: that would take as long as the study.
+    Pixels are not read, since that would take as long as the experiment.
     """
     digest = hashlib.sha256(json.dumps(list(class_names)).encode())
     for sample in samples:
@@ -68,16 +88,17 @@ def _size(path: Path) -> int:
 
 
 def keep(folder, manifest: dict, *, decisive: Callable[[dict], dict] | None = None, files: Sequence = ()):
-    """Writes the manifest into `folder`, unless what is there was made of something else.
+    """Writes the manifest into `folder`, unless the results there were made differently.
 
     Args:
       folder: of the results.
       manifest: from `describe`.
-      decisive: what of a manifest must stay as it was, as a flat dict; None for that of a study.
-      files: further results there, besides a study's.
+      decisive: returns the entries of a manifest that must not change, as a flat dict; None for those of a study.
+      files: further result files in the folder, beside those of a study.
 
     Raises:
-      ConfigError: it was, and the message names what differs; or there are results without a manifest.
+      ConfigError: the manifest there differs, and the message names the differences; or there are results without a
+        manifest.
       DataError: the manifest there cannot be read.
     """
     decisive = decisive or _decisive
@@ -97,7 +118,7 @@ def keep(folder, manifest: dict, *, decisive: Callable[[dict], dict] | None = No
 
 
 def _read(file: Path, decisive: Callable[[dict], dict]) -> dict:
-    """What is decisive of the manifest in `file`."""
+    """The decisive entries of the manifest in `file`."""
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         if manifest["version"] != VERSION:
@@ -119,8 +140,8 @@ def _decisive(manifest: dict) -> dict:
     return (
         weights
         | {"dataset's fingerprint": manifest["dataset"]["fingerprint"]}
-        | {key: config[key] for key in DECISIVE}
-        | {f"data.{key}": data[key] for key in DECISIVE_DATA}
+        | {key: config[key] for key in STUDY_SETTINGS}
+        | {f"data.{key}": data[key] for key in DATA_SETTINGS}
     )
 
 
@@ -129,6 +150,6 @@ def _versions() -> dict[str, str]:
     for name in PACKAGES:
         try:
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # tensorflow-cpu and its like go by other names
+        except metadata.PackageNotFoundError:  # e.g. tensorflow-cpu has another name
             continue
     return versions

@@ -1,0 +1,88 @@
+"""The clips of an experiment as one model takes them, and the progress of a task over them."""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tqdm import tqdm
+
+from tfvid.data.base import VideoDataset
+from tfvid.data.clip import Sample
+from tfvid.data.remaining import remaining_batches
+from tfvid.data.settings import DataConfig
+from tfvid.data.skipped import SkipLog
+from tfvid.models.loaded import Loaded
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Clips of a dataset for one model.
+
+    Attributes:
+      model: whose clip length, frame size and labels the clips get.
+      dataset: that the clips are from.
+      split: of the dataset.
+      samples: the clips, in order.
+      to_model: the model's label by the dataset's label.
+      data: how clips are decoded.
+    """
+
+    model: Loaded
+    dataset: VideoDataset
+    split: str
+    samples: Sequence[Sample]
+    to_model: dict[int, int]
+    data: DataConfig
+
+    @property
+    def ids(self) -> list[str]:
+        """The clips' ids, in order."""
+        return [sample.id for sample in self.samples]
+
+    def batches(
+        self, done: Collection[str] = (), *, log: SkipLog, batch_size: int | None = None, limit: int | None = None
+    ) -> Iterator[dict]:
+        """Yields batches of the clips that are not done.
+
+        Args:
+          done: ids of clips to leave out; they are not decoded.
+          log: takes the clips that cannot be read.
+          batch_size: None for that of `data`.
+          limit: only of the first `limit` clips; None for all.
+
+        Yields:
+          Dicts of NumPy arrays as from `tfvid.load_dataset`, with the model's labels.
+        """
+        return remaining_batches(
+            self.dataset,
+            self.split,
+            list(self.samples[:limit]),
+            set(done),
+            self.to_model,
+            num_frames=self.model.num_frames,
+            size=self.model.size,
+            batch_size=batch_size or self.data.batch_size,
+            workers=self.data.workers,
+            time_limit=self.data.time_limit,
+            max_bad_share=self.data.max_bad_share,
+            max_damaged_share=self.data.max_damaged_share,
+            skipped=log,
+        )
+
+
+@contextmanager
+def task(name: str, clips: Clips, done: Collection[str] = ()):
+    """Shows the progress of a task over clips: clips done, the rate and the remaining time.
+
+    Args:
+      name: of the task.
+      clips: all of them.
+      done: ids of those that an earlier start has done.
+
+    Yields:
+      The bar, whose `update` takes the number of clips done, and the log for `Clips.batches`.
+    """
+    log, before = SkipLog(), sum(id in done for id in clips.ids)
+    bar = tqdm(total=len(clips.ids), initial=before, desc=f"{name} {clips.model.name}", unit="clip")
+    with bar, log.plain_errors():
+        yield bar, log
