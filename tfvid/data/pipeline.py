@@ -110,7 +110,8 @@ def load_dataset(
       A `tf.data.Dataset`, one pass over the split, of dicts: clip float32 `(B, T, H, W, 3)` in [0, 1], label
       int32 `(B,)`, id string `(B,)`, event int32 `(B, 2)`, boxes float32 `(B, T, N, 4)`. The last batch may be
       smaller. Without `training` the clips come in the dataset's order, those that cannot be read are left out, and
-      so the number of batches is not known before they are read.
+      so the number of batches is not known before they are read. Do not call ``cache()`` on a training data set: it
+      repeats the order and the augmentation of the first epoch in all later epochs.
 
     Raises:
       TfvidError: here, where something asked for does not exist. While iterating, where more than
@@ -119,49 +120,20 @@ def load_dataset(
     """
     config = _configure(source, settings)
     dataset = source if isinstance(source, VideoDataset) and config.records is None else make_dataset(config)
-    if split not in dataset.splits:
-        raise ConfigError(unknown("split", split, dataset.splits))
-    if config.augment.flip and dataset.flip_labels is None:
-        raise ConfigError("augment.flip: this dataset does not declare flip_labels, so a mirror may change a label")
-    samples = dataset.samples(split)
-    if not samples:
-        raise ConfigError(f"split {split!r} has no clips")
+    samples = _samples(dataset, split, config)
     is_chosen = _chosen(samples, limit)
     in_step, share = training and share is not None, share or Share()
-    if config.batch_size % share.count:
-        raise ConfigError(f"data.batch_size must be a multiple of {share.count} workers, got {config.batch_size}")
-    log = SkipLog() if skipped is None else skipped
-    chosen = int(is_chosen.sum())
-    log.total, log.max_bad_share = share.clips(chosen, config.batch_size, in_step), config.max_bad_share
-    log.needs_one = training and share.count == 1  # the reasons of a share are those of all its epochs
-    begin = _epochs(epoch)
-    seed = config.seed if training else None
-    workers = config.workers or one_a_core()
+    served = training and config.service is not None
+    _check_shares(config, share, served, in_step, limit)
+    log = _expecting(SkipLog() if skipped is None else skipped, config, share, int(is_chosen.sum()), training, in_step)
+    begin, workers = _epochs(epoch), config.workers or one_a_core()
 
     def pick(indices):
         if not is_chosen.all():  # elements are (index, epoch), or of shards (record, index, epoch)
             indices = indices.filter(lambda *element: tf.gather(is_chosen, element[-2]))
         return share.of(indices, config.batch_size, in_step)
 
-    served = training and config.service is not None
-    if served and limit is not None:
-        raise ConfigError("limit does not go with data.service: its clips come from other processes")
-    if served and in_step:
-        raise ConfigError("data.service goes with distribution none: its clips cannot be shared out evenly")
-    if isinstance(dataset, Records):
-        dataset.check_shape(split, config.num_frames, config.size)
-        source = dataset
-
-        def read(epoch):
-            return dataset.stream(split, epoch, seed, workers, log, pick)
-
-    else:
-        pool = DecodePool(dataset, workers, config.time_limit, decoder)
-        source = _Clips(samples, pool, config, dataset.max_boxes, log)
-
-        def read(epoch):
-            return _read(pick(_indices(len(samples), epoch, seed)), source, workers)
-
+    read, holder = _reader(dataset, split, samples, config, config.seed if training else None, decoder, log, pick)
     if served:
         assert isinstance(dataset, Records)  # a service reads shards only
         clips = dataset.served(split, int(epoch), config.seed)
@@ -169,23 +141,71 @@ def load_dataset(
         clips = _passes(begin, read, log.total)
     else:
         clips = read(tf.constant(0, tf.int64))
-    clips.source = source  # the functions of the pipeline hold it weakly
+    clips.source = holder  # the functions of the pipeline hold it weakly
     if training:
         clips = clips.map(_augmenting(config, dataset), workers)
     clips = clips.map(lambda clip, epoch: clip, workers).batch(config.batch_size // share.count)
-    if served and config.service is not None:
+    if served and config.service is not None and isinstance(dataset, Records):
         clips = clips.apply(_by_service(config.service))
+        for id, damage in dataset.damaged(split).items():  # the clips are read in other processes, the log is here
+            log.damage(id, damage)
     clips = clips.map(_to_unit_range, 1).prefetch(2)
+    return clips.with_options(_options(deterministic, workers))
+
+
+def _samples(dataset: VideoDataset, split: str, config: DataConfig) -> list[Sample]:
+    """The samples of the split, which exists and has some."""
+    if split not in dataset.splits:
+        raise ConfigError(unknown("split", split, dataset.splits))
+    if config.augment.flip and dataset.flip_labels is None:
+        raise ConfigError("augment.flip: this dataset does not declare flip_labels, so a mirror may change a label")
+    samples = dataset.samples(split)
+    if not samples:
+        raise ConfigError(f"split {split!r} has no clips")
+    return samples
+
+
+def _check_shares(config: DataConfig, share: Share, served: bool, in_step: bool, limit: int | None) -> None:
+    """Refuses settings that do not go together."""
+    if config.batch_size % share.count:
+        raise ConfigError(f"data.batch_size must be a multiple of {share.count} workers, got {config.batch_size}")
+    if served and limit is not None:
+        raise ConfigError("limit does not go with data.service: its clips come from other processes")
+    if served and in_step:
+        raise ConfigError("data.service goes with distribution none: its clips cannot be shared out evenly")
+
+
+def _expecting(log: SkipLog, config: DataConfig, share: Share, chosen: int, training: bool, in_step: bool) -> SkipLog:
+    """The log, with the number of clips that are read here and the limits on bad and damaged ones."""
+    log.total, log.max_bad_share = share.clips(chosen, config.batch_size, in_step), config.max_bad_share
+    log.needs_one = training and share.count == 1  # a share's reasons are those of all its epochs
     log.max_damaged_share = config.max_damaged_share
     log.total_of_epochs = chosen if in_step else log.total
-    if served and isinstance(dataset, Records):  # the readers are in other processes, the log is in this one
-        for id, damage in dataset.damaged(split).items():
-            log.damage(id, damage)
+    return log
+
+
+def _reader(dataset: VideoDataset, split: str, samples, config: DataConfig, seed, decoder: str, log: SkipLog, pick):
+    """A function from an epoch to the dataset of its clips, and the object that the dataset must keep alive.
+
+    Args:
+      seed: of the order of clips; None for the dataset's own order.
+      pick: leaves out the clips that are not read here.
+    """
+    workers = config.workers or one_a_core()
+    if isinstance(dataset, Records):
+        dataset.check_shape(split, config.num_frames, config.size)
+        return lambda epoch: dataset.stream(split, epoch, seed, workers, log, pick), dataset
+    pool = DecodePool(dataset, workers, config.time_limit, decoder)
+    clips = _Clips(samples, pool, config, dataset.max_boxes, log)
+    return lambda epoch: _read(pick(_indices(len(samples), epoch, seed)), clips, workers), clips
+
+
+def _options(deterministic: bool, workers: int) -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = deterministic
     # Threads of its own: those that wait for a child must not be taken from the model's.
     options.threading.private_threadpool_size = workers + 2
-    return clips.with_options(options)
+    return options
 
 
 def _chosen(samples: list[Sample], limit: int | None) -> np.ndarray:
