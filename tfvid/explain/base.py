@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, TfvidError, warn_caller
-from tfvid.explain.options import full_signature
+from tfvid.explain.options import check_options, full_signature
 from tfvid.explain.shown import Shown
 from tfvid.network.checks import checked_clips, class_indices
 from tfvid.network.classifier import OUT_OF_MEMORY, Classifier, chosen_class, class_score
@@ -113,6 +113,10 @@ class Explainer(ABC, Generic[ResultType]):
         """Gives subclasses that pass ``**options`` on the signature with the names of these options."""
         super().__init_subclass__(**options)
         cls.__signature__ = full_signature(cls)
+
+    def __new__(cls, *args, **options):
+        check_options(cls, options)
+        return super().__new__(cls)
 
     def __init__(self, model, *, output: str = "auto", input_range="auto", batch_size: int = 8):
         if batch_size < 1:

@@ -9,7 +9,10 @@ Editors and type checkers read the names of the others from the `TypedDict`, Pyt
 """
 
 import inspect
+from collections.abc import Mapping
 from typing import TypedDict
+
+from tfvid.core.errors import unknown
 
 
 class ModelOptions(TypedDict, total=False):
@@ -36,6 +39,24 @@ def full_signature(cls: type) -> inspect.Signature:
       name, with their defaults there.
     """
     return _signature(cls.__mro__)
+
+
+def check_options(cls: type, options: Mapping) -> None:
+    """Refuses an option that an explainer does not have.
+
+    Args:
+      cls: the explainer's class.
+      options: the keyword arguments of a call of the class.
+
+    Raises:
+      TypeError: "GradCAM: unknown option 'pol'; did you mean 'pool'? valid: ...".
+    """
+    parameters = inspect.signature(cls).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    for name in options:
+        if name not in parameters:
+            raise TypeError(f"{cls.__name__}: {unknown('option', name, parameters)}")
 
 
 def _signature(classes: tuple[type, ...]) -> inspect.Signature:
