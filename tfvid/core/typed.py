@@ -96,9 +96,9 @@ def _convert(hint, value, key: str):
     spoken = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
     valid = isinstance(value, hint) and not (hint is not bool and isinstance(value, bool))
     require(valid, key, spoken[hint], value)
-    if hint is float:
+    if isinstance(value, float):
         require(value == value and abs(value) != float("inf"), key, "a finite number", value)
-    if hint is str:
+    if isinstance(value, str):
         # Neither a path nor a file can hold the others.
         require(not re.search("[\0\ud800-\udfff]", value), key, "text without NUL and lone surrogates", value)
     return value

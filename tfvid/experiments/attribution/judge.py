@@ -96,7 +96,7 @@ class Judge:
 
     def records_of(self, method, batch, maps: Maps, explain: Method, compiled: bool) -> list[records.Record]:
         """The records of a method's maps of a batch."""
-        values = [{} for _ in batch["id"]]
+        values: list[dict[str, float]] = [{} for _ in batch["id"]]
         for measure in self.measures:
             rows = [row for row, id in enumerate(batch["id"]) if measure.name in self._wanted(method, id)]
             for row, value in zip(rows, self._measured(measure, batch, maps, explain, rows), strict=True):

@@ -167,7 +167,7 @@ class Looks:
 
     def best(self) -> tuple[np.ndarray, float]:
         """Returns the mask with the lowest loss so far (or the empty mask), and its loss."""
-        key = min(self.losses, key=self.losses.get, default=b"")
+        key = min(self.losses, key=self.losses.__getitem__, default=b"")
         if self.losses.get(key, np.inf) < self.objective.unperturbed:
             return np.frombuffer(key, np.float32), self.losses[key]
         return np.zeros(self.objective.num_frames, np.float32), self.objective.unperturbed
@@ -234,7 +234,7 @@ def promising_windows(looks: Looks) -> tuple[np.ndarray, np.ndarray]:
         if not rows.size:
             break
         looks.windows(others[rows])
-    order = sorted(tried, key=tried.get)
+    order = sorted(tried, key=tried.__getitem__)
     return np.array([np.frombuffer(mask, np.float32) for mask in order]), np.array([tried[mask] for mask in order])
 
 

@@ -144,7 +144,7 @@ def core_loss(cores, counts: Sequence[int]):
     """
     r = largest(cores, counts)
     others = np.float32(cores.shape[-1] - np.array(counts))
-    ones = tf.reduce_sum(r * (1 - cores) ** 2, axis=-1) / np.float32(counts)
+    ones = tf.reduce_sum(r * (1 - cores) ** 2, axis=-1) / np.array(counts, np.float32)
     return ones + tf.math.divide_no_nan(tf.reduce_sum((1 - r) * cores**2, axis=-1), others)
 
 
