@@ -1,4 +1,4 @@
-"""Explanations in TensorBoard: `summary` writes them, `plugin` shows them in a tab of its own."""
+"""Explanations in TensorBoard: `summary` logs them, and `plugin` shows them in the tab "Video explanations"."""
 
 import lazy_loader
 

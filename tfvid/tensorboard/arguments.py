@@ -1,4 +1,4 @@
-"""The arguments of `tfvid.tensorboard.summary.explanation`, checked: what does not fit is refused in one line."""
+"""Checks the arguments of `tfvid.tensorboard.summary.explanation`. An invalid argument raises a one-line error."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from tfvid.core.errors import TfvidError, unknown
 from tfvid.explain.base import Explanation
 from tfvid.perturb.temporal import MATRICES
 
-# Perturbations that follow from a clip and its mask, by name.
+# Perturbations that can be computed from a clip and its mask, by name.
 MIXING = {perturb.__name__: matrix for perturb, matrix in MATRICES.items()}
 LABELS = ("target", "predicted", "true")
 
-# What results of explainers call their scores.
+# The fields of an `Explanation` that hold the scores, by the name of the score in the log.
 SCORES = {"OS": "original_score", "FS": "freeze_score", "RS": "reverse_score", "CS": "true_score", "logit": "score"}
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What is logged, checked; arrays with the batch first."""
+    """The checked arguments. The first axis of each array is the batch."""
 
     clips: np.ndarray  # uint8 (B, T, H, W, 3)
     maps: np.ndarray | None  # float32 (B, T', h, w)
@@ -27,14 +27,18 @@ class Batch:
     perturbation: str | None
     mixing: np.ndarray | None  # float32 (B, T, T)
     perturbed: np.ndarray | None  # uint8 (B, T, H, W, 3)
-    scores: dict[str, np.ndarray]  # float32 (B,), NaN where not known
+    scores: dict[str, np.ndarray]  # float32 (B,), NaN if unknown
     labels: dict[str, list[str | None]]
     events: np.ndarray  # int (B, 2)
     ids: list[str]
 
 
 def checked(clips, attribution, mask, scores, labels, ids, perturbation, perturbed, events) -> Batch:
-    """The arguments of `explanation` as a `Batch`, or a TfvidError."""
+    """Returns the arguments of `explanation` as a `Batch`.
+
+    Raises:
+      TfvidError: an argument is invalid.
+    """
     clips = _frames("clips", clips)
     count, length = clips.shape[:2]
     scores = {} if scores is None else scores
@@ -79,7 +83,7 @@ def checked(clips, attribution, mask, scores, labels, ids, perturbation, perturb
 
 
 def _frames(name: str, clips, shape: tuple | None = None) -> np.ndarray:
-    """Clips as uint8 `(B, T, H, W, 3)`."""
+    """Converts clips to uint8 `(B, T, H, W, 3)`."""
     clips = np.asarray(clips)
     if clips.ndim != 5 or clips.shape[-1] != 3 or 0 in clips.shape or (shape and clips.shape != shape):
         raise TfvidError(f"{name}: expected shape {shape or '(B, T, H, W, 3)'}, got {clips.shape}")
@@ -87,7 +91,7 @@ def _frames(name: str, clips, shape: tuple | None = None) -> np.ndarray:
         return clips
     if not np.issubdtype(clips.dtype, np.floating):
         raise TfvidError(f"{name}: expected floats in [0, 1] or uint8, got {clips.dtype}")
-    if not (clips.min() >= 0 and clips.max() <= 1):  # so written, NaN fails too
+    if not (clips.min() >= 0 and clips.max() <= 1):  # written this way, the test also rejects NaN
         raise TfvidError(
             f"{name}: expected floats in [0, 1], got {clips.min():g} to {clips.max():g}; show the clips as they were "
             "before they were scaled to the model's input range"
@@ -96,7 +100,7 @@ def _frames(name: str, clips, shape: tuple | None = None) -> np.ndarray:
 
 
 def _numbers(name: str, values, shape: tuple, limits: tuple | None = None, nan: bool = False) -> np.ndarray:
-    """`values` as float32 of `shape`, in which a string stands for any length."""
+    """Converts `values` to float32 and checks the shape. A string in `shape` matches any length."""
     try:
         values = np.asarray(values, np.float32)
     except (TypeError, ValueError) as error:
@@ -142,7 +146,17 @@ def _ids(ids, count: int) -> list[str]:
 
 
 def check_tags(name: str, ids: list[str], averages: dict, plain: bool):
-    """A tag holds one kind of data: the plugin's, numbers or images."""
+    """Checks that no tag is used twice, since a tag holds one kind of data, and that all names are valid Unicode.
+
+    Args:
+      name: the name the clips are logged under.
+      ids: of the clips.
+      averages: the plain scalars by name.
+      plain: whether plain scalars and images are written, too.
+
+    Raises:
+      TfvidError: an id is the name of a plain summary, or a text is not valid Unicode.
+    """
     taken = {*averages, *(f"{id}/film" for id in ids if plain)}.intersection(ids)
     if taken:
         raise TfvidError(f"ids: {taken.pop()!r} is the name of one of the plain summaries; rename it, or plain=False")

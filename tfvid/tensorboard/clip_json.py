@@ -1,4 +1,7 @@
-"""What a clip's JSON must be for the page to draw it; logs may come from anyone. The fields: docs/tensorboard.md."""
+"""Validates the JSON of a clip before the page draws it, because log files are untrusted.
+
+docs/tensorboard.md describes the fields.
+"""
 
 import math
 
@@ -6,7 +9,7 @@ MOST_FRAMES, LONGEST_SIDE = 1024, 8192  # of a clip, pixels
 
 
 def problem(fields: dict) -> str | None:
-    """What is wrong with a clip's JSON, as one line that names the field; None where nothing is.
+    """Returns the first error in a clip's JSON as one line that names the field; None if the JSON is valid.
 
     Args:
       fields: the parsed JSON.
@@ -85,7 +88,7 @@ def _is_event(value, length: int) -> bool:
     )
 
 
-# Of each field: what it must be, as a test of the value and the number of frames, and in words.
+# For each field: a test of the value, given the number of frames, and a description of valid values.
 EXPECTED = {
     "method": (lambda value, length: isinstance(value, str), "text"),
     "size": (lambda value, length: _is_size(value), f"[height, width], each from 1 to {LONGEST_SIDE} pixels"),

@@ -1,7 +1,7 @@
-"""A clip and its explanation as one small still, for TensorBoard's own image tab.
+"""Draws a clip and its explanation as one small image for TensorBoard's image tab.
 
-Rows are the clip, the clip under its heatmap and the perturbed clip, as far as there are any; the temporal mask runs
-under them.
+The rows are the clip, the clip with its heatmap, and the perturbed clip. A row without data is left out. The temporal
+mask is drawn below the rows.
 """
 
 import numpy as np
@@ -9,8 +9,8 @@ import numpy as np
 from tfvid.report.overlay import mask_strip, overlay, resize
 from tfvid.report.style import LIGHT
 
-COLUMNS = 8  # frames shown at most, spread evenly over the clip
-CELL, GAP, STRIP = 72, 2, 18  # pixels: the longer side of a frame, between frames, the mask's height
+COLUMNS = 8  # maximum number of frames shown, evenly spaced over the clip
+CELL, GAP, STRIP = 72, 2, 18  # pixels: longer side of a frame, gap between frames, height of the mask
 
 
 def draw_film(
@@ -21,15 +21,15 @@ def draw_film(
     perturbed: np.ndarray | None = None,
     event: tuple[int, int] = (-1, -1),
 ) -> np.ndarray:
-    """Draws the still.
+    """Draws the image.
 
     Args:
       clip: uint8 `(T, H, W, 3)`.
-      maps: float `(T', h, w)`, any range; of signed maps the magnitude is shown.
+      maps: float `(T', h, w)`, any range. The absolute value is shown.
       mask: `(T,)` in [0, 1].
-      mixing: `(T, T)`, the perturbed frames as mixtures of the clip's.
-      perturbed: uint8 `(T, H, W, 3)`, the perturbed frames themselves.
-      event: [start, stop) of the known event in frames; (-1, -1) where it is not known.
+      mixing: `(T, T)`: row t holds the weights of the clip's frames in perturbed frame t.
+      perturbed: uint8 `(T, H, W, 3)`, the perturbed frames. Used if `mixing` is None.
+      event: [start, stop) of the known event in frames; (-1, -1) if unknown.
 
     Returns:
       uint8 `(height, width, 3)`.
@@ -42,7 +42,7 @@ def draw_film(
 
     rows = [clip[shown]]
     if maps is not None:
-        steps = ((shown + 0.5) * len(maps) / length).astype(int)  # each step repeated, as `GradCAM` does
+        steps = ((shown + 0.5) * len(maps) / length).astype(int)  # repeats each time step, as `GradCAM` does
         heat = np.abs(maps[steps]) / (np.abs(maps).max() or 1)
         rows.append(overlay(clip[shown], heat))
     if mixing is not None:

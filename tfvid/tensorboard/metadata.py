@@ -1,14 +1,14 @@
-"""The log format, as far as its writer and its reader must agree: names, the version, what belongs to a clip.
+"""The parts of the log format that its writer and its reader share: tag names, the version, the order of the blobs.
 
-One tag is one clip of one method, ``<name>/<clip id>``. Its value at a step is a sequence of blobs:
+One tag holds one clip of one method, ``<name>/<clip id>``. Its value at a step is a sequence of blobs:
 
     [0]      JSON, see docs/tensorboard.md
     [1..T]   the clip's frames, JPEG
-    then     T' maps, 8-bit grey PNG, if there is a map
-    then     T perturbed frames, JPEG, where the perturbation is not a mixing of frames
+    then     T' maps, 8-bit grey PNG, if the explanation has a map
+    then     T perturbed frames, JPEG, if the perturbation is not a mixture of frames
 
-The plugin runs inside TensorBoard, where a failing import would take everything down: nothing here needs more than
-TensorBoard itself.
+The plugin imports this module inside TensorBoard, and a failed import stops TensorBoard. The module therefore imports
+only TensorBoard and the standard library.
 """
 
 import json
@@ -22,23 +22,23 @@ VERSION = 1
 
 
 class Clip(NamedTuple):
-    """Which clip a tag holds: the name it was logged under (a method, mostly) and its id."""
+    """The clip that a tag holds: the name it was logged under (usually the method) and its id."""
 
     name: str
     id: str
 
     @property
     def tag(self) -> str:
-        """``<name>/<id>``, in which quotes, backslashes and line breaks are written %22, %5C, %0A.
+        """``<name>/<id>``, with per cent signs, quotes, backslashes and control characters as %25, %22, %5C, %0A.
 
-        TensorBoard's data server lists tags with such characters but cannot read them: a blob's key is JSON, which it
-        parses as if no string in it had an escape.
+        TensorBoard's data server lists tags with such characters but cannot read them: a blob's key is JSON, and the
+        data server parses it without support for escapes in strings.
         """
         return re.sub(r'[%"\\\x00-\x1f]', lambda match: f"%{ord(match[0]):02X}", f"{self.name}/{self.id}")
 
 
 def create(clip: Clip, description: str | None = None) -> summary_pb2.SummaryMetadata:
-    """The metadata of a clip's tag; the data class is what makes TensorBoard list it."""
+    """Returns the metadata of a clip's tag. TensorBoard lists the tag because of its data class."""
     content = json.dumps({"version": VERSION, "name": clip.name, "clip": clip.id})
     return summary_pb2.SummaryMetadata(
         plugin_data=summary_pb2.SummaryMetadata.PluginData(plugin_name=PLUGIN_NAME, content=content.encode()),
@@ -48,7 +48,7 @@ def create(clip: Clip, description: str | None = None) -> summary_pb2.SummaryMet
 
 
 def read(tag: str, content: bytes) -> Clip | None:
-    """The clip that a tag with this plugin content holds; None where `create` did not make the content."""
+    """Returns the clip of a tag with this plugin content; None if `create` did not write the content."""
     fields = read_json(content)
     if fields is None or fields.get("version") != VERSION:
         return None
@@ -60,7 +60,7 @@ def read(tag: str, content: bytes) -> Clip | None:
 
 
 def read_json(text: bytes) -> dict | None:
-    """A JSON object; None for anything else."""
+    """Parses a JSON object; returns None for any other text."""
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError):
@@ -69,7 +69,7 @@ def read_json(text: bytes) -> dict | None:
 
 
 def count(fields: dict) -> int | None:
-    """How many blobs a clip with this JSON has, itself included; None where it does not say."""
+    """Returns the number of blobs of a clip with this JSON, the JSON included; None if the fields are invalid."""
     heat, perturbed = fields.get("map"), fields.get("perturbed_frames")
     frames = fields.get("num_frames")
     maps = 0 if heat is None else heat.get("frames") if isinstance(heat, dict) else None

@@ -1,15 +1,16 @@
-"""The TensorBoard plugin "Video explanations": serves what `summary` logged, and the page that shows it.
+"""The TensorBoard plugin "Video explanations": serves the explanations that `summary` logs, and the page of the tab.
 
 Routes, all GET, below ``/data/plugin/tfvid/``:
 
     tags                         JSON {run: {name: {"description": str, "clips": [clip id, ...]}}}
     steps?run=&name=&clip=       JSON [{"step": int, "wall_time": float}, ...], ascending
-    sample?run=&name=&clip=&step=  a clip's blobs: their number, their lengths, then they themselves
+    sample?run=&name=&clip=&step=  a clip's blobs: their number, their lengths, then their bytes
     index.js, ...                the page
 
-TensorBoard imports this module when it starts, and stops if that fails: nothing here needs more than TensorBoard.
-What is logged may come from anyone, so it never chooses a response's content type, and is only ever data to the page;
-a clip is served only whole and as its format says, and no larger than `MOST_BYTES`.
+TensorBoard imports this module when it starts, and a failed import stops TensorBoard. The module therefore imports
+no packages except TensorBoard and its dependencies. Log files are untrusted: they never determine the content type of
+a response, and the page treats them as data only. A clip is served only if it is complete, matches the format, and is
+not larger than `MOST_BYTES`.
 """
 
 import re
@@ -31,36 +32,41 @@ from tfvid.tensorboard import clip_json, metadata
 PAGE = Path(__file__).parent / "static"
 PAGE_TYPES = {".js": "text/javascript", ".css": "text/css"}
 
-# With every answer: opened by itself it can load and run nothing, and no other site's page can read or embed it.
+# Headers of every response: a response opened on its own loads and runs nothing, and other sites cannot read or embed
+# it.
 GUARDS = [
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 ]
 
-MOST_BYTES = 256 << 20  # of one clip; 16 frames of 224x224 with their maps are some 150 KB
+MOST_BYTES = 256 << 20  # of one clip; 16 frames of 224x224 with their maps take about 150 KB
 BLOBS_AT_ONCE = 32
 
-STEPS = 10  # kept of a clip where --samples_per_plugin does not say; TensorBoard's own default
+STEPS = 10  # number of steps per clip if --samples_per_plugin does not set it; TensorBoard's default
 
 
 class UnreadableError(errors.PublicError):
-    """A clip that is logged, but is not what its format says."""
+    """A logged clip does not match the format."""
 
     http_code = 422
 
 
 class VideoExplanations(base_plugin.TBPlugin):
-    """See the module; `context` is TensorBoard's."""
+    """The plugin.
+
+    Args:
+      context: the `tensorboard.plugins.base_plugin.TBContext` that TensorBoard passes to a plugin.
+    """
 
     plugin_name = metadata.PLUGIN_NAME
 
     def __init__(self, context):
         self._data = context.data_provider
-        # 0 asks TensorBoard to keep every step, so every step it kept is wanted.
+        # 0 means that TensorBoard keeps every step; the plugin then requests all of them.
         self._steps = (context.sampling_hints or {}).get(self.plugin_name, STEPS) or 2**31 - 1
 
     def is_active(self):
-        return False  # TensorBoard itself finds out whether there is data
+        return False  # TensorBoard itself checks whether there is data
 
     def frontend_metadata(self):
         return base_plugin.FrontendMetadata(es_module_path="/index.js", tab_name="Video explanations")
@@ -97,10 +103,10 @@ class VideoExplanations(base_plugin.TBPlugin):
         return lengths + b"".join(blobs), "application/octet-stream"
 
     def _blobs(self, context, keys: list[str]) -> list[bytes]:
-        """A clip's blobs; the others are only read where the first says that they are a clip's."""
+        """Reads a clip's blobs. The first blob, the JSON, is validated before the others are read."""
         blobs = [self._blob(context, key) for key in keys[:1]]
         _check(blobs, len(keys))
-        with ThreadPoolExecutor(8) as pool:  # the data server takes its time to answer, not to read
+        with ThreadPoolExecutor(8) as pool:  # the data server's latency, not reading, takes the time
             for start in range(1, len(keys), BLOBS_AT_ONCE):
                 blobs += pool.map(partial(self._blob, context), keys[start : start + BLOBS_AT_ONCE])
                 if sum(map(len, blobs)) > MOST_BYTES:
@@ -110,14 +116,14 @@ class VideoExplanations(base_plugin.TBPlugin):
     def _blob(self, context, key: str) -> bytes:
         try:
             blob = self._data.read_blob(context, blob_key=key)
-        except (TypeError, ValueError, LookupError) as error:  # a tensor of another rank, or that does not decode
+        except (TypeError, ValueError, LookupError) as error:  # a tensor of another rank, or one that cannot be decoded
             raise UnreadableError(_line(f"expected a list of blobs, got a tensor that is not: {error}")) from error
         if not isinstance(blob, bytes):
             raise UnreadableError(f"expected blobs, got {type(blob).__name__}")
         return blob
 
     def _series(self, request) -> list[provider.BlobSequenceDatum]:
-        """The steps of the clip asked for, ascending."""
+        """Returns the steps of the requested clip in ascending order."""
         run = _parameter(request, "run")
         clip = metadata.Clip(_parameter(request, "name"), _parameter(request, "clip"))
         runs = self._clips(request, run)
@@ -139,9 +145,11 @@ class VideoExplanations(base_plugin.TBPlugin):
         return sorted(series.get(run, {}).get(clip.tag, ()), key=lambda datum: datum.step)
 
     def _clips(self, request, run: str | None = None) -> dict[str, dict[metadata.Clip, str]]:
-        """The clips of each run and what their tags are described as; tags that others made are passed over.
+        """Returns the clips of each run with the descriptions of their tags. Tags of other writers are ignored.
 
-        With `run`, of that one only.
+        Args:
+          request: the HTTP request.
+          run: the only run to list; None for all.
         """
         listed = _settled(
             lambda: self._data.list_blob_sequences(
@@ -161,7 +169,10 @@ class VideoExplanations(base_plugin.TBPlugin):
 
 
 def _settled(ask, attempts: int = 50):
-    """What `ask` returns: TensorBoard's Python reader lists a tag a moment before it has its first value."""
+    """Returns the result of `ask`, and repeats the call after a KeyError.
+
+    TensorBoard's Python reader lists a tag shortly before it holds the tag's first value, and raises KeyError then.
+    """
     for _ in range(attempts - 1):
         try:
             return ask()
@@ -171,9 +182,9 @@ def _settled(ask, attempts: int = 50):
 
 
 def _route(answer):
-    """A WSGI application of a function from a request to content and content type.
+    """Makes a WSGI application from a function that maps a request to content and content type.
 
-    A `PublicError` is answered as one line of plain text with its code.
+    A `PublicError` becomes a response of one line of plain text with the error's HTTP code.
     """
 
     @wrappers.Request.application
@@ -192,12 +203,12 @@ def _route(answer):
 
 
 def _page_file(file: Path):
-    """Answers with one of the page's files."""
+    """Returns a function that serves one file of the page."""
     return lambda request: (file.read_bytes(), PAGE_TYPES[file.suffix])
 
 
 def _check(blobs: list[bytes], count: int):
-    """Raises UnreadableError unless the first of `count` blobs is the JSON of a clip that has so many."""
+    """Raises UnreadableError unless the first blob is valid JSON of a clip that has `count` blobs."""
     fields = metadata.read_json(blobs[0]) if blobs else None
     if fields is None:
         raise UnreadableError("expected a clip that begins with a JSON object, got something else")
@@ -223,13 +234,13 @@ def _not_found(kind: str, value: str, valid) -> errors.NotFoundError:
 
 
 def _line(text: str, longest: int = 2000) -> str:
-    """`text` as one line of bounded length."""
+    """Returns `text` as one line of at most `longest` characters."""
     text = one_line(" ".join(text.split()))
     return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def _natural(text: str) -> tuple:
-    """Sorts "clip 9" before "clip 10"."""
+    """Returns a key that sorts "clip 9" before "clip 10"."""
     parts = re.split(r"(\d+)", text)
     numbers = [(len(digits.lstrip("0")), digits.lstrip("0")) for digits in parts[1::2]]
     return parts[0], list(zip(numbers, parts[2::2], strict=True)), text

@@ -1,9 +1,9 @@
-"""Logs explained clips for TensorBoard's tab "Video explanations", and plain summaries beside it for everyone else.
+"""Logs explained clips for TensorBoard's tab "Video explanations", and as plain scalars and images for its other tabs.
 
     with tf.summary.create_file_writer("logs/explain").as_default():
         tfvid.summary.explanation("mask", clips, step=epoch, attribution=maps, scores=result)
 
-The format is described in `tfvid.tensorboard.metadata` and docs/tensorboard.md.
+`tfvid.tensorboard.metadata` and docs/tensorboard.md describe the format.
 """
 
 import json
@@ -22,9 +22,9 @@ from tfvid.tensorboard.arguments import Batch, check_tags, checked
 from tfvid.tensorboard.film import draw_film
 
 JPEG_QUALITY = 85
-SMALLEST_WEIGHT = 1e-4  # of a frame in a mixture; less changes no pixel
+SMALLEST_WEIGHT = 1e-4  # of a frame in a mixture; a smaller weight changes no pixel
 
-PAPER = ("OS", "FS", "RS", "CS")  # the scores that every clip has a place for
+PAPER = ("OS", "FS", "RS", "CS")  # the scores that the JSON of every clip lists, null if unknown
 
 
 def explanation(
@@ -44,36 +44,36 @@ def explanation(
     method: str | None = None,
     plain: bool = True,
 ) -> None:
-    """Writes explained clips to the default summary writer, as `tf.summary.image` writes images.
+    """Writes explained clips to the default summary writer, like `tf.summary.image` writes images.
 
-    Each clip is a tag of its own, ``<name>/<id>``, so that its steps show how its explanation changed. A clip of
-    16 frames of 224x224 with maps of 7x7 or 14x14 takes about 150 KB (75 to 255 KB over 30 real clips), and its plain
-    image another 180 KB.
+    Each clip has its own tag, ``<name>/<id>``; the steps of the tag show how the explanation changes during training.
+    A clip of 16 frames of 224x224 with maps of 7x7 or 14x14 takes about 150 KB (75 to 255 KB over 30 real clips), and
+    its plain image another 180 KB.
 
     Args:
-      name: what the clips are logged under, mostly the method's name.
+      name: the name the clips are logged under, usually the method's name.
       clips: `(B, T, H, W, 3)`, float in [0, 1] or uint8, RGB.
-      step: of the training; None for ``tf.summary.experimental.get_step()``.
-      attribution: maps `(B, T', h, w)`, any number, signed or not. Give them at their native resolution, which is
-        small (``CAMResult.native``): they are enlarged where they are shown.
+      step: the training step; None for ``tf.summary.experimental.get_step()``.
+      attribution: maps `(B, T', h, w)` of finite values, signed or not. Pass them at the small resolution at which the
+        method computes them (``CAMResult.native``); the page enlarges them.
       mask: `(B, T)` in [0, 1], 1 = perturbed.
-      scores: numbers by name, each `(B,)`, e.g. ``{"OS": ..., "FS": ...}``; NaN where not known. Or the result of an
-        explainer, whose scores are taken, and its mask and its native maps where those are not given.
+      scores: numbers by name, each `(B,)`, e.g. ``{"OS": ..., "FS": ...}``; NaN if unknown. Or the result of an
+        explainer: its scores are logged, and its mask and native maps unless `mask` and `attribution` are given.
       labels: class names by role, "target", "predicted" or "true", each B strings or None.
       description: Markdown, shown with the name.
       ids: B different strings that name the clips; default "0" to "B-1".
-      perturbation: what the mask does to the frames: "freeze" (the default where there is a mask), "reverse", or
-        another name, for which the frames are given as `perturbed`.
-      perturbed: the clips under that perturbation, like `clips`. Not needed for "freeze" and "reverse", and not
-        stored then: they follow from the clip and its mask.
-      events: int `(B, 2)`, the known event as [start, stop) in frames; (-1, -1) where it is not known.
-      method: what the explanation was made with; default `name`.
-      plain: also write scalars ``<name>/<score>`` and ``<name>/mask_length``, means over the batch without NaN, and
-        an image ``<name>/<id>/film`` of each clip.
+      perturbation: what the mask does to the frames: "freeze" (the default if there is a mask), "reverse", or any
+        other name together with `perturbed`.
+      perturbed: the perturbed clips, in the same format as `clips`. Not needed and not stored for "freeze" and
+        "reverse", because the page computes these from the clip and its mask.
+      events: int `(B, 2)`, the known event as [start, stop) in frames; (-1, -1) if unknown.
+      method: the name of the explanation method; default `name`.
+      plain: also write scalars ``<name>/<score>`` and ``<name>/mask_length``, which are means over the batch without
+        NaN, and an image ``<name>/<id>/film`` of each clip.
 
     Raises:
-      TfvidError: an argument that does not fit; nothing is written.
-      ValueError: no step, as from `tf.summary.image`.
+      TfvidError: an argument is invalid; nothing is written.
+      ValueError: there is no step, as in `tf.summary.image`.
     """
     if not tf.executing_eagerly():
         raise TfvidError(
@@ -101,7 +101,7 @@ def explanation(
 
 
 def _blobs(batch: Batch, index: int, method: str) -> list[bytes]:
-    """A clip as the format has it."""
+    """Encodes a clip as the blobs of the log format."""
     maps, fields = (np.empty(0), None) if batch.maps is None else _quantised(batch.maps[index])
     perturbed = [] if batch.perturbed is None else list(batch.perturbed[index])
     start, stop = batch.events[index].tolist()
@@ -125,7 +125,7 @@ def _blobs(batch: Batch, index: int, method: str) -> list[bytes]:
 
 
 def _averages(batch: Batch) -> dict[str, float]:
-    """The plain scalars: means over the clips where they are known."""
+    """Returns the plain scalars: means over the clips whose value is known."""
     values = dict(batch.scores)
     if batch.mask is not None:
         values["mask_length"] = mask_length(batch.mask)
@@ -134,7 +134,7 @@ def _averages(batch: Batch) -> dict[str, float]:
 
 
 def _film(batch: Batch, index: int) -> np.ndarray:
-    """The plain image of a clip."""
+    """Draws the plain image of a clip."""
     maps, mask, mixing, perturbed = (
         part if part is None else part[index] for part in (batch.maps, batch.mask, batch.mixing, batch.perturbed)
     )
@@ -143,9 +143,9 @@ def _film(batch: Batch, index: int) -> np.ndarray:
 
 
 def _quantised(maps: np.ndarray) -> tuple[np.ndarray, dict]:
-    """Maps `(T', h, w)` as uint8, and what they are in the clip's JSON.
+    """Quantises maps `(T', h, w)` to uint8, and describes them for the clip's JSON.
 
-    0 stays the lowest level of maps that are never negative, and the middle of those that are.
+    The value 0 becomes level 0 for maps without negative values, and the middle level for signed maps.
     """
     signed = bool((maps < 0).any())
     high = float(np.abs(maps).max())
@@ -161,7 +161,7 @@ def _quantised(maps: np.ndarray) -> tuple[np.ndarray, dict]:
 
 
 def _sparse(matrix: np.ndarray) -> list[list]:
-    """A mixing matrix `(T, T)` as rows of [source frame, weight]; weights too small to see are left out."""
+    """Converts a mixing matrix `(T, T)` to rows of [source frame, weight] without weights below `SMALLEST_WEIGHT`."""
     rows = []
     for row in matrix.astype(np.float64):
         sources = np.flatnonzero(row >= SMALLEST_WEIGHT)
@@ -179,12 +179,12 @@ def _finite(value) -> float | None:
 
 
 def _jpeg(frame: np.ndarray) -> bytes:
-    """RGB `(H, W, 3)` as JPEG."""
+    """Encodes an RGB frame `(H, W, 3)` as JPEG."""
     return _encoded(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
 
 
 def _png(frame: np.ndarray) -> bytes:
-    """Grey `(h, w)` as PNG."""
+    """Encodes a grey image `(h, w)` as PNG."""
     return _encoded(".png", frame)
 
 

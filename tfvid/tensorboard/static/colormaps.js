@@ -1,7 +1,7 @@
-// The colour maps as tables of 256 RGB colours: those of OpenCV that tfvid/report/overlay.py draws with, and
-// matplotlib's "coolwarm" for signed maps. `saturation` is how much of its own colour the clip keeps under the heat:
-// under the perceptually uniform maps (and turbo) it is grey, so that all colour is heat; jet over colour is the
-// paper's look.
+// The colour maps as tables of 256 RGB colours: the OpenCV maps that tfvid/report/overlay.py uses, and matplotlib's
+// "coolwarm" for signed maps. `saturation` is the colour saturation of the clip under the heatmap, 0 to 1. It is 0 for
+// the perceptually uniform maps and turbo, so that every colour belongs to the heatmap, and 1 for jet, as in the
+// paper's figures.
 
 function table(hex) {
   return Uint8Array.from(hex.replace(/\s/g, "").match(/../g), (byte) => parseInt(byte, 16));
@@ -70,7 +70,7 @@ ec0000e80000e40000e00000dc0000d80000d40000d00000cc0000c80000c40000c00000bc0000b8
 a000009c00009800009400009000008c0000880000840000800000`) },
 };
 
-// Blue for values below zero, red for those above.
+// Blue for negative values, red for positive values.
 export const SIGNED = { saturation: 0, signed: true, table: table(`
 3b4cc03c4ec23d50c33e51c53f53c64055c84257c94358cb445acc455cce465ecf485fd14961d24a63d34b64d54c66d64e68d84f69d9506bda
 516ddb536edd5470de5572df5673e05875e15977e35a78e45b7ae55d7ce65e7de75f7fe86180e96282ea6384eb6485ec6687ed6788ee688aef

@@ -1,9 +1,9 @@
-// The selects, sliders and buttons above the films. They hold the choices; what is done about them is in index.js.
+// The selects, sliders and buttons above the films. They hold the user's choices; index.js handles their events.
 import { COLORMAPS } from "./colormaps.js";
 import { el, fill } from "./dom.js";
 import { hint } from "./keys.js";
 
-// "run 9" before "run 10"
+// sorts "run 9" before "run 10"
 const natural = new Intl.Collator(undefined, { numeric: true }).compare;
 
 function labelled(text, ...inputs) {
@@ -11,7 +11,7 @@ function labelled(text, ...inputs) {
 }
 
 export class Controls {
-  // `on` has a function for each thing a user can do: chose, reload, play, frame(number), step(index), look.
+  // `on` holds the event handlers: chose(), reload(), play(), frame(number), step(index), look().
   constructor(on) {
     this.run = el("select", { name: "run", change: on.chose });
     this.compare = el("select", { name: "compare", change: on.chose });
@@ -23,25 +23,25 @@ export class Controls {
     this.frame = el("input", {
       type: "range", name: "frame", min: 1, input: () => on.frame(this.frame.valueAsNumber - 1),
     });
-    this.frameText = el("span", { class: "told" });
+    this.frameText = el("span", { class: "readout" });
     this.step = el("input", { type: "range", name: "step", min: 0, input: () => on.step(this.step.valueAsNumber) });
-    this.stepText = el("span", { class: "told" });
+    this.stepText = el("span", { class: "readout" });
     this.opacity = el("input", {
       type: "range", name: "opacity", min: 0, max: 1, step: 0.05, value: 0.75, input: () => on.look(),
     });
-    this.opacityText = el("span", { class: "told" });
+    this.opacityText = el("span", { class: "readout" });
     this.colormap = el("select", { name: "colormap", change: on.look });
     fill(this.colormap, Object.keys(COLORMAPS).map((name) => [name, name]));
 
     this.element = el("form",
-      { class: "tools", "aria-label": "What is shown", submit: (event) => event.preventDefault() },
+      { class: "tools", "aria-label": "Display options", submit: (event) => event.preventDefault() },
       el("div", { class: "line" },
         labelled("Run", this.run),
         labelled("Compare with", this.compare),
         labelled("Name", this.name),
         labelled("Clip", this.clip),
         hint(),
-        el("button", { type: "button", class: "reload", click: on.reload, title: "Look for new data" }, "Reload")),
+        el("button", { type: "button", class: "reload", click: on.reload, title: "Load new data" }, "Reload")),
       this.about,
       el("div", { class: "line" },
         this.play,
@@ -51,7 +51,8 @@ export class Controls {
         labelled("Colour map", this.colormap)));
   }
 
-  // Offers what there is, keeping the choices that still stand, or `wish`, those of an earlier visit.
+  // Fills the selects from `tags`. Keeps each choice that is still available; `wish` holds the choices of an earlier
+  // visit.
   offer(tags, wish = {}) {
     const choose = (select, values, none = []) => {
       fill(select, [...none, ...values.map((value) => [value, value])]);
@@ -65,7 +66,7 @@ export class Controls {
     choose(this.clip, clips);
     const { run, name, clip } = this.chosen;
     const others = runs.filter((other) => other !== run && tags[other][name]?.clips?.includes(clip));
-    choose(this.compare, others, [["", others.length ? "no other" : "no other has this clip"]]);
+    choose(this.compare, others, [["", others.length ? "none" : "no other run has this clip"]]);
     this.compare.disabled = !others.length;
     this.about.textContent = description;
     this.about.hidden = !description;
@@ -84,8 +85,8 @@ export class Controls {
     if (opacity >= 0 && opacity <= 1) this.opacity.value = opacity;
   }
 
-  // Lets the sliders tell where things stand. `mask` is the mask's value in words.
-  tell({ playing, frame, length, index, steps, mask }) {
+  // Sets the sliders and their texts to the current frame and step. `mask` describes the mask's value.
+  update({ playing, frame, length, index, steps, mask }) {
     this.play.textContent = playing ? "Pause" : "Play";
     this.frame.max = length;
     this.frame.value = frame + 1;

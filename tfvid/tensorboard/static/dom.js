@@ -1,4 +1,4 @@
-// Elements made of text nodes and attributes only, so that a logged name or label can never become markup.
+// Creates an element from attributes and text nodes only, so that a logged name or label never becomes markup.
 export function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -11,14 +11,14 @@ export function el(tag, attributes = {}, ...children) {
   return element;
 }
 
-// Fills a <select>, keeping its choice where that is still on offer. Options are [value, text] pairs.
+// Fills a <select> and keeps its choice if that is still an option. `options` are [value, text] pairs.
 export function fill(select, options) {
   const before = select.value;
   select.replaceChildren(...options.map(([value, text]) => el("option", { value }, text)));
   if (options.some(([value]) => value === before)) select.value = before;
 }
 
-// As many digits as say something: 0.934, 12.3, 1234, 0.00012.
+// Formats a number with a suitable number of digits: 0.934, 12.3, 1234, 0.00012.
 export function number(value) {
   if (typeof value !== "number") return "–";
   const size = Math.abs(value);

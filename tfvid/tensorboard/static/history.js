@@ -1,12 +1,12 @@
-// The mask over training: one row a step, the newest on top; one column a frame, so that the rows lie under the
-// timeline. A row fills in once its step has been loaded.
+// The mask over training: one row per step, the newest on top, and one column per frame, aligned with the timeline. A
+// row is filled when its step is loaded.
 import { el } from "./dom.js";
 import { meaningOf } from "./scores.js";
 
-const COLUMNS = 3; // scores beside a row
+const COLUMNS = 3; // number of scores shown beside a row
 
 export class History {
-  // `choose` is called with the index of the step that was clicked.
+  // `choose` is called with the index of the clicked step.
   constructor(choose) {
     this.choose = choose;
     this.names = [];
@@ -18,7 +18,7 @@ export class History {
       this.list);
   }
 
-  // Begins anew with these steps; a single one has no history.
+  // Replaces the rows by empty rows for these steps. The history of a single step stays hidden.
   open(steps) {
     this.rows = steps.map(({ step }, index) => {
       const strip = el("span", { class: "strip" });
@@ -31,7 +31,7 @@ export class History {
     this.element.hidden = true;
   }
 
-  // What a loaded step says.
+  // Fills the row of a loaded step.
   add(index, info) {
     if (!info.mask || this.rows.length < 2) return;
     this.element.hidden = false;
@@ -53,7 +53,7 @@ export class History {
     this.list.querySelector("[aria-current]")?.removeAttribute("aria-current");
     const { element } = this.rows[index];
     element.setAttribute("aria-current", "step");
-    const { offsetTop: top, offsetHeight: height } = element; // scrolled by hand: scrollIntoView would move the page
+    const { offsetTop: top, offsetHeight: height } = element; // scrollIntoView would scroll the page, too
     const { scrollTop, clientHeight } = this.list;
     if (top < scrollTop) this.list.scrollTop = top;
     else if (top + height > scrollTop + clientHeight) this.list.scrollTop = top + height - clientHeight;

@@ -1,4 +1,4 @@
-// The plugin's page: TensorBoard imports this module into an empty frame and calls `render`.
+// The plugin's page. TensorBoard imports this module into an empty frame and calls `render`.
 import { fetchSteps, fetchTags } from "./api.js";
 import { Controls } from "./controls.js";
 import { el } from "./dom.js";
@@ -29,16 +29,16 @@ class Page {
     });
     this.player = new Player(() => this.draw());
     this.tags = {};
-    this.panels = []; // those on show, the chosen run's first
+    this.panels = []; // the visible panels, the chosen run's first
     this.steps = [];
     this.index = -1; // into steps
-    this.turn = 0; // counts what was asked for: an answer that comes late is left out
+    this.turn = 0; // number of requests so far: a response to an earlier request is ignored
     this.problem = el("p", { class: "problem", role: "alert", hidden: true });
     this.empty = el("div", { class: "empty", hidden: true },
       el("h2", {}, "No explanations in this log directory yet"),
-      el("p", {}, "Three lines of Python write one:"),
+      el("p", {}, "These lines of Python write one:"),
       el("pre", {}, el("code", {}, HOW)),
-      el("button", { type: "button", click: () => this.attempt(() => this.reload()) }, "Look again"));
+      el("button", { type: "button", click: () => this.attempt(() => this.reload()) }, "Reload"));
     this.main = el("main", {});
     this.content = el("div", {}, this.controls.element, this.main);
     this.content.hidden = true;
@@ -50,7 +50,7 @@ class Page {
     });
   }
 
-  // Does what was asked for; if it fails, says why above the page.
+  // Runs an action and shows its error, if any, above the page.
   async attempt(action) {
     this.main.setAttribute("aria-busy", "true");
     this.problem.hidden = true;
@@ -63,7 +63,7 @@ class Page {
     this.main.setAttribute("aria-busy", "false");
   }
 
-  // Asks what there is, and shows the present choice, or the earlier visit's, anew.
+  // Loads the list of runs and clips, and shows the current choice or `wish`, the choice of an earlier visit.
   async reload(wish) {
     this.tags = await fetchTags();
     const some = Object.values(this.tags).some((names) => Object.keys(names).length);
@@ -83,7 +83,7 @@ class Page {
     let steps;
     try {
       steps = await Promise.all(runs.map((each) => fetchSteps(each, name, clip)));
-      if (steps.some((each) => !each.length)) throw new Error(`clip ${clip} of ${name}: no step of it can be read`);
+      if (steps.some((each) => !each.length)) throw new Error(`clip ${clip} of ${name}: it has no readable step`);
     } catch (error) {
       if (turn === this.turn) this.show([], []);
       throw error;
@@ -112,13 +112,13 @@ class Page {
     return panel;
   }
 
-  // Shows step `index` of the chosen run in every panel at once: of another run, its nearest step.
+  // Shows step `index` of the chosen run in its panel, and the nearest step of the other run in the other panel.
   async go(index) {
     if (!this.steps.length) return;
     this.index = Math.min(this.steps.length - 1, Math.max(0, index));
     const { step } = this.steps[this.index];
     const turn = ++this.turn;
-    this.tell();
+    this.update();
     const { panels } = this;
     const wanted = panels.map((panel) => panel.series.nearest(step));
     const samples = await Promise.allSettled(panels.map((panel, place) => panel.series.sample(wanted[place])));
@@ -133,7 +133,7 @@ class Page {
     this.draw();
   }
 
-  // Films of other lengths pass the same time in fewer frames.
+  // A shorter film shows fewer frames in the same time.
   frameOf(panel) {
     return Math.floor((this.player.frame * panel.length) / this.player.length);
   }
@@ -145,13 +145,13 @@ class Page {
   draw() {
     const { look } = this.controls;
     for (const panel of this.panels) panel.draw(this.frameOf(panel), look);
-    this.tell();
+    this.update();
   }
 
-  tell() {
+  update() {
     const { playing, frame, length } = this.player;
     const mask = this.panels[0]?.value.textContent ?? "";
-    if (this.steps.length) this.controls.tell({ playing, frame, length, index: this.index, steps: this.steps, mask });
+    if (this.steps.length) this.controls.update({ playing, frame, length, index: this.index, steps: this.steps, mask });
   }
 
   remember() {

@@ -1,4 +1,4 @@
-// The keyboard: one table of what each key does, and the line that says so.
+// The keyboard shortcuts: a table of their actions, and the hint line that lists them.
 import { el } from "./dom.js";
 
 const MOVES = {
@@ -11,7 +11,7 @@ const MOVES = {
   " ": (on) => on.play(),
 };
 
-// What has keys of its own keeps them: a select, a slider other than the frame's, a button's space bar.
+// Whether a control handles the key itself: a select, a slider other than the frame's, or a button with the space bar.
 function own(target, key) {
   if (target.matches("select")) return true;
   if (target.matches("button")) return key === " ";

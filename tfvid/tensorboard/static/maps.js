@@ -1,11 +1,12 @@
-// A heatmap over a frame: resized as tfvid.explain.cam.features.resized does, drawn as tfvid.report.overlay does.
+// Draws a heatmap over a frame: resizes it like tfvid.explain.cam.features.resized and draws it like
+// tfvid.report.overlay.
 
-// Which of `steps` maps belongs to `frame` of `length`: nearest in time.
+// The index, among `steps` maps, of the map nearest in time to `frame` of `length` frames.
 export function mapOf(frame, length, steps) {
   return Math.min(steps - 1, Math.floor(((frame + 0.5) * steps) / length));
 }
 
-// For each of `to` pixels along one side: its two neighbours among `from`, and the share of the second.
+// For each of `to` pixels along one side: its two neighbours among `from` pixels, and the weight of the second.
 function neighbours(from, to) {
   return Array.from({ length: to }, (_, i) => {
     const place = Math.min(from - 1, Math.max(0, ((i + 0.5) * from) / to - 0.5));
@@ -14,7 +15,7 @@ function neighbours(from, to) {
   });
 }
 
-// Bilinear: a map of h x w values at H x W.
+// Resizes a map of h x w values to H x W with bilinear interpolation.
 export function resized(map, [h, w], [H, W]) {
   const out = new Float32Array(H * W);
   const columns = neighbours(w, W);
@@ -28,8 +29,8 @@ export function resized(map, [h, w], [H, W]) {
   return out;
 }
 
-// The frame under its heat, H x W in [0, 1] or, signed, in [-1, 1]. Opacity falls with heat in proportion; where
-// there is none the clip shows, in grey unless the colour map's `saturation` is 1.
+// Draws `heat`, H x W in [0, 1] ([-1, 1] if signed), over a frame. The opacity is proportional to the magnitude of the
+// heat. Where the heat is 0, the frame shows, in grey unless the colour map's `saturation` is 1.
 export function overlaid(frame, heat, { table, saturation, signed }, opacity) {
   const image = new ImageData(frame.width, frame.height);
   const { data: from } = frame;

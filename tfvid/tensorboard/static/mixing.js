@@ -1,5 +1,5 @@
-// A perturbed frame as a mixture of the clip's frames: perturbed[t] = sum of weight * frame[source], as in
-// tfvid/perturb/temporal.py. `row` is [[source, weight], ...]; weights sum to 1.
+// Computes a perturbed frame as a mixture of the clip's frames: perturbed[t] = sum of weight * frame[source], as in
+// tfvid/perturb/temporal.py. `row` is [[source, weight], ...]; the weights sum to 1.
 export function mixed(frames, row) {
   if (row.length === 1) return frames[row[0][0]];
   const { width, height } = frames[0];

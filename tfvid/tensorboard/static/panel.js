@@ -1,4 +1,4 @@
-// One run's view of the clip: its films side by side, the mask under them, the scores, the mask over training.
+// One run's view of the clip: its films side by side, the mask below them, the scores, and the mask over training.
 import { COLORMAPS, SIGNED } from "./colormaps.js";
 import { el, number } from "./dom.js";
 import { History } from "./history.js";
@@ -6,10 +6,10 @@ import { mapOf, overlaid, resized } from "./maps.js";
 import { scoresList } from "./scores.js";
 import { Timeline, maskText, stateOf } from "./timeline.js";
 
-const LEAST = 180, MOST = 400; // pixels: sides between which a film is shown
-const SMALL = 128; // clips below this side are shown whole times larger, pixel by pixel
+const LEAST = 180, MOST = 400; // pixels: smallest and largest side of a film on the page
+const SMALL = 128; // pixels: clips with a smaller longer side are enlarged by a whole factor without interpolation
 
-// Width at which frames of `height` x `width` are shown where there is `room` for each film.
+// The width at which frames of `height` x `width` are shown if each film has `room` pixels.
 function shownWidth([height, width], room) {
   const side = Math.max(height, width);
   if (side >= SMALL) return Math.min(Math.max(LEAST, Math.min(MOST, room)), (MOST * width) / height);
@@ -33,7 +33,7 @@ class Film {
 }
 
 export class Panel {
-  // `seek` is called with a frame of this panel's clip, `choose` with the index of one of its steps.
+  // Calls `seek` with a frame of this panel's clip, and `choose` with the index of one of its steps.
   constructor({ seek, choose }) {
     this.sample = null;
     this.title = el("h2");
@@ -139,14 +139,14 @@ export class Panel {
   }
 }
 
-// A colour map from its lowest value to its highest.
+// Draws a colour map from its lowest value to its highest.
 function drawRamp(canvas, { table }) {
   const image = new ImageData(256, 1);
   for (let level = 0; level < 256; level++) image.data.set([...table.slice(3 * level, 3 * level + 3), 255], 4 * level);
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-// "step 40   target = predicted left ✗ wrong   true right": roles of the same class share its name.
+// "step 40   target = predicted left ✗ wrong   true right": roles of the same class are listed together.
 function facts({ labels, method }, step) {
   const fact = (name, value, mark = null) => el("span", { class: "fact" }, `${name} `, el("b", {}, value), mark);
   const roles = ["target", "predicted", "true"].filter((role) => labels[role] !== null);

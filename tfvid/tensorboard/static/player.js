@@ -1,8 +1,8 @@
-// The clock that all films share. It counts in frames of the longest one.
+// The clock that all films share. It counts the frames of the longest film.
 const FPS = 5;
 
 export class Player {
-  // `changed` is called whenever the frame or the state of play has changed.
+  // `changed` is called when the frame changes, and when playing starts or stops.
   constructor(changed) {
     this.changed = changed;
     this.length = 1;
@@ -10,7 +10,7 @@ export class Player {
     this.playing = false;
   }
 
-  // Films of `length` frames from now on; the place is kept as well as it can be.
+  // Sets the length in frames. The current frame is kept if it exists.
   resize(length) {
     this.length = length;
     this.frame = Math.min(this.frame, length - 1);
@@ -21,13 +21,13 @@ export class Player {
     this.changed();
   }
 
-  // A frame forward or back by hand, which ends play.
+  // Stops playing and moves by a number of frames.
   step(by) {
     this.playing = false;
     this.seek(this.frame + by);
   }
 
-  // Animation frames, not a timer: they stop while the tab is hidden.
+  // Uses animation frames instead of a timer, because they stop while the tab is hidden.
   play(playing) {
     if (playing === this.playing) return;
     this.playing = playing;

@@ -1,5 +1,6 @@
-// What this page may do, on top of TensorBoard's own policy: load from this server only, never read text as code, and
-// never read text as markup. Logged names and labels are text; should one ever come near either, the browser refuses.
+// The page's content security policy, in addition to TensorBoard's own: the page loads from this server only, and never
+// interprets text as code or as markup. Logged names and labels are untrusted text; the browser blocks an attempt to
+// use them as code or markup.
 import { el } from "./dom.js";
 
 const POLICY = [

@@ -1,7 +1,7 @@
-// One explanation of one clip, decoded: frames, map, perturbed frames, all as pixels.
+// Decodes one explanation of one clip: its frames, its map and its perturbed frames, all as pixels.
 import { mixed } from "./mixing.js";
 
-const canvas = document.createElement("canvas"); // one for all: only its pixels are read
+const canvas = document.createElement("canvas"); // shared by all images: only its pixels are read
 const context = canvas.getContext("2d", { willReadFrequently: true });
 
 async function pixels(bytes, type, what) {
@@ -26,11 +26,11 @@ async function reel(blobs, type, what) {
   return images;
 }
 
-/* Decodes what `fetchSample` gave. Returns
+/* Decodes the result of `fetchSample`. Returns
      info       the JSON, see tfvid/tensorboard/summary.py
      frames     T ImageData
-     heat       null, or T' Float32Array of h x w in [0, 1] ([-1, 1] where the map is signed)
-     perturbed  null, or a function of the frame's number to ImageData                                     */
+     heat       null, or T' Float32Array of h x w in [0, 1] ([-1, 1] if the map is signed)
+     perturbed  null, or a function from the index of a frame to ImageData                                 */
 export async function decoded({ info, blobs }) {
   const length = info.num_frames;
   const maps = info.map ? info.map.frames : 0;
@@ -43,12 +43,11 @@ export async function decoded({ info, blobs }) {
     info,
     frames,
     heat: info.map && grey.map((image) => heatOf(image, info.map)),
-    perturbed: stored.length ? (frame) => stored[frame] : info.mixing && remembered(frames, info.mixing),
+    perturbed: stored.length ? (frame) => stored[frame] : info.mixing && memoised(frames, info.mixing),
   };
 }
 
-// Grey levels 0..255 stand for low..high. A map is shown over its largest value (of either sign), so that zero stays
-// zero: no heat, no colour.
+// Converts grey levels 0..255 to values low..high, then divides by the largest magnitude, so that 0 stays 0 (no heat).
 function heatOf({ data }, { low, high, signed }) {
   const most = signed ? Math.max(Math.abs(low), Math.abs(high)) : high;
   const heat = new Float32Array(data.length / 4);
@@ -59,7 +58,8 @@ function heatOf({ data }, { low, high, signed }) {
   return heat;
 }
 
-function remembered(frames, mixing) {
+// A function that computes each mixed frame once.
+function memoised(frames, mixing) {
   const made = [];
   return (frame) => (made[frame] ??= mixed(frames, mixing[frame]));
 }

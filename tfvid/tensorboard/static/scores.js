@@ -1,16 +1,16 @@
-// The numbers of an explanation, each as a bar where it is a share of one.
+// The scores of an explanation. A score between 0 and 1 is also drawn as a bar.
 import { el, number } from "./dom.js";
 
 const MEANING = {
-  OS: ["original", "Original score: the probability of the target class for the clip as it is"],
+  OS: ["original", "Original score: the probability of the target class for the original clip"],
   FS: ["freeze", "Freeze score: the probability of the target class with the masked frames frozen"],
   RS: ["reverse", "Reverse score: the probability of the target class with the masked frames played backwards"],
-  CS: ["true class", "Class score: the probability of the true class for the clip as it is"],
+  CS: ["true class", "Class score: the probability of the true class for the original clip"],
 };
 
 export const meaningOf = (name) => (Object.hasOwn(MEANING, name) ? MEANING[name][1] : name);
 
-// Where none of the four is known, as for a method without a mask, they are not listed.
+// The four scores are not listed if none of them is known, e.g. for a method without a mask.
 export function scoresList(scores) {
   const masked = Object.keys(MEANING).some((name) => (scores[name] ?? null) !== null);
   const listed = Object.entries(scores).filter(([name]) => masked || !Object.hasOwn(MEANING, name));

@@ -1,5 +1,5 @@
-// Light or dark, as TensorBoard is. It does not tell its plugins, but marks its own body, which this frame may read;
-// elsewhere the system's choice counts.
+// Follows TensorBoard's light or dark theme. TensorBoard has no interface for it, so the theme is read from the
+// class of its <body>. Outside TensorBoard the system's setting applies.
 function host() {
   try {
     return window.parent === window ? null : window.parent.document.body;

@@ -1,12 +1,13 @@
-// The mask as a strip under the film: one cell a frame, red perturbed, green kept. A soft value shows as a level, as
-// in tfvid/report/overlay.py: the saturated part of a perturbed cell fills it from the bottom to the value, that of a
-// kept one from the top down to it. Hatching marks the perturbed ones for those who see no colour.
+// The mask as a strip below the film: one cell per frame, red = perturbed, green = kept. A value between 0 and 1 is
+// drawn as a level, as in tfvid/report/overlay.py: the saturated part of a perturbed cell reaches from the bottom up to
+// the value, the saturated part of a kept cell from the top down to it. Perturbed cells are also hatched, so that the
+// strip does not depend on colour.
 import { el } from "./dom.js";
 
-const NARROW = 24; // pixels: cells below it have no room for their value
+const NARROW = 24; // pixels: narrower cells have no room for their value
 const short = (value) => value?.toFixed(2).replace(/^0/, "").replace("1.00", "1.0") ?? "–"; // .93
 
-// What the film of the perturbed clip is called.
+// The name of the film of the perturbed clip.
 export const stateOf = ({ perturbation }) =>
   ({ freeze: "frozen", reverse: "reversed", blur: "blurred" })[perturbation] ?? "perturbed";
 
@@ -28,7 +29,7 @@ function cell(info, frame) {
 }
 
 export class Timeline {
-  // `seek` is called with the frame that was clicked or dragged to.
+  // `seek` is called with the frame that the user clicks or drags to.
   constructor(seek) {
     this.cells = el("div", { class: "cells", role: "img" });
     this.event = el("div", { class: "event" });

@@ -1,11 +1,11 @@
-// What was chosen stays chosen when the browser reloads TensorBoard.
+// Keeps the user's choices when the browser reloads TensorBoard.
 const KEY = "tfvid";
 
 export function remember(choices) {
   try {
     sessionStorage.setItem(KEY, JSON.stringify(choices));
   } catch {
-    // storage is switched off: nothing is lost but this
+    // storage is switched off: the choices are not kept
   }
 }
 
