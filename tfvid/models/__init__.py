@@ -1,4 +1,4 @@
-"""Video classifiers. Each is a function that returns a functional Keras model from clips to logits."""
+"""Video classifiers. Each is a function that builds a functional Keras model from clips to logits."""
 
 import lazy_loader
 

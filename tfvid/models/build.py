@@ -1,4 +1,4 @@
-"""Building a classifier by name, with initial weights that depend on a seed alone."""
+"""Builds a classifier by name, with initial weights that depend on the seed only."""
 
 import inspect
 import random
@@ -45,8 +45,8 @@ def build_model(
       The model's input range is declared as None: training feeds it clips in [0, 1] without scaling.
 
     Raises:
-      ModelError: the model does not have an option, or refuses its value.
-      TfvidError: there is no model of this name.
+      ModelError: an option is unknown, or its value is invalid.
+      TfvidError: there is no model with this name.
     """
     builder, options = MODELS.find(name), dict(options or {})
     valid = _options_of(builder)
@@ -61,19 +61,19 @@ def build_model(
             return declare(model, input_range=None)
         except ModelError:
             raise
-        except (TypeError, ValueError) as error:  # from Keras' layers, for a value that does not fit
+        except (TypeError, ValueError) as error:  # Keras' layers raise these for an invalid value
             reason = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
             raise ModelError(f"cannot build {name} with {options}: {reason[:300]}") from error
 
 
 def _options_of(builder) -> list[str]:
-    """The valid keys of `options`: the arguments after num_classes, num_frames and size."""
+    """Returns the valid keys of `options`: the arguments after num_classes, num_frames and size."""
     names = list(inspect.signature(builder).parameters)[3:]
     return [name for name in names if name not in ("dtype", "name")]
 
 
 def load_initial_weights(model: keras.Model, path: str) -> None:
-    """Loads pretrained weights into `model`, and prints which.
+    """Loads pretrained weights into `model`, and prints what was loaded.
 
     The last layer keeps its own weights if its shape differs from the pretrained one.
 
@@ -94,9 +94,13 @@ def load_initial_weights(model: keras.Model, path: str) -> None:
 
 @contextmanager
 def seeded(seed: int):
-    """Within this context, the seeds that Keras draws for initial weights and dropout depend on `seed` alone.
+    """Context manager in which the seeds of initial weights and dropout depend on `seed` only.
 
-    Keras draws them from Python's `random` when it creates a layer. The state of `random` is restored at the end.
+    Keras draws these seeds from Python's `random` when it creates a layer. The state of `random` is restored at the
+    end.
+
+    Args:
+      seed: of Python's `random`.
     """
     state = random.getstate()
     random.seed(seed)

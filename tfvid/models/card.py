@@ -1,4 +1,4 @@
-"""The card that travels with a model: what its inputs and outputs mean. Plain JSON, no pickle, no TensorFlow."""
+"""The model card: a JSON file that describes the inputs and outputs of a model. Reading it does not need TensorFlow."""
 
 import dataclasses
 import json
@@ -12,21 +12,22 @@ from tfvid.network.model_format import CHANNELS, OUTPUTS
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a trained model was made for.
+    """Describes the inputs, the outputs and the training data of a model.
 
     Attributes:
-      name: of the run that trained it.
-      class_names: tuple of K names, in the order of the logits; of a model with one output unit, those of 0 and 1.
-      num_frames: frames a clip, T; None where the model takes any.
-      size: frame (H, W) in pixels; None where the model takes any.
-      dataset: name of the dataset it was trained on; "" where it is not known.
-      layer: the layer Grad-CAM explains; None leaves the choice to `tfvid.GradCAM`.
-      reverse_labels: label after the clip is played backwards, by label; None where it is not known.
+      name: the name of the training run.
+      class_names: tuple of K names, in the order of the logits. A model with one output unit has two names, of class
+        0 and class 1.
+      num_frames: frames per clip, T; None if the model accepts any number.
+      size: frame (H, W) in pixels; None if the model accepts any size.
+      dataset: name of the training dataset; "" if unknown.
+      layer: the layer that Grad-CAM explains; None: `tfvid.GradCAM` chooses it.
+      reverse_labels: for each label, the label of the clip played backwards; None if unknown.
       metrics: validation results by name.
-      input_range: the values (low, high) that the model takes for black and white; clips in [0, 1] are scaled to them.
-        None: what its first layers say, or else (0, 1).
-      channels: the order of the colours that it takes, "rgb" or "bgr".
-      output: what it returns, "logits", "probabilities", or "auto" where its last layer says it.
+      input_range: the model's input range: the values (low, high) of black and white. Clips in [0, 1] are scaled to
+        this range. None: the range of the model's first layers, or (0, 1) if these do not determine it.
+      channels: the colour order of the input, "rgb" or "bgr".
+      output: "logits", "probabilities", or "auto" if the last layer determines it.
     """
 
     name: str
@@ -53,7 +54,7 @@ def read_card(path: str | Path) -> ModelCard:
     """
     path = Path(path)
     names = {f.name: f.default is dataclasses.MISSING for f in dataclasses.fields(ModelCard)}
-    names["metrics"] = False  # its default is a factory
+    names["metrics"] = False  # optional, but its default is a factory
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -93,7 +94,7 @@ def _is_mapping(value, is_key, is_value) -> bool:
     return isinstance(value, dict) and all(is_key(name) and is_value(item) for name, item in value.items())
 
 
-# Of each field: what its JSON must be, as a test and in words.
+# For each field: a test of its JSON value, and a description of valid values.
 EXPECTED = {
     "name": (_is_text, "text"),
     "class_names": (lambda value: isinstance(value, list) and all(map(_is_text, value)), "a list of names"),
@@ -124,7 +125,7 @@ EXPECTED = {
 
 
 def _as_python(values: dict) -> dict:
-    """The fields JSON cannot hold as they are: tuples, and integer keys."""
+    """Converts the fields that JSON cannot represent: tuples and integer keys."""
     size, reverse, pixels = values["size"], values.get("reverse_labels"), values.get("input_range")
     return {
         "class_names": tuple(values["class_names"]),

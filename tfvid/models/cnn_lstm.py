@@ -1,8 +1,8 @@
-"""CNN-LSTM: a residual network sees each frame, an LSTM what it made of them, one after the other.
+"""CNN-LSTM: a residual network encodes each frame, and an LSTM processes the sequence of encoded frames.
 
-After Donahue et al., "Long-term Recurrent Convolutional Networks", CVPR 2015 (LRCN), with the frame encoder of He et
-al., "Deep Residual Learning", CVPR 2016: ResNet-18. Its 2-D convolutions are written as 1 x d x d ones over the clip,
-which is the same computation and keeps time an axis of every feature map. The classifier sees the last state.
+Donahue et al., "Long-term Recurrent Convolutional Networks", CVPR 2015 (LRCN), with the frame encoder ResNet-18 of He
+et al., "Deep Residual Learning", CVPR 2016. The 2-D convolutions are 1 x d x d convolutions over the clip: the
+computation is the same, and every feature map keeps its time axis. The classifier uses the last state of the LSTM.
 """
 
 import keras
@@ -28,30 +28,30 @@ def CNNLSTM(
 ) -> keras.Model:
     """Builds the CNN-LSTM.
 
-    With the defaults the frame encoder has 11,176,512 trainable parameters, as ResNet-18 without its classifier, and
-    the LSTM 787,456.
+    With the defaults, the frame encoder has 11,176,512 trainable parameters, the number of ResNet-18 without its
+    classifier, and the LSTM has 787,456.
 
     Args:
       num_classes: number of classes, K.
-      num_frames: frames a clip, T; None for any.
-      size: frame height and width, (H, W); None for any, with average pooling.
-      blocks: residual blocks of each stage, 1 to 4 stages of 64, 128, 256, 512 filters. The stem divides H and W by
-        four, each stage after the first by two.
-      width: factor on every filter count of the encoder; 1 is ResNet-18's.
-      pooling: what the LSTM is given of a frame's features: "average" over space, as in ResNet; or "flatten", all of
-        them, as from the fully connected layers of LRCN: these tell places apart.
-      units: of the LSTM; LRCN has 256 for frames.
+      num_frames: frames per clip, T; None for any.
+      size: frame height and width, (H, W); None for any, with average pooling only.
+      blocks: number of residual blocks of each stage, for 1 to 4 stages of 64, 128, 256, 512 filters. The stem divides
+        H and W by four, and each stage after the first divides them by two.
+      width: factor on every filter count of the encoder; 1 gives ResNet-18.
+      pooling: how a frame's features become the input of the LSTM: "average" over space, as in ResNet; or "flatten",
+        which keeps all features and their positions, like the fully connected layers of LRCN.
+      units: of the LSTM; LRCN uses 256 for frames.
       dropout: rate before the classifier, in [0, 1).
       synchronized: batch norm over all replicas; set it under a `tf.distribute` strategy only.
       dtype: Keras dtype policy of the layers, e.g. "mixed_bfloat16"; None for the global one. Logits are
         always float32.
 
     Returns:
-      A functional model from float32 clips `(B, T, H, W, 3)` in [0, 1] to logits `(B, K)`. The last features over
-      space are those of the layer ``stage<s>_block<b>``, `(B, T, H', W', F)`.
+      A functional model from float32 clips `(B, T, H, W, 3)` in [0, 1] to logits `(B, K)`. The last spatial feature
+      map is the output of the layer ``stage<s>_block<b>``, `(B, T, H', W', F)`.
 
     Raises:
-      ModelError: no stage, more than four, or features of unknown size to flatten.
+      ModelError: no stage, more than four stages, or pooling "flatten" with frames of unknown size.
     """
     if not 1 <= len(blocks) <= len(FILTERS) or min(blocks) < 1:
         raise ModelError(f"CNNLSTM: expected blocks for 1 to {len(FILTERS)} stages, 1 or more each, got {blocks}")

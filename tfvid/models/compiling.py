@@ -1,4 +1,4 @@
-"""Loss, optimizer and metrics of a classifier: those it was saved with, or those that tfvid trains with."""
+"""Compiles a classifier with the loss, optimizer and metrics that it was saved with, or with those of tfvid."""
 
 import json
 import warnings
@@ -10,16 +10,16 @@ import keras
 
 from tfvid.models.card import ModelCard
 
-MOST_THRESHOLDS = 4096  # of a metric that a file brings along, or classes: some keep a matrix of them
+MOST_THRESHOLDS = 4096  # thresholds or classes of a metric in an untrusted file; some metrics hold a matrix of them
 
 
 def compile_classifier(model: keras.Model, optimizer: keras.optimizers.Optimizer, *, from_logits: bool = True) -> None:
-    """Compiles `model` as tfvid trains: sparse categorical cross-entropy, accuracy and top-5 accuracy, in float32.
+    """Compiles `model` with sparse categorical cross-entropy, accuracy and top-5 accuracy, all in float32.
 
     Args:
-      model: of clips to class scores `(B, K)`.
-      optimizer: its variables may be built or not.
-      from_logits: whether the scores are logits; False for probabilities.
+      model: a model from clips to class scores `(B, K)`.
+      optimizer: the optimizer; its variables need not be built.
+      from_logits: True if the scores are logits; False if they are probabilities.
     """
     model.compile(
         optimizer=optimizer,
@@ -32,9 +32,9 @@ def compile_classifier(model: keras.Model, optimizer: keras.optimizers.Optimizer
 
 
 def compile_by_card(model: keras.Model, card: ModelCard) -> None:
-    """Compiles a model that was saved without loss and optimizer, where its scores are those of the card's classes.
+    """Compiles a model that was saved without loss and optimizer, if it has one output for each class of the card.
 
-    One that ends in another activation than softmax, such as a sigmoid for each of several labels, is left as it is.
+    A model whose last activation is neither linear nor softmax, e.g. a sigmoid for several labels, stays uncompiled.
     """
     classes = len(card.class_names)
     if model.compiled or classes < 2 or getattr(model, "output_shape", None) != (None, classes):
@@ -48,17 +48,18 @@ def compile_by_card(model: keras.Model, card: ModelCard) -> None:
 
 
 def read_compiled(file: Path, custom_objects: Mapping[str, object], name: Path) -> keras.Model:
-    """Reads a ``.keras`` file in Keras' safe mode, compiled where the file says how.
+    """Reads a ``.keras`` file in Keras' safe mode, and compiles the model as the file specifies.
 
-    Where that cannot be restored, e.g. a loss of the author's own, the model is not compiled, and a warning says why.
+    If the loss, the metrics or the optimizer cannot be restored, e.g. a custom loss, the model is not compiled, and a
+    warning states the reason.
 
     Args:
-      file: the file, or a copy of it that Keras 3 reads.
-      custom_objects: the model's own layers and functions by name.
-      name: what a warning calls the file.
+      file: the file, or a copy of it that Keras 3 can read.
+      custom_objects: the model's custom layers and functions by name.
+      name: the name of the file in the warning.
 
     Raises:
-      Exception: the model itself cannot be loaded; Keras, h5py, zipfile and json each raise their own.
+      Exception: the model cannot be loaded; Keras, h5py, zipfile and json each raise their own exceptions.
     """
     reason = None
     config = _compile_config(file)
@@ -67,7 +68,7 @@ def read_compiled(file: Path, custom_objects: Mapping[str, object], name: Path) 
     elif config:
         try:
             return keras.saving.load_model(file, custom_objects, compile=True, safe_mode=True)
-        except Exception as error:  # of the model or of its compilation: the next call tells them apart
+        except Exception as error:  # if the model itself is the cause, the next call raises it
             reason = " ".join(str(error).split()).split(". ")[0][:200]
     model = keras.saving.load_model(file, custom_objects, compile=False, safe_mode=True)
     if reason is not None:
@@ -81,16 +82,16 @@ def read_compiled(file: Path, custom_objects: Mapping[str, object], name: Path) 
 
 
 def _compile_config(file: Path) -> dict | None:
-    """How a ``.keras`` file says that the model was compiled; None where it does not, or cannot be read."""
+    """Returns the compile configuration of a ``.keras`` file; None if there is none or the file cannot be read."""
     try:
         with zipfile.ZipFile(file) as archive:
             return dict(json.loads(archive.read("config.json"))["compile_config"] or {}) or None
-    except Exception:  # whatever is wrong with the file, loading it says
+    except Exception:  # loading the model reports the error
         return None
 
 
 def _counts_too_much(config) -> bool:
-    """Whether a metric somewhere in it would fill the memory when it is made; the file may come from anyone."""
+    """Whether a metric in the configuration of an untrusted file would use too much memory."""
     found = [config]
     for value in found:
         if isinstance(value, dict):

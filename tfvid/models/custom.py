@@ -1,4 +1,4 @@
-"""A model's own layers and functions, from the Python file that defines them."""
+"""Loads a model's custom layers and functions from the Python file that defines them."""
 
 import inspect
 from pathlib import Path
@@ -14,7 +14,7 @@ def load_custom(file: str | Path) -> dict[str, object]:
       file: its path.
 
     Returns:
-      The classes and functions that the file defines, by name. Keras finds by itself what the file registers with
+      The classes and functions that the file defines, by name. Keras itself finds those that the file registers with
       ``keras.saving.register_keras_serializable``.
 
     Raises:

@@ -1,9 +1,9 @@
 """I3D: Inception-v1 inflated to three dimensions.
 
 Carreira & Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017, with the temporal strides of Mänttäri et
-al., ACCV 2020, section 4.2: the first two time strides of the original are 1, so that ``Mixed_5c``, the layer
-Grad-CAM explains, keeps T/2 time steps. Layers carry the published endpoint names (with ``.`` for ``/``, which
-Keras 3 does not allow), so that weights map by name.
+al., ACCV 2020, section 4.2: the first two temporal strides are 1 instead of 2, so that ``Mixed_5c``, the layer that
+Grad-CAM explains, has T/2 time steps. The layers have the published endpoint names, so that weights map by name. In
+these names ``.`` replaces ``/``, which Keras 3 does not allow.
 """
 
 import keras
@@ -40,18 +40,18 @@ def I3D(
 ) -> keras.Model:
     """Builds I3D.
 
-    With the defaults and 174 classes it has 12,465,614 trainable parameters.
+    With the defaults and 174 classes, it has 12,465,614 trainable parameters.
 
     Args:
       num_classes: number of classes, K.
-      num_frames: frames a clip, T; None for any.
+      num_frames: frames per clip, T; None for any.
       size: frame height and width, (H, W); None for any.
       dropout: rate before the classifier, in [0, 1).
-      width: factor on every filter count; 1 is the paper's.
-      depth: number of Inception modules, 1 to 9. Fewer also leave out the poolings that follow, so that the
-        last feature map is larger: 9 gives H/32, 7 gives H/16, 2 gives H/8.
-      temporal_strides: time strides of ``Conv3d_1a_7x7``, ``MaxPool3d_4a_3x3`` and ``MaxPool3d_5a_2x2``:
-        (1, 1, 2) is the paper's, (2, 2, 2) the original's.
+      width: factor on every filter count; 1 as in the paper.
+      depth: number of Inception modules, 1 to 9. Without the last modules, the pooling layers before them are left
+        out, too, so that the last feature map is larger: 9 gives H/32, 7 gives H/16, 2 gives H/8.
+      temporal_strides: temporal strides of ``Conv3d_1a_7x7``, ``MaxPool3d_4a_3x3`` and ``MaxPool3d_5a_2x2``: (1, 1, 2)
+        as in Mänttäri et al., or (2, 2, 2) as in Carreira & Zisserman.
       synchronized: batch norm over all replicas; set it under a `tf.distribute` strategy only.
       dtype: Keras dtype policy of the layers, e.g. "mixed_bfloat16"; None for the global one. Logits are
         always float32.
@@ -60,7 +60,7 @@ def I3D(
       A functional model from float32 clips `(B, T, H, W, 3)` in [0, 1] to logits `(B, K)`.
 
     Raises:
-      ModelError: `depth` out of range.
+      ModelError: `depth` is out of range.
     """
     if not 1 <= depth <= len(MODULES):
         raise ModelError(f"I3D depth must be 1 to {len(MODULES)} Inception modules, got {depth}")

@@ -1,13 +1,14 @@
-"""Models that Keras 2 saved, made readable for Keras 3: HDF5 files, whatever they are called, and ``.keras`` archives.
+"""Converts models saved by Keras 2 so that Keras 3 can read them: HDF5 files of any name, and ``.keras`` archives.
 
-The file is left as it is. A temporary copy gets a configuration in which
+The file itself is not changed. The configuration of a temporary copy is changed as follows:
 
-* arguments that Keras 3 no longer takes are left out where they have the value that changes nothing (`DROPPED`);
-* dtype policies are names: Keras 3 does not know the class ``Policy``;
-* layers within layers (of `TimeDistributed`, `Bidirectional`, `RNN`) say that they are Keras' own;
-* ``"hard_sigmoid"`` is Keras 2's function: what Keras 3 calls so is another one, see `tfvid.network.activations`.
+* Arguments that Keras 3 no longer has are removed if their value has no effect (`DROPPED`).
+* Dtype policies are replaced by their names, because Keras 3 has no class ``Policy``.
+* Inner layers (of `TimeDistributed`, `Bidirectional`, `RNN`) get the module ``keras.layers``.
+* ``"hard_sigmoid"`` becomes the function of Keras 2, because Keras 3 defines it differently, see
+  `tfvid.network.activations`.
 
-Everything else is Keras 3's own reading. What cannot be read is refused in one line that names layer and argument.
+Keras 3 reads everything else unchanged. An error names the layer that cannot be read.
 """
 
 import json
@@ -23,7 +24,7 @@ from tfvid.network.activations import keras2_hard_sigmoid
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 LARGEST_CONFIG = 64 << 20  # bytes of JSON
-MOST_OBJECTS = 100_000  # groups and arrays of a file
+MOST_OBJECTS = 100_000  # groups and arrays in a file
 
 _ANY = object()
 _RECURRENT = ("RNN", "SimpleRNN", "LSTM", "GRU", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
@@ -31,15 +32,15 @@ _ONE_GROUP = ("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "Separabl
 _TRANSPOSED = ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 _SPATIAL_DROPOUT = ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
 
-# (layers, argument, the value that changes nothing): left out where it has that value, or whatever it is for `_ANY`.
+# (layers, argument, the value without effect). An argument with this value is removed; `_ANY` stands for every value.
 DROPPED = (
     (_RECURRENT, "time_major", False),
     ((*_ONE_GROUP, *_TRANSPOSED), "groups", 1),
     (_SPATIAL_DROPOUT, "noise_shape", None),
-    (("BatchNormalization",), "fused", _ANY),  # only how it is computed
+    (("BatchNormalization",), "fused", _ANY),  # changes only the implementation
     (("BatchNormalization",), "virtual_batch_size", None),
     (("BatchNormalization",), "adjustment", None),
-    (("MultiHeadAttention",), "query_shape", _ANY),  # what it was built for, which Keras 3 sees by itself
+    (("MultiHeadAttention",), "query_shape", _ANY),  # the shapes it was built for, which Keras 3 infers
     (("MultiHeadAttention",), "key_shape", _ANY),
     (("MultiHeadAttention",), "value_shape", _ANY),
 )
@@ -51,21 +52,24 @@ _POLICIES = ("Policy", "PolicyV1", "DTypePolicy")
 
 
 def is_hdf5(file: Path) -> bool:
-    """Whether `file` is HDF5 inside, whatever it is called."""
+    """Whether the content of `file` is HDF5; its name does not matter."""
     with open(file, "rb") as start:
         return start.read(len(SIGNATURE)) == SIGNATURE
 
 
 def readable_hdf5(file: Path, folder: Path, most_expansion: int) -> Path:
-    """A copy of an HDF5 model in `folder` that Keras 3 reads: its weights, and the configuration made readable.
+    """Writes a copy of an HDF5 model that Keras 3 can read, with the same weights and a converted configuration.
 
     Args:
       file: the HDF5 file.
-      folder: a temporary one.
-      most_expansion: how many times the file's size its arrays may have.
+      folder: a temporary folder for the copy.
+      most_expansion: the largest allowed ratio of the size of the arrays to the size of the file.
+
+    Returns:
+      The copy.
 
     Raises:
-      ModelError: no model in it, links to other files, too much in it, or a layer that is not read.
+      ModelError: the file contains no model, links to other files or too much data, or a layer cannot be read.
     """
     copy = folder / "model.h5"
     with h5py.File(file, "r") as source:
@@ -74,7 +78,7 @@ def readable_hdf5(file: Path, folder: Path, most_expansion: int) -> Path:
             raise ModelError(f"{file}: expected an HDF5 file of a whole model, got no group 'model_weights'")
         _check_contents(source, file, most_expansion * file.stat().st_size)
         version = _text(source.attrs.get("keras_version", ""))
-        with h5py.File(copy, "w", libver="latest") as target:  # the latest: attributes of any size
+        with h5py.File(copy, "w", libver="latest") as target:  # only the latest format has attributes of any size
             source.copy("model_weights", target)
             target.attrs["model_config"] = json.dumps(readable(config, version, file))
             target.attrs["keras_version"], target.attrs["backend"] = version, "tensorflow"
@@ -82,10 +86,14 @@ def readable_hdf5(file: Path, folder: Path, most_expansion: int) -> Path:
 
 
 def readable_archive(file: Path, folder: Path) -> Path:
-    """A ``.keras`` archive that Keras 3 reads: `file` itself, or a copy in `folder` of one that Keras 2 saved.
+    """Returns a ``.keras`` archive that Keras 3 can read: `file` itself, or a converted copy if Keras 2 saved it.
+
+    Args:
+      file: the archive.
+      folder: a temporary folder for the copy.
 
     Raises:
-      ModelError: a layer that is not read.
+      ModelError: a layer cannot be read.
     """
     with zipfile.ZipFile(file) as source:
         version = str(json.loads(source.read("metadata.json")).get("keras_version", ""))
@@ -104,10 +112,15 @@ def readable_archive(file: Path, folder: Path) -> Path:
 
 
 def readable(config, version: str, file: Path):
-    """The configuration of a model that Keras `version` saved, as Keras 3 reads it.
+    """Converts the configuration of a model for Keras 3.
+
+    Args:
+      config: the configuration, or a part of it: dicts, lists and values.
+      version: the version of Keras that saved the model; "" if unknown, which means Keras 2.
+      file: the model's file, for error messages.
 
     Raises:
-      ModelError: Python code, or operations that Keras 3 cannot read; names the layer.
+      ModelError: a layer contains Python code, or is an operation that Keras 3 cannot read.
     """
     if isinstance(config, list):
         return [readable(item, version, file) for item in config]
@@ -127,7 +140,7 @@ def readable(config, version: str, file: Path):
 
 
 def _shaped_once(layers: list) -> list:
-    """The layers of a model; behind an `InputLayer` the first one need not say the shape again."""
+    """Removes the input shape from the layers after an `InputLayer`, which already has the shape."""
     if [isinstance(layer, dict) and layer.get("class_name") for layer in layers[:1]] != ["InputLayer"]:
         return layers
     return [
@@ -139,7 +152,7 @@ def _shaped_once(layers: list) -> list:
 
 
 def _placed(layer):
-    """A layer within a layer, with the module that Keras 3 looks for it in."""
+    """Adds the module in which Keras 3 looks up an inner layer."""
     is_plain = isinstance(layer, dict) and "module" not in layer
     if is_plain and isinstance(kind := layer.get("class_name"), str) and hasattr(keras.layers, kind):
         return layer | {"module": "keras.layers", "registered_name": None}
@@ -187,7 +200,7 @@ def _config_of(source: h5py.File, file: Path):
 
 
 def _check_contents(source: h5py.File, file: Path, most: int):
-    """Refuses weights in other files, and more of them than a file of this size can mean."""
+    """Raises ModelError for weights in other files, and for weights too large for a file of this size."""
     waiting, seen, total = [source["model_weights"]], set(), 0
     while waiting:
         group = waiting.pop()

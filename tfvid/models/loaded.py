@@ -1,4 +1,4 @@
-"""Trained models together with what a dataset must match: clip length, frame size and classes."""
+"""Loaded models with the properties that a dataset must match: clip length, frame size and classes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ class Loaded:
     """A loaded model.
 
     Attributes:
-      name: from its card.
-      path: where it was loaded from.
+      name: the name in the model's card.
+      path: the path it was loaded from.
       model: the Keras model.
       card: see `ModelCard`.
       num_frames: frames per clip.
       size: frame (H, W) in pixels.
-      options: keyword arguments of `load_model_as` that it was loaded with.
+      options: the keyword arguments of `load_model_as` with which it was loaded.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Loaded:
           The model's label by the dataset's label, and the model's class names.
 
         Raises:
-          ModelError: the model has no class of that name.
+          ModelError: the model has no class with the name of a wanted label.
         """
         known, wanted = self.card.class_names, sorted(set(wanted))
         if all(class_names[label] in known for label in wanted):
@@ -64,12 +64,13 @@ def load_model_as(
     """Loads a model, and declares its input range, colour order and output.
 
     Args:
-      path: as for `tfvid.load_model`.
-      input_range: the values (low, high) that the model takes for black and white. None: as the model's card says, or
-        else as its first layers say.
-      channels: the order of the colours, "rgb" or "bgr"; "auto": as the card says.
-      output: what the model returns, "logits" or "probabilities"; "auto": as the card or the last layer says.
-      custom: a Python file that defines the model's own layers and functions. The file is run.
+      path: a ``.keras`` or HDF5 file, or a folder of a run, a saved model or a checkpoint, see `tfvid.load_model`.
+      input_range: the model's input range: the values (low, high) of black and white. None: the range in the model's
+        card, or else that of its first layers.
+      channels: the colour order of the input, "rgb" or "bgr"; "auto": the order in the card.
+      output: what the model returns, "logits" or "probabilities"; "auto": as stated in the card, or determined by the
+        last layer.
+      custom: a Python file that defines the model's custom layers and functions. The file is run.
 
     Returns:
       The Keras model and its `ModelCard`.
@@ -94,12 +95,12 @@ def load_models(
     size: tuple[int, int],
     options: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
 ) -> list[Loaded]:
-    """Loads models; each has the name that its card gives.
+    """Loads several models. The card of each model gives its name.
 
     Args:
-      paths: as for `tfvid.load_model`.
-      num_frames: used for a model that takes clips of any length.
-      size: frame (H, W) in pixels, used for a model that takes frames of any size.
+      paths: files or folders of models, see `tfvid.load_model`.
+      num_frames: frames per clip of a model that accepts any length.
+      size: frame (H, W) in pixels of a model that accepts any size.
       options: keyword arguments of `load_model_as`: one mapping for all models, or one for each.
 
     Raises:

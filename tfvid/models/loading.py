@@ -1,10 +1,10 @@
-"""Trained models from disk: a ``.keras`` or HDF5 file, a run's folder, or a saved model's folder.
+"""Loads trained models from a ``.keras`` or HDF5 file, a run's folder, or a saved model's folder.
 
     runs/<name>/model.keras                      runs/<name>/card.json
     saved_models/<name>/assets.extra/model.keras saved_models/<name>/assets.extra/card.json
 
-Always in Keras' safe mode: a file that carries Python code is refused. Every failure is one `ModelError` line. Files
-that Keras 2 saved are read as `tfvid.models.legacy` says.
+Models are loaded in Keras' safe mode, which rejects files with Python code. Every failure raises a `ModelError` with a
+one-line message. `tfvid.models.legacy` converts files saved by Keras 2.
 """
 
 import json
@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import h5py
 import keras
 
-import tfvid.network.activations  # noqa: F401  registers them, so that models with one load
+import tfvid.network.activations  # noqa: F401  registers the activations with Keras
 from tfvid.core.errors import ModelError
 from tfvid.models.card import ModelCard, read_card
 from tfvid.models.compiling import compile_by_card, read_compiled
@@ -25,7 +25,7 @@ from tfvid.models.legacy import is_hdf5, readable_archive, readable_hdf5
 from tfvid.network.model_format import declare
 
 PLACES = ("", "assets.extra")
-MOST_EXPANSION = 64  # weights hardly shrink when packed, a configuration of many like layers tenfold
+MOST_EXPANSION = 64  # compression hardly shrinks weights, and shrinks a configuration of many equal layers tenfold
 
 
 def load_model(
@@ -33,28 +33,28 @@ def load_model(
 ) -> keras.Model:
     """Loads a trained model.
 
-    What the card beside the file says of the values that the model takes and returns is declared of the model, see
-    `tfvid.declare`.
+    If there is a ``card.json`` beside the file, its input range, colour order and output are declared for the model,
+    see `tfvid.declare`.
 
     Args:
-      path: a ``.keras`` or HDF5 file (``.h5``, or HDF5 that is called ``.keras``), or a ``runs/<name>``,
+      path: a ``.keras`` or HDF5 file (``.h5``, or an HDF5 file named ``.keras``), or a ``runs/<name>``,
         ``saved_models/<name>`` or checkpoint folder.
-      compile: make it ready for ``fit`` and ``evaluate``. With the loss, metrics and optimizer that the file was saved
-        with; where they cannot be restored, the model is not compiled, and a warning says why. A file without any
-        and with a card beside it, as `tfvid.training` writes them, gets the loss and metrics of `tfvid.training` and
-        Adam at its default rate; call ``model.compile`` for others. An HDF5 file without a card is not compiled.
-        False leaves all of that out.
-      custom_objects: the model's own layers and functions by name; see docs/models.md.
+      compile: True compiles the model for ``fit`` and ``evaluate`` with the loss, metrics and optimizer saved in the
+        file. If these cannot be restored, the model is not compiled, and a warning states the reason. If the file has
+        none but has a card beside it, like the files of `tfvid.training`, the model gets the loss and metrics of
+        `tfvid.training` and Adam with its default learning rate; call ``model.compile`` for others. An HDF5 file
+        without a card is not compiled. False does not compile the model.
+      custom_objects: the model's custom layers and functions by name; see docs/models.md.
 
     Returns:
-      The Keras model; tfvid's own take float32 clips `(B, T, H, W, 3)` in [0, 1] and return logits `(B, K)`.
+      The Keras model. The models of tfvid take float32 clips `(B, T, H, W, 3)` in [0, 1] and return logits `(B, K)`.
 
     Raises:
-      ModelError: the path is missing, not a model, cut off, corrupt, unpacks without measure, carries code (unsafe), or
-        has a layer or an argument that Keras does not know.
+      ModelError: the path does not exist or is not a model; the file is truncated, corrupt, too large when unpacked, or
+        contains Python code; or Keras does not know a layer or an argument.
     """
     file, known = model_file(path), _by_name(custom_objects)
-    # An archive by its name too: Keras reads what is called .h5 as HDF5, whatever stands behind that in the file.
+    # The name must be that of an archive, too: Keras reads every file named .h5 as HDF5.
     is_archive = file.suffix == ".keras" and zipfile.is_zipfile(file)
     if not is_archive and not is_hdf5(file):
         raise ModelError(f"{file}: not a .keras file and not HDF5, or cut off")
@@ -71,7 +71,7 @@ def load_model(
                 model = keras.saving.load_model(readable, known, compile=False, safe_mode=True)
     except ModelError:
         raise
-    except Exception as error:  # Keras, h5py, zipfile and json each raise their own on a bad file.
+    except Exception as error:  # Keras, h5py, zipfile and json each raise their own exceptions for a bad file
         raise ModelError(f"{file}: cannot load the model ({_reason(error)}{_other_version(file)})") from error
     if (beside := file.with_name("card.json")).is_file():
         card = read_card(beside)
@@ -82,10 +82,10 @@ def load_model(
 
 
 def _by_name(custom_objects) -> dict[str, object]:
-    """`custom_objects` as Keras takes it.
+    """Returns `custom_objects` as the dict that Keras expects.
 
     Raises:
-      ModelError: not a mapping; the message shows the one that was probably meant.
+      ModelError: it is not a mapping; the message shows the mapping that was probably meant.
     """
     if custom_objects is None or isinstance(custom_objects, Mapping):
         return dict(custom_objects or {})
@@ -98,15 +98,15 @@ def _by_name(custom_objects) -> dict[str, object]:
 
 
 def load_card(path: str | Path, model: keras.Model | None = None) -> ModelCard:
-    """The card of the model at `path`; one made from the model's shapes where it has none.
+    """Returns the card of the model at `path`. For a model without a card, makes one from the model's shapes.
 
     Args:
-      path: as for `load_model`.
-      model: the model loaded from there, if at hand; its number of classes is then checked. One with a single output
-        unit has two classes.
+      path: a file or folder of a model, see `load_model`.
+      model: the model loaded from `path`, whose number of outputs is compared with the card; None: not compared, and
+        loaded only if there is no card. A model with a single output unit has two classes.
 
     Raises:
-      ModelError: the card cannot be read, or does not fit the model.
+      ModelError: the card cannot be read, or does not match the model.
     """
     file = model_file(path)
     beside = file.with_name("card.json")
@@ -126,10 +126,16 @@ def load_card(path: str | Path, model: keras.Model | None = None) -> ModelCard:
 
 
 def card_from_shapes(model: keras.Model, name: str) -> ModelCard:
-    """A card for a model that came without one: classes are called "class 0", "class 1", ...; two for one output unit.
+    """Makes a card from the input and output shapes of a model.
+
+    The classes are named "class 0", "class 1", and so on. A model with a single output unit has two classes.
+
+    Args:
+      model: a model from clips `(B, T, H, W, C)` to logits `(B, K)`.
+      name: of the model.
 
     Raises:
-      ModelError: the model is not one of clips `(B, T, H, W, C)` to logits `(B, K)`.
+      ModelError: the model has other shapes, or is a subclassed model, whose shapes are unknown.
     """
     taken, given = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if taken is None or given is None:
@@ -146,20 +152,22 @@ def card_from_shapes(model: keras.Model, name: str) -> ModelCard:
 
 
 def load_weights(model: keras.Model, path: str | Path, *, other_classifier: bool = False) -> str:
-    """Copies the weights of the model at `path` into `model`, layer by layer by name.
+    """Copies the weights of the model at `path` into the layers of `model` with the same names.
 
-    Nothing is changed unless everything fits.
+    If any layer does not match, no weights are changed.
 
     Args:
-      other_classifier: leave out the last layer where it has another shape there, for other classes or, behind a
-        `Flatten`, another size of frames.
+      model: the model that gets the weights.
+      path: a file or folder of a model, see `load_model`.
+      other_classifier: skip the last layer if its shape differs, because the numbers of classes differ or, after a
+        `Flatten`, the frame sizes.
 
     Returns:
-      One line that says what was loaded.
+      One line that states what was loaded.
 
     Raises:
-      ModelError: as `load_model`; or a layer is missing on one side, or has another shape (the message names
-        the layer and both shapes).
+      ModelError: the model cannot be loaded, see `load_model`; or a layer is missing in one of the models, or has
+        another shape (the message names the layer and both shapes).
     """
     file = model_file(path)
     source, target = _weights_by_layer(load_model(file, compile=False)), _weights_by_layer(model)
@@ -185,10 +193,13 @@ def load_weights(model: keras.Model, path: str | Path, *, other_classifier: bool
 
 
 def model_file(path: str | Path) -> Path:
-    """The ``.keras`` file that `path`, a file or a folder, stands for.
+    """Returns the model file at `path`: the file itself, or ``model.keras`` in the folder.
+
+    Args:
+      path: a file, or a folder with ``model.keras`` or ``assets.extra/model.keras``.
 
     Raises:
-      ModelError: there is none.
+      ModelError: there is no model.
     """
     path = Path(path)
     if path.is_file():
@@ -213,7 +224,7 @@ def model_file(path: str | Path) -> Path:
 
 
 def _check_expansion(file: Path):
-    """Refuses an archive of a few bytes that would fill the memory; Keras itself looks at its weights only."""
+    """Raises ModelError for an archive that is too large when unpacked; Keras checks only the size of the weights."""
     try:
         with zipfile.ZipFile(file) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
@@ -225,7 +236,7 @@ def _check_expansion(file: Path):
 
 
 def _other_version(file: Path) -> str:
-    """That another Keras saved `file`, as words to end a message with; "" where the same one did or nothing is said."""
+    """Returns the end of an error message if another version of Keras saved `file`; "" if not, or if it is unknown."""
     try:
         if is_hdf5(file):
             with h5py.File(file, "r") as archive:
@@ -233,7 +244,7 @@ def _other_version(file: Path) -> str:
         else:
             with zipfile.ZipFile(file) as archive:
                 version = json.loads(archive.read("metadata.json"))["keras_version"]
-    except Exception:  # whatever is wrong with the file has been said
+    except Exception:  # the error of the file has been reported already
         return ""
     return "" if version == keras.__version__ else f"; saved by Keras {version}, this is Keras {keras.__version__}"
 
@@ -247,7 +258,7 @@ def _is_shape(shape, rank: int) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Why a model cannot be loaded: the cause that Keras' long message ends with, or the class that is not known."""
+    """Returns the reason why a model cannot be loaded: the cause at the end of Keras' message, or the unknown class."""
     text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
     if "of a `Lambda` layer" in text:
         return (

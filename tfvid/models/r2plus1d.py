@@ -1,11 +1,12 @@
-"""R(2+1)D-18: a residual network whose 3-D convolutions are split into space and time.
+"""R(2+1)D-18: a residual network whose 3-D convolutions are factorised into space and time.
 
 Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR 2018, section 3.5. A t x d x d
-convolution from N to N' filters becomes a 1 x d x d one to M filters, batch norm, ReLU, and a t x 1 x 1 one to N'. With
+convolution from N to N' filters becomes a 1 x d x d convolution to M filters, batch norm, ReLU, and a t x 1 x 1
+convolution to N' filters. With
 
     M = floor( t d^2 N N' / (d^2 N + t N') )
 
-both have as many weights as the convolution they stand for, and one more non-linearity.
+the two have together as many weights as the original convolution, and there is one more non-linearity.
 """
 
 import keras
@@ -30,29 +31,29 @@ def R2Plus1D(
 ) -> keras.Model:
     """Builds R(2+1)D-18.
 
-    With the defaults and 400 classes it has 31,505,325 trainable parameters, as torchvision's ``r2plus1d_18``. Two
-    choices are those of the published Caffe2 code and of torchvision, not of the formula: the stem's M is 45, and a
-    block computes M once, for its first convolution. Where torchvision pads evenly, this one pads as TensorFlow does.
+    With the defaults and 400 classes, it has 31,505,325 trainable parameters, like torchvision's ``r2plus1d_18``. As in
+    the published Caffe2 code and in torchvision, and different from the formula, the stem's M is 45, and a block
+    computes M once, for its first convolution. The padding is TensorFlow's "same"; torchvision pads symmetrically.
 
     Args:
       num_classes: number of classes, K.
-      num_frames: frames a clip, T; None for any.
+      num_frames: frames per clip, T; None for any.
       size: frame height and width, (H, W); None for any.
-      blocks: residual blocks of each stage, 1 to 4 stages of 64, 128, 256, 512 filters. The stem halves H and W, and
-        so does each stage after the first.
-      temporal_strides: time stride of each stage, as many as there are stages.
-      width: factor on every filter count; 1 is the paper's.
-      dropout: rate before the classifier, in [0, 1); the paper has none.
+      blocks: number of residual blocks of each stage, for 1 to 4 stages of 64, 128, 256, 512 filters. The stem and each
+        stage after the first halve H and W.
+      temporal_strides: temporal stride of each stage, one per stage.
+      width: factor on every filter count; 1 as in the paper.
+      dropout: rate before the classifier, in [0, 1); the paper uses none.
       synchronized: batch norm over all replicas; set it under a `tf.distribute` strategy only.
       dtype: Keras dtype policy of the layers, e.g. "mixed_bfloat16"; None for the global one. Logits are
         always float32.
 
     Returns:
-      A functional model from float32 clips `(B, T, H, W, 3)` in [0, 1] to logits `(B, K)`. The last features are those
-      of the layer ``stage<s>_block<b>``; they are averaged over time and space for the classifier.
+      A functional model from float32 clips `(B, T, H, W, 3)` in [0, 1] to logits `(B, K)`. The last feature map is the
+      output of the layer ``stage<s>_block<b>``; its average over time and space is the input of the classifier.
 
     Raises:
-      ModelError: no stage, more than four, or a number of time strides that differs from that of stages.
+      ModelError: no stage, more than four stages, or not one temporal stride per stage.
     """
     if not 1 <= len(blocks) <= len(FILTERS) or min(blocks) < 1:
         raise ModelError(f"R2Plus1D: expected blocks for 1 to {len(FILTERS)} stages, 1 or more each, got {blocks}")
@@ -64,7 +65,7 @@ def R2Plus1D(
         return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=synchronized, name=name, **options)(x)
 
     def split_conv(x, filters, middle, kernel, strides, name):
-        """A convolution over space to `middle` filters, batch norm, ReLU, and one over time to `filters`."""
+        """A convolution over space to `middle` filters, batch norm, ReLU, and a convolution over time to `filters`."""
         t, h, w = strides
         x = layers.Conv3D(
             middle, (1, kernel, kernel), (1, h, w), "same", use_bias=False, name=f"{name}.space", **options
@@ -95,5 +96,5 @@ def R2Plus1D(
 
 
 def middle_filters(before: int, after: int) -> int:
-    """M for a 3x3x3 convolution from `before` to `after` filters, the equation above with t = d = 3."""
+    """Returns M for a 3x3x3 convolution from `before` to `after` filters: the equation above with t = d = 3."""
     return 27 * before * after // (9 * before + 3 * after)

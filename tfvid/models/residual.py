@@ -1,8 +1,8 @@
-"""The basic block of a residual network, He et al., "Deep Residual Learning", CVPR 2016, whatever its convolutions are.
+"""The basic block of a residual network with any kind of convolution. He et al., "Deep Residual Learning", CVPR 2016.
 
     y = ReLU( BN(conv(ReLU(BN(conv(x))))) + shortcut(x) )
 
-The shortcut is x itself, or a 1x1x1 convolution and batch norm where the block strides or changes the filters.
+The shortcut is x itself, or a 1x1x1 convolution with batch norm if the block has strides or another number of filters.
 """
 
 from keras import layers
@@ -11,16 +11,17 @@ FILTERS = (64, 128, 256, 512)  # of the four stages of ResNet-18
 
 
 def basic_block(x, filters: int, strides: tuple, conv, norm, name: str, **options):
-    """One block.
+    """Applies one block.
 
     Args:
       x: symbolic features `(B, T, H, W, K)`.
       filters: filters of both convolutions.
       strides: of the first convolution and of the shortcut, (time, height, width).
-      conv: a function (features, filters, strides, name) -> features, a 3x3 convolution of some kind, without bias.
-      norm: a function (features, name) -> features, batch norm.
-      name: of the block and of the layer that returns its features; its other layers are called ``<name>.<part>``.
-      **options: of the Keras layers made here.
+      conv: a function (features, filters, strides, name) -> features: a 3x3 convolution without bias, over space or
+        over space and time.
+      norm: a function (features, name) -> features: batch norm.
+      name: of the block and of its last layer; the other layers are named ``<name>.<part>``.
+      **options: keyword arguments of the Keras layers created here.
 
     Returns:
       Symbolic features `(B, T', H', W', filters)`, >= 0.
@@ -37,5 +38,5 @@ def basic_block(x, filters: int, strides: tuple, conv, norm, name: str, **option
 
 
 def scaled(filters: int, width: float) -> int:
-    """A filter count times `width`, 4 at least."""
+    """Returns `filters` times `width`, rounded, at least 4."""
     return max(4, int(filters * width + 0.5))

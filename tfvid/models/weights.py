@@ -1,17 +1,17 @@
-"""DeepMind's public Kinetics checkpoints of I3D, mapped onto `tfvid.I3D` by variable name.
+"""Loads DeepMind's public Kinetics checkpoints into `tfvid.I3D`, by variable name.
 
 The files are TensorFlow 1 checkpoints (github.com/google-deepmind/kinetics-i3d: ``rgb_scratch``,
-``rgb_imagenet``), written with Sonnet. Their names differ from the layers' in three ways:
+``rgb_imagenet``), written with Sonnet. Their variables differ from those of the layers in three ways:
 
-* ``RGB/inception_i3d/Mixed_3b/Branch_1/Conv3d_0b_3x3/conv_3d/w`` is the kernel of layer
-  ``Mixed_3b.Branch_1.Conv3d_0b_3x3.conv_3d``;
-* the second unit of Branch_2 of ``Mixed_5b`` is called ``Conv3d_0a_3x3`` there;
-* Sonnet's batch norm has no gamma (here it is set to 1) and shapes of (1, 1, 1, 1, C). Its epsilon is 1e-3, as here.
+* The kernel of layer ``Mixed_3b.Branch_1.Conv3d_0b_3x3.conv_3d`` is named
+  ``RGB/inception_i3d/Mixed_3b/Branch_1/Conv3d_0b_3x3/conv_3d/w``.
+* The second unit of Branch_2 of ``Mixed_5b`` is named ``Conv3d_0a_3x3``.
+* Sonnet's batch norm has no gamma (set to 1 here) and variables of shape (1, 1, 1, 1, C). Its epsilon is 1e-3, as here.
 
-The original network also strides time by (2, 2, 2): build ``I3D(..., temporal_strides=(2, 2, 2))`` to have the
-published network. The default (1, 1, 2) takes the same weights, but sees motion at another pace. The original
-averages over windows of 2 x 7 x 7 before the classifier, which for 224 x 224 clips differs from the global
-average used here only in the weight of the first and last time step.
+The published network has the temporal strides (2, 2, 2): build it as ``I3D(..., temporal_strides=(2, 2, 2))``. The
+default (1, 1, 2) uses the same weights at another temporal resolution. The published network averages over windows of
+2 x 7 x 7 before the classifier. For 224 x 224 clips, the global average used here differs from this only in the weight
+of the first and the last time step.
 """
 
 from pathlib import Path
@@ -28,23 +28,24 @@ SCOPE = "/inception_i3d/"
 
 
 def is_checkpoint(path: str | Path) -> bool:
-    """Whether `path` is the prefix of a TensorFlow checkpoint (``<path>.index`` is there)."""
+    """Whether `path` is the prefix of a TensorFlow checkpoint, i.e. ``<path>.index`` exists."""
     return Path(f"{path}.index").is_file()
 
 
 def load_kinetics(model: keras.Model, checkpoint: str | Path, head: Literal["auto", "load", "skip"] = "auto") -> str:
-    """Loads a Kinetics checkpoint into an I3D. Nothing is changed unless everything fits.
+    """Loads a Kinetics checkpoint into an I3D. If any variable does not match, the model is not changed.
 
     Args:
-      model: from `tfvid.I3D`, of any number of classes.
+      model: from `tfvid.I3D`, with any number of classes.
       checkpoint: the checkpoint's prefix, e.g. ``rgb_imagenet/model.ckpt``.
-      head: "load" the classifier too, "skip" it, or "auto": load it where the number of classes is the same.
+      head: "load" also loads the classifier, "skip" does not, and "auto" loads it if the numbers of classes are equal.
 
     Returns:
-      One line that says what was loaded.
+      One line that states what was loaded.
 
     Raises:
-      ModelError: not a readable checkpoint of an I3D; or a variable is missing, left over, or of another shape.
+      ModelError: the path is not a readable checkpoint of an I3D; or a variable is missing, unexpected, or has another
+        shape.
     """
     if head not in ("auto", "load", "skip"):
         raise ModelError(f"head must be 'auto', 'load' or 'skip', got {head!r}")
@@ -89,7 +90,7 @@ def _read(checkpoint: str | Path) -> dict[str, np.ndarray]:
 
 
 def _scope(names, checkpoint) -> str:
-    """``"RGB/inception_i3d/"``, whatever stands for RGB."""
+    """Returns the scope of the variables: ``"RGB/inception_i3d/"``, or with another name in the place of RGB."""
     scopes = sorted({name.partition(SCOPE)[0] + SCOPE for name in names if SCOPE in name})
     if len(scopes) != 1:
         found = f"the networks {', '.join(scopes)}" if scopes else "no variable with 'inception_i3d' in its name"
@@ -103,7 +104,7 @@ def _num_classes(stored: dict, scope: str) -> int | None:
 
 
 def _variable_names(model: keras.Model) -> dict[str, keras.Variable]:
-    """The checkpoint's name, without its scope, of each variable of `model`."""
+    """Returns the variables of `model` by their names in the checkpoint, without the scope."""
     names: dict[str, keras.Variable] = {}
     for layer in model.layers:
         unit = layer.name.replace(".", "/").replace(
@@ -124,7 +125,7 @@ def _variable_names(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 def _fits(stored: tuple[int, ...], expected: tuple[int, ...]) -> bool:
-    """The same shape but for leading ones: (1, 1, 1, 1, C) fits (C,)."""
+    """Whether the shapes are equal except for leading ones: (1, 1, 1, 1, C) fits (C,)."""
     return stored == expected or (
         stored[len(stored) - len(expected) :] == expected and set(stored[: len(stored) - len(expected)]) == {1}
     )

@@ -1,4 +1,4 @@
-"""The records of explained clips, in Parquet files that survive a kill at any moment."""
+"""The records of explained clips, in Parquet files that stay valid if the process is killed at any time."""
 
 import lazy_loader
 

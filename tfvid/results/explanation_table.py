@@ -1,4 +1,4 @@
-"""What explanations said while a model trained: one row a moment, method and clip, as dicts and as a CSV file."""
+"""The scores of explanations during training: one row per moment (epoch or step), method and clip, as dicts and CSV."""
 
 import csv
 from pathlib import Path
@@ -21,15 +21,15 @@ Row = dict[str, Any]  # int, str, float or None
 
 
 class ExplanationTable:
-    """Rows ordered by moment, kept in a CSV file too, which is replaced as a whole.
+    """Rows ordered by moment, and the CSV file that holds them. Saving replaces the whole file.
 
     Args:
-      path: the file; its rows are read, if it is there.
-      unit: of the moments, "epoch" or "step"; the name of the first column.
+      path: the CSV file; if it exists, its rows are read.
+      unit: the unit of the moments, "epoch" or "step"; also the name of the first column.
 
     Attributes:
-      rows: a list of dicts with the keys `unit`, `TEXTS` and `NUMBERS`; a number that a row has none of is None, an
-        empty field in the file.
+      rows: a list of dicts with the keys `unit`, `TEXTS` and `NUMBERS`. A missing number is None, and an empty field in
+        the file.
 
     Raises:
       DataError: the file cannot be read, or is not such a table.
@@ -42,16 +42,16 @@ class ExplanationTable:
             self.rows = self._read()
 
     def forget_after(self, moment: int):
-        """Drops the rows later than `moment`: a training that goes on from there makes them anew."""
+        """Removes the rows after `moment`; a training that resumes from `moment` creates them again."""
         self.rows = [row for row in self.rows if row[self.unit] <= moment]
 
     def replace(self, moment: int, rows: list[Row]):
-        """Puts `rows` in the place of those of `moment`."""
+        """Replaces the rows of `moment` by `rows`."""
         kept = [row for row in self.rows if row[self.unit] != moment]
         self.rows = sorted(kept + [{self.unit: moment} | row for row in rows], key=lambda row: row[self.unit])
 
     def save(self):
-        """Writes the file; raises OSError where that fails, and the file is as it was."""
+        """Writes the file. If writing fails, raises OSError and leaves the file unchanged."""
         with replacing(self.path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self.columns, lineterminator="\n")
             writer.writeheader()
@@ -80,16 +80,16 @@ class ExplanationTable:
 
 
 def explanation_rows(result: Explanation, method: str, ids, label, class_name, events) -> list[Row]:
-    """A row for each clip of a result, without its moment; a number is left None where the result has no such thing.
+    """Returns one row per clip of a result, without the moment. A number that the result does not provide is None.
 
     Args:
-      result: of any explainer. A ``mask`` `(B, T)` gives a length and, where the event is known, its temporal IoU; an
-        ``attribution`` `(B, T, H, W)` gives blobs; the paper's scores are taken as they are.
-      method: what the explainer is called.
-      ids: of the clips, B strings.
-      label: the true classes `(B,)`, None or -1 where not known.
-      class_name: of a class index, or "" for -1.
-      events: int `(B, 2)`, (-1, -1) where not known.
+      result: the result of any explainer. A ``mask`` `(B, T)` gives the mask length and, if the event is known, the
+        temporal IoU. An ``attribution`` `(B, T, H, W)` gives the blob statistics. The paper's scores are copied.
+      method: the name of the explainer.
+      ids: B ids of the clips.
+      label: the true classes `(B,)`, -1 for unknown ones; None if all are unknown.
+      class_name: a function from a class index to the name of the class, or to "" for -1.
+      events: int `(B, 2)`, the known events as [start, stop) in frames; (-1, -1) if unknown.
     """
     label = np.full(len(ids), -1) if label is None else label
     columns = {name: getattr(result, field) for name, field in SCORES.items() if hasattr(result, field)}
@@ -117,5 +117,5 @@ def explanation_rows(result: Explanation, method: str, ids, label, class_name, e
 
 
 def _number(value) -> float | None:
-    """Six digits, so that a row reads the same before and after a way through the file; None for NaN."""
+    """Rounds to six digits, so that a row is equal before and after it is written and read. None for NaN."""
     return float(f"{value:.6g}") if np.isfinite(value) else None

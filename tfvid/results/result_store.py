@@ -1,10 +1,10 @@
-"""The per-clip store: one record for each clip and model, in Parquet, safe against a kill at any moment.
+"""The store of results: one record per clip and model, in Parquet files that stay valid if the process is killed.
 
-    <folder>/results.parquet       every record, once `ResultStore.merge` has run
-    <folder>/results.parts/*.parquet  records appended since
+    <folder>/results.parquet          all records after `ResultStore.merge`
+    <folder>/results.parts/*.parquet  the records appended since then
 
-A run that was killed goes on where it stopped, see `tfvid.results.row_store`. The columns are described in
-docs/results.md; any Parquet reader can read them.
+A run that was killed continues where it stopped, see `tfvid.results.row_store`. docs/results.md describes the columns.
+Any Parquet reader can read the files.
 """
 
 import dataclasses
@@ -20,57 +20,58 @@ from tfvid.core.errors import ConfigError, DataError, first_of, one_line
 from tfvid.results.row_store import VERSION, RowStore
 
 NAME = "results"
-# What is said of a clip that is `still`, with its number of frames.
+# The message about a clip that is `still`, with its number of frames.
 STILL = "All {} frames of this clip are identical: the mask says nothing about time."
 
 
 def still_line(ids: Sequence[str]) -> str:
-    """What is said of several clips that are `still`, one or more, in one line that names the first of them."""
+    """Returns the one-line message about one or more clips that are `still`; it names the first five of them."""
     clips = "1 clip has" if len(ids) == 1 else f"{len(ids)} clips have"
     return one_line(f"{clips} only identical frames, so that a mask says nothing about time: {first_of(ids, 5)}")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one model's explanation of one clip says. Scores are softmax probabilities.
+    """The record of one model's explanation of one clip. Scores are softmax probabilities.
 
     Attributes:
-      id: the clip's, unique in its dataset.
+      id: the clip's id, unique in its dataset.
       model: name of the model.
       path: the video file; "" for a generated clip.
-      label: the true class; -1 where it is not known.
-      label_name: its name; "".
-      predicted: the class the model gives the clip.
+      label: the true class; -1 if unknown.
+      label_name: its name; "" if unknown.
+      predicted: the class that the model predicts for the clip.
       predicted_name: its name.
-      target: the class explained.
+      target: the explained class.
       target_name: its name.
       perturbation: what the mask does to a frame, e.g. "freeze".
-      original_score: OS, of the target on the clip.
-      freeze_score: FS, on the clip frozen by the mask.
-      reverse_score: RS, on the clip reversed by the mask.
-      true_score: CS, of the true class on the clip; NaN where it is not known.
+      original_score: OS, the target's score on the original clip.
+      freeze_score: FS, the target's score on the clip frozen by the mask.
+      reverse_score: RS, the target's score on the clip reversed by the mask.
+      true_score: CS, the true class's score on the original clip; NaN if the true class is unknown.
       mask: float32 `(T,)` in [0, 1], 1 = perturbed.
-      mask_length: frames with a mask value above 0.5.
-      loss: the three terms together, at the end.
-      length_term: lambda_1 times the mask's sum.
-      variation_term: lambda_2 times its total variation.
+      mask_length: number of frames with a mask value above 0.5.
+      loss: the final loss, the sum of the three terms below.
+      length_term: lambda_1 times the sum of the mask.
+      variation_term: lambda_2 times the total variation of the mask.
       score_term: the target's score under the mask.
-      iterations: steps taken.
-      full_drop: how far perturbing the whole clip lowers the score; below a tenth of OS the mask says little.
-      map: float32 `(T', H', W')`, Grad-CAM on its layer's own grid, not normalised.
-      size: (H, W) of the frames the model saw.
-      event: [start, stop) of the known event in frames; (-1, -1) where it is not known.
-      temporal_iou: of the mask with the event; NaN where it is not known.
-      temporal_iou_random: the mean over all windows of the mask's length.
-      temporal_iou_centred: of the centred window of the mask's length.
-      settings: JSON of everything that shaped the record: the model's weights, the explainers' options.
+      iterations: number of optimisation steps.
+      full_drop: how much the score falls if all frames are perturbed; below a tenth of OS the mask says little.
+      map: float32 `(T', H', W')`, Grad-CAM at the resolution of its layer, not normalised.
+      size: (H, W) of the frames that the model received.
+      event: [start, stop) of the known event in frames; (-1, -1) if unknown.
+      temporal_iou: temporal IoU of the mask with the event; NaN if the event is unknown.
+      temporal_iou_random: its mean over all windows of the mask's length.
+      temporal_iou_centred: its value for the centred window of the mask's length.
+      settings: JSON of all settings that determine the record: the model's weights, the explainers' options.
       gif, mp4, webp, reversed, sheet, reel: files made for the clip, relative to the store's folder; "" for none.
-      top: the classes of the highest probabilities on the clip, highest first: five, or all where the model has fewer;
-        empty in records of earlier versions, as the next two.
+      top: the classes with the highest probabilities on the clip, highest first: five, or all if the model has fewer.
+        Records of earlier versions have no `top`, `top_names` and `top_scores`; these are empty then.
       top_names: their names.
       top_scores: float32 `(min(5, K),)`, their probabilities.
-      damage: what is wrong with the video file; "" where nothing is known to be.
-      still: whether all frames of the clip, as given to the model, are identical: its mask says nothing about time.
+      damage: a description of the video file's damage; "" if none is known.
+      still: whether all frames of the clip, as the model received them, are identical. The mask then says nothing about
+        time.
     """
 
     id: str
@@ -116,12 +117,12 @@ class Result:
 
     @property
     def correct(self) -> bool | None:
-        """Whether the prediction is the true class; None where that is not known."""
+        """Whether the prediction is the true class; None if the true class is unknown."""
         return None if self.label < 0 else self.predicted == self.label
 
 
 def _column(item: dataclasses.Field) -> list[pa.Field]:
-    if item.name == "map":  # Parquet has no arrays of several dimensions: values in C order, and their shape.
+    if item.name == "map":  # Parquet has no multi-dimensional arrays: values in C order, and the shape
         return [pa.field("map", pa.list_(pa.float32())), pa.field("map_shape", pa.list_(pa.int32(), 3))]
     kinds: dict[object, pa.DataType] = {str: pa.string(), int: pa.int32(), float: pa.float32(), bool: pa.bool_()}
     kinds |= {np.ndarray: pa.list_(pa.float32()), tuple[int, int]: pa.list_(pa.int32(), 2)}
@@ -133,7 +134,7 @@ SCHEMA = pa.schema(
     [column for item in dataclasses.fields(Result) for column in _column(item)],
     metadata={VERSION: "1"},
 )
-# Columns that records of earlier versions lack.
+# Default values of the columns that records of earlier versions lack.
 DEFAULTS = {"top": [], "top_names": [], "top_scores": [], "damage": "", "still": False}
 
 
@@ -142,7 +143,7 @@ def _row_store(folder) -> RowStore:
 
 
 def to_table(results: Iterable[Result]) -> pa.Table:
-    """The records as an Arrow table of `SCHEMA`."""
+    """Converts records to an Arrow table with the schema `SCHEMA`."""
     rows = []
     for result in results:
         row = {item.name: getattr(result, item.name) for item in dataclasses.fields(Result)}
@@ -153,7 +154,14 @@ def to_table(results: Iterable[Result]) -> pa.Table:
 
 
 def from_table(table: pa.Table) -> list[Result]:
-    """The records of `to_table`'s table, masks and maps as float32 arrays; maps `(0, 0, 0)` of one without maps."""
+    """Converts a table of `to_table` to records. Masks and maps are float32; maps that were not read are `(0, 0, 0)`.
+
+    Args:
+      table: with all columns, or without the columns of the maps.
+
+    Raises:
+      ValueError: a map does not match its shape, or the `top` columns of a record have different lengths.
+    """
     results = []
     for row in table.to_pylist():
         shape = row.pop("map_shape", (0, 0, 0))
@@ -170,14 +178,17 @@ def from_table(table: pa.Table) -> list[Result]:
 
 
 def read_results(folder, *, maps: bool = True) -> list[Result]:
-    """Every record of the store in `folder`, in the order written, one a clip and model.
+    """Reads all records of the store in `folder`, in the order in which they were written, one per clip and model.
 
     Args:
       folder: of the store.
-      maps: without them, the larger part of a record is not read, and each `map` is `(0, 0, 0)`.
+      maps: whether to read the maps, which are most of the data; False: each `map` has shape `(0, 0, 0)`.
+
+    Returns:
+      The records.
 
     Raises:
-      DataError: there is no store, or one of its files cannot be read or is of another version.
+      DataError: there is no store, or one of its files cannot be read or has another version.
     """
     rows = _row_store(folder)
     if not rows.files():
@@ -188,7 +199,7 @@ def read_results(folder, *, maps: bool = True) -> list[Result]:
         missing = [name for name in columns if table[name].null_count]
         try:
             results += [] if missing else from_table(table)
-        except ValueError as error:  # a map of another size than it says, more scores than classes, ...
+        except ValueError as error:  # a map that does not match its shape, or more scores than classes
             missing = [f"map or top ({error})"]
         if missing:
             place = rows.merged if rows.merged.exists() else rows.parts
@@ -198,10 +209,10 @@ def read_results(folder, *, maps: bool = True) -> list[Result]:
 
 @dataclass
 class ResultStore:
-    """Appends records to a folder and says which are there already.
+    """Appends records to a folder, and lists the clips that already have one.
 
     Attributes:
-      folder: made by the first `append`.
+      folder: the folder, which the first `append` creates.
     """
 
     folder: Path
@@ -227,19 +238,23 @@ class ResultStore:
         return self._rows.parts
 
     def files(self) -> list[Path]:
-        """The files that hold the records, oldest first."""
+        """Returns the files that hold the records, oldest first."""
         return self._rows.files()
 
     def done(self, model: str) -> set[str]:
-        """Ids of the clips that `model` has a record for."""
+        """Returns the ids of the clips with a record of `model`."""
         return set(self._done.get(model, ()))
 
     def check(self, model: str, settings: dict):
-        """Makes sure that `model`'s records here were made with `settings`, so that they may stand together.
+        """Checks that the existing records of `model` were made with `settings`, so that new ones can be added.
+
+        Args:
+          model: name of the model.
+          settings: the settings of the new records; values that JSON can represent.
 
         Raises:
-          ConfigError: they were not; the message names what differs.
-          DataError: the records do not say.
+          ConfigError: the settings differ; the message names the differences.
+          DataError: the settings of the existing records are not JSON.
         """
         if model not in self._settings:
             return
@@ -255,7 +270,7 @@ class ResultStore:
             )
 
     def append(self, results: list[Result]):
-        """Writes `results` as one part: after this returns they survive a kill."""
+        """Writes `results` as one part. After this call returns, they are kept even if the process is killed."""
         if not results:
             return
         self._rows.append(to_table(results))
@@ -264,14 +279,14 @@ class ResultStore:
             self._settings[result.model] = result.settings
 
     def merge(self):
-        """Makes ``results.parquet`` of everything there is and removes the parts."""
+        """Writes all records into ``results.parquet`` and removes the parts."""
         self._rows.merge()
 
 
 class ResultPart:
-    """Records of one shard, written as one part with the shard's name: made twice, it is there once.
+    """Writes the records of one shard as one part. A part with the same name is replaced.
 
-    What `explain_clips` wants of a store; the records of a folder are read by `ResultStore`.
+    The class has the methods of a store that `explain_clips` uses. `ResultStore` reads the records of the folder.
 
     Args:
       folder: of the store.
@@ -283,24 +298,24 @@ class ResultPart:
         self._results: list[Result] = []
 
     def done(self, model: str) -> set[str]:
-        """Ids of the clips that this part has a record for already."""
+        """Returns the ids of the clips with a record of `model` in this part."""
         return {result.id for result in self._results if result.model == model}
 
     def check(self, model: str, settings: dict):
-        """Nothing: who gives out the shards has checked that the folder's records were made with `settings`."""
+        """Does nothing: the process that distributes the shards has checked the settings of the folder's records."""
 
     def append(self, results: list[Result]):
-        """Keeps `results` for `write`."""
+        """Adds `results` to the records that `write` writes."""
         self._results += results
 
     def write(self):
-        """Writes the part, whole or not at all; no part where there are no records."""
+        """Writes the part, completely or not at all. Without records, no part is written."""
         if self._results:
             self._rows.append(to_table(self._results), self.name)
 
 
 def differences(old: dict, new: dict) -> list[str]:
-    """What differs between two flat mappings of settings, a phrase each."""
+    """Returns a phrase for each difference between two flat mappings of settings."""
     return [
         f"{key} was {old.get(key, 'not set')}, is {new.get(key, 'not set')}"
         for key in sorted(old | new)

@@ -1,10 +1,10 @@
-"""Rows in Parquet that survive a kill at any moment, and are read without holding them all.
+"""A store of rows in Parquet files, which stay valid if the process is killed and are read in batches.
 
-    <folder>/<name>.parquet          every row, once `RowStore.merge` has run
-    <folder>/<name>.parts/*.parquet  rows appended since
+    <folder>/<name>.parquet          all rows after `RowStore.merge`
+    <folder>/<name>.parts/*.parquet  the rows appended since then
 
-Each part is a whole file or none. A row is known by its model and its clip; of two with one key the later counts.
-Columns may be added to a table: rows written before have their default.
+A part is written completely or not at all. The key of a row is its model and its clip; a later row replaces an earlier
+one with the same key. If a later version adds a column, older rows have the column's default value.
 """
 
 import secrets
@@ -21,17 +21,17 @@ from tfvid.core.files import replacing
 
 VERSION = b"tfvid.version"
 KEY = ["model", "id"]
-ROWS_AT_ONCE = 256  # a row with its map takes up to some 100 KB
+ROWS_AT_ONCE = 256  # a row with its map takes up to about 100 KB
 
 
 class RowStore:
     """One table in a folder.
 
     Args:
-      folder: made by the first `append`.
+      folder: the folder, which the first `append` creates.
       name: of the file, without its suffix.
-      schema: with the columns ``model`` and ``id``, both strings, and ``tfvid.version`` in its metadata.
-      defaults: of the columns that older files may lack, the value in their rows.
+      schema: has the string columns ``model`` and ``id``, and ``tfvid.version`` in its metadata.
+      defaults: the default values of the columns that older files may lack.
     """
 
     def __init__(self, folder, name: str, schema: pa.Schema, defaults: Mapping[str, object] | None = None):
@@ -39,28 +39,34 @@ class RowStore:
         self.merged, self.parts = self.folder / f"{name}.parquet", self.folder / f"{name}.parts"
 
     def files(self) -> list[Path]:
-        """The files that hold the rows, oldest first."""
+        """Returns the files that hold the rows, oldest first."""
         return [file for file in [self.merged] if file.exists()] + sorted(self.parts.glob("part-*.parquet"))
 
     def append(self, rows: pa.Table, name: str | None = None):
-        """Writes `rows` as one part: after this returns they survive a kill.
+        """Writes `rows` as one part. After this call returns, they are kept even if the process is killed.
 
         Args:
-          rows: of the schema.
-          name: of the part, which replaces one of the same name; None for a new one, after all there are.
+          rows: a table with the store's schema.
+          name: of the part, which replaces a part with the same name; None: a new part after all existing ones.
         """
         if name is None:
             last = max((int(file.stem.split("-")[1]) for file in self.parts.glob("part-[0-9]*.parquet")), default=0)
-            # Runs in one folder must not overwrite each other's parts; in containers even their process ids are alike.
+            # Runs in one folder must not overwrite each other's parts; in containers even process ids may be equal.
             name = f"{last + 1:06d}-{secrets.token_hex(4)}"
         with replacing(self.parts / f"part-{name}.parquet") as temporary:
             pq.write_table(rows, temporary)
 
     def batches(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
-        """The rows in the order written, some at a time, the last of each key; `columns` of them, or all.
+        """Reads the rows in batches, in the order in which they were written; of rows with equal keys only the last.
+
+        Args:
+          columns: the columns to read; None: all.
+
+        Yields:
+          Tables of at most `ROWS_AT_ONCE` rows.
 
         Raises:
-          DataError: a file cannot be read or is of another version.
+          DataError: a file cannot be read or has another version.
         """
         files, names = self.files(), self.schema.names if columns is None else columns
         for file, kept in zip(files, self._last(files), strict=True):
@@ -74,26 +80,33 @@ class RowStore:
                         yield self._filled(pa.Table.from_batches([batch]).filter(pa.array(chosen)), names)
 
     def read(self, columns: list[str] | None = None) -> pa.Table:
-        """All rows at once; see `batches`."""
+        """Reads all rows into one table.
+
+        Args:
+          columns: the columns to read; None: all.
+
+        Raises:
+          DataError: a file cannot be read or has another version.
+        """
         schema = self.schema if columns is None else pa.schema([self.schema.field(name) for name in columns])
         return pa.concat_tables([schema.empty_table(), *self.batches(columns)])
 
     def merge(self):
-        """Makes one file of everything there is and removes the parts."""
+        """Writes all rows into one file and removes the parts."""
         parts = sorted(self.parts.glob("part-*.parquet"))
         if not parts:
             return
         with replacing(self.merged) as temporary, pq.ParquetWriter(temporary, self.schema) as writer:
             for table in _gathered(self.batches()):
                 writer.write_table(table.cast(self.schema))
-        # A kill before this loop is through leaves rows twice; `_last` keeps one of each.
+        # If the process is killed in this loop, rows exist twice; `_last` selects one of them.
         for part in parts:
             part.unlink()
-        with suppress(OSError):  # another run has just written a part
+        with suppress(OSError):  # the folder is not empty if another run has just written a part
             self.parts.rmdir()
 
     def _last(self, files: list[Path]) -> list[np.ndarray]:
-        """For each file, which of its rows have no later one of the same key: bool, one a row."""
+        """Returns, for each file, a bool per row: whether no later row has the same key."""
         seen, kept = set(), []
         for file in reversed(files):
             with self._opened(file) as source:
@@ -121,7 +134,7 @@ class RowStore:
             raise DataError(f"{file}: cannot read these {self.name} ({' '.join(str(error).split())[:200]})") from error
 
     def _filled(self, rows: pa.Table, names: list[str]) -> pa.Table:
-        """The columns `names` of `rows`; those of an older file that are not there have their default."""
+        """Returns the columns `names` of `rows`; columns that an older file lacks get their default values."""
         missing = [name for name in names if name not in rows.column_names]
         for name in missing:
             column = self.schema.field(name)
@@ -139,7 +152,7 @@ class RowStore:
 
 
 def _gathered(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Small tables put together, so that a merged file is not made of groups of a few rows."""
+    """Combines small tables, so that the row groups of a merged file are not small."""
     waiting, rows = [], 0
     for table in tables:
         waiting.append(table)
