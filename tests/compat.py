@@ -24,7 +24,7 @@ ENVIRONMENTS = ("oldest", "newest")
 # Some of each part that stands on somebody else's package: videos, records, models, graphs, events. Every explainer.
 TESTS = (
     *("test_data_video.py", "test_data_records.py", "test_loading.py", "test_results.py", "test_callbacks.py"),
-    *("test_tensorboard_plugin.py", "test_explainers_contract.py::test_contract"),
+    *("test_tensorboard_plugin.py", "test_explainers_contract.py::test_the_public_contract"),
     "test_export.py::test_command_on_a_model_that_comes_along",
 )
 PYTEST = ("-m", "pytest", "-q", "-m", "not long", "-p", "no:cacheprovider")

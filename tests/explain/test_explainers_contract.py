@@ -16,6 +16,7 @@ from tfvid.explain import EXPLAINERS, explainer
 from tfvid.explain.base import Explainer
 from tfvid.network.classifier import Classifier
 from tfvid.network.tracing import named_layers
+from tfvid.testing import check_explainer
 
 COUNTS = {
     "target",
@@ -82,7 +83,12 @@ def shared(method, model_name="functional"):
     return model, fingerprint(model), build(method, model, batch_size=2)
 
 
-@on(*MODELS)
+@pytest.mark.parametrize("method", METHODS)
+def test_the_public_contract(method):
+    check_explainer(method, **QUICK.get(method, {}))
+
+
+@on(*MODELS, but=())
 @pytest.mark.parametrize("method", METHODS)
 def test_contract(method, model_name):
     """Shapes, dtypes, batch independence, determinism, one trace, the model unchanged."""
@@ -107,6 +113,7 @@ def test_contract(method, model_name):
     assert fingerprint(model) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", METHODS)
 def test_target(method):
     (_, _, explain), clips = shared(method), toy_models.clips(3)
@@ -121,6 +128,7 @@ def test_target(method):
             explain(clips, bad)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", METHODS)
 def test_model_is_unchanged_after_an_error(method):
     model, clips = toy(method, "subclassed"), toy_models.clips(2)

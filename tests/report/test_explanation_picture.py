@@ -83,7 +83,7 @@ def test_html_has_strip_class_and_scores_and_is_escaped(tmp_path):
     names = ["<script>alert(1)</script>", "push & pull"]
     page = masked().save(tmp_path / "x.html", class_names=names).read_text("utf-8")
     assert "push &amp; pull" in page and "&lt;script&gt;" in page and "<script" not in page
-    assert "<th>OS<td>0.75" in page
+    assert "<th>score of the clip (OS)<td>0.75" in page
     assert "<th>FS" not in page  # NaN: not known
     (data,) = re.findall(r'src="data:image/webp;base64,([^"]+)"', page)
     assert Image.open(io.BytesIO(base64.b64decode(data))).format == "WEBP"

@@ -25,6 +25,12 @@ from tfvid.report.style import LIGHT
 
 # Scores of results, by the field that holds them.
 SCORES = {"score": "score", "original_score": "OS", "freeze_score": "FS", "reverse_score": "RS", "true_score": "CS"}
+LONG_NAMES = {
+    "OS": "score of the clip (OS)",
+    "FS": "score of the frozen clip (FS)",
+    "RS": "score of the reversed clip (RS)",
+    "CS": "score of the true class (CS)",
+}
 FILMS, SHEET, PAGE = (".gif", ".webp", ".mp4"), ".png", ".html"
 SHOWN = 8  # clips in a notebook cell and in a window
 LONGEST = 16_000  # pixels: WebP pictures are at most 16383 high
@@ -210,7 +216,7 @@ class Pictured:
         strip.save(encoded, format="WEBP", quality=80)
         data = base64.b64encode(encoded.getvalue()).decode()
         rows = {"explained class": self.caption(i), "predicted class": self._class_name(self.explanation.predicted[i])}
-        rows |= {name: f"{value:.3g}" for name, value in self.scores(i).items()}
+        rows |= {LONG_NAMES.get(name, name): f"{value:.3g}" for name, value in self.scores(i).items()}
         cells = "".join(f"<tr><th>{html.escape(name)}<td>{html.escape(text)}" for name, text in rows.items())
         picture = f'<img alt="film strip of clip {i}" style="max-width:100%" src="data:image/webp;base64,{data}">'
         return f"<figure>{picture}<figcaption><table>{cells}</table></figcaption></figure>"

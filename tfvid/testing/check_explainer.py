@@ -23,6 +23,7 @@ def check_explainer(
     * ``attribution`` is `(B, T, H, W)`, ``mask`` `(B, T)` in [0, 1], ``window`` `(B, 2)`, if the result has them.
     * The predicted class is the model's; it is the class explained unless `target` says otherwise.
     * The result is the same in a second call, in chunks of another `batch_size`, and for each clip alone.
+    * Its compiled functions are traced once, whatever the number of clips.
     * Targets and clips that do not fit are refused with a `TfvidError`.
     * The model and the clips are unchanged, also after an error.
 
@@ -135,6 +136,7 @@ def _check_independence(name, explain, make, result, clips, atol: float, options
     alone = expect_runs(name, "an explanation of one clip", explain, clips[1:2])
     expected = "the same result for a clip alone as among others"
     expect_equal(name, expected, {key: value[1:2] for key, value in first.items()}, arrays(alone), atol)
+    expect(explain.traces <= 1, name, "functions that are traced once per clip shape", f"{explain.traces} traces")
 
 
 def _check_refusals(name: str, explain: Explainer, clips: np.ndarray) -> None:
