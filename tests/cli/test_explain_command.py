@@ -116,7 +116,10 @@ def test_two_models_on_drawn_clips(models, tmp_path, capsys):
     assert printed.rstrip().endswith(f"open in a browser: {tmp_path / 'index.html'}")
 
 
-@pytest.mark.parametrize(("draw", "drawn"), [("2", ["Moving something up", "Moving something down"]), ("0", [])])
+@pytest.mark.parametrize(
+    ("draw", "drawn"),
+    [("2", ["Moving something up", "Moving something down"]), pytest.param("0", [], marks=pytest.mark.long)],
+)
 def test_pictures_of_some_clips_numbers_of_all(models, tmp_path, draw, drawn):
     explain(tmp_path, list(models.values()), *shapes(), "--draw", draw, "--films", "gif")
     results = read_results(tmp_path)
