@@ -60,7 +60,9 @@ def build(method: MethodConfig, model) -> Method:
       ModelError: when built or first called, if the method does not support the network.
     """
     cls = EXPLAINERS.find(method.name)
-    quiet = {"progress": False} if "progress" in inspect.signature(cls).parameters else {}  # a bar of one's own
+    quiet = (
+        {"progress": False} if "progress" in inspect.signature(cls).parameters else {}
+    )  # the benchmark has its own bar
     explain = cls(model, **quiet | dict(method.options))
 
     def maps(clips, target=None) -> Maps:
