@@ -55,7 +55,7 @@ def draw_ranks(networks: Mapping[str, Judged], path) -> Path:
 
 
 def draw_correlations(found: Mapping[str, list[Correlation]], path) -> Path:
-    """Draws Spearman's rho of each objective measure with each measure of the truth; bold if the interval excludes 0."""
+    """Draws Spearman's rho of objective measures with measures of the truth; bold if its interval excludes 0."""
     panels = []
     for name, pairs in found.items():
         across = [pair for pair in pairs if (pair.first.kind, pair.second.kind) == (OBJECTIVE, TRUTH)]
