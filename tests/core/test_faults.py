@@ -87,9 +87,10 @@ def files(out: Path) -> dict[str, bytes]:
 # Killed -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "kills"),
-    [("prepare", 4), *(pytest.param(name, 2, marks=pytest.mark.long) for name in ("train", "explain"))],
+    [("prepare", 4), ("train", 2), ("explain", 2)],
 )
 def test_killed_at_random_moments(name, kills):
     """The short form of the campaign; in a process of its own, as TensorFlow must not run where it forks."""

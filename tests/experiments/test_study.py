@@ -199,6 +199,7 @@ def test_the_manifest_says_what_the_study_was_made_of(study, models):
     assert made["config"]["mask"] == {"iterations": 2, "batch_size": 2}
 
 
+@pytest.mark.long
 def test_a_second_start_does_only_what_is_missing(models, tmp_path, monkeypatch):
     explained = []
     original = TemporalMask.__call__

@@ -16,6 +16,7 @@ import tensorflow as tf
 import toy_models
 from disk import full_disk
 from keras import layers
+from quick_explainers import arrays
 from small_models import tiny_i3d
 
 from tfvid import GradCAM, TemporalMask, export, freeze, reverse
@@ -253,7 +254,7 @@ def test_runs_with_tensorflow_alone(pairs, alone, build):
     predicted = expected["serving_default/probabilities"].argmax(-1)
     classes = np.where(TARGET < 0, predicted, TARGET)
     for name, explain in (("grad_cam", pair.maps), ("temporal_mask", pair.mask)):
-        expected |= {f"{name}/{key}": value for key, value in vars(explain(clips(), classes)).items()}
+        expected |= {f"{name}/{key}": value for key, value in arrays(explain(clips(), classes)).items()}
     for name in ("true_score", "probabilities", "still"):  # which `tfvid.export.load` adds
         del expected[f"temporal_mask/{name}"]
     expected |= {"freeze/clips": freeze(clips(), MASKS), "reverse/clips": reverse(clips(), MASKS)}

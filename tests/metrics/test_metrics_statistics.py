@@ -72,6 +72,7 @@ def test_holm():
         holm([0.1, 1.5])
 
 
+@pytest.mark.long  # statsmodels takes 15 seconds to load
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 @settings(max_examples=25, deadline=None)
 def test_holm_is_that_of_statsmodels(pvalues):

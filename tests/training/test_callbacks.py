@@ -544,7 +544,7 @@ def forks():
         yield forks
 
 
-@pytest.mark.parametrize("how", ["plain", "deferred", "mirrored"])
+@pytest.mark.parametrize("how", ["plain", "deferred", pytest.param("mirrored", marks=pytest.mark.long)])
 def test_a_training_is_bit_identical_with_and_without(forks, tmp_path, how):
     """Weights, optimizer, batch norm, dropout's seeds, metrics, and what everyone else draws.
 

@@ -466,6 +466,7 @@ def test_an_extended_run_that_is_stopped_goes_on(finished, tmp_path, monkeypatch
     assert metrics["epochs"] == 4 and metrics["history"][:2] == finished[1]["history"]
 
 
+@pytest.mark.long
 def test_an_extended_cosine_goes_on_with_the_rates_of_the_long_run(tmp_path, capsys):
     schedule = {"train__schedule": "cosine", "train__learning_rate": 1e-3, "train__min_learning_rate": 0}
     folders = tmp_path / "runs", tmp_path / "saved"

@@ -1,7 +1,7 @@
 """The contract of data sets."""
 
-import pickle
 from collections.abc import Mapping
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def check_dataset(
         _check_names(f"{name}.{attribute}", getattr(dataset, attribute, None))
     for attribute in ("flip_labels", "reverse_labels"):
         _check_labels(f"{name}.{attribute}", getattr(dataset, attribute), len(dataset.class_names))
-    expect_runs(name, "arguments that can be pickled, for decode processes", pickle.dumps, dataset.arguments)
+    expect_runs(name, "arguments that can be pickled, for decode processes", ForkingPickler.dumps, dataset.arguments)
     for split in dataset.splits:
         where = f"{name}.samples({split!r})"
         samples = _check_samples(where, dataset, split)
