@@ -89,10 +89,7 @@ def compose(
       TfvidError: the sizes or lengths of the columns and the mask differ.
     """
     length, height, width = columns[0].frames.shape[:3]
-    shapes = [column.frames.shape for column in columns]
-    if len(set(shapes)) > 1 or (mask is not None and len(mask) != length):
-        shape = None if mask is None else mask.shape
-        raise TfvidError(f"a film's columns and mask must agree, got {shapes} and {shape}")
+    _check_shapes(columns, mask)
     inner = len(columns) * width + (len(columns) - 1) * GAP
     tops = {}  # y of each part, from the top down
     y = MARGIN
@@ -124,6 +121,13 @@ def compose(
         ImageDraw.Draw(image).text(place, f"{frame + 1}/{length}", theme.quiet, font(13), anchor="rm")
         film.append(image)
     return film
+
+
+def _check_shapes(columns: tuple[Panel, ...], mask: np.ndarray | None) -> None:
+    shapes = [column.frames.shape for column in columns]
+    if len(set(shapes)) > 1 or (mask is not None and len(mask) != shapes[0][0]):
+        shape = None if mask is None else mask.shape
+        raise TfvidError(f"a film's columns and mask must agree, got {shapes} and {shape}")
 
 
 def _even(number: int) -> int:

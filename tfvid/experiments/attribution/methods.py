@@ -94,7 +94,7 @@ def baseline(name: str, target_of: Callable, seed: int) -> Method:
 
 
 def as_map(result, shape: tuple) -> np.ndarray:
-    """The map of a result, float32 `(B, T, H, W)`: its attribution, or its temporal mask with equal values in a frame.
+    """Returns the map of a result, float32 `(B, T, H, W)`: its attribution, or its mask repeated over each frame.
 
     Args:
       result: an `tfvid.explain.base.Explanation` with an ``attribution`` or a ``mask``.
