@@ -1,4 +1,4 @@
-"""What a person looks at: films, sheets and the page."""
+"""Visualisations and reports: films, contact sheets, plots, tables and HTML pages."""
 
 import lazy_loader
 

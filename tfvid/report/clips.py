@@ -1,7 +1,7 @@
-"""The clips of a page: what its script draws them from, the controls to choose among them, and a plain list.
+"""The clips of a page: the data for its script, the controls that filter and sort clips, and a list without JavaScript.
 
-The script makes a clip's films only when the reader comes near them, so that a page of many hundreds stays quick.
-Without JavaScript the list shows the animated films.
+The script creates the films of a clip only when the clip is near the visible part of the page, so that a page with
+many hundreds of clips stays fast. Without JavaScript, the list shows the animated films.
 """
 
 import math
@@ -20,16 +20,16 @@ from tfvid.report.page import as_script
 from tfvid.report.reel import grid
 from tfvid.results.result_store import STILL, Result
 
-SHOWN_AT_FIRST = 3  # films a clip; of more models, the first of each group
+SHOWN_AT_FIRST = 3  # models per clip; if there are more, only the first model of each group is shown initially
 
 
 @dataclass(frozen=True)
 class Group:
-    """Models that stand together, e.g. the same network trained three times.
+    """A group of models, e.g. the same network trained three times.
 
     Attributes:
       name: of the group.
-      models: as in the results.
+      models: names of the models, as in the results.
     """
 
     name: str
@@ -38,13 +38,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Measure:
-    """A number that each clip has for each model, to show and to sort by.
+    """A number per clip and model, which the page shows and sorts by.
 
     Attributes:
-      key: names it.
-      title: for people.
+      key: its key in the data.
+      title: its name on the page.
       unit: "" for none.
-      listed: whether it stands in the list of measures beside the scores; else it is only sorted by.
+      listed: whether the list of measures beside the scores shows it; False: only for sorting.
     """
 
     key: str
@@ -63,7 +63,7 @@ OWN_MEASURES = (
 
 
 def own_measures(result: Result) -> dict[str, float]:
-    """What a record itself says of each of `OWN_MEASURES`."""
+    """Returns the values of `OWN_MEASURES` of a record."""
     return {
         "mask_length": result.mask_length,
         "temporal_iou": result.temporal_iou,
@@ -81,18 +81,18 @@ def clips_section(
     measures: Sequence[Measure] = OWN_MEASURES,
     values: Mapping[str, Mapping[str, Mapping[str, float | None]]] | None = None,
 ) -> dict:
-    """What the page's template says of clips.
+    """Returns the variables of the page's template that describe the clips.
 
     Args:
-      results: of the models in `groups`; others are passed over. Their maps are not needed.
-      groups: at least one.
-      fps: frames a second.
-      measures: what can be sorted by; those that no clip has a value of are left out.
-      values: numbers by model, clip and measure, beside those of `own_measures`.
+      results: records of the models in `groups`; records of other models are ignored. The maps are not needed.
+      groups: at least one group.
+      fps: frames per second.
+      measures: the measures to sort by; measures without any value are left out.
+      values: numbers by model, clip and measure, in addition to those of `own_measures`.
 
     Returns:
-      ``data``, what the page's script draws, as JavaScript; ``controls`` and ``models``, what the reader can choose;
-      ``plain``, the clips for readers without JavaScript; ``layout``, a class name.
+      A dict of ``data``, the data of the page's script as JavaScript; ``controls`` and ``models``, the choices of the
+      reader; ``plain``, the clips for readers without JavaScript; and ``layout``, a CSS class.
     """
     models = [model for group in groups for model in group.models]
     clips: dict[str, list[tuple[int, Result]]] = {}
@@ -126,12 +126,12 @@ def clips_section(
     }
 
 
-# What the script draws
+# The data of the script
 
 
 def _clip(clip: str, rows: list[tuple[int, Result]], values, names: dict[str, int]) -> dict:
     first = rows[0][1]
-    file = Path(first.path).name  # the name only: pages are shared, folders are nobody's business
+    file = Path(first.path).name  # only the name: pages are shared, and the folder is private
     longest = max((row for _, row in rows), key=lambda row: len(row.mask))
     return {
         "id": clip if not file or Path(file).stem == clip else f"{clip} · {file}",
@@ -145,13 +145,20 @@ def _clip(clip: str, rows: list[tuple[int, Result]], values, names: dict[str, in
 
 
 def _middle(mask: np.ndarray) -> int:
-    """The frame to show while nothing moves: the middle one of those perturbed."""
+    """Returns the frame to show while the film does not play: the middle one of the perturbed frames."""
     perturbed = np.flatnonzero(mask > 0.5)
     return int(perturbed[len(perturbed) // 2]) if len(perturbed) else len(mask) // 2
 
 
 def _row(model: int, row: Result, values: Mapping[str, float | None], names: dict[str, int]) -> dict:
-    """One model's part of a clip. `names` numbers the class names of the page, which many rows share; it grows."""
+    """Returns the data of one clip and model.
+
+    Args:
+      model: index of the model on the page.
+      row: the record.
+      values: further numbers by measure.
+      names: the number of each class name on the page; new names are added to it.
+    """
     height, width = display_size(row.size)
     scores = {"OS": row.original_score, "FS": row.freeze_score, "RS": row.reverse_score, "CS": row.true_score}
     data = {
@@ -177,7 +184,7 @@ def _row(model: int, row: Result, values: Mapping[str, float | None], names: dic
 
 
 def _doubt(row: Result) -> str:
-    """Why the mask says little or nothing, as a sentence; "" where it does say which frames the class needs."""
+    """Returns a sentence that states why the mask says little or nothing; "" if the mask is meaningful."""
     if row.still:
         return STILL.format(len(row.mask))
     if is_trusted(row.original_score, row.full_drop):
@@ -186,18 +193,18 @@ def _doubt(row: Result) -> str:
 
 
 def _role(row: Result, label: int) -> str:
-    """What a class is to a clip: "explained", "true", both or ""."""
+    """Returns the roles of a class for a clip: "explained", "true", both or ""."""
     roles = {"explained": row.target, "true": row.label}
     return ", ".join(name for name, of_role in roles.items() if of_role == label)
 
 
 def _level(value: float) -> float:
-    """Rounded, but never from one side of 0.5, where a frame counts as perturbed, to the other."""
+    """Rounds a mask value without moving it across 0.5, above which a frame counts as perturbed."""
     return max(round(value, 3), 0.501) if value > 0.5 else round(value, 3)
 
 
 def _finite(numbers: Mapping[str, float | None]) -> dict[str, float]:
-    """Those that are known, rounded to what a page shows."""
+    """Returns the finite numbers, rounded to four decimals."""
     return {key: round(float(value), 4) for key, value in numbers.items() if value is not None and math.isfinite(value)}
 
 
@@ -216,7 +223,7 @@ def _files(row: Result) -> dict[str, str]:
 
 
 def _controls(clips: list[dict], groups: Sequence[Group], measures: list[Measure]) -> list[tuple]:
-    """The menus that choose and sort clips: a label, a name, and pairs of a value and its text."""
+    """Returns the menus that filter and sort clips: for each a label, a name, and pairs of a value and its text."""
     labels = sorted({clip["label"] for clip in clips if clip["label"] is not None})
     controls: list[tuple] = []
     if labels:
@@ -236,7 +243,7 @@ def _controls(clips: list[dict], groups: Sequence[Group], measures: list[Measure
 
 
 def _models(groups: Sequence[Group]) -> list[dict]:
-    """The models in order, and whether their films are shown at first."""
+    """Returns the models in order, and whether their films are shown initially."""
     few = sum(len(group.models) for group in groups) <= SHOWN_AT_FIRST
     return [
         {"name": model, "group": index, "shown": few or place == 0}

@@ -1,7 +1,8 @@
-"""One clip as several models see it, over each other: figures 2, 3 and 5 of the paper.
+"""Draws the explanations of one clip by several models below one another, like figures 2, 3 and 5 of the paper.
 
-Mänttäri et al., "Interpreting Video Features", ACCV 2020: the frames of a clip, then for each model its Grad-CAM maps
-and the strip of its mask, with the scores. Made from the files of an explained run, without model or video.
+Mänttäri et al., "Interpreting Video Features", ACCV 2020. A figure shows the frames of a clip, and for each model the
+Grad-CAM maps, the mask as a strip, and the scores. It is made from the files of a finished run; neither the models nor
+the videos are needed.
 """
 
 from collections.abc import Sequence
@@ -20,18 +21,18 @@ from tfvid.results.result_store import Result, ResultStore, read_results
 
 
 def draw_comparison(folder, results: Sequence[Result]) -> Image.Image:
-    """Draws one clip as each model sees it.
+    """Draws the explanations of one clip by several models.
 
     Args:
       folder: of the run.
-      results: of one clip, one a model, each with a reel.
+      results: the records of one clip, one per model, each with a reel.
 
     Returns:
       An RGB image.
 
     Raises:
-      TfvidError: results of several clips, or one without a reel.
-      DataError: a reel that cannot be read.
+      TfvidError: the records belong to several clips, or one has no reel.
+      DataError: a reel cannot be read.
     """
     first = results[0]
     for result in results:
@@ -49,20 +50,20 @@ def draw_comparison(folder, results: Sequence[Result]) -> Image.Image:
 
 
 def write_comparisons(folder, models: Sequence[str], count: int = 3) -> list[Path]:
-    """Draws clips into ``figures/clip_<id>.png``: the first that all models get right, each of another class.
+    """Draws the first clips that all models classify correctly, one per class, into ``figures/clip_<id>.png``.
 
-    Nobody chooses them: a figure may show what its authors liked best, these show what came first.
+    The selection is automatic, so that the figures do not show hand-picked examples.
 
     Args:
       folder: of the run.
-      models: those to compare, in order; only clips with a reel of each can be drawn.
-      count: clips at most.
+      models: the models to compare, in order. Only clips with a reel of every model can be drawn.
+      count: maximum number of clips.
 
     Returns:
-      The files, fewer than `count` where there are not as many such classes; none where there are no results.
+      The files: fewer than `count` if there are fewer such classes, none if there are no results.
 
     Raises:
-      DataError: results or a reel that cannot be read.
+      DataError: the results or a reel cannot be read.
     """
     by_clip: dict[str, dict[str, Result]] = {}
     for result in read_results(folder, maps=False) if ResultStore(folder).files() else []:
@@ -74,7 +75,7 @@ def write_comparisons(folder, models: Sequence[str], count: int = 3) -> list[Pat
             results = [of_clip[model] for model in models]
             first_of.setdefault(results[0].label, results)
     figures, drawn = Path(folder) / "figures", list(first_of.values())[:count]
-    for stale in figures.glob("clip_*.png"):  # of other classes, or another model, before
+    for stale in figures.glob("clip_*.png"):  # of an earlier report
         stale.unlink()
     return [
         save_sheet(Path(folder) / "figures" / f"clip_{safe_name(results[0].id)}.png", draw_comparison(folder, results))
@@ -83,5 +84,5 @@ def write_comparisons(folder, models: Sequence[str], count: int = 3) -> list[Pat
 
 
 def _told(result: Result) -> str:
-    """The line over a model's maps."""
+    """Returns the line above a model's maps."""
     return f"{note(result)}  ·  mask of {result.mask_length} frames  ·  predicted: {result.predicted_name}"

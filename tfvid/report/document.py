@@ -1,7 +1,4 @@
-"""The parts of an experiment's Markdown document, and the function that writes one from ``report.json``.
-
-docs/study.md and docs/attribution.md are such documents.
-"""
+"""Writes the Markdown document of an experiment from ``report.json``, e.g. docs/study.md and docs/attribution.md."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,8 +17,8 @@ def write_document(folder, path, kind: str, parts: Callable[[dict, Path, Path], 
 
     Args:
       folder: of a finished experiment.
-      path: of the Markdown file; its figures go into ``images/`` beside it.
-      kind: what the report is of, for the error message: "a study".
+      path: of the Markdown file; its figures are written into ``images/`` beside it.
+      kind: the kind of experiment, for the error message, e.g. "a study".
       parts: the function that makes the paragraphs of the document: ``(report, folder, path)`` to a list of texts.
 
     Returns:
@@ -38,13 +35,13 @@ def write_document(folder, path, kind: str, parts: Callable[[dict, Path, Path], 
 
 
 def figure(file: Path, text: str, path: Path, *, shrink: int = 1, quality: int = 85) -> str:
-    """Copies a figure into ``images/`` beside the document at `path`; pictures of clips become JPEGs.
+    """Copies a figure into ``images/`` beside the document at `path`. Pictures of clips are converted to JPEG.
 
     Args:
       file: the PNG file.
-      text: what it shows.
+      text: the alternative text.
       path: of the document.
-      shrink: a picture of a clip gets this many times smaller along each side.
+      shrink: the factor by which each side of a picture of a clip is reduced.
       quality: of the JPEG file, 1 to 95.
 
     Returns:
@@ -61,32 +58,32 @@ def figure(file: Path, text: str, path: Path, *, shrink: int = 1, quality: int =
 
 
 def findings_section(findings: Sequence[Mapping]) -> str:
-    """The section of a report's findings, numbered."""
+    """Returns the section with a report's findings as a numbered list."""
     lines = [f"{place}. {Finding(**finding).markdown()}" for place, finding in enumerate(findings, 1)]
     return "## What was found\n\n" + "\n".join(lines)
 
 
 def table_section(table: Table, text: str, *between: str) -> list[str]:
-    """The section of a table: title, caption, paragraphs `between`, and `text`, its rows in Markdown."""
+    """Returns the section of a table: title, caption, the paragraphs `between`, and its rows as Markdown, `text`."""
     return [f"## {plain(table.title)}", plain(table.caption), *between, text]
 
 
 def folded(rows: int, text: str) -> str:
-    """A Markdown table of `rows` rows that the reader opens with a click."""
+    """Returns a Markdown table of `rows` rows that is collapsed until the reader opens it."""
     return f"<details><summary>{rows} rows</summary>\n\n{text}\n\n</details>"
 
 
 def bullets(title: str, lines: Sequence[str]) -> str:
-    """A section of a list."""
+    """Returns a section with a bullet list."""
     return f"## {title}\n\n" + "\n".join(f"* {line}" for line in lines)
 
 
 def made_of(manifest: Mapping, name: Callable[[str, Mapping], str]) -> list[str]:
-    """What an experiment was made of, as lines: the weights of each model, the clips and the packages.
+    """Returns lines that state the weights of each model, the clips and the package versions of an experiment.
 
     Args:
       manifest: of the experiment.
-      name: the name of a model, of its group and its entry in the manifest.
+      name: a function from the group of a model and its entry in the manifest to the name of the model.
     """
     return [
         *(

@@ -1,4 +1,4 @@
-"""Plots of numbers, drawn with matplotlib's object interface, so that no global figure or backend is touched."""
+"""Plots, drawn with matplotlib's object interface, so that they do not change the global figure or backend."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,16 +9,17 @@ from matplotlib.figure import Figure
 
 from tfvid.core.files import replacing
 
-LABELLED = 40  # with more classes than this, names and numbers would be too small to read
+LABELLED = 40  # with more classes, the names would be too small to read
 
 
 def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str], path: str | Path, title: str = "") -> None:
-    """Draws a confusion matrix as a PNG: rows are true classes, columns predicted ones, colours shares of a row.
+    """Draws a confusion matrix as a PNG. Rows are true classes, columns predicted classes, colours shares of a row.
 
     Args:
       matrix: int `(K, K)` counts; they are printed in the cells for up to 20 classes.
       class_names: K names, shown for up to 40 classes.
       path: the PNG file.
+      title: of the plot; "" for none.
     """
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     count = len(class_names)

@@ -1,4 +1,4 @@
-"""The paper's film: clip | Grad-CAM overlay | frozen clip, the mask's strip under them, as GIF, WebP or MP4.
+"""Films of an explanation: clip | Grad-CAM overlay | frozen clip, with the mask below, as GIF, WebP or MP4.
 
 The layout follows the figures and the project page of Mänttäri et al., ACCV 2020.
 """
@@ -24,7 +24,7 @@ class Panel:
     """One column of a film or one row of a contact sheet.
 
     Attributes:
-      title: a word or two.
+      title: one or two words.
       frames: uint8 `(T, H, W, 3)`.
     """
 
@@ -33,7 +33,11 @@ class Panel:
 
 
 def titles(perturbation: str) -> tuple[str, str, str]:
-    """What the three columns are called; `perturbation` is a name in `tfvid.perturb.PERTURBATIONS` or a user's own."""
+    """Returns the titles of the three columns.
+
+    Args:
+      perturbation: a name in `tfvid.perturb.PERTURBATIONS`, or that of a user's perturbation, ``my_file.py:name``.
+    """
     changed = {"freeze": "frozen", "reverse": "reversed", "blur": "blurred"}
     return "clip", "Grad-CAM", changed.get(perturbation, perturbation.rpartition(":")[2])
 
@@ -41,19 +45,19 @@ def titles(perturbation: str) -> tuple[str, str, str]:
 def panels(
     clip: np.ndarray, heat: np.ndarray, perturbed: np.ndarray, *, perturbation: str = "freeze", **options
 ) -> tuple[Panel, Panel, Panel]:
-    """The three columns, at the size they are shown at.
+    """Returns the three columns at display size.
 
     Args:
       clip: `(T, H, W, 3)`, uint8 or float in [0, 1].
       heat: `(T, h, w)` in [0, 1].
-      perturbed: the clip under its mask, like `clip`.
-      perturbation: its name.
-      **options: of `overlay.overlay`.
+      perturbed: the clip perturbed by its mask, in the same format as `clip`.
+      perturbation: name of the perturbation.
+      **options: keyword arguments of `overlay.overlay`.
     """
     clip, perturbed = to_uint8(clip), to_uint8(perturbed)
     size = display_size(clip.shape[1:3])
     clip, perturbed = resize(clip, size), resize(perturbed, size)
-    # The heat is laid over the enlarged clip, not enlarged with it: its edges stay smooth.
+    # The overlay is drawn on the enlarged clip, so that the edges of the heatmap stay smooth.
     shown = clip, overlay(clip, heat, **options), perturbed
     left, middle, right = (Panel(title, frames) for title, frames in zip(titles(perturbation), shown, strict=True))
     return left, middle, right
@@ -71,21 +75,21 @@ def compose(
     """Draws the film's frames.
 
     Args:
-      columns: what to show side by side, all of one size and length T.
-      mask: `(T,)` in [0, 1]; None for no strip.
-      caption: first line, e.g. the class explained and its score.
+      columns: the panels to show side by side, all of the same size and length T.
+      mask: `(T,)` in [0, 1]; None: no strip is drawn.
+      caption: first line, e.g. the explained class and its score.
       note: second line, smaller.
-      event: [start, stop) of the known event in frames; (-1, -1) where it is not known.
+      event: [start, stop) of the known event in frames; (-1, -1) if unknown.
       theme: colours.
 
     Returns:
-      T RGB images with an even width and height (which MP4 wants).
+      T RGB images with an even width and height, which MP4 requires.
+
+    Raises:
+      TfvidError: the sizes or lengths of the columns and the mask differ.
     """
     length, height, width = columns[0].frames.shape[:3]
-    shapes = [column.frames.shape for column in columns]
-    if len(set(shapes)) > 1 or (mask is not None and len(mask) != length):
-        shape = None if mask is None else mask.shape
-        raise TfvidError(f"a film's columns and mask must agree, got {shapes} and {shape}")
+    _check_shapes(columns, mask)
     inner = len(columns) * width + (len(columns) - 1) * GAP
     tops = {}  # y of each part, from the top down
     y = MARGIN
@@ -119,6 +123,13 @@ def compose(
     return film
 
 
+def _check_shapes(columns: tuple[Panel, ...], mask: np.ndarray | None) -> None:
+    shapes = [column.frames.shape for column in columns]
+    if len(set(shapes)) > 1 or (mask is not None and len(mask) != shapes[0][0]):
+        shape = None if mask is None else mask.shape
+        raise TfvidError(f"a film's columns and mask must agree, got {shapes} and {shape}")
+
+
 def _even(number: int) -> int:
     return number + number % 2
 
@@ -126,15 +137,19 @@ def _even(number: int) -> int:
 def save(path, film: list[Image.Image], fps: float = 5.0) -> Path:
     """Writes a film as ``.gif``, ``.webp`` or ``.mp4`` (MPEG-4 part 2, which not every browser plays).
 
-    GIF and WebP repeat for ever. The file appears whole or not at all.
+    GIF and WebP films repeat endlessly. The file is written completely or not at all.
 
     Args:
-      path: the file; its suffix chooses the format. Missing folders are made.
-      film: RGB images of one size.
-      fps: frames a second.
+      path: the file; its suffix selects the format. Missing folders are created.
+      film: RGB images of the same size.
+      fps: frames per second.
+
+    Returns:
+      The path.
 
     Raises:
-      TfvidError: another suffix, no frames, or the encoder failed.
+      TfvidError: the suffix is unknown, there are no frames, `fps` is not positive, or OpenCV cannot write MP4.
+      OSError: the film could not be written completely, e.g. because the disk is full.
     """
     path = Path(path)
     writers = {".gif": _save_gif, ".webp": _save_webp, ".mp4": _save_mp4}
@@ -148,13 +163,13 @@ def save(path, film: list[Image.Image], fps: float = 5.0) -> Path:
 
 
 def _save_gif(path: Path, film: list[Image.Image], fps: float):
-    # One palette, drawn from the whole film, so that colours do not flicker from frame to frame.
+    # One palette for the whole film, so that colours do not flicker between frames.
     sampled = film[:: max(1, len(film) // 8)]
     width, height = film[0].size
     montage = Image.new("RGB", (width, height * len(sampled)))
     for row, image in enumerate(sampled):
         montage.paste(image, (0, row * height))
-    palette = montage.quantize(256, Image.Quantize.FASTOCTREE)  # keeps rare colours: the heat
+    palette = montage.quantize(256, Image.Quantize.FASTOCTREE)  # keeps rare colours, such as those of the heatmap
     frames = [image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for image in film]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0)
 
@@ -170,6 +185,6 @@ def _save_mp4(path: Path, film: list[Image.Image], fps: float):
     for image in film:
         writer.write(cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR))
     writer.release()
-    written = cv2.VideoCapture(str(path))  # OpenCV's writer says nothing of a disk that is full
+    written = cv2.VideoCapture(str(path))  # OpenCV's writer does not report a full disk
     if sum(written.grab() for _ in film) != len(film):
         raise OSError(errno.ENOSPC, "OpenCV could not write all of the film, is the disk full?", str(path))

@@ -1,6 +1,7 @@
-"""The page of a run: every clip with its films and numbers, one static file beside them.
+"""The gallery of a run: one static page that shows every clip with its films and scores.
 
-No server and no network: it opens from disk. The layout is the paper's project page: class, scores, film beside film.
+The page opens from disk, without server and network. Its layout follows the paper's project page: class, scores, and
+films side by side.
 """
 
 import math
@@ -25,8 +26,8 @@ def write_gallery(
     Args:
       folder: with ``results.parquet`` and the files it names.
       title: of the page.
-      fps: frames a second.
-      skipped: reason by id, for clips that could not be read.
+      fps: frames per second.
+      skipped: for each clip that could not be read, the reason by the clip's id.
 
     Returns:
       The page's path.
@@ -55,7 +56,11 @@ def write_gallery(
 
 
 def summary_table(results: list[Result]) -> Markup:
-    """One row a model: accuracy, length of the masks, drops, and temporal IoU beside its two baselines."""
+    """Returns the table of one row per model: accuracy, mask length, drops, and temporal IoU with two reference values.
+
+    Args:
+      results: the records of the run.
+    """
     columns: list[tuple[str, Callable[[Result], float], int]] = [
         ("mask length", lambda r: r.mask_length, 1),
         ("OS", lambda r: r.original_score, 2),
@@ -86,7 +91,7 @@ def _mean_and_deviation(values: list[float], digits: int) -> tuple[str, str]:
 
 
 def _unusual(results: list[Result], skipped: dict[str, str]) -> dict[str, dict[str, str]]:
-    """The clips that could not be read, those of damaged files, and those of identical frames: a text by id."""
+    """Returns unreadable clips, clips from damaged files, and clips of identical frames, with a text for each id."""
     return {
         "Clips that could not be read": skipped,
         "Clips from damaged files": {result.id: result.damage for result in results if result.damage},

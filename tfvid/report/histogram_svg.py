@@ -1,4 +1,4 @@
-"""A measure's histograms, one a group over each other, as SVG that stands in the page itself."""
+"""Draws the histograms of a measure, one per group on the same axes, as inline SVG."""
 
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
@@ -12,16 +12,16 @@ LEFT, RIGHT, TOP, BOTTOM = 40, 8, 10, 26  # margins of the plot, for its ticks
 def histogram_svg(histogram: dict, order: list[str], means: dict[str, float | None]) -> Markup:
     """Draws one entry of a report's ``histograms``.
 
-    Groups are told apart by colour and by line: the first solid, the second dashed. Each bin says its numbers when
-    pointed at.
+    Groups differ in colour and line style: the first is solid, the second dashed. The tooltip of a bin shows its
+    values.
 
     Args:
       histogram: ``edges`` (n + 1 ascending numbers), ``groups`` (n densities by name), ``title`` and ``unit``.
-      order: names of all groups of the page; a group's place here chooses its colour.
-      means: a mark for each group, where it lies within the edges.
+      order: names of all groups of the page; the index of a group determines its colour.
+      means: the mean of each group, marked if it lies within the edges.
 
     Returns:
-      An ``<svg>`` element; its colours are the page's.
+      An ``<svg>`` element; the page's style sheet sets its colours.
     """
     edges = histogram["edges"]
     groups = {name: values for name, values in histogram["groups"].items() if values}
@@ -45,7 +45,7 @@ def histogram_svg(histogram: dict, order: list[str], means: dict[str, float | No
 
 
 def _bin(plot, edges, index: int, groups, unit: str) -> tuple[float, float, str]:
-    """The place and width of one bin, and its values as text."""
+    """Returns the position and width of one bin, and its values as text."""
     lines = [f"{edges[index]:.3g} to {edges[index + 1]:.3g} {unit}".rstrip()]
     lines += [f"{name}: {values[index]:.3g}" for name, values in groups.items()]
     left, right = plot.x(edges[index]), plot.x(edges[index + 1])
@@ -53,7 +53,7 @@ def _bin(plot, edges, index: int, groups, unit: str) -> tuple[float, float, str]
 
 
 class _Plot:
-    """Where numbers lie on the drawing."""
+    """Maps numbers to coordinates of the drawing."""
 
     def __init__(self, low: float, high: float, highest: float):
         self.low, self.high, self.highest = low, high, highest
@@ -65,18 +65,18 @@ class _Plot:
         return round(HEIGHT - BOTTOM - density / self.highest * (HEIGHT - TOP - BOTTOM), 1)
 
     def steps(self, edges, densities) -> str:
-        """The outline of the bars, closed along the axis."""
+        """Returns the path of the outline of the bars, closed along the axis."""
         path = [f"M{self.x(edges[0]):.1f} {self.y(0):.1f}"]
         for right, density in zip(edges[1:], densities, strict=True):
             path.append(f"V{self.y(density):.1f}H{self.x(right):.1f}")
         return "".join(path) + f"V{self.y(0):.1f}Z"
 
     def vertical_ticks(self) -> list[tuple[float, str]]:
-        """Places and texts of the ticks of the densities."""
+        """Returns positions and texts of the ticks of the density axis."""
         return [(self.y(value), f"{value:.3g}") for value in _ticks(0, self.highest, 3)]
 
     def horizontal_ticks(self) -> list[tuple[float, str]]:
-        """Places and texts of the ticks of the measure."""
+        """Returns positions and texts of the ticks of the measure's axis."""
         ticks = _ticks(self.low, self.high, 6)
         return [(self.x(value), f"{value:.4g}".replace("-", "−")) for value in ticks]
 

@@ -1,7 +1,7 @@
-"""Normalised histograms of a measure, all groups over each other: the paper's figure 4.
+"""Normalised histograms of a measure, with all groups on the same axes, like the paper's figure 4.
 
-Mänttäri et al., "Interpreting Video Features", ACCV 2020. `histogram` counts, for a study's page and its report;
-`draw_histograms` draws what was counted.
+Mänttäri et al., "Interpreting Video Features", ACCV 2020. `histogram` counts values for a study's page and report;
+`draw_histograms` draws the histograms with matplotlib.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,29 +15,30 @@ from matplotlib.figure import Figure
 from tfvid.core.files import replacing
 
 BINS = 20
-TAIL = 3  # where the largest value is further out than this many times the 95th percentile, the axis ends there
-COLOURS = ("#5b3fc4", "#d97706", "#0b8f9c", "#c2407f", "#6b7280", "#7a4a12")  # the page's, of its light theme
-LINES = ("-", "--", "-.", ":")  # so that groups can be told apart without colour
+TAIL = 3  # the axis ends at most at this multiple of the 95th percentile
+COLOURS = ("#5b3fc4", "#d97706", "#0b8f9c", "#c2407f", "#6b7280", "#7a4a12")  # as on the page in its light theme
+LINES = ("-", "--", "-.", ":")  # so that groups can be distinguished without colour
 COLUMNS = 3
 
 
 def histogram(measure: str, title: str, unit: str, values: Mapping[str, np.ndarray], *, whole: bool = False) -> dict:
     """Counts the values of each group in common bins.
 
-    A few far values (of the drop ratio) would press all others into one bin; the axis then ends at `TAIL` times the
-    95th percentile of all groups together, and what lies beyond is counted.
+    A few very large values, e.g. of the drop ratio, would compress all others into one bin. The axis therefore ends at
+    `TAIL` times the 95th percentile of all groups together; values above it are only counted.
 
     Args:
-      measure: its name.
-      title: for people.
-      unit: of the values; "".
-      values: by group, float `(N,)`, one a clip; NaN where a clip has none.
-      whole: a bin for each whole number, as far as there are no more than 2 x `BINS` of them.
+      measure: key of the measure.
+      title: name of the measure on the page.
+      unit: of the values; "" for none.
+      values: by group, float `(N,)`, one per clip; NaN for a clip without a value.
+      whole: use one bin per whole number if there are at most 2 x `BINS` whole numbers, and wider bins otherwise.
 
     Returns:
-      ``measure``, ``title``, ``unit``; ``edges``, ascending floats; and by group ``groups``, the density in each bin
-      (the area is the share of values that lie within the edges); ``n``, values; ``left_out``, clips without one;
-      ``beyond``, values above the last edge. All finite. A group without values has no densities.
+      A dict of ``measure``, ``title``, ``unit``; ``edges``, ascending floats; and of dicts by group: ``groups``, the
+      density in each bin (the area is the share of values within the edges); ``n``, the number of values; ``left_out``,
+      the number of clips without a value; ``beyond``, the number of values above the last edge. All numbers are finite.
+      A group without values has no densities.
     """
     columns = {name: np.asarray(column, np.float64) for name, column in values.items()}
     known = {name: column[np.isfinite(column)] for name, column in columns.items()}
@@ -68,7 +69,7 @@ def _edges(values: np.ndarray, whole: bool) -> np.ndarray:
     if whole:
         step = max(1, int(np.ceil((high - low + 1) / (2 * BINS))))
         return np.arange(np.floor(low + 0.5), np.floor(high + 0.5) + step + 1, step) - 0.5
-    if high - low <= 1e-9 * max(abs(low), abs(high)):  # one value: a bin around it
+    if high - low <= 1e-9 * max(abs(low), abs(high)):  # all values are equal: one bin around them
         return np.array([low - 0.5, low + 0.5])
     return np.linspace(low, high, BINS + 1)
 
@@ -76,12 +77,12 @@ def _edges(values: np.ndarray, whole: bool) -> np.ndarray:
 def draw_histograms(
     histograms: Sequence[Mapping], path: str | Path, means: Mapping[str, Mapping[str, float | None]] | None = None
 ) -> Path:
-    """Draws histograms as one PNG, three in a row.
+    """Draws histograms as one PNG, three per row.
 
     Args:
-      histograms: as from `histogram`; the same groups in each.
+      histograms: from `histogram`, all with the same groups.
       path: the PNG file.
-      means: by measure and group, dotted lines; None for none.
+      means: means by measure and group, drawn as dotted lines; None: no lines.
 
     Returns:
       The file.
@@ -120,7 +121,7 @@ def _draw(axes: Axes, counted: Mapping, means: Mapping[str, float | None]):
 
 
 def _clips(counted: Mapping) -> str:
-    """How many clips of each group are shown, and how many are not."""
+    """Returns the numbers of clips of each group that are shown and that are not."""
     lines = []
     for name, number in counted["n"].items():
         left_out, beyond = counted["left_out"][name], counted["beyond"][name]

@@ -1,4 +1,4 @@
-"""Links from a page to the files in its folder."""
+"""Links from a page to files in the page's folder."""
 
 from pathlib import PurePosixPath
 from urllib.parse import quote
@@ -7,13 +7,13 @@ from tfvid.core.errors import DataError
 
 
 def beside(file: str) -> str:
-    """The relative URL, from the page, of a file in the page's folder.
+    """Returns the URL of a file relative to the page.
 
     Args:
-      file: path relative to the folder, as in the records.
+      file: path relative to the page's folder, as in the records.
 
     Raises:
-      DataError: the path leads out of the folder, as a path in an untrusted file may.
+      DataError: the path leads out of the folder, as paths in untrusted files can.
     """
     parts = PurePosixPath(file).parts
     if file.startswith("/") or ".." in parts or "\0" in file:

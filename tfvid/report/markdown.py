@@ -1,4 +1,4 @@
-"""Text and numbers as Markdown, with nothing in them that would be taken for markup."""
+"""Escapes text for Markdown, and writes Markdown tables."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,11 +6,16 @@ MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_[]|"}
 
 
 def plain(text: str) -> str:
-    """`text` on one line, with nothing in it that Markdown or HTML would take for markup."""
+    """Returns `text` on one line, with the markup characters of Markdown and HTML escaped."""
     return " ".join(text.translate(MARKUP).split())
 
 
 def markdown_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are Markdown already."""
+    """Returns a Markdown table.
+
+    Args:
+      titles: headings, already Markdown.
+      rows: a cell for each heading, already Markdown.
+    """
     lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])

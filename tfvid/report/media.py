@@ -1,4 +1,4 @@
-"""The files of one explained clip: its films, its contact sheet, its reel."""
+"""Writes the files of one explained clip: films, contact sheet and reel."""
 
 import dataclasses
 from pathlib import Path
@@ -17,7 +17,7 @@ FORMATS = ("gif", "mp4", "webp")
 
 
 def check_formats(formats: tuple[str, ...]):
-    """Raises TfvidError for a film format that does not exist."""
+    """Raises TfvidError for an unknown film format."""
     for name in formats:
         if name not in FORMATS:
             raise TfvidError(unknown("film format", name, FORMATS))
@@ -38,18 +38,18 @@ def write_media(
     """Writes the files of `result`: ``<out>/<kind>/<model>/<clip>.<suffix>``, kind = films, reversed, sheets, reels.
 
     Args:
-      result: what is shown beside the pictures.
+      result: the clip's record, whose classes, scores and mask are drawn.
       out: the run's folder.
       clip: float `(T, H, W, 3)` in [0, 1].
       heat: `(T, h, w)` in [0, 1].
-      perturbed: the clip under its mask, like `clip`.
-      reversed_clip: the clip reversed by its mask, for a second film; None for none.
-      formats: of the films, some of `FORMATS`.
-      fps: frames a second.
-      colormap: of the heat, see `overlay.overlay`.
+      perturbed: the clip perturbed by its mask, in the same format as `clip`.
+      reversed_clip: the clip reversed by its mask, for a second film; None: no second film.
+      formats: the formats of the films, a subset of `FORMATS`.
+      fps: frames per second.
+      colormap: colour map of the heat: "inferno", "viridis", "turbo" or "jet".
 
     Returns:
-      `result` with the files' names in it.
+      `result` with the names of the files.
     """
     out = Path(out)
     name = f"{safe_name(result.model)}/{safe_name(result.id)}"
@@ -73,7 +73,7 @@ def write_media(
 
 
 def note(result: Result) -> str:
-    """The line under a film's caption: model, scores, and the true class where it is another."""
+    """Returns the line below a film's caption: model, scores, and the true class if it is not the explained class."""
     parts = [result.model, f"OS {result.original_score:.2f}", f"FS {result.freeze_score:.2f}"]
     parts.append(f"RS {result.reverse_score:.2f}")
     if result.label >= 0 and result.label != result.target:

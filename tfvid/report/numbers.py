@@ -1,16 +1,16 @@
-"""How numbers are written on pages and in documents."""
+"""Formats numbers for pages and documents."""
 
 import math
 
 
 def number(value: float | None, digits: int, tiny: str = "0") -> str:
-    """`value` as text, with a real minus sign.
+    """Formats `value` with a fixed number of decimals and a typographic minus sign.
 
     Args:
-      value: a number; None or NaN is written as "–".
-      digits: decimals.
-      tiny: how a number that rounds to zero but is not zero is written: "0", as zero; "bound", as "< 0.001" where it
-        is positive, for p-values; "exponent", as "1.5e-05".
+      value: a number; None and NaN become "–".
+      digits: number of decimals.
+      tiny: the format of a non-zero number that rounds to zero: "0", as zero; "bound", as "< 0.001" if it is positive,
+        for p-values; "exponent", as "1.5e-05".
     """
     if value is None or math.isnan(value):
         return "–"
@@ -24,5 +24,5 @@ def number(value: float | None, digits: int, tiny: str = "0") -> str:
 
 
 def finite(value: float | None) -> float | None:
-    """`value` as a Python float; None for None, NaN and infinite values, which JSON cannot hold."""
+    """Converts `value` to a Python float; None for None, NaN and infinite values, which JSON cannot represent."""
     return float(value) if value is not None and math.isfinite(value) else None

@@ -1,6 +1,6 @@
-"""Drawing an explanation on a clip: the heatmap over its frames, the strip of its mask.
+"""Draws a heatmap over the frames of a clip, and a temporal mask as a strip.
 
-Everything here returns new arrays or images; what comes in is never drawn on.
+All functions return new arrays or images and do not modify their inputs.
 """
 
 import cv2
@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw
 from tfvid.core.errors import TfvidError, unknown
 from tfvid.report.style import Theme, blend
 
-# OpenCV's map, and how much of its own colour the clip keeps under it. Under the perceptually uniform maps (and
-# turbo) the clip is grey, so that all colour is heat: over a colourful clip they could not be told apart. "jet" over
-# the clip in colour is how the paper's figures look.
+# The OpenCV colour map, and the colour saturation of the clip under it. Under the perceptually uniform maps and turbo
+# the clip is grey, so that every colour belongs to the heatmap. "jet" over the clip in colour is the style of the
+# paper's figures.
 COLORMAPS = {
     "inferno": (cv2.COLORMAP_INFERNO, 0.0),
     "viridis": (cv2.COLORMAP_VIRIDIS, 0.0),
@@ -20,12 +20,13 @@ COLORMAPS = {
     "jet": (cv2.COLORMAP_JET, 1.0),
 }
 
-# Shorter and longer side a clip is shown at, in pixels: below the first, captions and strip cannot be read.
+# Smallest shorter side and largest longer side of a displayed clip, in pixels. Below the first, captions and strip are
+# not readable.
 SHORT_SIDE, LONG_SIDE = 176, 360
 
 
 def to_uint8(frames: np.ndarray) -> np.ndarray:
-    """Frames `(T, H, W, 3)` as uint8; floats are taken as [0, 1]. NaN pixels become black."""
+    """Converts frames `(T, H, W, 3)` to uint8. Floats are clipped to [0, 1]; NaN becomes black."""
     frames = np.asarray(frames)
     if frames.ndim != 4 or frames.shape[-1] != 3:
         raise TfvidError(f"a clip to draw must have shape (T, H, W, 3), got {frames.shape}")
@@ -35,7 +36,7 @@ def to_uint8(frames: np.ndarray) -> np.ndarray:
 
 
 def display_size(size: tuple[int, int]) -> tuple[int, int]:
-    """The (H, W) at which frames of `size` are shown: small ones whole times larger, large ones reduced."""
+    """Returns the display size (H, W) of frames of `size`: small ones are enlarged by a whole factor, large reduced."""
     height, width = size
     if min(size) < SHORT_SIDE:
         times = -(-SHORT_SIDE // min(size))
@@ -47,7 +48,12 @@ def display_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def resize(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8 frames `(T, H, W, 3)` at `size` = (H, W): averaged when smaller, cubic when larger."""
+    """Resizes uint8 frames `(T, H, W, 3)` to `size` = (H, W): area average to reduce, cubic interpolation to enlarge.
+
+    Args:
+      frames: uint8 `(T, H, W, 3)`.
+      size: (H, W) in pixels.
+    """
     if frames.shape[1:3] == tuple(size):
         return frames.copy()
     smaller = size[0] * size[1] < frames.shape[1] * frames.shape[2]
@@ -56,19 +62,19 @@ def resize(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def overlay(frames: np.ndarray, heat: np.ndarray, *, colormap: str = "inferno", opacity: float = 0.75) -> np.ndarray:
-    """Lays a heatmap over a clip; where there is no heat the clip shows, in grey unless the map is "jet".
+    """Draws a heatmap over a clip. Where the heat is 0, the clip shows, in grey unless the colour map is "jet".
 
     Args:
       frames: `(T, H, W, 3)`, uint8 or float in [0, 1].
-      heat: `(T, h, w)` in [0, 1], resized to H x W where it differs; NaN counts as 0.
-      colormap: "inferno" (perceptually uniform, the default), "viridis", "turbo", or "jet", the paper's look.
-      opacity: of full heat, 0 to 1; opacity falls with heat in proportion.
+      heat: `(T, h, w)` in [0, 1], resized to H x W; NaN counts as 0.
+      colormap: "inferno" (perceptually uniform, the default), "viridis", "turbo", or "jet", as in the paper.
+      opacity: opacity at heat 1, in [0, 1]; the opacity is proportional to the heat.
 
     Returns:
       uint8 `(T, H, W, 3)`.
 
     Raises:
-      TfvidError: unknown colour map, or heat of another number of frames.
+      TfvidError: the colour map is unknown, or the numbers of frames differ.
     """
     if colormap not in COLORMAPS:
         raise TfvidError(unknown("colormap", colormap, COLORMAPS))
@@ -98,17 +104,17 @@ def mask_strip(
     event: tuple[int, int] = (-1, -1),
     gap: int = 2,
 ) -> Image.Image:
-    """Draws a temporal mask as a strip of one cell a frame: red perturbed (m > 0.5), green kept.
+    """Draws a temporal mask as a strip of one cell per frame: red = perturbed (m > 0.5), green = kept.
 
-    A soft value shows as a level: the saturated part of a perturbed cell fills it from the bottom to m, that of a
-    kept one from the top down to m, so that the strip also reads without colour.
+    A value m between 0 and 1 is drawn as a level: the saturated part of a perturbed cell reaches from the bottom up to
+    m, and that of a kept cell from the top down to m. The strip is therefore readable without colour.
 
     Args:
       mask: `(T,)` in [0, 1].
       size: (H, W) of the strip in pixels.
-      theme: its colours.
-      current: the frame to highlight, if any.
-      event: [start, stop) of the known event, ruled in blue under the cells; (-1, -1) where it is not known.
+      theme: colours.
+      current: the frame to highlight; None for none.
+      event: [start, stop) of the known event, a blue line below the cells; (-1, -1) if unknown.
       gap: pixels after each cell.
 
     Returns:
@@ -118,7 +124,7 @@ def mask_strip(
     strip = Image.new("RGB", (width, height), theme.background)
     draw = ImageDraw.Draw(strip)
     border = max(2, height // 12)
-    lane = height // 3 if event[0] >= 0 else 0  # under the cells, for the event
+    lane = height // 3 if event[0] >= 0 else 0  # height below the cells, for the event
     top, bottom = border + 1, height - lane - border - 2
     edges = np.round(np.linspace(0, width, len(mask) + 1)).astype(int)
     gap = min(gap, width // len(mask) // 4)

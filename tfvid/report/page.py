@@ -1,4 +1,4 @@
-"""One static page: a filled-in template with its style, its script and the policy that allows no other script."""
+"""Writes a static page: a rendered template with its style sheet, its script and its content security policy."""
 
 import base64
 import hashlib
@@ -14,15 +14,15 @@ from tfvid.report.rendering import render
 
 
 def write_page(folder, template: str, *, title: str, clips: Mapping, sources: Sequence[str], **values) -> Path:
-    """Writes ``index.html`` into `folder`: one file that needs no server, no network and no other page file.
+    """Writes ``index.html`` into `folder`: a single file that needs no server and no network.
 
     Args:
-      folder: where the films that the page names are.
+      folder: the folder with the films of the page.
       template: name of the template, which extends ``page.html``.
       title: plain text.
       clips: from `tfvid.report.clips.clips_section`.
-      sources: files in `folder` with the page's numbers; its foot names those that exist.
-      **values: of the template's own variables.
+      sources: names of files in `folder` with the page's numbers; the footer links to those that exist.
+      **values: further variables of the template.
 
     Returns:
       The page's path.
@@ -48,21 +48,21 @@ def write_page(folder, template: str, *, title: str, clips: Mapping, sources: Se
 
 
 def policy(scripts: Sequence[str]) -> str:
-    """The content security policy of a page: it runs these scripts and no others, and loads pictures beside it.
+    """Returns the content security policy of a page: only these scripts run, and pictures load from the page's folder.
 
     Names and labels of clips are escaped. The policy is a second defence: if one of them became markup, its scripts
     would not run, nothing would be fetched from elsewhere, and a browser that supports trusted types would not let the
     page's own scripts read text as markup.
 
     Args:
-      scripts: the text of each script element, every character between its tags.
+      scripts: the text of each script element, with all characters between its tags.
     """
     digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     return "; ".join(
         [
             "default-src 'none'",
             "script-src " + " ".join(f"'sha256-{digest}'" for digest in digests),
-            "style-src 'unsafe-inline'",  # lengths and places
+            "style-src 'unsafe-inline'",  # the style sheet, and sizes and positions of elements
             "img-src 'self' file:",
             "base-uri 'none'",
             "form-action 'none'",
@@ -73,7 +73,11 @@ def policy(scripts: Sequence[str]) -> str:
 
 
 def as_script(value) -> str:
-    """`value` as JSON for a script element: nothing in it can end the element or open a comment."""
+    """Returns `value` as JSON for a script element. Characters that end the element or start a comment are escaped.
+
+    Args:
+      value: a value that JSON can represent.
+    """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -1,6 +1,6 @@
-"""All frames of a clip's panels in one still image, from which the page plays them.
+"""Writes and reads a reel: one image with all frames of a clip's panels, from which the page plays the film.
 
-An animated file cannot be paused, stepped or kept in time with the one beside it; a still in a moving window can.
+An animated image can be neither paused nor stepped nor synchronised with others; the frames of a reel can.
 """
 
 from pathlib import Path
@@ -12,11 +12,11 @@ from tfvid.core.errors import DataError
 from tfvid.core.files import replacing
 from tfvid.report.film import Panel
 
-LONGEST = 16000  # pixels; WebP ends at 16383
+LONGEST = 16000  # pixels; the limit of WebP is 16383
 
 
 def grid(length: int, height: int) -> tuple[int, int]:
-    """Frames in a row, and rows, of a reel of `length` frames `height` pixels high."""
+    """Returns the number of columns and of rows of a reel of `length` frames with a height of `height` pixels."""
     rows = min(length, LONGEST // height)
     columns = -(-length // rows)
     return columns, -(-length // columns)
@@ -27,7 +27,10 @@ def save_reel(path, panels: tuple[Panel, ...]) -> Path:
 
     Args:
       path: the file.
-      panels: all of one size and length.
+      panels: panels of the same size and length.
+
+    Returns:
+      The path.
     """
     side_by_side = np.concatenate([panel.frames for panel in panels], axis=2)  # (T, H, panels * W, 3)
     length, height, width, _ = side_by_side.shape
@@ -42,7 +45,7 @@ def save_reel(path, panels: tuple[Panel, ...]) -> Path:
 
 
 def read_reel(path, length: int, size: tuple[int, int]) -> np.ndarray:
-    """The frames that `save_reel` wrote, as WebP keeps them.
+    """Reads the frames that `save_reel` wrote, with the loss of WebP compression.
 
     Args:
       path: the file.
@@ -53,7 +56,7 @@ def read_reel(path, length: int, size: tuple[int, int]) -> np.ndarray:
       uint8 `(panels, T, H, W, 3)`.
 
     Raises:
-      DataError: the file cannot be read, or is no reel of such frames.
+      DataError: the file cannot be read, or is not a reel of such frames.
     """
     try:
         with Image.open(path) as image:

@@ -1,4 +1,4 @@
-"""The HTML templates of `tfvid.report`, with every value escaped."""
+"""Renders the HTML templates of `tfvid.report`; all values are escaped."""
 
 from functools import cache
 
@@ -11,14 +11,14 @@ from tfvid.report.table import text_and_note
 
 
 def render(template: str, **values) -> Markup:
-    """Fills in a template.
+    """Renders a template.
 
     Args:
       template: name of a file in ``tfvid/report/templates``.
-      **values: of its variables; text is escaped, `Markup` is not.
+      **values: its variables; text is escaped, `Markup` is not.
 
     Returns:
-      HTML that another template takes as it is.
+      HTML that other templates do not escape again.
     """
     return Markup(_environment().get_template(template).render(values))
 

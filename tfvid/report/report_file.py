@@ -1,4 +1,4 @@
-"""``report.json``: what an experiment found, from which its pages are made; and its tables as CSV files."""
+"""Writes and reads ``report.json``, the results of an experiment from which its pages are made, and the CSV files."""
 
 import json
 from collections.abc import Sequence
@@ -29,15 +29,15 @@ def write_report_file(
     Args:
       out: folder of the experiment.
       title: of its page and document.
-      dataset: ``name``, ``split`` and ``clips``, how many were explained.
+      dataset: ``name``, ``split`` and ``clips``, the number of explained clips.
       findings: in order.
       tables: in order; those that are None are left out.
-      notes: sentences on how the numbers were made.
-      manifest: what the report was made of: models, clips and settings.
-      **more: further entries that JSON can hold.
+      notes: sentences on how the numbers were computed.
+      manifest: models, clips and settings of the experiment.
+      **more: further entries, of values that JSON can represent.
 
     Returns:
-      The report as it is read back.
+      The report, equal to what `read_report_file` returns.
 
     Raises:
       DataError: a number is NaN or infinite.
@@ -65,11 +65,11 @@ def write_report_file(
 
 
 def read_report_file(folder: Path, kind: str) -> dict:
-    """The report in `folder`.
+    """Reads the report in `folder`.
 
     Args:
       folder: of the experiment.
-      kind: what the report is of, for the error message: "a study".
+      kind: the kind of experiment, for the error message, e.g. "a study".
 
     Raises:
       DataError: there is no report, or it cannot be read.

@@ -1,6 +1,6 @@
-"""The contact sheet: a clip, its heatmap and its frozen copy, frame by frame, as one figure for a paper.
+"""Contact sheets: the frames of a clip, of its heatmap and of the frozen clip as one figure, e.g. for a paper.
 
-Rows are what a film shows side by side; columns are frames; the mask's strip runs under the rows it belongs to.
+Each row is a panel and each column a frame. The strip of a mask is drawn below the rows it belongs to.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from tfvid.report.style import LIGHT, Theme, fit, font
 
 CELL = 136  # the longer side of a frame, in pixels
 MARGIN, GAP, LINE, STRIP = 28, 6, 30, 36
-DPI = 220  # sixteen frames then span the width of a page
+DPI = 220  # at this resolution, sixteen frames span the width of a page
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Block:
     """Rows of a sheet that belong together.
 
     Attributes:
-      rows: what to show under one another.
-      mask: `(T,)` in [0, 1], a strip under the rows; None for none.
-      note: a line over the rows; "" for none.
+      rows: the panels, one per row.
+      mask: `(T,)` in [0, 1], drawn as a strip below the rows; None for none.
+      note: a line above the rows; "" for none.
     """
 
     rows: tuple[Panel, ...]
@@ -45,7 +45,20 @@ def draw_sheet(
     columns: int = 16,
     theme: Theme = LIGHT,
 ) -> Image.Image:
-    """Draws the sheet of one explained clip, one `Block`; see `draw_blocks`."""
+    """Draws the contact sheet of one explained clip.
+
+    Args:
+      rows: panels of the same size and length T, one per row.
+      mask: `(T,)` in [0, 1], drawn as a strip below the rows.
+      title: first line, e.g. the explained class and its score.
+      note: second line, smaller.
+      event: [start, stop) of the known event in frames; (-1, -1) if unknown.
+      columns: maximum number of frames shown, evenly spaced over the clip; the strip always has all T.
+      theme: colours.
+
+    Returns:
+      An RGB image.
+    """
     block = Block(rows, mask)
     return draw_blocks([block], title=title, note=note, event=event, columns=columns, theme=theme)
 
@@ -62,11 +75,11 @@ def draw_blocks(
     """Draws a sheet of several blocks of rows.
 
     Args:
-      blocks: all rows of one size and length T.
-      title: first line, e.g. the class explained and its score.
+      blocks: blocks whose rows have the same size and length T.
+      title: first line, e.g. the explained class and its score.
       note: second line, smaller.
-      event: [start, stop) of the known event in frames; (-1, -1) where it is not known.
-      columns: frames shown at most, spread evenly over the clip; a strip always has all T.
+      event: [start, stop) of the known event in frames; (-1, -1) if unknown.
+      columns: maximum number of frames shown, evenly spaced over the clip; a strip always has all T.
       theme: colours.
 
     Returns:
@@ -102,7 +115,7 @@ def draw_blocks(
 
 
 def _draw_block(sheet: Image.Image, block: Block, corner: tuple[int, int], shown, cell, *, event, theme: Theme):
-    """Draws a block at `corner` (left, top): its note, its rows of frames in cells (H, W), its mask as a strip."""
+    """Draws a block with its top left corner at `corner`: its note, its rows of frames in cells (H, W), its mask."""
     left, y = corner
     draw, inner = ImageDraw.Draw(sheet), len(shown) * (cell[1] + GAP) - GAP
     if block.note:
@@ -120,7 +133,7 @@ def _draw_block(sheet: Image.Image, block: Block, corner: tuple[int, int], shown
     titles = (("mask", STRIP / 2, theme.ink), ("event", height - 6, theme.event))
     for text, down, ink in titles if event[0] >= 0 else titles[:1]:
         draw.text((left - 2 * GAP, y + down), text, ink, font(18), anchor="rm")
-    # One gap wider than the frames, since every cell ends with one: cells then stand under their frames.
+    # The strip is one gap wider than the frames, because every cell ends with a gap: cells then align with the frames.
     sheet.paste(mask_strip(block.mask, (height, inner + GAP), theme, event=event, gap=GAP), (left, y))
 
 
@@ -134,8 +147,8 @@ def _height(block: Block, row: int, strip: int) -> int:
 
 
 def save_sheet(path, sheet: Image.Image) -> Path:
-    """Writes a sheet as PNG; the file appears whole or not at all."""
+    """Writes a sheet as PNG; the file is written completely or not at all."""
     with replacing(path) as temporary:
-        # A third of the time of the default level 6, for a file an eighth larger.
+        # Takes a third of the time of the default level 6; the file is an eighth larger.
         sheet.save(temporary, format="PNG", dpi=(DPI, DPI), compress_level=3)
     return Path(path)

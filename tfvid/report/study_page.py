@@ -1,6 +1,6 @@
-"""The page of a study: what was found, the histograms, the tables, and every clip with its films.
+"""Writes the page of a study: findings, histograms, tables, and every clip with its films.
 
-It is made of the study's ``report.json`` and of the records beside it.
+The page is made from the study's ``report.json`` and the records in the same folder.
 """
 
 import json
@@ -20,17 +20,17 @@ SOURCES = ("report.json", "manifest.json", "measures.parquet", "predictions.parq
 
 STATES = {True: ("holds", "✓ holds"), False: ("fails", "✗ does not hold"), None: ("open", "? undecided")}
 
-# What each measure of the paper (section 4.3) says, in a sentence, and its title and unit.
+# Title and unit of each measure of the paper (section 4.3), and a sentence that describes it.
 MEASURES = {
-    "blob_count": ("blob count", "", "Separate areas of the Grad-CAM map a frame: fewer is more focused."),
-    "blob_size": ("blob size", "px", "Diameter of those areas."),
-    "centre_distance": ("centre distance", "px", "From those areas to the middle of the frame."),
+    "blob_count": ("blob count", "", "Separate areas of the Grad-CAM map per frame: fewer means more focused."),
+    "blob_size": ("blob size", "px", "Diameter of these areas."),
+    "centre_distance": ("centre distance", "px", "Distance of these areas from the middle of the frame."),
     "mask_length": ("mask length", "frames", "Frames that the temporal mask perturbs: how many the model needs."),
-    "drop_ratio": ("drop ratio", "", "(OS − FS) / (OS − RS): how much more freezing costs than reversing."),
+    "drop_ratio": ("drop ratio", "", "(OS − FS) / (OS − RS): the drop by freezing relative to the drop by reversing."),
     "drop_difference": (
         "drop difference",
         "",
-        "RS − FS: what frames in reverse tell the model that frozen ones do not.",
+        "RS − FS: the score of the reversed clip minus that of the frozen clip.",
     ),
 }
 
@@ -39,15 +39,15 @@ def write_study_page(folder, report: dict, *, fps: float = 5.0) -> Path:
     """Writes ``index.html`` for a study.
 
     Args:
-      folder: of the study; its ``results.parquet`` and films, where they are there, become the page's clips.
-      report: as in ``report.json``.
-      fps: frames a second of the films.
+      folder: of the study. The page shows the clips of its ``results.parquet`` and their films, if these exist.
+      report: the content of ``report.json``.
+      fps: frames per second of the films.
 
     Returns:
       The page's path.
 
     Raises:
-      DataError: a report of another version, or records that cannot be read.
+      DataError: the report has another version, or the records cannot be read.
     """
     if report.get("version") != VERSION:
         raise DataError(f"{folder}: expected a report of version {VERSION}, got {report.get('version')!r}")
@@ -81,7 +81,7 @@ def write_study_page(folder, report: dict, *, fps: float = 5.0) -> Path:
 
 
 def _figure(histogram: dict, clips: dict, groups: list[Group]) -> dict:
-    """A histogram of the page: its texts, its drawing, and what its legend says of each group."""
+    """Returns a histogram of the page: its texts, its drawing, and the legend's entry for each group."""
     means = {group.name: _mean(clips, group, histogram["measure"]) for group in groups}
     names = list(means)
     return {
@@ -99,7 +99,7 @@ def _figure(histogram: dict, clips: dict, groups: list[Group]) -> dict:
 
 
 def _counted(histogram: dict, group: str) -> str:
-    """How many clips of a group are in a histogram, and how many are not."""
+    """Returns the numbers of clips of a group that are in a histogram and that are not."""
     counted = f"n {histogram['n'][group]}"
     for key, words in (("left_out", "left out"), ("beyond", "further right")):
         number_of = histogram.get(key, {}).get(group)
@@ -108,7 +108,7 @@ def _counted(histogram: dict, group: str) -> str:
 
 
 def _mean(clips: dict, group: Group, measure: str) -> float | None:
-    """Mean over the clips of the group's mean: what the group's histogram is made of."""
+    """Returns the mean of the values in the group's histogram: each is a clip's mean over the models of the group."""
     values: dict[str, list[float]] = {}
     for model in group.models:
         for clip, measures in clips.get(model, {}).items():
@@ -118,7 +118,7 @@ def _mean(clips: dict, group: Group, measure: str) -> float | None:
 
 
 def _measures(report: dict) -> list[Measure]:
-    """The paper's, then what else the report or the records say of a clip."""
+    """Returns the paper's measures, then the further measures of the report and of the records."""
     named = {histogram["measure"]: (histogram["title"], histogram["unit"]) for histogram in report["histograms"]}
     named = {key: (title, unit) for key, (title, unit, _) in MEASURES.items()} | named
     return [Measure(key, title, unit) for key, (title, unit) in named.items()] + [

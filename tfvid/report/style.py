@@ -1,4 +1,4 @@
-"""The colours and the type that films, contact sheets and the page share."""
+"""The colours and the font of films, contact sheets and pages."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -11,11 +11,11 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of everything that is not a video frame, RGB."""
+    """RGB colours of everything except the video frames."""
 
     background: Colour
     ink: Colour
-    quiet: Colour  # titles and numbers that should not compete with the frames
+    quiet: Colour  # titles and numbers that should not distract from the frames
     perturbed: Colour = (216, 58, 52)
     kept: Colour = (38, 152, 84)
     event: Colour = (62, 126, 214)
@@ -26,22 +26,22 @@ DARK = Theme(background=(20, 22, 27), ink=(240, 242, 246), quiet=(158, 165, 178)
 
 
 def blend(colour: Colour, other: Colour, share: float) -> Colour:
-    """`colour` with `share` (0 to 1) of `other` mixed in."""
+    """Returns the mixture of `colour` and a `share` (0 to 1) of `other`."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(colour, other, strict=True))
     return red, green, blue
 
 
 @cache
 def font(pixels: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which ships with matplotlib, so that text looks the same on every machine."""
-    import matplotlib  # here, not above: it takes a while, and decode workers never draw
+    """Returns DejaVu Sans from matplotlib, so that text looks the same on every machine."""
+    import matplotlib  # imported here because it is slow, and decode workers do not need it
 
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, pixels)
 
 
 def fit(text: str, typeface: ImageFont.FreeTypeFont, width: float) -> str:
-    """`text` on one line, cut with an ellipsis where it is wider than `width` pixels."""
+    """Returns `text` on one line, shortened with an ellipsis if it is wider than `width` pixels."""
     text = " ".join(text.split())
     if typeface.getlength(text) <= width:
         return text

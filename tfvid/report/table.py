@@ -1,7 +1,7 @@
-"""A table of a report, and how it is written as CSV and as Markdown. The HTML is in ``tfvid/report/templates``.
+"""A table of a report, written as CSV and as Markdown. The HTML template is in ``tfvid/report/templates``.
 
-A cell is text, a finite number, None, or a sample, a dict: ``mean``, ``std``, ``low`` and ``high`` (the 95 %
-bootstrap interval of the mean), and ``n``. ``std``, ``low`` and ``high`` may be None.
+A cell is text, a finite number, None, or a sample. A sample is a dict of ``mean``, ``std``, ``low`` and ``high`` (the
+95 % bootstrap interval of the mean), and ``n``. ``std``, ``low`` and ``high`` may be None.
 """
 
 import csv
@@ -17,7 +17,7 @@ from tfvid.metrics.statistics import Comparison, describe
 from tfvid.report.markdown import markdown_table, plain
 from tfvid.report.numbers import number
 
-PARTS = ("std", "low", "high", "n")  # of a sample, beside its mean
+PARTS = ("std", "low", "high", "n")  # of a sample, in addition to its mean
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Table:
     Attributes:
       id: its name in the report; the CSV file is ``tables/<id>.csv``.
       title: the heading.
-      caption: what the numbers are.
-      columns: in order.
-      rows: a cell for each column's key.
+      caption: describes the numbers.
+      columns: the columns in order.
+      rows: in each row a cell for each column's key.
     """
 
     id: str
@@ -85,13 +85,13 @@ class Table:
         return f"tables/{self.id}.csv"
 
     def is_text(self, column: Column) -> bool:
-        """Whether a column has text in it, so that it is aligned to the left."""
+        """Whether a column contains text, and is therefore aligned to the left."""
         return any(isinstance(row.get(column.key), str) for row in self.rows)
 
     def write_csv(self, folder: Path) -> None:
         """Writes the CSV file into `folder`.
 
-        A sample takes a column for each of its numbers: ``<key>``, ``<key> std``, ``<key> low``, ``<key> high``,
+        Each number of a sample has its own column: ``<key>`` (the mean), ``<key> std``, ``<key> low``, ``<key> high``,
         ``<key> n``.
         """
         keys = [column.key for column in self.columns]
@@ -108,9 +108,9 @@ class Table:
         """The rows as a Markdown table.
 
         Args:
-          rows: those to write; None for all.
-          units: whether the headings name the units.
-          intervals_only: see `markdown_cell`.
+          rows: the rows to write; None: all.
+          units: whether the headings contain the units.
+          intervals_only: write a sample as mean and interval only, see `markdown_cell`.
         """
         titles = [plain(c.title) + (f" ({c.unit})" if c.unit and units else "") for c in self.columns]
         cells = (
@@ -134,11 +134,11 @@ def markdown_cell(value, digits: int, *, intervals_only: bool = False, best: boo
     """A cell of a Markdown table.
 
     Args:
-      value: see the module.
-      digits: decimals of numbers.
-      intervals_only: a sample is written without its standard deviation and size, and a number that would round to
+      value: text, a number, None or a sample, see the module.
+      digits: number of decimals.
+      intervals_only: write a sample without its standard deviation and size, and a non-zero number that would round to
         zero with an exponent.
-      best: the mean of a sample is bold.
+      best: write the mean of a sample in bold.
     """
     if value is None or isinstance(value, str):
         return "–" if value is None else plain(value)
@@ -157,11 +157,11 @@ def markdown_cell(value, digits: int, *, intervals_only: bool = False, best: boo
 
 
 def text_and_note(value, digits: int) -> tuple[str, str]:
-    """A cell of an HTML table: its text, and a note in small print, "" for none.
+    """Returns the text of a cell of an HTML table, and its note in small print; "" for no note.
 
     Args:
-      value: see the module.
-      digits: decimals of numbers.
+      value: text, a number, None or a sample, see the module.
+      digits: number of decimals.
     """
     if isinstance(value, str):
         return value, ""
@@ -175,10 +175,10 @@ def text_and_note(value, digits: int) -> tuple[str, str]:
 
 
 def sample(values: np.ndarray, seed: int = 0) -> dict | None:
-    """The cell of a sample: of the finite `values` `(N,)`; None where there are none.
+    """Makes a cell, a sample, of the finite values; None if there are none.
 
     Args:
-      values: floats; NaN and infinite ones are left out.
+      values: floats `(N,)`; NaN and infinite values are left out.
       seed: of the bootstrap.
     """
     values = values[np.isfinite(values)]
@@ -189,14 +189,14 @@ def sample(values: np.ndarray, seed: int = 0) -> dict | None:
 
 
 def sample_of_models(values: Sequence[float]) -> dict | None:
-    """The cell of a value over models: mean and standard deviation without an interval; None where there are none."""
+    """Makes a cell of one value per model: mean and standard deviation without an interval; None without values."""
     if not values:
         return None
     return {"mean": float(np.mean(values)), "std": float(np.std(values)), "low": None, "high": None, "n": len(values)}
 
 
 def difference(result: Comparison) -> dict | None:
-    """The cell of a difference of means with its interval; None where there is none."""
+    """Makes a cell of a difference of means with its interval; None if the difference is unknown."""
     if result.difference is None:
         return None
     return {"mean": result.difference, "std": None, "low": result.low, "high": result.high, "n": result.first.n}

@@ -11,7 +11,8 @@ After Li et al., "A Comprehensive Study on Visual Explanations for Spatio-tempor
     sanity       maps of a network with randomised weights
     records      one row for each network, method and clip, in Parquet
     tables       methods by measures for each network
-    correlation  whether two measures rank the methods alike
+    correlation  rank correlation of two measures over the methods
+    agreement    rank correlation of two methods' maps
     plots, report, document
 """
 

@@ -1,13 +1,14 @@
-"""Do two measures order the methods alike? Rank correlation over methods, with an interval over clips.
+"""Whether two measures rank the methods alike: rank correlation over methods, with an interval over clips.
 
-Li et al. (arXiv 2005.00375) find that measures that ask the network and those that ask people tend to disagree: the
-method that is best by the one is not best by the other. Here that is computed for each pair of measures.
+Li et al. (arXiv 2005.00375) find that objective measures, which run the network, and subjective measures, which use
+human annotations, tend to disagree: the best method by one kind is not the best by the other. For each pair of measures
+this module computes
 
-    rho = Spearman(means of the methods by one measure, by the other),  each turned so that more is better
+    rho = Spearman(means of the methods by one measure, by the other)
 
-The interval is a percentile bootstrap: clips are drawn anew, the same for all methods and measures, the means taken and
-the methods ranked again. The two maps that know nothing of the network are not among the methods: being bad by every
-measure, they would make any two agree.
+where the sign of each measure is chosen so that higher is better. The interval is a percentile bootstrap: each resample
+draws the same clips for all methods and measures, recomputes the means and ranks the methods again. The two baselines,
+which do not use the network, are excluded: they are bad by every measure and would make any two measures agree.
 """
 
 from dataclasses import dataclass
@@ -22,22 +23,23 @@ from tfvid.experiments.attribution.methods import BASELINES
 from tfvid.report.numbers import finite
 
 RESAMPLES = 1000
-FEWEST = 4  # methods; an order of fewer says nothing
-FEWEST_CLIPS = 5  # for an interval; of fewer there are only a few ways to draw
+FEWEST = 4  # methods; a ranking of fewer methods says nothing
+FEWEST_CLIPS = 5  # for an interval; fewer clips have too few different resamples
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """How alike two measures order the methods.
+    """The rank correlation of two measures over the methods.
 
     Attributes:
       first: a measure.
-      second: another.
-      methods: how many have both.
-      spearman: in [-1, 1]; None where fewer than `FEWEST` methods have both, or a measure has them all equal.
-      low: lower end of its 95 % interval; None where it cannot be had.
-      high: its upper end.
-      kendall: tau-b, in [-1, 1].
+      second: another measure.
+      methods: the number of methods with values of both measures.
+      spearman: Spearman's rho, in [-1, 1]; None if fewer than `FEWEST` methods have both measures, or if all methods
+        are equal by one of them.
+      low: lower end of its 95 % interval; None if the interval is unknown.
+      high: upper end of its 95 % interval; None if the interval is unknown.
+      kendall: Kendall's tau-b, in [-1, 1]; None if `spearman` is None.
     """
 
     first: Measure
@@ -60,7 +62,15 @@ class Correlation:
 
 
 def correlations(network: Judged, seed: int = 0) -> list[Correlation]:
-    """Every two measures of one network: objective ones with those that know the truth first, then within each kind."""
+    """Computes the correlation of every two measures of one network.
+
+    Args:
+      network: the values of the network.
+      seed: of the bootstrap.
+
+    Returns:
+      First the pairs of an objective measure and a measure of the truth, then the pairs within each kind.
+    """
     of_kind = {kind: [m for m in network.measures if m.kind == kind] for kind in (OBJECTIVE, TRUTH)}
     pairs = [
         *product(of_kind[OBJECTIVE], of_kind[TRUTH]),
@@ -73,17 +83,17 @@ def correlations(network: Judged, seed: int = 0) -> list[Correlation]:
 
 
 def between(found: list[Correlation]) -> list[Correlation]:
-    """Those of an objective measure with one that knows the truth, where there is a number."""
+    """Returns the known correlations of an objective measure with a measure of the truth."""
     return [pair for pair in found if pair.first.kind != pair.second.kind and pair.spearman is not None]
 
 
 def within(found: list[Correlation], kind: str) -> list[Correlation]:
-    """Those of two measures of one kind, where there is a number."""
+    """Returns the known correlations of two measures of the kind `kind`."""
     return [pair for pair in found if pair.first.kind == pair.second.kind == kind and pair.spearman is not None]
 
 
 def _means(network: Judged, measure: Measure, drawn: np.ndarray) -> np.ndarray:
-    """Means of the methods, more is better: `(methods, 1 + RESAMPLES)`, those of all clips first."""
+    """Returns the means of the methods, with higher = better: `(methods, 1 + RESAMPLES)`, first those of all clips."""
     rows = [row for row, name in enumerate(network.methods) if name not in BASELINES]
     values = network.of(measure)[rows] * (1 if measure.higher else -1)
     known = np.isfinite(values)
@@ -101,7 +111,7 @@ def _correlation(first: Measure, second: Measure, a: np.ndarray, b: np.ndarray, 
     count = int(both.sum())
     if count < FEWEST:
         return Correlation(first, second, count, None, None, None, None)
-    whole = np.isfinite(a).all(axis=0) & np.isfinite(b).all(axis=0)  # few clips may all be left out of a draw
+    whole = np.isfinite(a).all(axis=0) & np.isfinite(b).all(axis=0)  # a resample may contain no clip with a value
     rho = _spearman(a[:, whole], b[:, whole])
     if np.isnan(rho[0]):
         return Correlation(first, second, count, None, None, None, None)
@@ -113,7 +123,7 @@ def _correlation(first: Measure, second: Measure, a: np.ndarray, b: np.ndarray, 
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of each column, `(M, R)` to `(R,)`; NaN where all of a column are equal."""
+    """Spearman's rho of each column, `(M, R)` to `(R,)`; NaN if all values of a column are equal."""
     a, b = (rankdata(x, axis=0) for x in (a, b))
     a, b = (x - x.mean(axis=0) for x in (a, b))
     norm = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))

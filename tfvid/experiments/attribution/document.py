@@ -1,4 +1,4 @@
-"""A benchmark as one Markdown page with its figures, made from ``report.json`` alone: docs/attribution.md is one."""
+"""Writes a benchmark as one Markdown document with figures, e.g. docs/attribution.md, from its ``report.json``."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from tfvid.report.document import write_document as write
 from tfvid.report.markdown import markdown_table, plain
 from tfvid.report.table import Column, Table, markdown_cell
 
-MANY_ROWS = 16  # longer tables are folded
+MANY_ROWS = 16  # longer tables are collapsed
 KINDS = {OBJECTIVE: "measures that ask the network", TRUTH: "measures that know the truth"}
 
 
@@ -21,7 +21,7 @@ def write_document(folder, path, command: str) -> Path:
     Args:
       folder: of a finished benchmark.
       path: of the Markdown file.
-      command: path of the configuration, for the line that says how the document was made.
+      command: path of the configuration, for the line that states how the document was made.
 
     Returns:
       `path`.
@@ -67,7 +67,7 @@ def _network(network: Mapping) -> str:
 
 
 def _methods(table: Table, report: dict) -> list[str]:
-    """The large table as two tables for each network, one for each kind of measure; the best value is bold."""
+    """Splits the large table into two tables per network, one for each kind of measure; the best values are bold."""
     measures = {measure["name"]: measure for measure in report["measures"]}
     columns = {column.key: column for column in table.columns}
     kinds = {kind: [columns[name] for name in measures if measures[name]["kind"] == kind] for kind in KINDS}
@@ -93,7 +93,7 @@ def _judged(rows: Sequence[Mapping], columns: Sequence[Column], measures: Mappin
 
 
 def _best(rows: Sequence[Mapping], measure: Mapping) -> float | None:
-    """The best mean of a measure over the methods; None where all are equal."""
+    """Returns the best mean of a measure over the methods; None if all are equal."""
     cells = [row[measure["name"]] for row in rows if row["method"] not in BASELINES]
     means = [cell["mean"] for cell in cells if cell is not None]
     return (max if measure["higher"] else min)(means) if len(set(means)) > 1 else None
@@ -110,7 +110,7 @@ def _title(column: Column, measures: Mapping[str, Mapping]) -> str:
 
 
 def _section(table: Table, figure: str = "") -> list[str]:
-    """The section of a table with its figure; a long table is folded."""
+    """Returns the section of a table with its figure; a long table is collapsed."""
     text = table.markdown(units=False, intervals_only=True)
     text = folded(len(table.rows), text) if len(table.rows) > MANY_ROWS else text
     return table_section(table, text, *([figure] if figure else []))

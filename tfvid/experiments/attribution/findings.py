@@ -1,4 +1,4 @@
-"""What the numbers say, in sentences: is a method better than a blind map, do the measures agree?"""
+"""The findings of a benchmark: whether the measures agree, and whether the methods are better than the baselines."""
 
 from collections.abc import Mapping
 
@@ -13,15 +13,15 @@ from tfvid.experiments.attribution.methods import BASELINES
 from tfvid.metrics.statistics import comparison
 from tfvid.report.finding import Finding
 
-MOST_NAMED = 6  # methods that an answer names
+MOST_NAMED = 6  # maximum number of methods that an answer names
 
 
 def all_findings(networks: Mapping[str, Judged], found: Mapping[str, list[Correlation]], seed: int) -> list[Finding]:
-    """All findings of a benchmark.
+    """Returns all findings of a benchmark.
 
     Args:
-      networks: by name.
-      found: by network, see `tfvid.experiments.attribution.correlation.correlations`.
+      networks: the values of each network, by name.
+      found: the correlations of each network, from `tfvid.experiments.attribution.correlation.correlations`.
       seed: of the bootstrap.
     """
     return [
@@ -32,13 +32,13 @@ def all_findings(networks: Mapping[str, Judged], found: Mapping[str, list[Correl
 
 
 def disagreement(found: Mapping[str, list[Correlation]]) -> Finding:
-    """Do objective measures and those that know the truth tend to order methods differently?
+    """Do objective measures and measures of the truth tend to rank the methods differently?
 
-    A pair of measures agrees where the whole interval of its rank correlation lies above zero. The finding of Li et al.
-    holds where fewer than half of the pairs of all networks agree; None where no pair has an interval.
+    A pair of measures agrees if the whole interval of its rank correlation lies above zero. The finding of Li et al.
+    holds if fewer than half of the pairs of all networks agree. It is None if no pair has an interval.
 
     Args:
-      found: by network, see `tfvid.experiments.attribution.correlation.correlations`.
+      found: the correlations of each network, from `tfvid.experiments.attribution.correlation.correlations`.
     """
     pairs = [pair for correlations in found.values() for pair in between(correlations) if pair.low is not None]
     question = "Do measures that ask the network and measures that know the truth tend to disagree on the methods?"
@@ -68,7 +68,12 @@ def _agreement(name: str, found: list[Correlation]) -> str:
 
 
 def best(name: str, network: Judged) -> Finding:
-    """Which method has the best mean rank by each kind of measure, on one network; are they the same?"""
+    """Is the same method the best by both kinds of measures? The best method has the best mean rank.
+
+    Args:
+      name: of the network.
+      network: its values.
+    """
     rows = [row for row, method in enumerate(network.methods) if method not in BASELINES]
     leaders = {}
     for kind in (OBJECTIVE, TRUTH):
@@ -84,7 +89,12 @@ def best(name: str, network: Judged) -> Finding:
 
 
 def mean_ranks(network: Judged, kind: str) -> np.ndarray:
-    """Each method's mean rank over the measures of a kind, 1 the best: `(M,)`, NaN for one without any of them."""
+    """Returns each method's mean rank over the measures of a kind, 1 = best: `(M,)`, NaN for a method without values.
+
+    Args:
+      network: its values.
+      kind: `OBJECTIVE` or `TRUTH`.
+    """
     ranks = ranked(network)[:, [place for place, measure in enumerate(network.measures) if measure.kind == kind]]
     known = np.isfinite(ranks)
     total, count = np.where(known, ranks, 0).sum(axis=1), known.sum(axis=1)
@@ -92,7 +102,11 @@ def mean_ranks(network: Judged, kind: str) -> np.ndarray:
 
 
 def ranked(network: Judged) -> np.ndarray:
-    """Ranks of the methods by the mean of each measure, 1 the best: `(M, K)`, NaN where one was not taken."""
+    """Returns the ranks of the methods by the mean of each measure, 1 = best: `(M, K)`, NaN without values.
+
+    Args:
+      network: its values.
+    """
     ranks = np.full(network.values.shape[:2], np.nan)
     for place, measure in enumerate(network.measures):
         known = np.isfinite(network.of(measure))
@@ -103,9 +117,14 @@ def ranked(network: Judged) -> np.ndarray:
 
 
 def beaten_by_chance(name: str, network: Judged, seed: int = 0) -> Finding:
-    """Which methods are no better than the blind maps, by measures that know the truth?
+    """Are the methods better than the baselines by the measures of the truth?
 
-    By a measure, a method is better than a map where the mean difference over clips has its interval above zero.
+    By one measure, a method is better than a baseline if the interval of the mean difference over clips is above zero.
+
+    Args:
+      name: of the network.
+      network: its values.
+      seed: of the bootstrap.
     """
     rows = [row for row, method in enumerate(network.methods) if method not in BASELINES]
     blind = [network.methods.index(name) for name in BASELINES if name in network.methods]

@@ -20,16 +20,20 @@ from tfvid.models.loaded import Loaded, load_models
 
 
 def run(config: AttributionConfig, out) -> dict:
-    """Runs the benchmark of `config` in the folder `out`; what is there already is not done again.
+    """Runs the benchmark of `config` in the folder `out`. Existing results in `out` are not computed again.
 
-    A method that does not support a network has a row that says why.
+    If a method does not support a network, its row in the table states the reason.
+
+    Args:
+      config: of the benchmark.
+      out: the benchmark's folder.
 
     Returns:
       The report, as in ``report.json``; see `tfvid.experiments.attribution.report`.
 
     Raises:
-      TfvidError: one line on what does not fit: a method, an option or a measure that does not exist, a network that
-        does not know the clips' classes, results of another benchmark in `out`, ...
+      TfvidError: a method, an option or a measure is unknown; a network does not know the classes of the clips; `out`
+        holds the results of another benchmark; or a file cannot be read.
     """
     out = Path(out)
     for method in config.methods:
@@ -71,7 +75,7 @@ def _load(config: AttributionConfig) -> dict[str, Loaded]:
 
 
 def _clips(network: Loaded, dataset: VideoDataset, samples: list[Sample], config: AttributionConfig) -> Clips:
-    """The clips of a network."""
+    """Returns the clips of a network, with the network's labels."""
     wanted = {sample.label for sample in samples}
     if config.target == "true" and min(wanted) < 0:
         raise ConfigError(f"target: split {config.split!r} has clips without a label; explain the predicted class")
@@ -80,12 +84,15 @@ def _clips(network: Loaded, dataset: VideoDataset, samples: list[Sample], config
 
 
 def _first(clips: Clips) -> dict:
-    """The first clip, as a batch of one."""
+    """Returns the first clip as a batch of one."""
     return {key: value[:1] for key, value in next(text_batches(clips, limit=1)).items()}
 
 
 def _decisive(made_of: dict) -> dict:
-    """The entries that must not change between starts. Networks, methods and measures may: each record has a digest."""
+    """Returns the entries that must not change between runs in one folder.
+
+    Networks, methods and measures may change, because each record has a digest of them.
+    """
     config = made_of["config"]
     return (
         {"dataset's fingerprint": made_of["dataset"]["fingerprint"]}

@@ -1,4 +1,4 @@
-"""One network in the benchmark: its clips, and every method explains and every measure judges them. Resumable.
+"""Runs the benchmark on one network: each method explains the clips, and each measure evaluates the maps. Resumable.
 
 network ─► batch of clips ─► method ─► map ─► measures ─► record
 """
@@ -22,7 +22,13 @@ from tfvid.metrics.faithfulness.scorer import Scorer
 
 
 def text_batches(clips: Clips, done: Iterable[str] = (), limit: int | None = None) -> Iterator[dict]:
-    """The batches of `clips` with their ids as text; see `Clips.batches`."""
+    """Yields the batches of `clips` with ids as text.
+
+    Args:
+      clips: of a network.
+      done: ids of the clips to leave out.
+      limit: maximum number of clips; None: all. See `Clips.batches`.
+    """
     log = SkipLog()
     with log.plain_errors():
         for batch in clips.batches(set(done), log=log, limit=limit):
@@ -30,14 +36,14 @@ def text_batches(clips: Clips, done: Iterable[str] = (), limit: int | None = Non
 
 
 class Judge:
-    """All methods on one network.
+    """Runs and evaluates all methods on one network.
 
     Args:
       name: of the network.
       clips: of the network.
-      measures: that judge each map.
+      measures: the measures that evaluate each map.
       config: of the benchmark.
-      made_by: see `tfvid.experiments.attribution.records.made_by`.
+      made_by: the digests of the records, see `tfvid.experiments.attribution.records.made_by`.
       out: the benchmark's folder.
     """
 
@@ -54,7 +60,7 @@ class Judge:
         self.taken = {(record.method, record.clip): record.values.keys() for record in of_this}
 
     def run(self) -> dict[str, str]:
-        """Explains and judges the missing clips; returns the error of each method that does not support the network."""
+        """Explains and evaluates the missing clips; returns the error of each method that rejects the network."""
         done = [(method.row, id) for method in self.methods for id in self.clips.ids if self._is_done(method, id)]
         finished = {id for id in self.clips.ids if all((method.row, id) in done for method in self.methods)}
         total = len(self.methods) * len(self.clips.ids)
@@ -66,7 +72,7 @@ class Judge:
         return self.refused
 
     def _judge(self, method: MethodConfig, batch: Mapping) -> int:
-        """One method on a batch; returns how many of its clips had not been done."""
+        """Runs and evaluates one method on a batch; returns the number of clips that were missing."""
         todo = [row for row, id in enumerate(batch["id"]) if not self._is_done(method, id)]
         if not todo or method.row in self.refused:
             return len(todo)
@@ -95,7 +101,7 @@ class Judge:
         return self.scorer.classifier.probabilities(clips).numpy().argmax(axis=-1).astype(np.int32)
 
     def records_of(self, method, batch, maps: Maps, explain: Method, compiled: bool) -> list[records.Record]:
-        """The records of a method's maps of a batch."""
+        """Evaluates a method's maps of a batch, and returns their records."""
         values: list[dict[str, float]] = [{} for _ in batch["id"]]
         for measure in self.measures:
             rows = [row for row, id in enumerate(batch["id"]) if measure.name in self._wanted(method, id)]
@@ -120,7 +126,7 @@ class Judge:
         ]
 
     def _measured(self, measure: Measure, batch, maps: Maps, explain: Method, rows: list[int]) -> np.ndarray:
-        """A measure of some clips of a batch."""
+        """Computes a measure of the clips `rows` of a batch."""
         if not rows:
             return np.empty(0)
         target = maps.target[rows]
@@ -137,7 +143,7 @@ class Judge:
         )
 
     def _wanted(self, method: MethodConfig, id: str) -> set[str]:
-        """Names of the measures that are taken of a method's map of a clip."""
+        """Returns the names of the measures that evaluate a method's map of a clip."""
         return {
             measure.name
             for measure in self.measures

@@ -1,4 +1,4 @@
-"""Records as columns: the values of each network, method and measure, clip by clip."""
+"""Converts the records of a network to arrays: a value for each method, measure and clip."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +11,16 @@ from tfvid.experiments.attribution.records import Record
 
 @dataclass(frozen=True)
 class Judged:
-    """One network's records.
+    """The values of one network.
 
     Attributes:
-      methods: M rows' names, the baselines first; those without any record are not among them.
-      measures: K of them.
-      clips: ids of N clips.
-      values: float64 `(M, K, N)`, NaN where a measure was not taken.
-      seconds: by method, of one clip, without those of a first call, which compiles; of all where there are no others.
-      correct: share of the clips with a known label that the network gets right; None where none is known.
+      methods: names of the M rows with records, the baselines first.
+      measures: the K measures.
+      clips: ids of the N clips.
+      values: float64 `(M, K, N)`, NaN for values that were not computed.
+      seconds: mean seconds per clip by method, without first calls, which compile; if there are only first calls, the
+        mean over these.
+      correct: share of the clips with a known label that the network classifies correctly; None if no label is known.
     """
 
     methods: list[str]
@@ -30,18 +31,18 @@ class Judged:
     correct: float | None
 
     def of(self, measure: Measure) -> np.ndarray:
-        """The values of a measure, `(M, N)`."""
+        """Returns the values of a measure, `(M, N)`."""
         return self.values[:, self.measures.index(measure)]
 
 
 def judged(records: Sequence[Record], methods: Sequence[str], measures: list[Measure], clips: list[str]) -> Judged:
-    """One network's records as columns.
+    """Converts the records of one network.
 
     Args:
       records: of the network.
-      methods: rows' names in order.
-      measures: those of the tables.
-      clips: ids in order; records of others are left out.
+      methods: names of the rows in order.
+      measures: the measures of the tables.
+      clips: ids in order; records of other clips are ignored.
     """
     place = {id: column for column, id in enumerate(clips)}
     records = [record for record in records if record.clip in place]

@@ -60,7 +60,9 @@ def build(method: MethodConfig, model) -> Method:
       ModelError: when built or first called, if the method does not support the network.
     """
     cls = EXPLAINERS.find(method.name)
-    quiet = {"progress": False} if "progress" in inspect.signature(cls).parameters else {}  # a bar of one's own
+    quiet = (
+        {"progress": False} if "progress" in inspect.signature(cls).parameters else {}
+    )  # the benchmark has its own bar
     explain = cls(model, **quiet | dict(method.options))
 
     def maps(clips, target=None) -> Maps:
@@ -92,7 +94,7 @@ def baseline(name: str, target_of: Callable, seed: int) -> Method:
 
 
 def as_map(result, shape: tuple) -> np.ndarray:
-    """The map of a result, float32 `(B, T, H, W)`: its attribution, or its temporal mask with equal values in a frame.
+    """Returns the map of a result, float32 `(B, T, H, W)`: its attribution, or its mask repeated over each frame.
 
     Args:
       result: an `tfvid.explain.base.Explanation` with an ``attribution`` or a ``mask``.

@@ -1,4 +1,4 @@
-"""A benchmark's figures: ranks, correlations and agreement as matrices, and what all methods say of one clip."""
+"""Draws the figures of a benchmark: matrices of ranks, correlations and agreement, and the maps of one clip."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,16 @@ SLANTED = {"rotation": 60, "ha": "right", "rotation_mode": "anchor", "fontsize":
 
 @dataclass(frozen=True)
 class Panel:
-    """A matrix of a figure: `values` `(rows, columns)`, NaN for none; a `line` before this column; cells in `bold`."""
+    """A matrix of a figure.
+
+    Attributes:
+      name: the title.
+      rows: names of the rows.
+      columns: names of the columns.
+      values: `(rows, columns)`; NaN for an empty cell.
+      line: the column before which a line is drawn; None for no line.
+      bold: bool `(rows, columns)`, the cells written in bold; None for none.
+    """
 
     name: str
     rows: Sequence[str]
@@ -34,7 +43,7 @@ class Panel:
 
 
 def draw_ranks(networks: Mapping[str, Judged], path) -> Path:
-    """Every method's rank by every measure, a panel a network; objective measures on the left of the line."""
+    """Draws every method's rank by every measure, one panel per network, with objective measures left of the line."""
     panels = []
     for name, network in networks.items():
         order = sorted(range(len(network.measures)), key=lambda k: network.measures[k].kind)
@@ -46,7 +55,7 @@ def draw_ranks(networks: Mapping[str, Judged], path) -> Path:
 
 
 def draw_correlations(found: Mapping[str, list[Correlation]], path) -> Path:
-    """Spearman's rho of every objective measure with every one that knows the truth; bold: its interval is not at 0."""
+    """Draws Spearman's rho of objective measures with measures of the truth; bold if its interval excludes 0."""
     panels = []
     for name, pairs in found.items():
         across = [pair for pair in pairs if (pair.first.kind, pair.second.kind) == (OBJECTIVE, TRUTH)]
@@ -63,7 +72,7 @@ def draw_correlations(found: Mapping[str, list[Correlation]], path) -> Path:
 
 
 def draw_agreement(matrices: Mapping[str, tuple[Sequence[str], np.ndarray]], path) -> Path:
-    """Rank correlation of the maps of every two methods, a panel a network."""
+    """Draws the rank correlation of the maps of every two methods, one panel per network."""
     panels = [Panel(name, rows, rows, matrix) for name, (rows, matrix) in matrices.items()]
     return _draw_matrices(panels, path, "RdBu", (-1, 1), None, "Spearman")
 
@@ -71,7 +80,7 @@ def draw_agreement(matrices: Mapping[str, tuple[Sequence[str], np.ndarray]], pat
 def _draw_matrices(
     panels: list[Panel], path, colours: str, limits: tuple[float, float], form: str | None, title: str
 ) -> Path:
-    """Panels, two in a row; `form` is how values are written into their cells, None for not at all."""
+    """Draws panels, two per row. `form` is the format of the values in the cells; None: no values."""
     across = min(2, len(panels))
     down = -(-len(panels) // across)
     cell = 0.34 if form else 0.26
@@ -110,7 +119,7 @@ def _write_values(axes, panel: Panel, form: str, image):
 
 
 def draw_clip(batch: Mapping, maps: Mapping[str, np.ndarray], title: str, path) -> Path:
-    """What each method says of one frame of a clip: the frame in the middle of the event, with its boxes.
+    """Draws each method's map of one frame of a clip: the frame in the middle of the event, with its boxes.
 
     Args:
       batch: of one clip: ``clip`` float `(1, T, H, W, 3)` in [0, 1], ``event`` `(1, 2)`, ``boxes`` `(1, T, N, 4)`.
@@ -139,7 +148,7 @@ def draw_clip(batch: Mapping, maps: Mapping[str, np.ndarray], title: str, path) 
 
 
 def _with_heat(clip: np.ndarray, heat: np.ndarray, frame: int) -> np.ndarray:
-    """The frame under its heat; negative values are none, and the clip's largest is 1."""
+    """Draws the heat over a frame. Negative values count as 0; the heat is divided by the clip's maximum."""
     heat = np.maximum(heat, 0) / max(float(heat.max()), 1e-12)
     size = clip.shape[2:0:-1]
     heat = cv2.resize(heat[frame], size, interpolation=cv2.INTER_LINEAR)

@@ -14,15 +14,15 @@ from tfvid.experiments.attribution.methods import BASELINES
 from tfvid.results.row_store import VERSION, RowStore
 
 NAME = "records"
-CELLS = 16  # a kept map has at most so many cells along each side of a frame
+CELLS = 16  # maximum number of cells of a stored map along each side of a frame
 SCHEMA = pa.schema(
     [
         *(pa.field(name, pa.string()) for name in ("model", "id", "method", "clip", "made_by")),
         *(pa.field(name, pa.int32()) for name in ("label", "target", "predicted")),
         pa.field("seconds", pa.float64()),
-        pa.field("compiled", pa.bool_()),  # whether the seconds hold compiling, too
-        pa.field("values", pa.map_(pa.string(), pa.float64())),  # by measure; null where there is none
-        pa.field("coarse", pa.binary()),  # the map, float16 (T, CELLS, CELLS) at most, scaled to 1
+        pa.field("compiled", pa.bool_()),  # whether the seconds include compilation
+        pa.field("values", pa.map_(pa.string(), pa.float64())),  # by measure; null if the clip has no value
+        pa.field("coarse", pa.binary()),  # the map, at most float16 (T, CELLS, CELLS), with the largest magnitude 1
         pa.field("coarse_shape", pa.list_(pa.int32())),
     ],
     metadata={VERSION: "1"},
@@ -41,10 +41,10 @@ class Record:
       label: of the clip, in the network's numbering; -1 if unknown.
       target: the class explained.
       predicted: the network's top class.
-      seconds: that the explanation took.
-      compiled: whether that was the first call, which compiles.
+      seconds: duration of the explanation.
+      compiled: whether it was the first call, which compiles.
       values: by measure; NaN if the clip has none. Measures that were not computed are absent.
-      coarse: float16 `(T, h, w)`, the map in few cells, its largest magnitude 1.
+      coarse: float16 `(T, h, w)`, the map at low resolution, with the largest magnitude 1.
     """
 
     network: str
@@ -61,12 +61,12 @@ class Record:
 
 
 def store(folder) -> RowStore:
-    """``records.parquet`` in the benchmark's folder."""
+    """Returns the store ``records.parquet`` in the benchmark's folder."""
     return RowStore(folder, NAME, SCHEMA)
 
 
 def rows(records: list[Record]) -> pa.Table:
-    """Records as rows of the store."""
+    """Converts records to rows of the store."""
     return pa.Table.from_pylist(
         [
             {
@@ -91,12 +91,12 @@ def rows(records: list[Record]) -> pa.Table:
 
 
 def read(folder, wanted: Mapping[tuple[str, str], str], with_maps: bool = False) -> list[Record]:
-    """The records whose digest is the wanted one.
+    """Reads the records that have the wanted digests.
 
     Args:
       folder: of the benchmark.
-      wanted: see `made_by`.
-      with_maps: reads `coarse` too; otherwise it is empty.
+      wanted: digests by network and method, from `made_by`.
+      with_maps: whether to read `coarse`, too; False: it is empty.
     """
     columns = [name for name in SCHEMA.names if with_maps or not name.startswith("coarse")]
     found = []
@@ -121,11 +121,11 @@ def _record(row: dict) -> Record:
 
 
 def made_by(config: AttributionConfig, weights: Mapping[str, str]) -> dict[tuple[str, str], str]:
-    """By network and method, a digest of the weights and of the options of the method and of the measures.
+    """Computes, for each network and method, a digest of the weights and of the options of method and measures.
 
     Args:
       config: of the benchmark.
-      weights: by network, their digest.
+      weights: the digest of the weights of each network.
     """
     digests = {}
     for network, own in weights.items():
@@ -137,14 +137,14 @@ def made_by(config: AttributionConfig, weights: Mapping[str, str]) -> dict[tuple
 
 
 def with_baselines(config: AttributionConfig) -> list[MethodConfig]:
-    """All rows of a network: the two maps that do not use it, and the methods."""
+    """Returns all rows of a network: the two baselines, which do not use the network, and the methods."""
     return [*(MethodConfig(name) for name in BASELINES), *config.methods]
 
 
 def coarse(maps: np.ndarray) -> np.ndarray:
-    """Maps in cells of equal size, each the mean over it: float32 `(B, T, H, W)` to float16 `(B, T, h, w)`.
+    """Averages maps over cells of equal size: float32 `(B, T, H, W)` to float16 `(B, T, h, w)`.
 
-    Each map is scaled so that its largest magnitude is 1; a map of zeros stays one.
+    Each map is scaled so that its largest magnitude is 1; a map of zeros is not changed.
     """
     height, width = (min(CELLS, side) for side in maps.shape[2:])
     small = np.stack(

@@ -9,7 +9,7 @@ from tfvid.core.files import safe_name
 from tfvid.experiments.attribution import findings, plots, tables
 from tfvid.experiments.attribution.agreement import agreement
 from tfvid.experiments.attribution.correlation import correlations
-from tfvid.experiments.attribution.judged import judged
+from tfvid.experiments.attribution.judged import Judged, judged
 from tfvid.experiments.attribution.measures import Measure
 from tfvid.experiments.attribution.records import Record, with_baselines
 from tfvid.report.report_file import write_report_file
@@ -38,33 +38,28 @@ def write_report(
     Args:
       out: the benchmark's folder.
       config: of the benchmark.
-      measures: those taken.
-      records: with their maps.
+      measures: the measures of the tables.
+      records: the records with their maps.
       clips: ids in order.
-      refused: by network, why a method refused it.
+      refused: for each network, the error of each method that does not support it.
       sanity: rows of `tfvid.experiments.attribution.sanity.Sanity`.
-      first: by network, a batch of one clip to draw.
+      first: for each network, a batch of the one clip to draw.
       manifest: of the benchmark.
 
     Returns:
       The report, as in ``report.json``: ``title``, ``dataset``, ``networks`` (each with ``name``, ``path`` and
-      ``correct``, the share of clips it gets right), ``measures``, ``findings``, ``tables``, ``figures``, ``notes``
-      and ``manifest``. All numbers finite.
+      ``correct``, the share of clips that it classifies correctly), ``measures``, ``findings``, ``tables``,
+      ``figures``, ``notes`` and ``manifest``. All numbers are finite.
 
     Raises:
-      DataError: no clip could be explained.
+      DataError: no clip was explained with a network.
     """
     rows = [method.row for method in with_baselines(config)]
     of_network = {n.name: [record for record in records if record.network == n.name] for n in config.networks}
     networks = {name: judged(own, rows, measures, clips) for name, own in of_network.items()}
-    for name, network in networks.items():
-        if not network.methods:
-            raise DataError(f"{out}: no clip was explained with {name}")
+    _check_explained(out, networks)
     found = {name: correlations(network, config.seed) for name, network in networks.items()}
-    alike = {
-        name: (network.methods, agreement(of_network[name], network.methods, clips))
-        for name, network in networks.items()
-    }
+    alike = {n: (own.methods, agreement(of_network[n], own.methods, clips)) for n, own in networks.items()}
     return write_report_file(
         out,
         config.title,
@@ -84,8 +79,15 @@ def write_report(
     )
 
 
+def _check_explained(out: Path, networks: Mapping[str, Judged]) -> None:
+    """Raises DataError if no clip was explained with a network."""
+    for name, network in networks.items():
+        if not network.methods:
+            raise DataError(f"{out}: no clip was explained with {name}")
+
+
 def _draw(out: Path, networks, found, alike, of_network, first) -> list[dict]:
-    """The figures, in ``figures/``; a list of dicts of ``file`` and ``text``."""
+    """Draws the figures into ``figures/``; returns dicts of ``file`` and ``text``."""
     folder = out / "figures"
     plots.draw_ranks(networks, folder / "ranks.png")
     plots.draw_correlations(found, folder / "correlation.png")

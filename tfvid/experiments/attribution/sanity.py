@@ -1,4 +1,4 @@
-"""Whether maps change when the weights are randomised: `tfvid.metrics.sanity` for the configured methods."""
+"""The sanity checks of a benchmark: whether the maps of the configured methods change when weights are randomised."""
 
 import json
 from collections.abc import Mapping
@@ -17,16 +17,17 @@ NAME = "sanity.json"
 
 
 class Sanity:
-    """The checks of a benchmark, kept in ``sanity.json`` one by one.
+    """Runs the sanity checks of a benchmark, and saves each result in ``sanity.json``.
 
     Args:
       out: the benchmark's folder.
       config: of the benchmark.
-      made_by: see `tfvid.experiments.attribution.records.made_by`.
+      made_by: the digests of the records, see `tfvid.experiments.attribution.records.made_by`.
 
     Attributes:
-      rows: dicts, one a network and method: ``network``, ``method``, ``clips``, and ``cascade``, a list of dicts of
-        ``layer``, ``spearman`` and ``ssim``, from the scores down; ``key``, what it depends on.
+      rows: one dict per network and method: ``network``, ``method``, ``clips``; ``cascade``, a list of dicts of
+        ``layer``, ``spearman`` and ``ssim``, starting at the scores; and ``key``, a digest of what the check depends
+        on.
     """
 
     def __init__(self, out: Path, config: AttributionConfig, made_by: Mapping[tuple[str, str], str]):
@@ -65,7 +66,7 @@ class Sanity:
             )
 
     def _key(self, network: str, method: str) -> str:
-        """A digest of what a check depends on."""
+        """Returns a digest of what a check depends on."""
         return f"{self.made_by.get((network, method))} {self.config.sanity_clips}"
 
     def _keep(self, row: dict):

@@ -16,13 +16,15 @@ from tfvid.report.table import Table, sample
 def methods_table(
     networks: Mapping[str, Judged], refused: Mapping[str, Mapping[str, str]], order: Sequence[str], seed: int
 ) -> Table:
-    """Methods by measures for each network; a method that refused a network has a row that says why.
+    """Returns the table of methods by measures for each network.
+
+    If a method does not support a network, its row states the reason.
 
     Args:
-      networks: by name.
-      refused: by network, why a method refused it.
-      order: of the methods' rows.
-      seed: of the intervals.
+      networks: the values of each network, by name.
+      refused: for each network, the error of each method that does not support it.
+      order: names of the rows in order.
+      seed: of the bootstrap of the intervals.
     """
     measures = next(iter(networks.values())).measures
     rows = []
@@ -55,7 +57,11 @@ def methods_table(
 
 
 def correlation_table(found: Mapping[str, list[Correlation]]) -> Table:
-    """Rank correlations over methods of every two measures, by network."""
+    """Returns the table of the rank correlations of every two measures over the methods.
+
+    Args:
+      found: the correlations of each network, by name.
+    """
     rows = [
         {
             "network": network,
@@ -92,7 +98,11 @@ def correlation_table(found: Mapping[str, list[Correlation]]) -> Table:
 
 
 def agreement_table(matrices: Mapping[str, tuple[Sequence[str], np.ndarray]]) -> Table:
-    """Which two methods say the same: the mean over clips of their maps' rank correlation."""
+    """Returns the table of the rank correlation of every two methods' maps, as the mean over clips.
+
+    Args:
+      matrices: for each network, its M methods and the matrix `(M, M)` of `agreement`.
+    """
     rows = [
         {"network": network, "first": names[i], "second": names[j], "spearman": float(matrix[i, j])}
         for network, (names, matrix) in matrices.items()
@@ -110,7 +120,14 @@ def agreement_table(matrices: Mapping[str, tuple[Sequence[str], np.ndarray]]) ->
 
 
 def sanity_table(checked: Sequence[Mapping]) -> Table | None:
-    """How alike maps stay when weights are destroyed, at three depths; None where nothing was checked."""
+    """Returns the table of the similarity of maps before and after weights are randomised, at three depths.
+
+    Args:
+      checked: rows of `tfvid.experiments.attribution.sanity.Sanity`.
+
+    Returns:
+      The table; None without rows.
+    """
     if not checked:
         return None
     rows = [

@@ -1,4 +1,4 @@
-"""The paper's study, end to end: two or more video models on the same clips, with statistics and a page.
+"""The paper's study: compares two or more groups of video models on the same clips, with statistics and a page.
 
 Mänttäri et al., "Interpreting Video Features: a Comparison of 3D Convolutional Networks and Convolutional LSTM
 Networks", ACCV 2020.

@@ -1,4 +1,4 @@
-"""Tests whether two groups of models differ in a measure, over the clips for which both have a value."""
+"""Tests whether two groups of models differ in a measure. The samples are the clips with a value for both groups."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ class Difference:
     """The difference of two groups in one measure, first minus second.
 
     Attributes:
-      result: of all tests; each clip is a pair of the two groups' means.
+      result: the results of all tests; each clip is a pair of the two groups' means.
       permutation_holm: p of the paired permutation test, with Holm's correction over the measures.
       welch_holm: p of Welch's t-test, corrected in the same way.
       agreeing: number of pairs of models, one of each group, that differ in the same direction as the groups.
-      pairs: number of pairs of models.
+      pairs: number of pairs of models with a common clip.
     """
 
     result: Comparison
@@ -33,7 +33,18 @@ class Difference:
 def differences(
     measured: Measured, first: str, second: str, measures: Sequence[str], seed: int = 0
 ) -> dict[str, Difference]:
-    """The tests of several measures, by measure, with Holm's correction over them."""
+    """Tests several measures, with Holm's correction over the measures.
+
+    Args:
+      measured: the measures of all clips.
+      first: name of a group.
+      second: name of another group.
+      measures: names of the measures.
+      seed: of the bootstrap and the permutations.
+
+    Returns:
+      The differences by measure.
+    """
     results = {}
     for measure in measures:
         a, b = common(measured.values(first, measure), measured.values(second, measure))
@@ -49,13 +60,23 @@ def differences(
 
 
 def common(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The values of the clips that have one in both, `(N,)` each to `(M,)` each."""
+    """Selects the clips with a value in both arrays: `(N,)` each to `(M,)` each."""
     known = np.isfinite(first) & np.isfinite(second)
     return first[known], second[known]
 
 
 def model_directions(measured: Measured, first: str, second: str, measure: str) -> list[float]:
-    """For each pair of a model of either group the sign of their difference, where there is one."""
+    """Returns the sign of the mean difference of each pair of models, one of each group.
+
+    Args:
+      measured: the measures of all clips.
+      first: name of a group.
+      second: name of another group.
+      measure: name of the measure.
+
+    Returns:
+      1.0, 0.0 or -1.0 for each pair; pairs without a common clip are left out.
+    """
     signs = []
     for a in measured.groups[first]:
         for b in measured.groups[second]:
@@ -65,7 +86,17 @@ def model_directions(measured: Measured, first: str, second: str, measure: str) 
 
 
 def by_detector(measured: Measured, first: str, second: str, seed: int = 0) -> dict[tuple[str, str], Comparison]:
-    """The blob measures compared under each setting of the detector in `VARIANTS`: by (detector, measure)."""
+    """Compares the blob measures with each setting of the blob detector.
+
+    Args:
+      measured: the measures of all clips.
+      first: name of a group.
+      second: name of another group.
+      seed: of the bootstrap and the permutations.
+
+    Returns:
+      The comparisons by detector, a name in `tfvid.metrics.blobs.VARIANTS`, and measure.
+    """
     return {
         (detector, measure): comparison(
             *common(*(measured.values(group, with_detector(measure, detector)) for group in (first, second))), seed=seed
@@ -78,7 +109,18 @@ def by_detector(measured: Measured, first: str, second: str, seed: int = 0) -> d
 def by_filter(
     measured: Measured, first: str, second: str, filters: Sequence[float], seed: int = 0
 ) -> dict[float, Comparison]:
-    """The drop ratio compared under each of `filters`, see `filtered_ratio`."""
+    """Compares the drop ratio with several filters.
+
+    Args:
+      measured: the measures of all clips.
+      first: name of a group.
+      second: name of another group.
+      filters: values of ``smallest_drop``, see `filtered_ratio`.
+      seed: of the bootstrap and the permutations.
+
+    Returns:
+      The comparisons by filter.
+    """
     return {
         smallest: comparison(
             *common(*(filtered_ratio(measured, group, smallest) for group in (first, second))), seed=seed
@@ -88,7 +130,16 @@ def by_filter(
 
 
 def filtered_ratio(measured: Measured, group: str, smallest_drop: float) -> np.ndarray:
-    """A group's drop ratio `(N,)` with another filter, NaN where no model of it has one."""
+    """Computes a group's drop ratio with another filter.
+
+    Args:
+      measured: the measures of all clips.
+      group: name of the group.
+      smallest_drop: a clip has a ratio only if both drops are larger, see `tfvid.metrics.masks.drop_ratio`.
+
+    Returns:
+      `(N,)`, the mean over the models of the group that have a ratio; NaN if none has.
+    """
     ratios = []
     for model in measured.groups[group]:
         original, freeze, reverse = (

@@ -1,4 +1,4 @@
-"""A study as one Markdown document with its figures, made from ``report.json`` alone: docs/study.md."""
+"""Writes a study as one Markdown document with figures, e.g. docs/study.md, from its ``report.json``."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from tfvid.report.document import write_document as write
 from tfvid.report.markdown import plain
 from tfvid.report.table import Table
 
-MANY_ROWS = 12  # longer tables are folded
+MANY_ROWS = 12  # longer tables are collapsed
 
 
 def write_document(folder, path, command: str) -> Path:
@@ -18,7 +18,7 @@ def write_document(folder, path, command: str) -> Path:
     Args:
       folder: of a finished study.
       path: of the Markdown file.
-      command: path of the configuration, for the line that says how the document was made.
+      command: path of the configuration, for the line that states how the document was made.
 
     Returns:
       `path`.
@@ -49,7 +49,7 @@ def _parts(report: dict, folder: Path, path: Path, command: str) -> list[str]:
 
 
 def _figures(folder: Path, path: Path) -> list[str]:
-    """The histograms, then the clips at half their size."""
+    """Returns the histograms, then the clips at half their size."""
     files = sorted((folder / "figures").glob("*.png"), key=lambda file: file.name != "histograms.png")
     clip = "One of the first clips that all models get right: frames, Grad-CAM, masks"
     texts = ["Histograms" if file.name == "histograms.png" else clip for file in files]
@@ -57,7 +57,7 @@ def _figures(folder: Path, path: Path) -> list[str]:
 
 
 def _table(table: Table) -> list[str]:
-    """The section of a table; the rows of single classes, and the rows of a long table, are folded."""
+    """Returns the section of a table; the rows of single classes, and the rows of a long table, are collapsed."""
     shown, hidden = table.rows, []
     if any(row.get("class") == ALL for row in shown):
         shown, hidden = ([row for row in table.rows if (row["class"] == ALL) is whole] for whole in (True, False))

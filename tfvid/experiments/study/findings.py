@@ -1,7 +1,8 @@
-"""The paper's conclusions as questions to a study, each answered yes, no or undecided, with its numbers.
+"""The findings of a study: the paper's conclusions as questions, answered with yes, no or undecided and the numbers.
 
 Mänttäri et al., ACCV 2020, section 5: the 3-D network needs fewer frames than the C-LSTM; its focus is fewer, larger
-and more central blobs; freezing costs it more than reversing does. A study's first two groups take their places.
+and more central blobs; freezing lowers its score more than reversing. The first group of a study takes the place of the
+3-D network, the second group that of the C-LSTM.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from tfvid.report.finding import WORDS, Finding
 from tfvid.report.numbers import number
 
 LEVEL = 0.05
-# Measure, the sign that the paper found of the first group less the second, and the question.
+# The measure, the sign of the difference (first minus second group) in the paper, and the question.
 PAPER = (
     ("mask_length", -1, "Are the masks of {0} shorter than those of {1}?"),
     ("blob_count", -1, "Does {0} look at fewer places than {1}?"),
@@ -38,18 +39,19 @@ def findings(
     second: str,
     seed: int = 0,
 ) -> list[Finding]:
-    """The answers: one for each conclusion of the paper, and two about known events.
+    """Returns a finding for each conclusion of the paper, and up to two about known events.
 
-    A finding holds, or does not, where the paired permutation test with Holm's correction says so at 5 %; else it is
-    undecided. The second one gathers the three about blobs.
+    A finding is decided if the paired permutation test with Holm's correction is significant at 5 %, and undecided
+    otherwise. The two findings about events are tested without correction. The second finding combines the three
+    about blobs.
 
     Args:
-      measured: of all clips.
-      tested: by measure, from `differences`.
-      variants: by measure, the comparison with other settings, the first of them as reported.
-      first: name of a group; in the paper the 3-D network.
-      second: in the paper the C-LSTM.
-      seed: of the resampling.
+      measured: the measures of all clips.
+      tested: the tests by measure, from `differences`.
+      variants: by measure, the comparisons with several settings; the first is the reported one.
+      first: name of the first group, in the place of the paper's 3-D network.
+      second: name of the second group, in the place of the paper's C-LSTM.
+      seed: of the bootstrap and the permutations.
     """
     answers = [
         _finding(
@@ -98,7 +100,13 @@ def _finding(
 
 
 def verdict(difference: float | None, p: float | None, sign: int) -> bool | None:
-    """Whether a difference has the sign, True or False where p is below `LEVEL`; None where it is not."""
+    """Returns whether a significant difference has the sign `sign`; None if p is not below `LEVEL`.
+
+    Args:
+      difference: of the means; None if unknown.
+      p: p-value of the test; None if there is no test.
+      sign: 1 or -1.
+    """
     if difference is None or p is None or p >= LEVEL or difference == 0:
         return None
     return (difference > 0) == (sign > 0)
@@ -107,7 +115,7 @@ def verdict(difference: float | None, p: float | None, sign: int) -> bool | None
 def _sentence(name: str, unit: str, digits: int, result: Comparison, p: float | None, first: str, second: str) -> str:
     if result.difference is None:
         return f"No clip has a {name} in both groups."
-    digits += 1  # means of many clips say more than a single value
+    digits += 1  # a mean over many clips has more significant digits than a single value
     unit = f" {unit}" if unit else ""
     text = (
         f"{name[0].upper()}{name[1:]}: {first} {number(result.first.mean, digits)}, "

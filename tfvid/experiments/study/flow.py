@@ -1,4 +1,4 @@
-"""The flow of a study. Each step keeps what it has done clip by clip, and a second start does only what is missing."""
+"""Runs a study. Each step saves its results clip by clip, and a restarted study computes only the missing ones."""
 
 import json
 import os
@@ -35,21 +35,21 @@ METHODS = "methods.json"
 def compare(models: Mapping[str, Any], dataset, out, **options) -> dict:
     """Compares models on a dataset as the paper compares I3D and C-LSTM.
 
-    A run that was stopped goes on at the next clip when started again with the same `out`.
+    A stopped run continues at the next clip if it is started again with the same `out`.
 
     Args:
-      models: by name of the group, the path of a model or a list of them (seeds of one architecture); two groups or
-        more.
+      models: for each group, its name and the path of a model, or a list of paths, e.g. of one architecture trained
+        with several seeds. At least two groups.
       dataset: a name in `tfvid.data.DATASETS`, or a `DataConfig`, or a dict of its fields.
       out: the study's folder, see docs/comparing.md.
-      **options: further fields of `tfvid.config.StudyConfig`: split, classes, limit, mask, ...
+      **options: further fields of `tfvid.config.StudyConfig`, e.g. split, classes, limit and mask.
 
     Returns:
       The report, as in ``report.json``.
 
     Raises:
-      TfvidError: one line on what does not fit: models with other inputs or classes than one another, a class without
-        clips, results of another study in `out`, ...
+      TfvidError: the models differ in inputs or classes; a class has no clips; `out` holds the results of another
+        study; or a file cannot be read.
 
     Example:
       >>> models = {"I3D": "saved_models/shapes_i3d", "C-LSTM": "saved_models/shapes_conv_lstm"}
@@ -65,9 +65,21 @@ def compare(models: Mapping[str, Any], dataset, out, **options) -> dict:
 
 
 def run(config: StudyConfig, out) -> dict:
-    """Runs the study of `config` in the folder `out`; see `compare`."""
+    """Runs the study of `config` in the folder `out`. A stopped run continues at the next clip.
+
+    Args:
+      config: of the study.
+      out: the study's folder, see docs/comparing.md.
+
+    Returns:
+      The report, as in ``report.json``.
+
+    Raises:
+      TfvidError: the models differ in inputs or classes; a class has no clips; `out` holds the results of another
+        study; or a file cannot be read.
+    """
     out = Path(out)
-    explainer_options(config.mask, config.grad_cam)  # mistyped options fail before any work
+    explainer_options(config.mask, config.grad_cam)  # raises for unknown options before any computation
     dataset = make_dataset(config.data)
     samples = _labelled(dataset, config)
     models = _load(config)
@@ -102,11 +114,15 @@ def run(config: StudyConfig, out) -> dict:
     )
 
 
-# What fits together
+# Checks of models and dataset
 
 
 def _labelled(dataset: VideoDataset, config: StudyConfig) -> list[Sample]:
-    """All samples of the split; refuses a split without labels and classes that do not exist or have no clip."""
+    """Returns all samples of the split.
+
+    Raises:
+      ConfigError: a clip has no label, or a class of the configuration does not exist or has no clip.
+    """
     samples = choose(dataset, config.split, None, None)
     for sample in samples:
         if sample.label < 0:
@@ -121,10 +137,10 @@ def _labelled(dataset: VideoDataset, config: StudyConfig) -> list[Sample]:
 
 
 def _fit(models: list[Loaded], dataset: VideoDataset, samples: list[Sample]) -> tuple[dict[int, int], tuple[str, ...]]:
-    """The models' label by the dataset's, and their class names.
+    """Returns the models' label for each label of the dataset, and the class names of the models.
 
     Raises:
-      ModelError: models that take other clips, or know other classes, than the first one; or not all of the dataset's.
+      ModelError: a model has another input shape or other classes than the first one, or lacks a class of the dataset.
     """
     first = models[0]
     for other in models[1:]:
@@ -152,7 +168,7 @@ def _shape(model: Loaded) -> str:
 
 
 def _load(config: StudyConfig) -> dict[str, list[Loaded]]:
-    """The models by group."""
+    """Loads the models of each group."""
     paths = [path for group in config.models for path in group.paths]
     options = [group.load_options() for group in config.models for _ in group.paths]
     models = iter(load_models(paths, config.data.num_frames, config.data.size, options))
@@ -174,7 +190,7 @@ def _reverse_labels(dataset: VideoDataset, to_model: dict[int, int]) -> dict[int
     }
 
 
-# Which clips
+# Choice of the clips
 
 
 def _classes(
@@ -184,7 +200,7 @@ def _classes(
     class_f1: dict[str, list[float]],
     to_model: dict[int, int],
 ) -> list[str]:
-    """Names of the classes to explain, in the dataset's order: those listed, or those that follow the rule."""
+    """Returns the names of the classes to explain, in the dataset's order: as listed, or by the rule."""
     rule, present = config.classes, {sample.label for sample in samples}
     if rule.names:
         return [name for name in dataset.class_names if name in rule.names]
@@ -202,7 +218,7 @@ def _classes(
 
 
 def _first_of_each_class(samples: list[Sample], count: int | None) -> list[Sample]:
-    """At most `count` samples of each class, in their order; all for None."""
+    """Returns the first `count` samples of each class, in their order; None: all."""
     taken: dict[int, int] = {}
     first = []
     for sample in samples:
@@ -212,11 +228,11 @@ def _first_of_each_class(samples: list[Sample], count: int | None) -> list[Sampl
     return first
 
 
-# What is done clip by clip
+# The steps, clip by clip
 
 
 def _predict_all(clips: list[Clips], out: Path) -> dict[str, str]:
-    """The predictions of all models; returns by id why clips were skipped."""
+    """Saves the predictions of all models; returns the reason for each skipped clip, by id."""
     skipped: dict[str, str] = {}
     damaged: dict[str, str] = {}
     for of_model in clips:
@@ -228,7 +244,7 @@ def _predict_all(clips: list[Clips], out: Path) -> dict[str, str]:
 
 
 def _predict(clips: Clips, out: Path) -> SkipLog:
-    """A model's predictions for the whole split, forwards and backwards."""
+    """Saves a model's predictions for the whole split, played forwards and backwards."""
     store, model = predictions.store(out), clips.model
     done = predictions.done(store, model.name)
     with task("predict", clips, done) as (bar, log):
@@ -242,11 +258,11 @@ def _predict(clips: Clips, out: Path) -> SkipLog:
 
 
 def _naming(model: Loaded, answers):
-    """The answers of a model; an error says which one it was."""
+    """Yields the predictions of a model; an error names the model."""
     try:
         for part in answers:
             names, scores = len(model.card.class_names), part.logits["forward"].shape[1]
-            if names != scores:  # a subclassed model does not say it before it runs
+            if names != scores:  # the output shape of a subclassed model is unknown before it runs
                 raise ModelError(f"{names} class names for a model of {scores} classes")
             yield part
     except ModelError as error:
@@ -254,7 +270,7 @@ def _naming(model: Loaded, answers):
 
 
 def _warn_of_chance(answers: predictions.Answers):
-    """Warns of models that are right as often as guessing is."""
+    """Warns of models whose accuracy is at chance level."""
     for model, columns in answers.columns.items():
         right = columns["forward_predicted"] == columns["label"]
         if warning := chance_warning(int(right.sum()), len(right), len(answers.class_names)):
@@ -262,7 +278,7 @@ def _warn_of_chance(answers: predictions.Answers):
 
 
 def _explain(clips: Clips, class_names, config: StudyConfig, out: Path, shown: set[str]) -> dict[str, str]:
-    """Masks, maps and measures of the clips chosen; returns by id why clips were skipped."""
+    """Saves masks, maps and measures of the chosen clips; returns the reason for each skipped clip, by id."""
     store, model = measures.store(out), clips.model
     done = ResultStore(out).done(model.name)
     with task("explain", clips, done) as (bar, log):
@@ -291,7 +307,7 @@ def _explain(clips: Clips, class_names, config: StudyConfig, out: Path, shown: s
 
 
 def _methods(clips: list[Clips], chosen: list[str], config: StudyConfig, out: Path) -> dict[str, list[dict]]:
-    """Ways to find a mask side by side: rows by model, kept in ``methods.json`` model by model."""
+    """Compares methods to find a mask: rows by model, saved in ``methods.json`` after each model."""
     if not config.method_clips:
         return {}
     from tfvid.experiments.study.methods import method_table

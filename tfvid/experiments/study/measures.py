@@ -1,7 +1,7 @@
-"""The measures of each clip and model: taken while its map is at hand, kept in Parquet, read back as columns.
+"""The measures of each clip and model: computed when the clip is explained, saved in Parquet, read as columns.
 
-Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 4.3: six measures. Where a dataset knows when and
-where its events are, also how well mask and map find them.
+These are the six measures of Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 4.3. If a dataset has
+annotated events, further measures state how well the mask and the map find them.
 """
 
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ from tfvid.results.result_store import Result
 from tfvid.results.row_store import VERSION, RowStore
 
 NAME = "measures"
-# The paper's, in its order.
+# The measures of the paper, in its order.
 MEASURES = ("blob_count", "blob_size", "centre_distance", "mask_length", "drop_ratio", "drop_difference")
 SCORES = ("original_score", "freeze_score", "reverse_score", "true_score")
 OVERLAPS = ("temporal_iou", "temporal_iou_random", "temporal_iou_centred")
 PLACES = ("pointing", "pointing_chance", "energy", "energy_chance")
 NUMBERS = (*MEASURES, *SCORES, "loss", "full_drop", *OVERLAPS, *PLACES)
-# Li et al., arXiv 2005.00375: boxes grow by 15 pixels at a height of 224.
+# Li et al., arXiv 2005.00375: boxes are enlarged by 15 pixels for frames of height 224.
 POINTING_MARGIN = 15 / 224
 
 
@@ -32,7 +32,7 @@ BLOBS = MEASURES[:3]
 
 
 def with_detector(measure: str, detector: str) -> str:
-    """The column of a blob measure by one of the detectors in `VARIANTS`."""
+    """Returns the name of the column of a blob measure with a detector, a name in `VARIANTS`."""
     return f"{measure} ({detector})" if VARIANTS[detector] else measure
 
 
@@ -43,28 +43,31 @@ SCHEMA = pa.schema(
     [
         *(pa.field(name, pa.string()) for name in ("id", "model")),
         *(pa.field(name, pa.int32()) for name in ("label", "predicted", "target")),
-        *(pa.field(name, pa.float64()) for name in COLUMNS),  # null where there is none
+        *(pa.field(name, pa.float64()) for name in COLUMNS),  # null if the clip has no value
     ],
     metadata={VERSION: "1"},
 )
 
 
 def store(folder) -> RowStore:
-    """``measures.parquet`` in a study's folder."""
+    """Returns the store ``measures.parquet`` in a study's folder."""
     return RowStore(folder, NAME, SCHEMA)
 
 
 def measure(records: list[Result], maps: np.ndarray, batch: Mapping, *, smallest_drop: float) -> pa.Table:
-    """One row a record.
+    """Computes the measures of explained clips.
 
     Args:
-      records: B of one model.
+      records: B records of one model.
       maps: float32 `(B, T, H, W)`, at the clips' resolution.
-      batch: the clips' ``boxes``, float `(B, T, N, 4)`, where the dataset knows them.
-      smallest_drop: see `tfvid.metrics.masks.drop_ratio`.
+      batch: contains the ``boxes`` of the clips, float `(B, T, N, 4)`, if the dataset has boxes.
+      smallest_drop: a clip has a drop ratio only if both drops are larger, see `tfvid.metrics.masks.drop_ratio`.
+
+    Returns:
+      A table with one row per record.
 
     Raises:
-      DataError: a score that is not a number.
+      DataError: a score is NaN or infinite.
     """
     scores = {name: np.array([getattr(record, name) for record in records]) for name in SCORES}
     for name in SCORES[:3]:
@@ -94,12 +97,12 @@ def measure(records: list[Result], maps: np.ndarray, batch: Mapping, *, smallest
 
 
 def _places(maps: np.ndarray, boxes) -> dict[str, np.ndarray]:
-    """How often a frame's maximum lies in a box, and the share of the map in them; each beside what chance gives."""
+    """Returns the share of frames whose maximum lies in a box, the share of the map in the boxes, and chance levels."""
     if boxes is None or not boxes.shape[2]:
         return {name: np.full(len(maps), np.nan) for name in PLACES}
     margin = POINTING_MARGIN * maps.shape[2]
     hits, counted = pointing_hits(maps, boxes, margin)
-    hits &= maps.max(axis=(2, 3)) > 0  # a frame of zeros points nowhere
+    hits &= maps.max(axis=(2, 3)) > 0  # a frame of zeros has no maximum
     frames = counted.sum(axis=1)
     known, even = frames > 0, np.ones_like(maps)
     places = {
@@ -113,13 +116,13 @@ def _places(maps: np.ndarray, boxes) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True)
 class Measured:
-    """The measures of the clips that every model of a study has.
+    """The measures of the clips that every model of a study explained.
 
     Attributes:
       groups: names of the models by group, in order.
-      ids: of N clips, in the dataset's order.
-      labels: int `(N,)`, the models' label of each clip.
-      columns: by model, then by name: float64 `(N,)`, NaN where there is none.
+      ids: of the N clips, in the dataset's order.
+      labels: int `(N,)`, the label of each clip in the models' numbering.
+      columns: by model, then by name: float64 `(N,)`, NaN for a missing value.
     """
 
     groups: dict[str, list[str]]
@@ -128,14 +131,19 @@ class Measured:
     columns: dict[str, dict[str, np.ndarray]]
 
     def values(self, name: str, measure: str) -> np.ndarray:
-        """Of a model; or of a group, each clip the mean over those of its models that have a value: `(N,)`."""
+        """Returns the values of a measure, `(N,)`. The value of a group is the mean over its models with a value.
+
+        Args:
+          name: of a model or a group.
+          measure: name of the measure.
+        """
         if name not in self.groups:
             return self.columns[name][measure]
         return mean_over([self.columns[model][measure] for model in self.groups[name]])
 
 
 def mean_over(columns: list[np.ndarray]) -> np.ndarray:
-    """The mean of several columns `(N,)`, row by row, of what is not NaN; NaN where all are."""
+    """Returns the mean of several columns `(N,)` in each row, without NaN; NaN for a row of NaN only."""
     stacked = np.stack(columns)
     known = np.isfinite(stacked)
     total = np.where(known, stacked, 0.0).sum(axis=0)
@@ -143,12 +151,12 @@ def mean_over(columns: list[np.ndarray]) -> np.ndarray:
 
 
 def read(folder, groups: dict[str, list[str]], ids: list[str]) -> Measured:
-    """The measures in `folder`.
+    """Reads the measures in `folder`.
 
     Args:
       folder: of a study.
       groups: names of the models by group.
-      ids: of the clips wanted; those that a model has no row for, as it could not be read, are left out.
+      ids: of the wanted clips. A clip without a row of every model, e.g. an unreadable clip, is left out.
 
     Raises:
       DataError: no clip is left, or a file cannot be read.

@@ -1,7 +1,8 @@
-"""Ways to find a mask over time, side by side: what each reaches, and what it costs.
+"""Compares methods to find a temporal mask: the loss that each reaches, and its cost.
 
-The paper sets its learned mask against Satkin & Hebert's crop search by an argument from complexity (Mänttäri et al.,
-ACCV 2020). Here both run on the same clips, with the searches of `tfvid.TemporalMask`, and a random window for a floor.
+The paper compares the complexity of its learned mask with that of Satkin & Hebert's crop search (Mänttäri et al., ACCV
+2020). Here both run on the same clips, together with the searches of `tfvid.TemporalMask` and a random window as the
+baseline.
 """
 
 import time
@@ -27,26 +28,26 @@ OF_ALL_METHODS = (
 
 
 def method_table(model, batches: Iterable[Mapping], options: Mapping | None = None, *, seed: int = 0) -> list[dict]:
-    """Explains each clip's predicted class by every method.
+    """Explains each clip's predicted class with every method.
 
-    Of a clip nothing is kept but a few numbers. Compiling is not in the seconds; both kinds of passes include the few
-    that a result's scores take, besides its mask.
+    The seconds do not include compilation. The numbers of passes include those for the scores of a result.
 
     Args:
-      model: a Keras model of clips.
-      batches: dicts of ``clip`` float `(B, T, H, W, C)` and, where known, ``event`` int `(B, 2)`, as
-        `tfvid.load_dataset` gives.
-      options: of `TemporalMask`, for the gradient; the other methods take what they share with it.
-      seed: of the random windows, each as long as the clip's mask by gradient.
+      model: a Keras model from clips to class scores.
+      batches: dicts of ``clip``, float `(B, T, H, W, C)`, and optionally ``event``, int `(B, 2)`, as from
+        `tfvid.load_dataset`.
+      options: of `TemporalMask`, for the gradient descent; the other methods use the options that they share with it.
+      seed: of the random windows, each as long as the clip's mask by gradient descent.
 
     Returns:
-      A row for each method: ``method``; ``clips``; ``loss``, Eq. 1; ``mask_length``, frames above 0.5;
+      A row for each method: ``method``; ``clips``; ``loss``, Eq. 1; ``mask_length``, the number of frames above 0.5;
       ``forward_passes``, ``backward_passes`` and ``seconds``, each the mean over clips; ``temporal_iou`` with the
       event. Loss, length and IoU are dicts of ``mean``, ``std``, ``low``, ``high`` (see
-      `tfvid.metrics.statistics.describe`) and ``n``; the IoU is None where no event is known. No clips, no rows.
+      `tfvid.metrics.statistics.describe`) and ``n``; the IoU is None if no event is known. Without clips, the list is
+      empty.
 
     Raises:
-      TfvidError: see `TemporalMask`.
+      TfvidError: an option is invalid, or the model does not support the clips, see `TemporalMask`.
     """
     methods = _Methods(model, dict(options or {}), seed)
     parts: dict[str, list[_Found]] = {}
@@ -61,7 +62,7 @@ def method_table(model, batches: Iterable[Mapping], options: Mapping | None = No
 
 
 class _Found(NamedTuple):
-    """What a method found for a batch: `(B,)` each, but for `seconds`, all clips together. An IoU may be NaN."""
+    """The results of a method for a batch: `(B,)` each, except `seconds` of all clips together. An IoU may be NaN."""
 
     loss: np.ndarray
     mask_length: np.ndarray
@@ -72,13 +73,13 @@ class _Found(NamedTuple):
 
 
 class _Methods:
-    """All methods for one model: a batch to what each finds, by name."""
+    """All methods for one model: a function from a batch to the results by method."""
 
     def __init__(self, model, options: dict, seed: int):
         options.pop("method", None)
         shared = {key: value for key, value in options.items() if key in OF_ALL_METHODS}
         learned = TemporalMask(model, **options)
-        options.pop("iterations", None)  # of the procedure as published
+        options.pop("iterations", None)  # the option is for the published gradient descent only
         searched = TemporalMask(model, **options | {"method": "search+gradient"})
         self.crop = CropSearch(model, **shared)
         self.explainers: dict[str, Explainer] = {
@@ -109,7 +110,7 @@ class _Methods:
 
 
 class _Window(NamedTuple):
-    """A window that was not searched for, with the fields of a result that are asked for."""
+    """A random window, with the fields of a result that `_found` uses."""
 
     mask: np.ndarray
     loss: np.ndarray

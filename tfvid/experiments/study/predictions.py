@@ -1,4 +1,4 @@
-"""What each model answers to each clip of the split, played forwards and backwards; kept in Parquet."""
+"""The predictions of each model for each clip of the split, played forwards and backwards; saved in Parquet."""
 
 from dataclasses import dataclass
 
@@ -20,21 +20,25 @@ SCHEMA = pa.schema({"id": pa.string(), "model": pa.string()} | COLUMNS, metadata
 
 
 def store(folder) -> RowStore:
-    """``predictions.parquet`` in a study's folder."""
+    """Returns the store ``predictions.parquet`` in a study's folder."""
     return RowStore(folder, NAME, SCHEMA)
 
 
 def done(rows: RowStore, model: str) -> set[str]:
-    """Ids of the clips that `model` has answered."""
+    """Returns the ids of the clips with predictions of `model`."""
     table = rows.read(["id", "model"])
     return {id for id, name in zip(table["id"].to_pylist(), table["model"].to_pylist(), strict=True) if name == model}
 
 
 def rows(model: str, answers) -> pa.Table:
-    """One row a clip of `answers`, a `tfvid.experiments.evaluation.Predictions` of both `PLAYBACKS`.
+    """Converts predictions to one row per clip.
+
+    Args:
+      model: name of the model.
+      answers: a `tfvid.experiments.evaluation.Predictions` of both `PLAYBACKS`.
 
     Raises:
-      ModelError: scores that are not numbers.
+      ModelError: a score is NaN or infinite.
     """
     columns = {"id": answers.ids, "model": [model] * len(answers.ids), "label": answers.labels}
     for playback in PLAYBACKS:
@@ -49,12 +53,12 @@ def rows(model: str, answers) -> pa.Table:
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers of all models of a study to the clips that all of them have answered.
+    """The predictions of all models of a study, for the N clips for which all models have predictions.
 
     Attributes:
       groups: names of the models by group.
       class_names: of the models.
-      columns: by model, by name in `COLUMNS`: `(N,)`.
+      columns: by model, then by name in `COLUMNS`: `(N,)`.
     """
 
     groups: dict[str, list[str]]
@@ -63,16 +67,20 @@ class Answers:
 
     @property
     def labels(self) -> np.ndarray:
-        """The true classes `(N,)`, the same for all models."""
+        """The true classes, `(N,)`, equal for all models."""
         return next(iter(self.columns.values()))["label"]
 
     def scores(self, model: str, reverse_labels: dict[int, int] | None = None) -> dict[str, float | None]:
-        """The paper's table 1 for one model, in [0, 1].
+        """Computes the scores of the paper's table 1 for one model, all in [0, 1].
+
+        Args:
+          model: name of the model.
+          reverse_labels: for each label, the label of the clip played backwards; None if unknown.
 
         Returns:
-          ``top_1`` (the accuracy), ``f1`` and ``f1_top_5`` as `tfvid.metrics.classification.scores`, the last two also
-          as ``reversed_f1`` and ``reversed_f1_top_5`` on reversed clips; ``opposite``, the share of clips of a class
-          with another one as its reverse that are taken for that when reversed, None without `reverse_labels`.
+          ``top_1`` (the accuracy), ``f1`` and ``f1_top_5`` as in `tfvid.metrics.classification.scores`; ``reversed_f1``
+          and ``reversed_f1_top_5``, the same for reversed clips; and ``opposite``: of the clips whose reverse has
+          another label, the share that is classified as this label when reversed. None if there are no such clips.
         """
         own, labels = self.columns[model], self.labels
         scores: dict[str, float | None] = {"top_1": float(np.mean(own["forward_predicted"] == labels))}
@@ -86,7 +94,7 @@ class Answers:
         return scores | {"opposite": float(right.mean()) if len(right) else None}
 
     def class_f1(self) -> dict[str, list[float]]:
-        """F1 of each class by group, the mean over its models."""
+        """Returns the F1 of each class, as the mean over the models of each group, by group."""
         return {
             group: np.mean(
                 [
@@ -100,10 +108,15 @@ class Answers:
 
 
 def read(folder, groups: dict[str, list[str]], class_names: tuple[str, ...]) -> Answers:
-    """The answers in `folder`.
+    """Reads the predictions in `folder`.
+
+    Args:
+      folder: of a study.
+      groups: names of the models by group.
+      class_names: of the models.
 
     Raises:
-      DataError: there is no clip that all models have answered, or a file cannot be read.
+      DataError: no clip has predictions of all models, or a file cannot be read.
     """
     found: dict[str, dict[str, dict]] = {name: {} for names in groups.values() for name in names}
     for table in store(folder).batches():

@@ -1,7 +1,7 @@
-"""What the paper reports: Mänttäri et al., ACCV 2020, tables 1, 3 and 4; to stand beside a study of its datasets."""
+"""The values that the paper reports (Mänttäri et al., ACCV 2020, tables 1, 3 and 4), for studies of its datasets."""
 
-# By the name of tfvid's dataset, then of the model as `published` looks for it. Means ± standard deviations over the
-# clips; F1 are macro averages.
+# By the name of tfvid's dataset, then by the name of the model as in `published`. Means ± standard deviations over the
+# clips; F1 values are macro averages.
 PUBLISHED: dict[str, dict[str, dict[str, str]]] = {
     "something": {
         "i3d": {
@@ -55,7 +55,12 @@ PUBLISHED: dict[str, dict[str, dict[str, str]]] = {
 
 
 def published(dataset: str, group: str) -> dict[str, str]:
-    """The paper's values by measure for a group called like its model ("I3D", "C-LSTM"); {} where it has none."""
+    """Returns the paper's values by measure; {} if it has none.
+
+    Args:
+      dataset: name of tfvid's dataset.
+      group: name of the group, which must be the name of the paper's model, e.g. "I3D" or "C-LSTM".
+    """
     name = "".join(character for character in group.lower() if character.isalnum())
     name = {"convlstm": "clstm"}.get(name, name)
     return PUBLISHED.get(dataset, {}).get(name, {})

@@ -45,17 +45,20 @@ def write_report(
     Args:
       out: the study's folder.
       config: of the study.
-      answers: of all models to the split.
-      measured: the clips explained.
-      chosen: labels of the classes compared.
-      reverse_labels: the label of a clip played backwards, by label; None where it is not known.
+      answers: the predictions of all models for the split.
+      measured: the measures of the explained clips.
+      chosen: labels of the compared classes.
+      reverse_labels: for each label, the label of the clip played backwards; None if unknown.
       methods: rows of `tfvid.experiments.study.methods.method_table` by model; {} for none.
       manifest: of the study.
-      skipped: why clips could not be read, by id.
-      fps: frames a second of the films.
+      skipped: for each unreadable clip, the reason by the clip's id.
+      fps: frames per second of the films.
 
     Returns:
       The report, as in ``report.json``; docs/comparing.md describes it.
+
+    Raises:
+      DataError: a number in the report is NaN or infinite, or the records or a reel cannot be read.
     """
     out = Path(out)
     results = read_results(out, maps=False) if ResultStore(out).files() else []
@@ -84,7 +87,7 @@ def write_report(
 
 
 def _comparisons(config: StudyConfig, answers: Answers, measured: Measured) -> tuple[list[Finding], list[Table]]:
-    """The findings about the first two groups, and the tables of all comparisons behind them."""
+    """Returns the findings about the first two groups, and the tables of the comparisons."""
     pairs = list(itertools.combinations(answers.groups, 2))
     first = pairs[0]
     tested = {pair: differences(measured, *pair, MEASURES, config.seed) for pair in pairs}
@@ -176,7 +179,7 @@ def _notes(
 
 
 def _unusual(results: Sequence[Result]) -> list[str]:
-    """Of the clips explained, those of damaged files and those whose frames are all identical; they are counted too."""
+    """Returns notes on explained clips from damaged files and on clips of identical frames; the tables include both."""
     notes = []
     damaged = {result.id: result.damage for result in results if result.damage}
     if damaged:
@@ -195,7 +198,7 @@ def _clips(measured: Measured) -> dict[str, dict[str, dict[str, float | None]]]:
 
 
 def _means(measured: Measured) -> dict[str, dict[str, float]]:
-    """The groups' means by measure, of the values there are."""
+    """Returns the means of the groups by measure, without NaN."""
     means = {}
     for name in MEASURES:
         values = {group: measured.values(group, name) for group in measured.groups}

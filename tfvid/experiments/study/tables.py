@@ -1,4 +1,4 @@
-"""The tables of a study: the four of the paper, and the tests and comparisons behind them."""
+"""The tables of a study: the four tables of the paper, and the tables of tests and comparisons."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ ABOUT = {
 ALL = "all classes"
 
 
-# Table 1 and 2: how well the models classify
+# Tables 1 and 2: classification
 
 
 SCORES = {
@@ -38,7 +38,13 @@ SCORES = {
 
 
 def scores_table(answers: Answers, dataset: str, reverse_labels: dict[int, int] | None) -> Table:
-    """Table 1: F1 forwards and on reversed clips, by group and model."""
+    """Returns table 1: F1 on clips played forwards and backwards, by group and model.
+
+    Args:
+      answers: the predictions of all models.
+      dataset: name of the dataset, for the values of the paper.
+      reverse_labels: for each label, the label of the clip played backwards; None if unknown.
+    """
     rows: list[dict[str, Any]] = []
     for group, models in answers.groups.items():
         scores = [answers.scores(model, reverse_labels) for model in models]
@@ -63,7 +69,13 @@ def scores_table(answers: Answers, dataset: str, reverse_labels: dict[int, int] 
 
 
 def classes_table(answers: Answers, chosen: Sequence[int], rule: str) -> Table:
-    """Table 2: F1 of each class, and which classes were chosen."""
+    """Returns table 2: F1 of each class, and which classes are compared.
+
+    Args:
+      answers: the predictions of all models.
+      chosen: labels of the compared classes.
+      rule: describes how the classes were chosen.
+    """
     class_f1 = answers.class_f1()
     counts = np.bincount(answers.labels, minlength=len(answers.class_names))
     rows = []
@@ -95,7 +107,17 @@ def classes_table(answers: Answers, chosen: Sequence[int], rule: str) -> Table:
 def measures_table(
     id: str, title: str, caption: str, measured: Measured, names: Sequence[str], answers: Answers, dataset: str
 ) -> Table:
-    """Rows of each group: all classes, each of its models, each class; beside them what the paper reports."""
+    """Returns a table of measures. Each group has a row for all classes, one for each model and one for each class.
+
+    Args:
+      id: of the table.
+      title: of the table.
+      caption: of the table.
+      measured: the measures of all clips.
+      names: the measures to list.
+      answers: the predictions, for the class names.
+      dataset: name of the dataset; the table includes the values of the paper, if it has any.
+    """
     papers = {group: published(dataset, group) for group in measured.groups}
     everything = np.ones(len(measured.ids), bool)
     rows = []
@@ -127,11 +149,15 @@ def measures_table(
     return Table.of(id, title, caption, columns, rows)
 
 
-# What stands behind them
+# Tests and comparisons
 
 
 def tests_table(tested: dict[tuple[str, str], dict[str, Difference]]) -> Table:
-    """Every test of every measure and pair of groups."""
+    """Returns the table of all tests.
+
+    Args:
+      tested: for each pair of groups, the tests by measure.
+    """
     rows = []
     for (first, second), of_pair in tested.items():
         for name, tested_measure in of_pair.items():
@@ -186,7 +212,14 @@ def tests_table(tested: dict[tuple[str, str], dict[str, Difference]]) -> Table:
 
 
 def class_differences_table(measured: Measured, answers: Answers, first: str, second: str) -> Table:
-    """The difference in each measure, class by class."""
+    """Returns the table of the difference in each measure for each class.
+
+    Args:
+      measured: the measures of all clips.
+      answers: the predictions, for the class names.
+      first: name of a group.
+      second: name of another group.
+    """
     rows = []
     for label in np.unique(measured.labels):
         chosen = measured.labels == label
@@ -206,7 +239,13 @@ def class_differences_table(measured: Measured, answers: Answers, first: str, se
 
 
 def detectors_table(compared: Mapping[tuple[str, str], Comparison], first: str, second: str) -> Table:
-    """The blob measures under other settings of the detector, from `differences.by_detector`."""
+    """Returns the table of the blob measures with several settings of the detector.
+
+    Args:
+      compared: from `differences.by_detector`.
+      first: name of the first group.
+      second: name of the second group.
+    """
     rows = [
         _sensitivity({"setting": detector, "measure": ABOUT[measure][0]}, result)
         for (detector, measure), result in compared.items()
@@ -221,7 +260,14 @@ def detectors_table(compared: Mapping[tuple[str, str], Comparison], first: str, 
 
 
 def filters_table(measured: Measured, compared: Mapping[float, Comparison], first: str, second: str) -> Table:
-    """The drop ratio under other filters, from `differences.by_filter`."""
+    """Returns the table of the drop ratio with several filters.
+
+    Args:
+      measured: the measures of all clips.
+      compared: from `differences.by_filter`.
+      first: name of the first group.
+      second: name of the second group.
+    """
     rows = []
     for smallest, result in compared.items():
         ratios = (filtered_ratio(measured, group, smallest) for group in (first, second))
@@ -269,7 +315,7 @@ def _sensitivity_columns(setting: tuple, measure: tuple | None, first: str, seco
     ]
 
 
-# Where the events are known
+# Known events
 
 
 EVENTS = {
@@ -284,7 +330,7 @@ EVENTS = {
 
 
 def events_table(measured: Measured) -> Table | None:
-    """How well masks and maps find the events; None where the dataset does not know them."""
+    """Returns the table of how well masks and maps find the events; None if the dataset has no annotated events."""
     rows = []
     for group, models in measured.groups.items():
         for name in [group, *(models if len(models) > 1 else [])]:
@@ -303,11 +349,15 @@ def events_table(measured: Measured) -> Table | None:
     )
 
 
-# Ways to find a mask
+# Methods to find a mask
 
 
 def methods_table(methods: Mapping[str, list[dict]]) -> Table | None:
-    """Rows of `tfvid.experiments.study.methods.method_table` by model; None for none."""
+    """Returns the table of the methods to find a mask; None without rows.
+
+    Args:
+      methods: rows of `tfvid.experiments.study.methods.method_table` by model.
+    """
     rows = [{"model": model} | row for model, of_model in methods.items() for row in of_model]
     if not rows:
         return None

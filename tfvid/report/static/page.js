@@ -1,17 +1,17 @@
 "use strict";
 
-// `run` comes before this script: groups, models, measures, and each clip with a row for each model.
+// The page defines `run` before this script: groups, models, measures, and the clips with one row per model.
 
 const form = document.querySelector(".tools");
 const main = document.querySelector("main");
 const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-/** An element with attributes, holding elements and texts. Texts stay text, whatever is in them. */
+/** Creates an element with attributes, child elements and texts. Texts are never interpreted as markup. */
 function make(tag, attributes, ...content) {
   return filled(document.createElement(tag), attributes, content);
 }
 
-/** The same of an SVG. */
+/** Creates an SVG element in the same way. */
 function makeSvg(tag, attributes, ...content) {
   return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, content);
 }
@@ -22,14 +22,14 @@ function filled(element, attributes, content) {
   return element;
 }
 
-/** As many decimals as a value of its size needs. */
+/** Formats a value with a number of decimals that suits its size. */
 function short(value) {
   const digits = Number.isInteger(value) || Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
   const text = value.toFixed(digits);
   return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−");
 }
 
-// Cards. The heading is always there, the films only while the card is near what can be seen.
+// Cards. A card always has its heading; its films exist only while it is near the visible part of the page.
 
 const cards = run.clips.map((clip, index) => {
   const button = make("button", { type: "button", class: "play", "aria-label": `Play or pause ${clip.heading}` }, "Play");
@@ -44,12 +44,12 @@ const cards = run.clips.map((clip, index) => {
     clip, element, button, ranked, body,
     text: words.join(" ").toLowerCase(),
     length: Math.max(...clip.rows.map((row) => row.mask.length)),
-    films: [], // of the models to be seen, while the card is near
+    films: [], // of the shown models, while the card is near
     playing: !still,
     visible: false,
-    wanted: false, // its films were asked for
-    held: false, // stands still because a frame is pointed at
-    frame: still ? clip.poster : 0, // of the longest film; shorter ones pass as much time in fewer frames
+    wanted: false, // whether its films were requested
+    held: false, // paused because the pointer is on a frame
+    frame: still ? clip.poster : 0, // of the longest film; shorter films show fewer frames in the same time
   };
 });
 
@@ -127,7 +127,7 @@ function makeFilm(card, row) {
     seek(card, film, slider.value - 1);
   });
   timeline.addEventListener("pointermove", (event) => {
-    if (event.pointerType !== "mouse" || event.buttons) return; // a finger drags the slider itself
+    if (event.pointerType !== "mouse" || event.buttons) return; // with touch, the slider itself is dragged
     const box = timeline.getBoundingClientRect();
     const frame = Math.floor(((event.clientX - box.left) / box.width) * row.mask.length);
     card.held = true;
@@ -137,7 +137,7 @@ function makeFilm(card, row) {
   return film;
 }
 
-/** The mask as SVG, as `overlay.mask_strip` draws it: a cell a frame, its level the value. */
+/** Draws the mask as SVG, like `overlay.mask_strip`: one cell per frame, with the value as a level. */
 function stripOf(mask) {
   const cells = mask.flatMap((value, frame) => {
     const perturbed = value > 0.5;
@@ -169,7 +169,7 @@ function makeScores(row) {
   return make("table", { class: "scores", "aria-label": "Scores" }, ...rows);
 }
 
-/** The classes of the highest probabilities; none in records of earlier versions. */
+/** Lists the classes with the highest probabilities; records of earlier versions have none. */
 function makeTop(row) {
   if (!row.top.length) return "";
   const rows = row.top.map(([name, probability, role]) => make("li", { class: role ? "known" : "" },
@@ -198,7 +198,7 @@ function makeMeasures(row) {
   return list;
 }
 
-// Showing frames. All films of a card keep in step.
+// Showing frames. All films of a card are synchronised.
 
 const frameOf = (card, film) => Math.floor((card.frame * film.mask.length) / card.length);
 
@@ -229,7 +229,7 @@ function draw(film, frame) {
   });
 }
 
-// One clock moves every card that plays and can be seen.
+// One timer advances all visible cards that are playing.
 
 setInterval(() => {
   for (const card of cards) {
@@ -265,7 +265,7 @@ playAll.addEventListener("click", () => {
   labelPlayAll();
 });
 
-// Choosing and sorting
+// Filtering and sorting
 
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("input", (event) => {
@@ -292,7 +292,7 @@ function filter() {
 
 const rowsOf = (clip, group) => clip.rows.filter((row) => run.models[row.model].group === group);
 
-/** "right", "wrong", or "mixed" where the group's models disagree; "" where it is not known. */
+/** "right", "wrong", or "mixed" if the group's models disagree; "" if the true class is unknown. */
 function outcomeOf(clip, group) {
   const known = rowsOf(clip, group).map((row) => row.correct).filter((correct) => correct !== null);
   if (!known.length) return "";
@@ -300,7 +300,7 @@ function outcomeOf(clip, group) {
   return known.some(Boolean) ? "mixed" : "wrong";
 }
 
-/** A clip's measure: the mean over the group's models, undefined where none has it. */
+/** A clip's measure: the mean over the group's models, undefined if none has a value. */
 function measureOf(clip, group, key) {
   const values = rowsOf(clip, group).map((row) => row.values[key]).filter((value) => value !== undefined);
   return values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : undefined;
@@ -325,11 +325,11 @@ function sort() {
   });
 }
 
-/** What `card` is sorted by; also written into its heading. */
+/** Returns the value by which `card` is sorted, and writes the values into its heading. */
 function rankOf(card, measure, of) {
   const values = run.groups.map((_, group) => measureOf(card.clip, group, measure.key));
-  const said = values.map((value, group) => `${run.groups[group]} ${value === undefined ? "–" : short(value)}`);
-  card.ranked.textContent = `${measure.title}: ${said.join(" · ")}`;
+  const texts = values.map((value, group) => `${run.groups[group]} ${value === undefined ? "–" : short(value)}`);
+  card.ranked.textContent = `${measure.title}: ${texts.join(" · ")}`;
   if (of !== "difference") return values[Number(of)];
   if (values.length === 2) {
     const [first, second] = values;
@@ -348,7 +348,7 @@ document.querySelectorAll("[data-sort]").forEach((button) => {
   });
 });
 
-// Which models' films are seen
+// Choosing the models whose films are shown
 
 function isShown(model) {
   const boxes = form.querySelectorAll("[name=show]");
@@ -364,7 +364,7 @@ function showModels() {
   }
 }
 
-// Cards near the window are filled, those far from it emptied again: memory does not grow with the clips.
+// Cards near the visible part of the page are filled and others are emptied, so that memory does not grow with the clips.
 
 function watch(margin, changed) {
   const observer = new IntersectionObserver((entries) => {
@@ -373,10 +373,10 @@ function watch(margin, changed) {
   cards.forEach((card) => observer.observe(card.element));
 }
 
-// Printed are the clips chosen, as far as that is a readable number of pages.
+// Only the first of the chosen clips are printed, to limit the number of pages.
 
 const MOST_PRINTED = 24;
-const unprinted = document.getElementById("unprinted"); // says how many are not
+const unprinted = document.getElementById("unprinted"); // states how many clips are not printed
 
 addEventListener("beforeprint", () => {
   const chosen = [...main.querySelectorAll(".card:not([hidden])")].map((element) => cards[element.dataset.index]);
@@ -395,11 +395,11 @@ for (const card of cards) {
 labelPlayAll();
 filter();
 showModels();
-cards.slice(0, 2).forEach(fill); // at once, so that nothing jumps
+cards.slice(0, 2).forEach(fill); // immediately, so that the layout does not jump
 watch("300px", (card, near) => {
   card.visible = near;
   if (near) fill(card);
 });
 watch("4000px", (card, near) => {
-  if (!near && !matchMedia("print").matches) empty(card); // on paper every card stays
+  if (!near && !matchMedia("print").matches) empty(card); // all cards stay while printing
 });
