@@ -11,7 +11,7 @@ from small_videos import STEP, frame_numbers, write_video
 import tfvid
 from tfvid.core.errors import VideoError
 from tfvid.core.sampling import even_indices
-from tfvid.data.decode.clip_files import frame_series
+from tfvid.data.decode.clip_files import frame_series, restarted
 from tfvid.data.decode.frames import decode_frames
 from tfvid.data.sources.video_files import VIDEOS, VideoFiles
 
@@ -250,3 +250,24 @@ def test_video_files_reads_folders(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         assert samples(folder)[0].id != sample.id  # a run that goes on does not take the old clip's record for it
+
+
+@pytest.mark.parametrize(
+    ("names", "parts"),
+    [
+        (["1_1.jpg", "1_2.jpg", "2_1.jpg", "2_2.jpg"], 2),  # two views
+        (["cam1-007.png", "cam1-008.png", "cam2-007.png", "cam2-008.png", "cam2-009.png"], 2),
+        (["v1_1.jpg", "v1_2.jpg", "v1_3.jpg"], 0),
+        (["2020-01-09_7.jpg", "2020-01-10_1.jpg", "2020-01-10_2.jpg"], 0),
+        (["1_1.jpg", "2_1.jpg", "3_1.jpg"], 0),  # the first number counts
+    ],
+)
+def test_series_whose_last_number_starts_again(names, parts):
+    assert len(restarted(names)) == parts
+
+
+def test_two_views_in_one_folder_are_refused(tmp_path):
+    for name in ("1_1.png", "1_2.png", "2_1.png", "2_2.png"):
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / name)
+    with pytest.raises(VideoError, match=r"starts again \(2 like 1_1.png, 2 like 2_1.png\); keep one series"):
+        decode_frames(tmp_path, 2, (8, 8))

@@ -37,7 +37,8 @@ class DataConfig:
       workers: clips decoded at once; None for one a processor core.
       seed: of data order and augmentation.
       augment: applied to training clips only.
-      max_bad_share: the run stops when more than this share of clips cannot be read.
+      max_bad_share: the run stops when more than this share of clips cannot be read. Of several workers, each counts
+        the clips that it reads itself.
       max_damaged_share: the run stops when more than this share of clips comes from damaged files; 1.0 is no limit.
       time_limit: seconds one file may take to decode.
       service: address of a tf.data service, e.g. ``grpc://host:5000``, whose workers read `records` for training.

@@ -163,6 +163,23 @@ def frame_series(names: list[str]) -> list[list[str]]:
     return sorted(numbered, key=lambda of: (-len(of), of))
 
 
+def restarted(series: list[str]) -> list[list[str]]:
+    """The parts of a series in which the last number starts again: two views ``1_001.jpg, ...``, ``2_001.jpg, ...``.
+
+    Args:
+      series: names as `frame_series` returns them.
+
+    Returns:
+      The parts by their earlier numbers, in order; [] where the last number does not repeat.
+    """
+    parts = defaultdict(list)
+    for name in series:
+        parts[tuple(numbers_in(name)[:-1])].append(name)
+    several = [names for names in parts.values() if len(names) > 1]
+    starts = [numbers_in(names[0])[-1] for names in several]
+    return list(parts.values()) if len(starts) > len(set(starts)) else []
+
+
 def numbers_in(name: str) -> list[int]:
     """The whole numbers in a file name."""
     return [int(digits) for digits in re.findall(r"[0-9]+", name)]

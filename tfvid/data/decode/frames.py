@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from tfvid.core.errors import DataError, VideoError
 from tfvid.core.sampling import even_indices
 from tfvid.data.clip import Clip
-from tfvid.data.decode.clip_files import PICTURES, SUFFIXES, frame_series, numbers_in, shown, visible
+from tfvid.data.decode.clip_files import PICTURES, SUFFIXES, frame_series, numbers_in, restarted, shown, visible
 from tfvid.data.decode.confined import MAX_PIXELS
 from tfvid.data.decode.resize import resize_into
 from tfvid.data.decode.video import check_range
@@ -107,6 +107,13 @@ def frame_names(folder) -> list[str]:
     if len(series) > 1:
         examples = ", ".join(f"{len(names)} like {names[0]}" for names in series[:4])
         raise VideoError(folder, f"pictures of {len(series)} series ({examples}); keep one in a folder of its own")
+    if views := restarted(series[0]):
+        examples = ", ".join(f"{len(names)} like {names[0]}" for names in views[:4])
+        raise VideoError(
+            folder,
+            f"the last number in the names starts again ({examples}); keep one series in a folder of its own, "
+            "or number all pictures in one sequence",
+        )
     return series[0]
 
 
