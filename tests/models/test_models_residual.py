@@ -101,7 +101,7 @@ def test_options():
 def test_what_cannot_be_built_is_named():
     with pytest.raises(ModelError, match="R2Plus1D: expected blocks for 1 to 4 stages"):
         R2Plus1D(3, blocks=(1,) * 5, temporal_strides=(1,) * 5)
-    with pytest.raises(ModelError, match="expected 2 temporal_strides, one a stage"):
+    with pytest.raises(ModelError, match="expected 2 temporal_strides, one per stage"):
         R2Plus1D(3, blocks=(1, 1))
     with pytest.raises(ModelError, match="CNNLSTM: expected blocks for 1 to 4 stages"):
         CNNLSTM(3, blocks=())

@@ -105,7 +105,7 @@ def test_the_first_clips_that_all_get_right(run):
 
 def test_what_cannot_be_compared(run, tmp_path):
     one = dataclasses.replace(result("b", "i3d", 0, 0), reel="reels/i3d/b.webp")
-    with pytest.raises(TfvidError, match="wants reels of one clip, b; got one of c"):
+    with pytest.raises(TfvidError, match="expected reels of one clip, b; got one of c"):
         draw_comparison(run, [one, dataclasses.replace(one, id="c")])
     with pytest.raises(TfvidError, match="got none by clstm"):
         draw_comparison(run, [one, dataclasses.replace(one, model="clstm", reel="")])

@@ -93,7 +93,7 @@ def test_mp4_comes_back(film, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "frames", "fps", "message"),
-    [("film.avi", 1, 5, "unknown film format '.avi'"), ("film.gif", 0, 5, "needs frames"), ("film.gif", 1, 0, "rate")],
+    [("film.avi", 1, 5, "unknown film format '.avi'"), ("film.gif", 0, 5, "got 0 frames"), ("film.gif", 1, 0, "fps 0")],
 )
 def test_what_cannot_be_written_is_named(film, tmp_path, name, frames, fps, message):
     with pytest.raises(TfvidError, match=message):
@@ -116,7 +116,7 @@ def test_a_full_disk_leaves_the_old_film(film, tmp_path, monkeypatch):
 
 
 def test_columns_that_do_not_agree(columns):
-    with pytest.raises(TfvidError, match="must agree"):
+    with pytest.raises(TfvidError, match="columns of one shape"):
         compose(columns, MASK[:4])
 
 

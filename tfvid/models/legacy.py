@@ -183,8 +183,8 @@ def _check_kind(kind: str, arguments: dict, file: Path):
         )
     if kind in _OPERATIONS:
         raise ModelError(
-            f"{file}: layer {name!r} is an operation as Keras 2 saved it ({kind}), which Keras 3 cannot read; build "
-            "the model in code and load its weights, or save it again without that operation"
+            f"{file}: layer {name!r} is a Keras 2 operation ({kind}), which Keras 3 cannot read; build the model in "
+            "code and load its weights, or save it again without that operation"
         )
 
 
@@ -192,7 +192,7 @@ def _config_of(source: h5py.File, file: Path):
     if "model_config" not in source.attrs:
         raise ModelError(
             f"{file}: expected an HDF5 file of a whole model, got one without its configuration: weights alone "
-            "(save_weights); build the model in code and give it these with model.load_weights"
+            "(save_weights); build the model in code and load the weights with model.load_weights"
         )
     if source.attrs.get_id("model_config").get_storage_size() > LARGEST_CONFIG:
         raise ModelError(f"{file}: expected a configuration of up to {LARGEST_CONFIG} bytes, got more")

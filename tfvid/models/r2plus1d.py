@@ -58,7 +58,7 @@ def R2Plus1D(
     if not 1 <= len(blocks) <= len(FILTERS) or min(blocks) < 1:
         raise ModelError(f"R2Plus1D: expected blocks for 1 to {len(FILTERS)} stages, 1 or more each, got {blocks}")
     if len(temporal_strides) != len(blocks):
-        raise ModelError(f"R2Plus1D: expected {len(blocks)} temporal_strides, one a stage, got {temporal_strides}")
+        raise ModelError(f"R2Plus1D: expected {len(blocks)} temporal_strides, one per stage, got {temporal_strides}")
     options = {"dtype": dtype}
 
     def norm(x, name):

@@ -38,7 +38,7 @@ def draw_comparison(folder, results: Sequence[Result]) -> Image.Image:
     for result in results:
         if result.id != first.id or not result.reel:
             what = f"one of {result.id}" if result.id != first.id else f"none by {result.model}"
-            raise TfvidError(f"a comparison wants reels of one clip, {first.id}; got {what}")
+            raise TfvidError(f"expected reels of one clip, {first.id}; got {what}")
     of_clip, of_map, _ = titles(first.perturbation)
     blocks: list[Block] = []
     for result in results:

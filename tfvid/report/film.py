@@ -127,7 +127,7 @@ def _check_shapes(columns: tuple[Panel, ...], mask: np.ndarray | None) -> None:
     shapes = [column.frames.shape for column in columns]
     if len(set(shapes)) > 1 or (mask is not None and len(mask) != shapes[0][0]):
         shape = None if mask is None else mask.shape
-        raise TfvidError(f"a film's columns and mask must agree, got {shapes} and {shape}")
+        raise TfvidError(f"expected columns of one shape and a mask of their length, got {shapes} and {shape}")
 
 
 def _even(number: int) -> int:
@@ -156,7 +156,7 @@ def save(path, film: list[Image.Image], fps: float = 5.0) -> Path:
     if path.suffix not in writers:
         raise TfvidError(f"{path}: " + unknown("film format", path.suffix, writers))
     if not film or fps <= 0:
-        raise TfvidError(f"{path}: a film needs frames and a positive rate, got {len(film)} at {fps} a second")
+        raise TfvidError(f"{path}: expected frames and a positive fps, got {len(film)} frames and fps {fps}")
     with replacing(path) as temporary:
         writers[path.suffix](temporary, film, fps)
     return path

@@ -62,11 +62,11 @@ def checked(clips, attribution, mask, scores, labels, ids, perturbation, perturb
     elif perturbation is not None and perturbed is None:
         raise TfvidError(
             f"perturbed: expected the clips under the perturbation {perturbation!r}, got None; "
-            f"only {' and '.join(MIXING)} follow from the mask"
+            f"only {' and '.join(MIXING)} can be computed from the mask"
         )
     elif perturbed is not None:
         if perturbation is None:
-            raise TfvidError("perturbation: expected the name of what made the perturbed clips, got None")
+            raise TfvidError("perturbation: expected the name of the perturbation of the perturbed clips, got None")
         perturbed = _frames("perturbed", perturbed, clips.shape)
     return Batch(
         clips=clips,
@@ -125,7 +125,7 @@ def _strings(name: str, values, count: int) -> list:
     values = list(values) if isinstance(values, Sequence | np.ndarray) and not isinstance(values, str) else values
     if not isinstance(values, list) or len(values) != count:
         got = len(values) if isinstance(values, list) else type(values).__name__
-        raise TfvidError(f"{name}: expected {count} strings, one a clip, got {got}")
+        raise TfvidError(f"{name}: expected {count} strings, one per clip, got {got}")
     return values
 
 
