@@ -200,6 +200,7 @@ def _fit(
         for log in skips.values():
             stack.enter_context(log.plain_errors())
         if place.strategy:
+            split = dataset.samples(config.train.validation_split)
             replicated.fit(
                 checkpoints.model,
                 place,
@@ -207,40 +208,60 @@ def _fit(
                 validation,
                 batch_size=config.data.batch_size,
                 steps=_steps(config, dataset, place),
-                validation_steps=math.ceil(
-                    len(dataset.samples(config.train.validation_split)) / config.data.batch_size
-                ),
+                validation_steps=math.ceil(len(split) / config.data.batch_size),
                 first_epoch=len(history),
                 epochs=config.train.epochs,
                 callbacks=callbacks,
             )
         else:
-            # Keras warns at the end of a dataset of unknown length. The validation data is one: bad clips are left out.
-            stack.enter_context(warnings.catch_warnings())
-            warnings.filterwarnings("ignore", message="Your input ran out of data")
-            fit = partial(
-                checkpoints.model.fit,
-                validation_data=as_supervised(validation),
-                shuffle=False,  # the data shuffles itself, by (seed, epoch)
-                steps_per_epoch=_steps(config, dataset, place) if config.data.service else None,  # it does not end
-                verbose=0,  # `Bar` shows it
-                callbacks=callbacks,
+            steps = _steps(config, dataset, place)
+            _fit_here(
+                config, checkpoints, history, as_supervised(training), as_supervised(validation), steps, callbacks
             )
-            if checkpoints.batches:
-                clip = tf.zeros((1, *checkpoints.model.input_shape[1:]))
-                checkpoints.model.test_on_batch(clip, tf.zeros(1, tf.int32))  # makes the metric variables
-            if checkpoints.batches == _steps(config, dataset, place):
-                _end_epoch(checkpoints.model, as_supervised(validation), len(history), callbacks)
-            elif checkpoints.batches:
-                # A call of its own: Keras takes the length of the first epoch for that of all.
-                rest = as_supervised(training).skip(checkpoints.batches)
-                fit(rest, initial_epoch=len(history), epochs=len(history) + 1)
-            if len(history) < config.train.epochs:
-                fit(as_supervised(training), initial_epoch=len(history), epochs=config.train.epochs)
     return {
         "skipped": {part: dict(log.reasons) for part, log in skips.items()},
         "damaged": {part: dict(log.damaged) for part, log in skips.items()},
     }
+
+
+def _fit_here(
+    config: RunConfig,
+    checkpoints: Checkpoints,
+    history: History,
+    training: tf.data.Dataset,
+    validation: tf.data.Dataset,
+    steps: int,
+    callbacks: list,
+) -> None:
+    """Trains the epochs that are left by `keras.Model.fit`, in this process. The first one may have begun already.
+
+    Args:
+      training: (clips, labels) batches.
+      validation: (clips, labels) batches.
+      steps: of an epoch.
+    """
+    model, done = checkpoints.model, len(history)
+    fit = partial(
+        model.fit,
+        validation_data=validation,
+        shuffle=False,  # the data shuffles itself, by (seed, epoch)
+        steps_per_epoch=steps if config.data.service else None,  # the data of a service does not end
+        verbose=0,  # `Bar` shows the progress
+        callbacks=callbacks,
+    )
+    with warnings.catch_warnings():
+        # Keras warns at the end of a dataset of unknown length. The validation data is one: bad clips are left out.
+        warnings.filterwarnings("ignore", message="Your input ran out of data")
+        if checkpoints.batches:
+            clip = tf.zeros((1, *model.input_shape[1:]))
+            model.test_on_batch(clip, tf.zeros(1, tf.int32))  # makes the metric variables
+        if checkpoints.batches == steps:
+            _end_epoch(model, validation, done, callbacks)
+        elif checkpoints.batches:
+            # A call of its own: Keras takes the length of the first epoch for that of all.
+            fit(training.skip(checkpoints.batches), initial_epoch=done, epochs=done + 1)
+        if len(history) < config.train.epochs:
+            fit(training, initial_epoch=len(history), epochs=config.train.epochs)
 
 
 def _end_epoch(model: keras.Model, validation: tf.data.Dataset, epoch: int, callbacks: list):
