@@ -8,6 +8,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def explain_clips(
     store = ResultStore(out) if store is None else store
     store.check(name, explainers.settings)
 
-    skipped = {}
+    skipped: dict[str, str] = {}
     media = {"formats": formats, "fps": fps, "colormap": colormap}
     with ExplanationWriter(out, store, shown=shown, measure=measure, progress=progress, media=media) as writer:
         for batch in each_timed("read", batches):
@@ -151,8 +152,7 @@ def _explained(batch: dict, explainers: "Explainers", name: str, class_names, pa
             top_scores=masks.probabilities[i, top[i]],
             damage=damage[i],
             still=bool(masks.still[i]),
-            **{field: float(getattr(masks, field)[i]) for field in SCORES},
-            **overlaps(masks.mask[i], events[i]),
+            **_numbers(masks, i, events[i]),
         )
         for i in range(count)
     ]
@@ -166,6 +166,11 @@ SCORES = (
     *("original_score", "freeze_score", "reverse_score", "true_score"),
     *("loss", "length_term", "variation_term", "score_term", "full_drop"),
 )
+
+
+def _numbers(masks, i: int, event: np.ndarray) -> dict[str, Any]:
+    """The scores of clip `i` and how well its mask overlaps the event, as fields of `Result`."""
+    return {field: float(getattr(masks, field)[i]) for field in SCORES} | overlaps(masks.mask[i], event)
 
 
 def overlaps(mask: np.ndarray, event: np.ndarray) -> dict[str, float]:
