@@ -194,10 +194,11 @@ def ask_once(monkeypatch, owner, name: str):
 
 
 def stops(main, arguments: list[str]):
+    before = signal.getsignal(signal.SIGTERM)  # not the default where an earlier test started Ray in this process
     with pytest.raises(Stopped) as stopped:
         main(arguments)
     assert stopped.value.code == 0
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_explain_finishes_its_batch_and_goes_on(model, tmp_path, monkeypatch, capsys):
@@ -297,7 +298,7 @@ def test_the_first_sigterm_waits_and_the_second_does_not(then, code, printed):
 
 
 def test_commands_in_threads_have_no_signals_and_run():
-    ran = []
+    ran, before = [], signal.getsignal(signal.SIGTERM)
 
     @stoppable()
     def work():
@@ -307,7 +308,7 @@ def test_commands_in_threads_have_no_signals_and_run():
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert ran == [signal.SIG_DFL]
+    assert ran == [before]
 
 
 def test_a_sigterm_to_all_processes_of_a_job_ends_no_decoding(tmp_path):
