@@ -303,6 +303,6 @@ def test_s3_needs_tensorflow_io(monkeypatch):
     with pytest.raises(ValueError, match="^tensorflow-io does not load$"):
         Records("s3://bucket/shards")
     if not tf.io.gfile.exists("/nonexistent"):  # gs:// needs no tensorflow-io: nothing is asked of it
-        monkeypatch.setattr("tfvid.data.records._read_manifest", lambda *_, **__: None)
+        monkeypatch.setattr("tfvid.data.records.read.read_manifest", lambda *_, **__: None)
         with pytest.raises(DataError, match="gs://bucket/shards: no <split>/manifest.json"):
             Records("gs://bucket/shards")

@@ -9,7 +9,8 @@ from broken_files import broken, refused_or_read
 
 from tfvid.core.errors import DataError, VideoError
 from tfvid.data.pipeline import SkipLog, load_dataset
-from tfvid.data.records import Records, _jpeg_size, write_records
+from tfvid.data.records import Records, write_records
+from tfvid.data.records.read import jpeg_size
 from tfvid.data.sources.shapes import MovingShapes
 
 SHAPE = {"num_frames": 4, "size": (16, 24)}
@@ -155,9 +156,9 @@ def test_a_jpegs_size_is_that_of_its_header():
     for size in ((1, 1), (16, 24), (300, 7)):
         pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
         for options in ({}, {"progressive": True}, {"quality": 20, "xmp_metadata": "x" * 5000}):
-            assert _jpeg_size(tf.io.encode_jpeg(pixels, **options).numpy()) == size
+            assert jpeg_size(tf.io.encode_jpeg(pixels, **options).numpy()) == size
     for data in (b"", b"\xff\xd8", b"\xff\xd8\xff\xe0\x00\x00" + bytes(50), b"\xff\xd8" + b"\xff\xe0\x00\x02" * 1000):
-        assert _jpeg_size(data) == ()
+        assert jpeg_size(data) == ()
 
 
 def test_notes_of_an_interrupted_run(folder, tmp_path):

@@ -1,0 +1,5 @@
+"""Clips as sharded TFRecords: decoded and resized once, read many times."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
