@@ -8,7 +8,6 @@ import csv
 import os
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from math import ceil, floor
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from tfvid.core.errors import DataError, VideoError, check_choice, unknown
 from tfvid.core.sampling import even_indices
 from tfvid.data.base import VideoDataset
 from tfvid.data.clip import Clip, Sample
-from tfvid.data.decode.clip_files import numbers_in
 from tfvid.data.sources.annotated import boxes_of, frames_taken
 from tfvid.data.sources.root import existing_folder
 
@@ -27,6 +25,7 @@ CLASSES = "EPIC_100_{}_classes.csv"
 INFO = "EPIC_100_video_info.csv"
 # Where the published download scripts put a video, and the tar file of its frames, which is unpacked beside itself.
 VIDEO_PLACES = ("{0}/videos/{1}.MP4", "videos/train/{0}/{1}.MP4", "videos/test/{0}/{1}.MP4")
+FRAME = "frame_{:010d}.jpg"
 FRAME_PLACES = ("{0}/rgb_frames/{1}", "frames_rgb_flow/rgb/train/{0}/{1}", "frames_rgb_flow/rgb/test/{0}/{1}")
 SIZE = (1080, 1920)  # of a frame, where `INFO` does not say
 SPACING = 30  # frames from one that has boxes to the next
@@ -164,31 +163,27 @@ def _read_file(sample: Sample, num_frames: int, size: tuple[int, int]) -> tuple[
 
 
 def _read_folder(sample: Sample, num_frames: int, size: tuple[int, int]) -> tuple[Clip, np.ndarray]:
-    """The same of a folder of frames, whose names count from 1.
+    """The same of a folder of frames as published: ``frame_0000000001.jpg`` is the first frame of the video.
 
     Raises:
-      VideoError: the names count from 0, the folder has no frame of the range, or it cannot be decoded.
+      VideoError: the names count from 0, the folder has no frame of the range, or none can be read.
     """
     from tfvid.data.decode.frames import decode_frames  # Pillow loads only where it is used
 
-    frames = _frames_of(sample.path)
-    first, end = np.searchsorted(frames, [sample.start, sample.stop])
-    if first == end:
-        numbers = f"{sample.start + 1} to {sample.stop}"
-        raise VideoError(sample.path, f"none of the frames {numbers} is in it; its last is {frames[-1] + 1}")
-    clip = decode_frames(sample.path, num_frames, size, int(first), int(end))
-    return clip, frames[first + even_indices(clip.decoded, num_frames)]
+    assert sample.stop is not None  # `EpicKitchens` names both ends
+    # By name, since it takes seconds to list and sort the 100,000 pictures of a long video, for each of its actions.
+    frames = [f for f in range(sample.start, sample.stop) if os.path.lexists(_frame_file(sample.path, f))]
+    if os.path.lexists(_frame_file(sample.path, -1)) or not frames:
+        fault = f"has none of the frames {sample.start + 1} to {sample.stop}" if not frames else "counts frames from 0"
+        raise VideoError(sample.path, f"{fault}; expected the published names, from {FRAME.format(1)} on")
+    names = [FRAME.format(frame + 1) for frame in frames]
+    clip = decode_frames(sample.path, num_frames, size, names=names)
+    return clip, np.array(frames)[even_indices(clip.decoded, num_frames)]
 
 
-@lru_cache(maxsize=8)  # a folder has up to 300,000 pictures, and hundreds of actions
-def _frames_of(folder: str) -> np.ndarray:
-    """The frames of the video that a folder holds, int64, sorted, 0-based: the numbers in the names, less one."""
-    from tfvid.data.decode.frames import frame_names
-
-    numbers = np.array([numbers_in(name)[-1] for name in frame_names(folder)])
-    if numbers[0] < 1:
-        raise VideoError(folder, "its pictures are numbered from 0, expected frame_0000000001.jpg, ... as published")
-    return numbers - 1
+def _frame_file(folder: str, frame: int) -> str:
+    """The picture of a frame, 0-based."""
+    return os.path.join(folder, FRAME.format(frame + 1))
 
 
 def read_classes(file: Path) -> dict[int, tuple[str, list[str]]]:
