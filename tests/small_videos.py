@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 FOURCC = {".avi": "MJPG", ".mp4": "mp4v", ".webm": "VP80", ".mkv": "XVID"}
 STEP = 10
@@ -21,6 +22,15 @@ def write_video(path, num_frames: int, size=(32, 48), first: int = 0) -> Path:
         writer.write(np.full((*size, 3), STEP * (first + i), np.uint8))
     writer.release()
     return path
+
+
+def write_frames(folder, numbers, name: str = "{:06d}.png", size=(32, 48)) -> Path:
+    """Writes a folder of pictures of (H, W) pixels; the picture of number i has the grey level `STEP * i`, i <= 25."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in numbers:
+        Image.fromarray(np.full((*size, 3), STEP * i, np.uint8)).save(folder / name.format(i))
+    return folder
 
 
 def frame_numbers(frames: np.ndarray) -> list[int]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_videos import frame_numbers, write_video
+from small_videos import frame_numbers, write_frames, write_video
 
 from tfvid.core.errors import DataError, TfvidError
 from tfvid.data.clip import Sample
@@ -186,6 +186,43 @@ def test_annotated_frames_that_are_far_away(root):
     dataset = EpicKitchens(root, boxes="EPIC_train_object_labels.csv")
     known = ~np.isnan(dataset.read(dataset.samples("train")[1], 10, (54, 96)).boxes[:, 0, 0])
     assert known.tolist() == [False] * 3 + [True] * 7  # frames 10, 11, 12 are more than 15 away from frame 28
+
+
+@pytest.mark.parametrize("place", ["P01/rgb_frames/P01_01", "frames_rgb_flow/rgb/train/P01/P01_01"])
+def test_folders_of_frames_by_their_numbers(root, place):
+    """Whatever the video's rate: the annotations' frames 11 to 20 are the pictures of these numbers."""
+    (root / "EPIC_100_video_info.csv").write_text(INFO.replace("25.0", "50"))
+    write_frames(root / place, range(1, 26), "frame_{:010d}.jpg")
+    dataset = EpicKitchens(root)
+    sample = dataset.samples("train")[1]
+    assert sample == Sample("P01_01_1", 0, str(root / place), 10, 20)
+    assert frame_numbers(dataset.read(sample, 4, (32, 48)).frames) == [11, 14, 17, 20]
+
+
+def test_missing_frames_move_no_other(root):
+    folder = root / "P01" / "rgb_frames" / "P01_01"
+    write_frames(folder, [1, 2, 9, 10, 11, 13, 14, 15, 16], "frame_{:010d}.jpg")
+    (root / "EPIC_train_object_labels.csv").write_text(BOXES.replace("P01_01,13", "P01_01,29"))
+    dataset = EpicKitchens(root, boxes="EPIC_train_object_labels.csv")
+    clip = dataset.read(dataset.samples("train")[1], 6, (32, 48))
+    assert "lacks 1 picture between its first and its last (the first: number 12)" in clip.damage
+    assert frame_numbers(clip.frames) == [11, 13, 14, 14, 15, 16]
+    # Boxes of frame 29 hold up to 15 frames away, from frame 14 on.
+    assert (~np.isnan(clip.boxes[:, 0, 0])).tolist() == [False] * 2 + [True] * 4
+
+
+def test_folders_of_other_frames_are_refused(root):
+    folder = root / "P01" / "rgb_frames" / "P01_01"
+    write_frames(folder, range(1, 6), "frame_{:010d}.jpg")
+    dataset = EpicKitchens(root)
+    with pytest.raises(
+        DataError, match="has none of the frames 11 to 20; expected the published names, from frame_0000000001.jpg on"
+    ):
+        dataset.read(dataset.samples("train")[1], 4, (32, 48))
+    from_zero = root / "from_zero"
+    write_frames(from_zero, range(25), "frame_{:010d}.jpg")
+    with pytest.raises(DataError, match="counts frames from 0; expected the published names"):
+        dataset.read(Sample("a", 0, str(from_zero), 10, 20), 4, (32, 48))
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi"])

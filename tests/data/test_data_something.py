@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from small_videos import frame_numbers, write_frames
 
 from tfvid.core.errors import DataError
 from tfvid.data.clip import Sample
@@ -42,6 +43,19 @@ def test_both_layouts(tmp_path, layout):
     assert dataset.samples("test") == [Sample("99", -1, f"{videos}/99.webm")]
     assert dataset.flip_labels == {1: 2, 2: 1}
     assert dataset.reverse_labels is None
+
+
+def test_folders_of_frames(tmp_path):
+    """A folder is the clip where there is no video file; with both, the file is."""
+    root = make(tmp_path, train=[*RECORDS, {"id": "9", "template": "Holding [something]"}])
+    videos, frames = root / "20bn-something-something-v2", root / "20bn-something-something-v2-frames"
+    for folder in (videos / "12", frames / "7", frames / "9"):
+        write_frames(folder, range(1, 4))
+    (videos / "9.webm").touch()
+    dataset = SomethingSomething(root)
+    samples = dataset.samples("train")
+    assert [sample.path for sample in samples] == [f"{videos}/12", f"{frames}/7", f"{videos}/9.webm"]
+    assert frame_numbers(dataset.read(samples[1], 3, (32, 48)).frames) == [1, 2, 3]
 
 
 def test_the_published_labels(shared_data):

@@ -31,6 +31,7 @@ def decode_frames(
     start: int = 0,
     stop: int | None = None,
     time_limit: float = 60.0,
+    names: list[str] | None = None,
 ) -> Clip:
     """Reads a clip from a folder of pictures that are numbered by their names, in the order of their numbers.
 
@@ -44,6 +45,8 @@ def decode_frames(
       start: first picture of the range, 0-based, counted over the pictures that are there.
       stop: one past its last picture; None for all.
       time_limit: seconds; looked at between pictures.
+      names: of the clip's pictures, in order, for a caller that knows them; the folder is then not listed. `start` and
+        `stop` count over them.
 
     Returns:
       A `Clip`; `decoded` counts the pictures of the range without those that could not be read. Its `damage` names
@@ -55,7 +58,7 @@ def decode_frames(
     """
     check_range(folder, num_frames, size, start, stop)
     deadline = time.monotonic() + time_limit
-    names = frame_names(folder)
+    names = frame_names(folder) if names is None else names
     left = names[start:stop]
     if not left:
         raise VideoError(folder, f"it has {len(names)} frames, the clip starts at frame {start}")

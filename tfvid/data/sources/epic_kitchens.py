@@ -5,6 +5,7 @@ has boxes of the nouns, on every 30th frame; the annotations of actions are thos
 """
 
 import csv
+import os
 import re
 from dataclasses import dataclass
 from math import ceil, floor
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvid.core.errors import DataError, check_choice, unknown
+from tfvid.core.errors import DataError, VideoError, check_choice, unknown
+from tfvid.core.sampling import even_indices
 from tfvid.data.base import VideoDataset
 from tfvid.data.clip import Clip, Sample
 from tfvid.data.sources.annotated import boxes_of, frames_taken
@@ -21,8 +23,10 @@ from tfvid.data.sources.root import existing_folder
 FILES = {"train": "EPIC_100_train.csv", "validation": "EPIC_100_validation.csv"}
 CLASSES = "EPIC_100_{}_classes.csv"
 INFO = "EPIC_100_video_info.csv"
-# Where the published download scripts put a video.
-PLACES = ("{0}/videos/{1}.MP4", "videos/train/{0}/{1}.MP4", "videos/test/{0}/{1}.MP4")
+# Where the published download scripts put a video, and the tar file of its frames, which is unpacked beside itself.
+VIDEO_PLACES = ("{0}/videos/{1}.MP4", "videos/train/{0}/{1}.MP4", "videos/test/{0}/{1}.MP4")
+FRAME = "frame_{:010d}.jpg"
+FRAME_PLACES = ("{0}/rgb_frames/{1}", "frames_rgb_flow/rgb/train/{0}/{1}", "frames_rgb_flow/rgb/test/{0}/{1}")
 SIZE = (1080, 1920)  # of a frame, where `INFO` does not say
 SPACING = 30  # frames from one that has boxes to the next
 
@@ -43,11 +47,15 @@ class Video:
 class EpicKitchens(VideoDataset):
     """Actions of EPIC-KITCHENS-100, by verb or by noun.
 
-    A clip is an action's stretch of its video. Where ``EPIC_100_video_info.csv`` is beside the annotations, that is its
-    time stamps at the video's own frame rate; otherwise its frame numbers, which hold for frames as published.
+    A clip is the part of a video that shows one action. A video is read from its file, or, where there is no file, from
+    the folder of its frames as published (``frame_0000000001.jpg``, ...). Of a file, the part is given by the action's
+    time stamps at the video's own frame rate where ``EPIC_100_video_info.csv`` lies beside the annotations, and by the
+    action's frame numbers otherwise. Of a folder, it is given by the frame numbers, which are the numbers in the names
+    of the pictures; a missing picture moves no other.
 
     Args:
-      root: the folder with ``P01/videos/P01_01.MP4`` (as downloaded), or ``videos/train/P01/P01_01.MP4`` (that of 55).
+      root: the folder with ``P01/videos/P01_01.MP4`` or ``P01/rgb_frames/P01_01/frame_0000000001.jpg`` (as downloaded),
+        or, of 55, ``videos/train/P01/P01_01.MP4`` or ``frames_rgb_flow/rgb/train/P01/P01_01/frame_0000000001.jpg``.
       annotations: the folder with ``EPIC_100_{train,validation}.csv`` and ``EPIC_100_{verb,noun}_classes.csv``,
         relative to `root` or not; None for `root` itself.
       classify: "verb" or "noun".
@@ -90,12 +98,9 @@ class EpicKitchens(VideoDataset):
         return [sample for _, _, sample in self._actions(split) if sample.label >= 0]
 
     def read(self, sample: Sample, num_frames: int, size: tuple[int, int]) -> Clip:
-        from tfvid.data.decode.video import decode_clip
-
-        clip = decode_clip(sample.path, num_frames, size, sample.start, sample.stop, seek=True)
+        clip, taken = (_read_folder if os.path.isdir(sample.path) else _read_file)(sample, num_frames, size)
         video = Path(sample.path).stem
         frames = self._boxes.get((video, self._nouns.get(sample.id)), {})
-        taken = frames_taken(sample, clip.decoded, num_frames)
         drawn_on = self._videos[video].size if video in self._videos else SIZE
         boxes = boxes_of([_nearest(frames, frame) for frame in taken.tolist()], self.max_boxes, drawn_on, size)
         return Clip(clip.frames, boxes=boxes, decoded=clip.decoded, damage=clip.damage)
@@ -108,6 +113,7 @@ class EpicKitchens(VideoDataset):
         file = self.annotations / FILES[split]
         labels = {self._names[name]: label for label, name in enumerate(self.class_names)}
         numbers, seen = set(self._names.values()), set()
+        paths: dict[str, tuple[Path, bool]] = {}
         for where, row in _rows(file, ("narration_id", "video_id", f"{self.classify}_class", "noun_class")):
             video = _VIDEO.fullmatch(row["video_id"])
             if not video or not re.fullmatch(r"\w+", row["narration_id"]):
@@ -118,14 +124,17 @@ class EpicKitchens(VideoDataset):
             number = _integer(where, row, f"{self.classify}_class")
             if number not in numbers:
                 raise DataError(f"{where}: {self.classify}_class {number} is not in {CLASSES.format(self.classify)}")
-            start, stop = self._range(where, row)
-            path = self._path(video["person"], row["video_id"])
+            if row["video_id"] not in paths:
+                paths[row["video_id"]] = self._path(video["person"], row["video_id"])
+            path, is_folder = paths[row["video_id"]]
+            start, stop = self._range(where, row, is_folder)
             sample = Sample(row["narration_id"], labels.get(number, -1), str(path), start, stop)
             yield row["narration_id"], _integer(where, row, "noun_class"), sample
 
-    def _range(self, where: str, row: dict) -> tuple[int, int]:
+    def _range(self, where: str, row: dict, is_folder: bool) -> tuple[int, int]:
         """First and one-past-last frame in the video, 0-based."""
-        if row["video_id"] in self._videos:
+        # Published frames were not all extracted at the rate of their video: time stamps would find others.
+        if row["video_id"] in self._videos and not is_folder:
             fps = self._videos[row["video_id"]].fps
             start = floor(_seconds(where, row, "start_timestamp") * fps)
             stop = ceil(_seconds(where, row, "stop_timestamp") * fps)
@@ -136,9 +145,45 @@ class EpicKitchens(VideoDataset):
             raise DataError(f"{where}: {row['narration_id']} ends at frame {stop}, before it starts, at {start}")
         return start, stop
 
-    def _path(self, person: str, video: str) -> Path:
-        places = [self.root / place.format(person, video) for place in PLACES]
-        return next((place for place in places if place.is_file()), places[0])
+    def _path(self, person: str, video: str) -> tuple[Path, bool]:
+        """Where a video lies, and whether it is a folder of frames. The first place for files where it lies nowhere."""
+        files = [self.root / place.format(person, video) for place in VIDEO_PLACES]
+        folders = [self.root / place.format(person, video) for place in FRAME_PLACES]
+        there = [(file, False) for file in files if file.is_file()]
+        there += [(folder, True) for folder in folders if folder.is_dir()]
+        return there[0] if there else (files[0], False)
+
+
+def _read_file(sample: Sample, num_frames: int, size: tuple[int, int]) -> tuple[Clip, np.ndarray]:
+    """The clip of a video file, and the frames of the video that it consists of: int64 `(T,)`, 0-based."""
+    from tfvid.data.decode.video import decode_clip
+
+    clip = decode_clip(sample.path, num_frames, size, sample.start, sample.stop, seek=True)
+    return clip, frames_taken(sample, clip.decoded, num_frames)
+
+
+def _read_folder(sample: Sample, num_frames: int, size: tuple[int, int]) -> tuple[Clip, np.ndarray]:
+    """The same of a folder of frames as published: ``frame_0000000001.jpg`` is the first frame of the video.
+
+    Raises:
+      VideoError: the names count from 0, the folder has no frame of the range, or none can be read.
+    """
+    from tfvid.data.decode.frames import decode_frames  # Pillow loads only where it is used
+
+    assert sample.stop is not None  # `EpicKitchens` names both ends
+    # By name, since it takes seconds to list and sort the 100,000 pictures of a long video, for each of its actions.
+    frames = [f for f in range(sample.start, sample.stop) if os.path.lexists(_frame_file(sample.path, f))]
+    if os.path.lexists(_frame_file(sample.path, -1)) or not frames:
+        fault = f"has none of the frames {sample.start + 1} to {sample.stop}" if not frames else "counts frames from 0"
+        raise VideoError(sample.path, f"{fault}; expected the published names, from {FRAME.format(1)} on")
+    names = [FRAME.format(frame + 1) for frame in frames]
+    clip = decode_frames(sample.path, num_frames, size, names=names)
+    return clip, np.array(frames)[even_indices(clip.decoded, num_frames)]
+
+
+def _frame_file(folder: str, frame: int) -> str:
+    """The picture of a frame, 0-based."""
+    return os.path.join(folder, FRAME.format(frame + 1))
 
 
 def read_classes(file: Path) -> dict[int, tuple[str, list[str]]]:

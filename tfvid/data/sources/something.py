@@ -11,17 +11,22 @@ from pathlib import Path
 from tfvid.core.errors import DataError, unknown
 from tfvid.data.base import VideoDataset
 from tfvid.data.clip import Sample
+from tfvid.data.decode.clip_files import visible
 from tfvid.data.sources.root import existing_folder
 
 VIDEOS = "20bn-something-something-v2"
+FRAMES = "20bn-something-something-v2-frames"
 
 
 class SomethingSomething(VideoDataset):
     """Something-something v2, or any dataset in its layout.
 
+    A clip is a video file, or, where there is no file, a folder of frames (`tfvid.data.decode.frames`).
+
     Args:
-      root: the folder with ``20bn-something-something-v2/<id>.webm`` and either
-        ``something-something-v2-{labels,train,validation,test}.json`` or ``labels/{labels,...}.json``.
+      root: the folder with ``20bn-something-something-v2/<id>.webm``, or with folders of frames,
+        ``20bn-something-something-v2/<id>/000001.jpg`` or ``20bn-something-something-v2-frames/<id>/000001.jpg``; and
+        either ``something-something-v2-{labels,train,validation,test}.json`` or ``labels/{labels,...}.json``.
 
     Attributes:
       splits: those of train, validation and test whose file is there. The test split has no labels (-1).
@@ -105,7 +110,17 @@ class SomethingSomething(VideoDataset):
             if name not in labels:
                 raise DataError(f"{where}: unknown label {name!r}, it is not in {self._file('labels').name}")
             label = labels[name]
-        return Sample(id, label, str(self.root / VIDEOS / f"{id}.webm"))
+        return Sample(id, label, str(self._clip(id)))
+
+    def _clip(self, id: str) -> Path:
+        video = self.root / VIDEOS / f"{id}.webm"
+        return video if id not in self._folders or video.is_file() else self._folders[id]
+
+    @cached_property
+    def _folders(self) -> dict[str, Path]:
+        """The folders of frames, by id."""
+        parents = [self.root / name for name in (FRAMES, VIDEOS) if (self.root / name).is_dir()]
+        return {entry.name: Path(entry.path) for parent in parents for entry in visible(parent) if entry.is_dir()}
 
 
 def swap_sides(name: str) -> str:
