@@ -200,8 +200,8 @@ class Records(VideoDataset):
     def _fault(self, split: str, record: bytes) -> str:
         """Returns why a record is not a clip, although its checksum is right; "" if it is one.
 
-        Shards are untrusted files. The sizes in the JPEG headers are checked before decoding: a file of a few bytes can name 65,535 x 65,535
-        pixels.
+        Shards are untrusted files. The sizes in the JPEG headers are checked before decoding: a file of a few bytes can
+        name 65,535 x 65,535 pixels.
         """
         settings = self.manifests[split]["settings"]
         try:
@@ -259,7 +259,10 @@ def _looked_up(id: tf.Tensor, words: dict[str, str]) -> tf.Tensor:
 
 
 def jpeg_size(jpeg: bytes) -> tuple[int, ...]:
-    """Returns the (H, W) that a JPEG's header names; () if it is not a JPEG. TensorFlow's function takes 30 times as long."""
+    """Returns the (H, W) that a JPEG's header names; () if it is not a JPEG.
+
+    TensorFlow's function takes 30 times as long.
+    """
     place = 2 if jpeg[:2] == b"\xff\xd8" else len(jpeg)
     while place + 9 <= len(jpeg) and jpeg[place] == 0xFF:
         marker, length = jpeg[place + 1], int.from_bytes(jpeg[place + 2 : place + 4])

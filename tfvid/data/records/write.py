@@ -272,7 +272,10 @@ def _finish(folder: Path, settings: dict, notes: list[dict]) -> dict:
 
 @contextmanager
 def _only_writer(folder: Path):
-    """Locks the folder, because two runs would overwrite each other. The lock ends with the process, even a killed one."""
+    """Locks the folder, because two runs would overwrite each other.
+
+    The lock ends with the process, also with a killed one.
+    """
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
