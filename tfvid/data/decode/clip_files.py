@@ -10,6 +10,8 @@ import unicodedata
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
+from math import gcd
 from pathlib import Path
 
 from tfvid.core.errors import DataError, one_line
@@ -166,18 +168,33 @@ def frame_series(names: list[str]) -> list[list[str]]:
 def restarted(series: list[str]) -> list[list[str]]:
     """The parts of a series in which the last number starts again: two views ``1_001.jpg, ...``, ``2_001.jpg, ...``.
 
+    A part has all names with the same earlier numbers. The last number starts again if it goes back from one part of
+    two names or more to the next, and if it counts frames. It does not count if a part leaves out most of the numbers
+    in its range: in ``<seconds>.<microseconds>.png`` the last number goes back each second, in a single view.
+
     Args:
       series: names as `frame_series` returns them.
 
     Returns:
-      The parts by their earlier numbers, in order; [] where the last number does not repeat.
+      The parts by their earlier numbers, in order; [] if the last number does not start again.
     """
     parts = defaultdict(list)
     for name in series:
         parts[tuple(numbers_in(name)[:-1])].append(name)
-    several = [names for names in parts.values() if len(names) > 1]
-    starts = [numbers_in(names[0])[-1] for names in several]
-    return list(parts.values()) if len(starts) > len(set(starts)) else []
+    numbers = [[numbers_in(name)[-1] for name in names] for names in parts.values() if len(names) > 1]
+    goes_back = any(after[0] <= before[-1] for before, after in pairwise(numbers))
+    return list(parts.values()) if goes_back and (_count_frames(numbers) or _repeat(numbers)) else []
+
+
+def _count_frames(parts: list[list[int]]) -> bool:
+    """Whether rising numbers fill at least half of the range of each part on average, in one step for all parts."""
+    step = gcd(*(after - before for part in parts for before, after in pairwise(part))) or 1
+    return sum((part[-1] - part[0]) // step + 1 for part in parts) <= 2 * sum(map(len, parts))
+
+
+def _repeat(parts: list[list[int]]) -> bool:
+    """Whether on average a number is in more than one and a half parts."""
+    return 1.5 * len({number for part in parts for number in part}) < sum(map(len, parts))
 
 
 def numbers_in(name: str) -> list[int]:
