@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from tfvid.core.errors import ConfigError, DataError, VideoError, unknown
 from tfvid.data.base import VideoDataset
 from tfvid.data.clip import Clip, Sample
-from tfvid.data.records.schema import MANIFEST, damage_of, int_keys, read_manifest
+from tfvid.data.records.schema import MANIFEST, check_splits_agree, damage_of, int_keys, read_manifest
 from tfvid.data.skipped import SkipLog
 from tfvid.data.sources.root import existing_folder
 
@@ -30,7 +30,7 @@ class Records(VideoDataset):
         ``http://`` with tensorflow-io, see `tfvid.data.decode.tfio`).
 
     Raises:
-      DataError: the folder has no manifest, or a manifest has another format.
+      DataError: the folder has no manifest, a manifest has another format, or the splits have different classes.
     """
 
     def __init__(self, folder):
@@ -48,7 +48,9 @@ class Records(VideoDataset):
         self.manifests = {split: manifest for split, manifest in found.items() if manifest}
         if not self.manifests:
             raise DataError(f"{self.folder}: no <split>/{MANIFEST} in it; scripts/prepare.py writes one when it ends")
-        about = next(iter(self.manifests.values()))["settings"]["dataset"]
+        settings = {split: manifest["settings"]["dataset"] for split, manifest in self.manifests.items()}
+        check_splits_agree(self.folder, settings)
+        about = next(iter(settings.values()))
         self.class_names = tuple(about["class_names"])
         self.splits = tuple(split for split in (*known, *listed) if split in self.manifests)
         self.splits = tuple(dict.fromkeys(self.splits))
