@@ -326,6 +326,35 @@ def test_a_worker_that_sees_all_damaged_clips_in_time_is_not_stopped(tmp_path):
     assert int(epoch) <= 20
 
 
+def test_a_worker_compares_its_bad_clips_with_all_clips(with_bad_files):
+    """Two of ten clips are bad, the allowed share. Each worker reads five clips in an epoch, in time all ten."""
+    log, epoch = SkipLog(), tf.Variable(0, dtype=tf.int64)
+    options = {"root": with_bad_files, "training": True, "share": Share(0, 2), "skipped": log, "epoch": epoch}
+    options |= SHAPES | {"batch_size": 2, "workers": 1}
+    dataset = load_dataset("folder", "train", max_bad_share=0.2, **options)
+    while len(log.reasons) < 2:
+        assert len(collect(dataset)["id"]) == 5
+        epoch.assign_add(1)
+    assert log.total == 10 and log.fatal is None and int(epoch) <= 20
+    log = options["skipped"] = SkipLog()
+    dataset = load_dataset("folder", "train", max_bad_share=0.1, **options)
+    with pytest.raises(DataError, match="^2 of 10 clips cannot be read"), log.plain_errors():
+        for number in range(20):
+            epoch.assign(number)
+            collect(dataset)
+
+
+def test_one_of_several_workers_without_a_good_clip_is_one_line(tmp_path):
+    for i in range(4):
+        (tmp_path / "train" / "a").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "train" / "a" / f"{i}.avi").write_bytes(b"")
+    log = SkipLog()
+    options = {"root": tmp_path, "skipped": log, "max_bad_share": 1.0, "share": Share(1, 2)} | SHAPES
+    dataset = load_dataset("folder", "train", training=True, **options)
+    with pytest.raises(DataError, match="^none of the 2 training clips can be read; the first: "), log.plain_errors():
+        list(dataset)
+
+
 def test_the_line_of_damaged_clips_names_three():
     assert damage_line({}) == ""
     assert damage_line({"a": "ends early"}) == "1 clip comes from a damaged file: a (ends early)"

@@ -125,7 +125,10 @@ def load_dataset(
     in_step, share = training and share is not None, share or Share()
     served = training and config.service is not None
     _check_shares(config, share, served, in_step, limit)
-    log = _expecting(SkipLog() if skipped is None else skipped, config, share, int(is_chosen.sum()), training, in_step)
+    chosen = int(is_chosen.sum())
+    count = share.clips(chosen, config.batch_size, in_step)
+    # In step with others, a worker reads other clips in each epoch, and in time all of them.
+    log = _expecting(SkipLog() if skipped is None else skipped, config, chosen if in_step else count)
     begin, workers = _epochs(epoch), config.workers or one_a_core()
 
     def pick(indices):
@@ -138,7 +141,7 @@ def load_dataset(
         assert isinstance(dataset, Records)  # a service reads shards only
         clips = dataset.served(split, int(epoch), config.seed)
     elif training:
-        clips = _passes(begin, read, log.total)
+        clips = _passes(begin, read, count, log)
     else:
         clips = read(tf.constant(0, tf.int64))
     clips.source = holder  # the functions of the pipeline hold it weakly
@@ -175,12 +178,9 @@ def _check_shares(config: DataConfig, share: Share, served: bool, in_step: bool,
         raise ConfigError("data.service goes with distribution none: its clips cannot be shared out evenly")
 
 
-def _expecting(log: SkipLog, config: DataConfig, share: Share, chosen: int, training: bool, in_step: bool) -> SkipLog:
-    """The log, with the number of clips that are read here and the limits on bad and damaged ones."""
-    log.total, log.max_bad_share = share.clips(chosen, config.batch_size, in_step), config.max_bad_share
-    log.needs_one = training and share.count == 1  # a share's reasons are those of all its epochs
-    log.max_damaged_share = config.max_damaged_share
-    log.total_of_epochs = chosen if in_step else log.total
+def _expecting(log: SkipLog, config: DataConfig, total: int) -> SkipLog:
+    """The log, with the number of clips and the limits on bad and damaged ones."""
+    log.total, log.max_bad_share, log.max_damaged_share = total, config.max_bad_share, config.max_damaged_share
     return log
 
 
@@ -256,10 +256,10 @@ def _epochs(epoch: int | tf.Variable):
     return lambda: tf.raw_ops.ResourceCountUpTo(resource=following.handle, limit=tf.int64.max, T=tf.int64)
 
 
-def _passes(begin, read, count: int) -> tf.data.Dataset:
+def _passes(begin, read, count: int, log: SkipLog) -> tf.data.Dataset:
     """(clip, epoch) of ``read(epoch)``, for another epoch in each new iterator; always `count` of them.
 
-    Where some clips cannot be read, the first ones of the pass come again in their place.
+    If some clips cannot be read, the first ones of the epoch replace them. If none can be read, `log` stops the run.
 
     Args:
       begin: gives the epoch, see `_epochs`.
@@ -270,10 +270,22 @@ def _passes(begin, read, count: int) -> tf.data.Dataset:
     def one_pass(_):
         # Inside a flat_map, so that it runs in each new iterator. The epoch travels with its clips: what follows runs
         # ahead of the consumer, who may have set the next epoch by then.
-        return read(begin()).repeat().take(count)
+        clips = read(begin())
+        # `repeat` ends only if there is nothing to repeat.
+        return clips.repeat().concatenate(_none_left(clips.element_spec, count, log)).take(count)
 
     passes = tf.data.Dataset.range(1).flat_map(one_pass)
     return passes.apply(tf.data.experimental.assert_cardinality(count))
+
+
+def _none_left(spec, count: int, log: SkipLog) -> tf.data.Dataset:
+    """A dataset of elements of `spec` whose first element is the error of `SkipLog.none_left`."""
+
+    def fail(_):
+        with tf.control_dependencies([tf.numpy_function(lambda: log.none_left(count), [], tf.bool)]):
+            return tf.nest.map_structure(lambda part: tf.zeros(part.shape, part.dtype), spec)
+
+    return tf.data.Dataset.range(1).map(fail)
 
 
 def _indices(count: int, epoch: tf.Tensor, seed: int | None) -> tf.data.Dataset:

@@ -38,8 +38,9 @@ class DataConfig:
       seed: of data order and augmentation.
       augment: applied to training clips only.
       max_bad_share: the run stops when more than this share of clips cannot be read. Of several workers, each counts
-        only the bad clips that it reads itself, over all epochs, and compares them with its clips of one epoch.
-      max_damaged_share: the run stops when more than this share of clips comes from damaged files; 1.0 is no limit.
+        the bad clips that it reads itself, over all epochs, and compares them with all clips.
+      max_damaged_share: the run stops when more than this share of clips comes from damaged files, counted in the same
+        way; 1.0 is no limit.
       time_limit: seconds one file may take to decode.
       service: address of a tf.data service, e.g. ``grpc://host:5000``, whose workers read `records` for training.
     """

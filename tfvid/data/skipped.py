@@ -14,30 +14,26 @@ class SkipLog:
     used, with the frames that could be decoded.
 
     Args:
-      total: clips there are.
+      total: number of clips that can be listed. In training this counts the clips of all epochs together: one of
+        several workers reads other clips in each epoch.
       max_bad_share: `bad` raises when more than this share of them is bad.
 
     Attributes:
-      needs_one: `bad` also raises when all clips are bad; training, which replaces bad clips, has none to take then.
       seen: clips read so far, good and bad, every epoch counted.
       reasons: id -> why it was skipped; a clip that is bad in every epoch is there once.
       fatal: the error that stopped the run, or None.
       damaged: id -> what is wrong with its file, of the clips that were read from damaged files.
       max_damaged_share: `damage` raises when more than this share of the clips is damaged.
-      total_of_epochs: clips there are over all epochs, `total` where it is None; more than that for one of several
-        workers, who is given other clips in each epoch.
     """
 
     def __init__(self, total: int = 0, max_bad_share: float = 1.0):
         self.total, self.max_bad_share = total, max_bad_share
-        self.needs_one = False
         self.seen = 0
         self.reasons: dict[str, str] = {}
         self.fatal: TfvidError | None = None
         self._lock = threading.Lock()
         self.damaged: dict[str, str] = {}
         self.max_damaged_share = 1.0
-        self.total_of_epochs: int | None = None
 
     def good(self):
         with self._lock:
@@ -47,16 +43,22 @@ class SkipLog:
         """Lists a clip.
 
         Raises:
-          DataError: more than `max_bad_share` of all clips are bad now, or all of them where one is needed.
+          DataError: more than `max_bad_share` of all clips are bad now.
         """
         with self._lock:
             self.seen += 1
             self.reasons.setdefault(id, reason)
             bad = len(self.reasons)
             first = _first(self.reasons)
-        self._stop_above("max_bad_share", bad, self.total, "cannot be read", first)
-        if self.needs_one and bad >= self.total:
-            self.stop(DataError(f"none of the {self.total} training clips can be read; the first: {first}"))
+        self._stop_above("max_bad_share", bad, "cannot be read", first)
+
+    def none_left(self, count: int):
+        """Stops training: none of the `count` clips of an epoch can be read, so none can replace the bad ones.
+
+        Raises:
+          DataError: always.
+        """
+        self.stop(DataError(f"none of the {count} training clips can be read; the first: {_first(self.reasons)}"))
 
     def stop(self, error: TfvidError):
         """Raises `error`, and keeps it for `plain_errors`."""
@@ -72,10 +74,9 @@ class SkipLog:
         with self._lock:
             self.damaged.setdefault(id, one_line(damage))
             damaged, first = len(self.damaged), _first(self.damaged)
-        total = self.total if self.total_of_epochs is None else self.total_of_epochs
-        self._stop_above("max_damaged_share", damaged, total, "come from damaged files", first)
+        self._stop_above("max_damaged_share", damaged, "come from damaged files", first)
 
-    def _stop_above(self, limit: str, count: int, total: int, what: str, first: str):
+    def _stop_above(self, limit: str, count: int, what: str, first: str):
         """Stops where `count` is more than the share of `total` that the attribute `limit` allows.
 
         Args:
@@ -83,10 +84,10 @@ class SkipLog:
           first: the first of them, and what is wrong with it.
         """
         share = getattr(self, limit)
-        if count > share * total:
+        if count > share * self.total:
             self.stop(
                 DataError(
-                    f"{count} of {total} clips {what}, more than the allowed share of {share:g} ({limit}); "
+                    f"{count} of {self.total} clips {what}, more than the allowed share of {share:g} ({limit}); "
                     f"the first: {first}"
                 )
             )
