@@ -149,7 +149,7 @@ def load_dataset(
         clips = clips.map(_augmenting(config, dataset), workers)
     clips = clips.map(lambda clip, epoch: clip, workers).batch(config.batch_size // share.count)
     if served and config.service is not None and isinstance(dataset, Records):
-        clips = clips.apply(_by_service(config.service))
+        clips = dataset.without_broken(split, clips.apply(_by_service(config.service)), log)
         for id, damage in dataset.damaged(split).items():  # the clips are read in other processes, the log is here
             log.damage(id, damage)
     clips = clips.map(_to_unit_range, 1).prefetch(2)
