@@ -10,7 +10,7 @@ from small_videos import frame_numbers, write_video
 
 from tfvid.core.errors import DataError, VideoError
 from tfvid.core.sampling import frame_range, frames_between
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.decode.sample import frame_times
 from tfvid.data.decode.worker import DecodePool
 from tfvid.data.sources.csv_list import CSVList

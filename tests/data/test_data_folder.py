@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tfvid.core.errors import DataError
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.sources.folder import ClassFolders
 
 

@@ -153,6 +153,21 @@ def test_each_new_iterator_is_the_next_epoch():
         assert same(collect(dataset), clips)
 
 
+def test_a_cache_repeats_the_first_epoch():
+    """As docs/data.md says, also of shuffling what is cached: batches change places, and no clip its crop."""
+    options = {"training": True, **SHAPES, "batch_size": 2}
+    expected = list(load_dataset(shapes(), "train", **options))
+    dataset = load_dataset(shapes(), "train", **options).cache()
+    passes = [collect(dataset) for _ in range(3)]
+    assert passes[0]["id"].tolist() == [id for batch in expected for id in batch["id"].numpy()]
+    assert same(passes[0], passes[1]) and same(passes[0], passes[2])
+    batches = {tuple(batch["id"].numpy()): batch["clip"].numpy() for batch in expected}
+    shuffled = list(dataset.shuffle(100, seed=1))
+    assert [tuple(batch["id"].numpy()) for batch in shuffled] != list(batches)
+    for batch in shuffled:
+        np.testing.assert_array_equal(batch["clip"], batches[tuple(batch["id"].numpy())])
+
+
 @pytest.mark.parametrize("steps", [None, 3])
 def test_fit_trains_every_epoch_on_all_clips(steps):
     """Epochs of one length, each in an order of its own, with `steps_per_epoch` and without."""

@@ -11,7 +11,7 @@ import tensorflow as tf
 from small_videos import frame_numbers, write_video
 
 from tfvid.core.errors import DataError, VideoError
-from tfvid.data.pipeline import SkipLog, load_dataset
+from tfvid.data import SkipLog, load_dataset
 from tfvid.data.records import Records, shard_names, write_records
 from tfvid.data.sources.folder import ClassFolders
 from tfvid.data.sources.shapes import MovingShapes

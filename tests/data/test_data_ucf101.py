@@ -6,7 +6,7 @@ from scipy.io import savemat
 from small_videos import frame_numbers, write_video
 
 from tfvid.core.errors import DataError, TfvidError
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.pipeline import load_dataset, make_dataset
 from tfvid.data.sources.ucf101 import UCF101, UCF101_24
 from tfvid.data.sources.ucf101_boxes import read_boxes

@@ -14,8 +14,8 @@ from small_videos import frame_numbers, write_video
 
 from tfvid.core.errors import DataError, VideoError
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Clip, Sample
 from tfvid.data.decode import worker
+from tfvid.data.decode.clip import Clip, Sample
 from tfvid.data.decode.worker import DecodePool
 from tfvid.data.pipeline import make_dataset
 from tfvid.data.sources.folder import ClassFolders

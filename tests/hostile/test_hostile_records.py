@@ -8,7 +8,7 @@ import tensorflow as tf
 from broken_files import broken, refused_or_read
 
 from tfvid.core.errors import DataError, VideoError
-from tfvid.data.pipeline import SkipLog, load_dataset
+from tfvid.data import SkipLog, load_dataset
 from tfvid.data.records import Records, write_records
 from tfvid.data.records.read import jpeg_size
 from tfvid.data.sources.shapes import MovingShapes

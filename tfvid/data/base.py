@@ -6,7 +6,7 @@ video files inherit `read`; the built-in moving shapes draw their clips instead.
 
 from abc import ABC, abstractmethod
 
-from tfvid.data.clip import Clip, Sample
+from tfvid.data.decode.clip import Clip, Sample
 from tfvid.data.decode.sample import decode_sample
 
 
@@ -29,12 +29,14 @@ class VideoDataset(ABC):
     reverse_labels: dict[int, int] | None = None
     origin: str
     arguments: tuple[tuple, dict]
+    reads_files: bool
 
     def __new__(cls, *args, **kwargs):
-        # What a decode process needs to build the same dataset: where its class is, and its arguments.
+        # What a decode process needs to read the same clips (`tfvid.data.decode.worker.ClipSource`).
         dataset = super().__new__(cls)
         dataset.origin = f"{cls.__module__}:{cls.__qualname__}"
         dataset.arguments = (args, kwargs)
+        dataset.reads_files = cls.read is VideoDataset.read
         return dataset
 
     @abstractmethod

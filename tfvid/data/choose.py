@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tfvid.core.errors import ConfigError, unknown
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 
 
 def choose(dataset: VideoDataset, split: str, classes: list[str] | None, limit: int | None) -> list[Sample]:

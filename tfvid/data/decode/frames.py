@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from tfvid.core.errors import DataError, VideoError
 from tfvid.core.sampling import even_indices
-from tfvid.data.clip import Clip
+from tfvid.data.decode.clip import Clip
 from tfvid.data.decode.clip_files import PICTURES, SUFFIXES, frame_series, numbers_in, restarted, shown, visible
 from tfvid.data.decode.confined import MAX_PIXELS
 from tfvid.data.decode.resize import resize_into

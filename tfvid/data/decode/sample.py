@@ -4,7 +4,7 @@ import os
 
 from tfvid.core.errors import VideoError
 from tfvid.core.sampling import frames_between
-from tfvid.data.clip import Clip, Sample
+from tfvid.data.decode.clip import Clip, Sample
 from tfvid.data.decode.video import check_file, decode_clip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from tfvid.core.errors import TfvidError, VideoError
 from tfvid.core.sampling import even_indices
-from tfvid.data.clip import Clip
+from tfvid.data.decode.clip import Clip
 from tfvid.data.decode.video import check_file, check_range
 
 WORKS_WITH = ("2.16", "2.17")

@@ -22,7 +22,7 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 
 from tfvid.core.errors import TfvidError, VideoError
 from tfvid.core.sampling import even_indices
-from tfvid.data.clip import Clip
+from tfvid.data.decode.clip import Clip
 from tfvid.data.decode.resize import resize_into
 
 MOST_HELD = 1 << 23  # pixels of the decoded frames that wait to be converted; 8-bit YUV frames take 12 MB

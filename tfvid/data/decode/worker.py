@@ -26,16 +26,15 @@ import time
 import weakref
 from io import FileIO
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
 from tfvid.core.errors import DataError, VideoError, unknown
-from tfvid.data import DATASETS
-from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Clip, Sample
+from tfvid.core.python_file import run_python_file
 from tfvid.data.decode import confined
+from tfvid.data.decode.clip import Clip, Sample
 from tfvid.data.decode.sample import decode_sample
 
 GRACE = 2.0  # seconds after the time limit; a decoder that keeps the limit by itself says more about it
@@ -46,6 +45,22 @@ START_LIMIT = 120.0  # seconds for Python, NumPy, OpenCV and the dataset to load
 def one_a_core() -> int:
     """Workers where none are asked for: the processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class ClipSource(Protocol):
+    """What a pool reads clips of: a `tfvid.data.base.VideoDataset`.
+
+    Attributes:
+      origin: where its class is, ``module:Class`` or ``my_file.py:Class``.
+      arguments: what it was made with, positional and by name.
+      reads_files: whether its `read` decodes the file of a sample and does nothing else.
+    """
+
+    origin: str
+    arguments: tuple[tuple, dict]
+    reads_files: bool
+
+    def read(self, sample: Sample, num_frames: int, size: tuple[int, int]) -> Clip: ...
 
 
 class DecodePool:
@@ -65,7 +80,7 @@ class DecodePool:
       TfvidError: a decoder that does not exist, or does not load here.
     """
 
-    def __init__(self, dataset: VideoDataset, workers: int, time_limit: float = 60.0, decoder: str = "pyav"):
+    def __init__(self, dataset: ClipSource, workers: int, time_limit: float = 60.0, decoder: str = "pyav"):
         recipe = _recipe(dataset, decoder)
         self._children = [_Child(recipe, time_limit) for _ in range(workers)]
         self._idle: queue.LifoQueue = queue.LifoQueue()
@@ -227,7 +242,7 @@ def _exit(code: int) -> str:
     return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 
-def _recipe(dataset: VideoDataset, decoder: str) -> str:
+def _recipe(dataset: ClipSource, decoder: str) -> str:
     """What a child makes its function (sample, num_frames, size, limit) -> Clip from, as a Python literal.
 
     A dataset of video files inherits `read`: the name of the decoder is enough. Others are built again, from
@@ -239,7 +254,7 @@ def _recipe(dataset: VideoDataset, decoder: str) -> str:
         from tfvid.data.decode import tfio
 
         tfio.require_decoder()
-    if type(dataset).read is VideoDataset.read:
+    if dataset.reads_files:
         return repr(decoder)
     args, kwargs = dataset.arguments
     plain = ([_plain(value) for value in args], {name: _plain(value) for name, value in kwargs.items()})
@@ -271,7 +286,7 @@ def _build(recipe: str):
         return DECODERS[recipe]
     origin, args, kwargs = recipe
     module, _, name = origin.rpartition(":")
-    cls = DATASETS.find(origin) if module.endswith(".py") else getattr(importlib.import_module(module), name)
+    cls = getattr(run_python_file(module) if module.endswith(".py") else importlib.import_module(module), name)
     dataset = cls(*args, **kwargs)
     return lambda sample, num_frames, size, limit: dataset.read(sample, num_frames, size)
 

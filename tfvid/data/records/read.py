@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from tfvid.core.errors import ConfigError, DataError, VideoError, unknown
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Clip, Sample
+from tfvid.data.decode.clip import Clip, Sample
 from tfvid.data.records.schema import MANIFEST, check_splits_agree, damage_of, int_keys, read_manifest
 from tfvid.data.skipped import SkipLog
 from tfvid.data.sources.root import existing_folder

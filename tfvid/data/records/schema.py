@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from tfvid.core.errors import DataError
 from tfvid.core.files import replacing
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 
 FORMAT = 1
 MANIFEST = "manifest.json"

@@ -21,7 +21,7 @@ from tfvid.core.engine.local import Local
 from tfvid.core.errors import DataError, VideoError
 from tfvid.core.stopping import stop_if_asked
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Clip, Sample
+from tfvid.data.decode.clip import Clip, Sample
 from tfvid.data.decode.worker import DecodePool
 from tfvid.data.records.schema import (
     MANIFEST,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfvid.core.sampling import even_indices
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 
 
 def frames_taken(sample: Sample, decoded: int, num_frames: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tfvid.core.errors import DataError, unknown
 from tfvid.core.sampling import frame_range
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.decode.clip_files import nfc, visible, warn
 from tfvid.data.sources.groups import checked_share, divided, grouped_example, hold_out, in_several, warn_share
 from tfvid.data.sources.root import existing_folder

@@ -16,7 +16,7 @@ import numpy as np
 from tfvid.core.errors import DataError, VideoError, check_choice, unknown
 from tfvid.core.sampling import even_indices
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Clip, Sample
+from tfvid.data.decode.clip import Clip, Sample
 from tfvid.data.sources.annotated import boxes_of, frames_taken
 from tfvid.data.sources.root import existing_folder
 

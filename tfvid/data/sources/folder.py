@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tfvid.core.errors import DataError, unknown
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.decode.clip_files import (
     Found,
     checked_name,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tfvid.core.errors import DataError, unknown
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.sources.root import existing_folder
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")

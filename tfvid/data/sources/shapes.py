@@ -20,7 +20,7 @@ import numpy as np
 from tfvid.core.arguments import whole_number
 from tfvid.core.errors import TfvidError, unknown
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Clip, Sample
+from tfvid.data.decode.clip import Clip, Sample
 
 # Class name -> (how the scene plays, whether it plays backwards). The name of a script is its function below.
 CLASSES = {

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfvid.core.errors import DataError, check_choice, unknown
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Clip, Sample
+from tfvid.data.decode.clip import Clip, Sample
 from tfvid.data.sources.annotated import boxes_of, event_of, frames_taken
 from tfvid.data.sources.root import existing_folder
 from tfvid.data.sources.ucf101_boxes import SIZE, read_boxes

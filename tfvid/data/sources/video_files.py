@@ -11,7 +11,7 @@ import numpy as np
 from tfvid.core.arguments import frame_size, whole_number
 from tfvid.core.errors import VideoError, one_line
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.decode.clip_files import Found, find_clips, visible, warn
 from tfvid.data.decode.video import check_range
 from tfvid.data.decode.worker import DecodePool, one_a_core

@@ -4,7 +4,8 @@ import copy
 from collections.abc import Iterator
 
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
+from tfvid.data.pipeline.load import load_dataset
 
 
 def remaining_batches(
@@ -24,8 +25,6 @@ def remaining_batches(
     Yields:
       Dicts of NumPy arrays, see `tfvid.load_dataset`.
     """
-    from tfvid.data.pipeline import load_dataset
-
     missing = [sample for sample in samples if sample.id not in done]
     if not missing:
         return

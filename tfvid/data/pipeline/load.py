@@ -1,68 +1,25 @@
-"""From a dataset to batches of clips: decoded in parallel, in a repeatable order, bad files skipped and listed."""
+"""From a data set to batches of clips: decoded in parallel, in a repeatable order; bad files are skipped and listed."""
 
 import dataclasses
-import inspect
-import os
-import weakref
 
 import numpy as np
 import tensorflow as tf
 
 from tfvid.core.arguments import frame_size, whole_number
-from tfvid.core.errors import ConfigError, TfvidError, VideoError, one_line, unknown
+from tfvid.core.errors import ConfigError, unknown
 from tfvid.core.typed import typed
-from tfvid.data import DATASETS
 from tfvid.data.augment import augment
 from tfvid.data.base import VideoDataset
 from tfvid.data.choose import in_turn
-from tfvid.data.clip import Clip, Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.decode.worker import DecodePool, one_a_core
-from tfvid.data.records import Records
+from tfvid.data.pipeline.epochs import epochs_of, indices_of, passes
+from tfvid.data.pipeline.make import make_dataset
+from tfvid.data.pipeline.videos import Clips, read_videos
+from tfvid.data.records.read import Records
 from tfvid.data.settings import DataConfig
 from tfvid.data.share import Share
 from tfvid.data.skipped import SkipLog
-
-
-def make_dataset(source, root=None, **options) -> VideoDataset:
-    """Builds a dataset by name, or from a `DataConfig`.
-
-    Args:
-      source: a name in `DATASETS`, ``"my_file.py:MyDataset"``, or a `DataConfig` (its `records`, where given,
-        stand for the dataset they were made from).
-      root: the dataset's folder; None for a generated one.
-      options: its further keyword arguments.
-
-    Raises:
-      ConfigError: an option the dataset does not have, or of the wrong type, or a missing root.
-      TfvidError: no such dataset, or what it says about its files.
-    """
-    if isinstance(source, DataConfig):
-        if source.records is not None:
-            records = Records(source.records)
-            records.check_options(source.options)
-            return records
-        return make_dataset(source.dataset, source.root, **source.options)
-    cls = DATASETS.find(source)
-    parameters = inspect.signature(cls).parameters
-    accepts_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    for name in options:
-        if name not in parameters and not accepts_any:
-            raise ConfigError(f"dataset {source}: {unknown('option', name, [p for p in parameters if p != 'root'])}")
-    if "root" in parameters and parameters["root"].default is inspect.Parameter.empty and root is None:
-        given = "root=..., --root FOLDER or data.root=FOLDER"
-        raise ConfigError(f"dataset {source!r} needs the folder that it lies in: {given}")
-    if root is not None:
-        options = {"root": os.fspath(root)} | options
-    try:
-        dataset = cls(**options)
-    except TypeError as error:
-        given = ", ".join(f"{name}={value!r}" for name, value in options.items() if name != "root")
-        if source not in DATASETS or not given:  # a fault in a class, which its author wants to see in full
-            raise
-        raise ConfigError(f"dataset {source}: one of its options has the wrong type: {given} ({error})") from error
-    if source not in DATASETS:
-        dataset.origin = source  # a file: where a decode process finds the class again
-    return dataset
 
 
 def load_dataset(
@@ -129,7 +86,7 @@ def load_dataset(
     count = share.clips(chosen, config.batch_size, in_step)
     # In step with others, a worker reads other clips in each epoch, and in time all of them.
     log = _expecting(SkipLog() if skipped is None else skipped, config, chosen if in_step else count)
-    begin, workers = _epochs(epoch), config.workers or one_a_core()
+    begin, workers = epochs_of(epoch), config.workers or one_a_core()
 
     def pick(indices):
         if not is_chosen.all():  # elements are (index, epoch), or of shards (record, index, epoch)
@@ -141,7 +98,7 @@ def load_dataset(
         assert isinstance(dataset, Records)  # a service reads shards only
         clips = dataset.served(split, int(epoch), config.seed)
     elif training:
-        clips = _passes(begin, read, count, log)
+        clips = passes(begin, read, count, log)
     else:
         clips = read(tf.constant(0, tf.int64))
     clips.source = holder  # the functions of the pipeline hold it weakly
@@ -196,8 +153,8 @@ def _reader(dataset: VideoDataset, split: str, samples, config: DataConfig, seed
         dataset.check_shape(split, config.num_frames, config.size)
         return lambda epoch: dataset.stream(split, epoch, seed, workers, log, pick), dataset
     pool = DecodePool(dataset, workers, config.time_limit, decoder)
-    clips = _Clips(samples, pool, config, dataset.max_boxes, log)
-    return lambda epoch: _read(pick(_indices(len(samples), epoch, seed)), clips, workers), clips
+    clips = Clips(samples, pool, config, dataset.max_boxes, log)
+    return lambda epoch: read_videos(pick(indices_of(len(samples), epoch, seed)), clips, workers), clips
 
 
 def _options(deterministic: bool, workers: int) -> tf.data.Options:
@@ -242,121 +199,6 @@ def _configure(source, settings: dict) -> DataConfig:
     elif not isinstance(source, VideoDataset):
         raise ConfigError(f"expected a dataset's name, a VideoDataset or a DataConfig, got {type(source).__name__}")
     return DataConfig(**settings)
-
-
-def _epochs(epoch: int | tf.Variable):
-    """A function of a graph that runs when an iterator starts: the iterator's epoch, int64."""
-    if isinstance(epoch, tf.Variable) and epoch.dtype.is_integer and epoch.shape.rank == 0:
-        return lambda: tf.cast(epoch.read_value(), tf.int64)
-    if isinstance(epoch, bool) or not isinstance(epoch, int | np.integer) or epoch < 0:
-        raise ConfigError(f"epoch: expected a number, 0 or more, or a tf.Variable of one, got {epoch!r}")
-    with tf.device("CPU"):  # where pipelines run
-        following = tf.Variable(epoch, dtype=tf.int64, trainable=False)
-    # In one operation, so that two iterators that start together get two numbers. It returns the value before.
-    return lambda: tf.raw_ops.ResourceCountUpTo(resource=following.handle, limit=tf.int64.max, T=tf.int64)
-
-
-def _passes(begin, read, count: int, log: SkipLog) -> tf.data.Dataset:
-    """(clip, epoch) of ``read(epoch)``, for another epoch in each new iterator; always `count` of them.
-
-    If some clips cannot be read, the first ones of the epoch replace them. If none can be read, `log` stops the run.
-
-    Args:
-      begin: gives the epoch, see `_epochs`.
-      read: makes the dataset of one pass over the clips from its epoch, an int64 tensor.
-    """
-
-    @tf.autograph.experimental.do_not_convert
-    def one_pass(_):
-        # Inside a flat_map, so that it runs in each new iterator. The epoch travels with its clips: what follows runs
-        # ahead of the consumer, who may have set the next epoch by then.
-        clips = read(begin())
-        # `repeat` ends only if there is nothing to repeat.
-        return clips.repeat().concatenate(_none_left(clips.element_spec, count, log)).take(count)
-
-    passes = tf.data.Dataset.range(1).flat_map(one_pass)
-    return passes.apply(tf.data.experimental.assert_cardinality(count))
-
-
-def _none_left(spec, count: int, log: SkipLog) -> tf.data.Dataset:
-    """A dataset of elements of `spec` whose first element is the error of `SkipLog.none_left`."""
-
-    def fail(_):
-        with tf.control_dependencies([tf.numpy_function(lambda: log.none_left(count), [], tf.bool)]):
-            return tf.nest.map_structure(lambda part: tf.zeros(part.shape, part.dtype), spec)
-
-    return tf.data.Dataset.range(1).map(fail)
-
-
-def _indices(count: int, epoch: tf.Tensor, seed: int | None) -> tf.data.Dataset:
-    """(sample index, epoch) int64 pairs; shuffled, where there is a seed, by a pure function of (seed, epoch)."""
-    order = tf.range(count, dtype=tf.int64)
-    if seed is not None:
-        order = tf.random.experimental.stateless_shuffle(order, tf.stack([tf.constant(seed, tf.int64), epoch]))
-    return tf.data.Dataset.from_tensor_slices((order, tf.fill([count], epoch)))
-
-
-def _read(indices: tf.data.Dataset, clips: "_Clips", workers: int) -> tf.data.Dataset:
-    """(index, epoch) -> (clip, epoch), without the clips that cannot be read."""
-    labels, ids = clips.labels, clips.ids
-    # TensorFlow keeps every numpy_function until the process ends. So that the decode processes end with their
-    # dataset, the function only knows where the clips are, and the dataset holds them.
-    reference = weakref.ref(clips)
-
-    def read(index, epoch):
-        frames, event, boxes, damage, ok = tf.numpy_function(
-            lambda index: reference().read(index), [index], (tf.uint8, tf.int32, tf.float32, tf.string, tf.bool)
-        )
-        clip = {
-            "clip": tf.ensure_shape(frames, clips.frames_shape),
-            "label": labels[index],
-            "id": ids[index],
-            "event": tf.ensure_shape(event, (2,)),
-            "boxes": tf.ensure_shape(boxes, clips.boxes_shape),
-            "damage": tf.ensure_shape(damage, ()),
-        }
-        return clip, epoch, tf.ensure_shape(ok, ())
-
-    dataset = indices.map(read, workers).filter(lambda clip, epoch, ok: ok)
-    return dataset.map(lambda clip, epoch, ok: (clip, epoch), workers)
-
-
-class _Clips:
-    """The clips of one split, by index; what cannot be read goes into the log."""
-
-    def __init__(self, samples: list[Sample], pool: DecodePool, config: DataConfig, max_boxes: int, log: SkipLog):
-        self.samples, self.pool, self.config, self.log = samples, pool, config, log
-        self.labels = tf.constant([sample.label for sample in samples], tf.int32)
-        self.ids = tf.constant([sample.id for sample in samples])
-        self.frames_shape = (config.num_frames, *config.size, 3)
-        self.boxes_shape = (config.num_frames, max_boxes, 4)
-
-    def read(self, index: int):
-        """Frames, event, boxes, damage, and whether there are any frames."""
-        sample = self.samples[index]
-        try:
-            clip = self._clip(sample)
-        except VideoError as error:
-            self.log.bad(sample.id, error.reason)
-            frames, boxes = np.zeros(self.frames_shape, np.uint8), np.zeros(self.boxes_shape, np.float32)
-            return frames, np.zeros(2, np.int32), boxes, b"", False
-        except TfvidError as error:
-            self.log.stop(error)
-        self.log.good()
-        damage = one_line(clip.damage)
-        if damage:
-            self.log.damage(sample.id, damage)
-        return clip.frames, clip.event, clip.boxes, damage.encode(), True
-
-    def _clip(self, sample: Sample) -> Clip:
-        if sample.id in self.log.reasons:  # bad in an earlier epoch; it need not take its time again
-            raise VideoError(sample.path, self.log.reasons[sample.id])
-        clip = self.pool.read(sample, self.config.num_frames, self.config.size)
-        if clip.frames.shape != self.frames_shape or clip.boxes.shape != self.boxes_shape:
-            came = f"frames {clip.frames.shape} and boxes {clip.boxes.shape}"  # from a dataset of a user's own
-            expected = f"{self.frames_shape} and {self.boxes_shape}"
-            raise VideoError(sample.path, f"the dataset returned {came}, expected {expected}")
-        return clip
 
 
 def _augmenting(config: DataConfig, dataset: VideoDataset):
