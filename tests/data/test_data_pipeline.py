@@ -204,7 +204,7 @@ def test_fit_trains_every_epoch_on_all_clips(steps):
 @pytest.mark.parametrize("epoch", [-1, 0.5, True, None, tf.constant(1), tf.Variable([1, 2]), tf.Variable(1.0)])
 def test_an_epoch_that_is_none(epoch):
     with pytest.raises(
-        ConfigError, match="epoch: expected a number, 0 or more, or a tf.Variable of one, got"
+        ConfigError, match="epoch must be a whole number, 0 or more, or a tf.Variable of one, got"
     ) as caught:
         load_dataset(shapes(), "train", training=True, epoch=epoch, **SHAPES)
     assert "\n" not in str(caught.value)
@@ -237,7 +237,7 @@ def test_mirroring_moves_the_label():
 
 
 def test_mirroring_is_refused_where_it_may_change_a_label(folder):
-    with pytest.raises(ConfigError, match="augment.flip: this dataset does not declare flip_labels"):
+    with pytest.raises(ConfigError, match="augment.flip: this data set does not declare flip_labels"):
         load_dataset("folder", "train", root=folder, training=True, augment={"flip": True})
 
 
@@ -454,7 +454,7 @@ def test_errors_before_anything_is_read(folder):
         load_dataset("folder", "train", root=folder, bach_size=3)
     with pytest.raises(TfvidError, match="unknown decoder 'ffmpeg'; valid: pyav, tfio"):
         load_dataset("folder", "train", root=folder, decoder="ffmpeg")
-    with pytest.raises(ConfigError, match="expected a dataset's name, a VideoDataset or a DataConfig, got int"):
+    with pytest.raises(ConfigError, match="expected the name of a data set, a VideoDataset or a DataConfig, got int"):
         load_dataset(3, "train")
     with pytest.raises(ConfigError, match="split 'train' has no clips"):
         load_dataset(MovingShapes(train=0), "train")

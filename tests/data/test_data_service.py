@@ -142,7 +142,7 @@ def test_a_run_trains_from_it(shards, tmp_path):
 def test_what_it_does_not_do(shards):
     with pytest.raises(ConfigError, match="data.service must be used with data.records"):
         DataConfig(service="grpc://localhost:1")
-    with pytest.raises(ConfigError, match="goes with distribution none"):
+    with pytest.raises(ConfigError, match="data.service needs distribution none"):
         load_dataset(
             "shapes", "train", training=True, records=str(shards), service="grpc://x:1", share=Share(), **SHAPE
         )

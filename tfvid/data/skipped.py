@@ -1,4 +1,4 @@
-"""Clips that cannot be read, or come from damaged files: counted, listed, and at some point too many."""
+"""Lists clips that cannot be read or come from damaged files, and stops the run if there are too many."""
 
 import threading
 from collections.abc import Mapping
@@ -8,22 +8,22 @@ from tfvid.core.errors import DataError, TfvidError, one_line
 
 
 class SkipLog:
-    """What happened to the clips of one dataset; safe to share between threads.
+    """Lists the bad and the damaged clips of one data set. Threads may use it at the same time.
 
-    A clip that cannot be read is *bad* and is skipped. A clip of a damaged file (`tfvid.data.base.Clip.damage`) is
-    used, with the frames that could be decoded.
+    A *bad* clip cannot be read and is skipped. A *damaged* clip comes from a damaged file
+    (`tfvid.data.decode.clip.Clip.damage`) and is used, with the frames that could be decoded.
 
     Args:
-      total: number of clips that can be listed. In training this counts the clips of all epochs together: one of
-        several workers reads other clips in each epoch.
-      max_bad_share: `bad` raises when more than this share of them is bad.
+      total: number of different clips that are read. One of several workers in training reads other clips in each
+        epoch; its total is that of all epochs.
+      max_bad_share: the largest share of `total` that may be bad, 0 to 1.
 
     Attributes:
-      seen: clips read so far, good and bad, every epoch counted.
-      reasons: id -> why it was skipped; a clip that is bad in every epoch is there once.
+      seen: number of clips read so far, good and bad, in all epochs.
+      reasons: why a bad clip was skipped, by id; a clip that is bad in several epochs is listed once.
       fatal: the error that stopped the run, or None.
-      damaged: id -> what is wrong with its file, of the clips that were read from damaged files.
-      max_damaged_share: `damage` raises when more than this share of the clips is damaged.
+      damaged: what is wrong with the file of a damaged clip, by id.
+      max_damaged_share: the largest share of `total` that may be damaged, 0 to 1.
     """
 
     def __init__(self, total: int = 0, max_bad_share: float = 1.0):
@@ -36,14 +36,15 @@ class SkipLog:
         self.max_damaged_share = 1.0
 
     def good(self):
+        """Counts a clip that was read."""
         with self._lock:
             self.seen += 1
 
     def bad(self, id: str, reason: str):
-        """Lists a clip.
+        """Lists a bad clip.
 
         Raises:
-          DataError: more than `max_bad_share` of all clips are bad now.
+          DataError: more than `max_bad_share` of all clips are now bad.
         """
         with self._lock:
             self.seen += 1
@@ -61,15 +62,15 @@ class SkipLog:
         self.stop(DataError(f"none of the {count} training clips can be read; the first: {_first(self.reasons)}"))
 
     def stop(self, error: TfvidError):
-        """Raises `error`, and keeps it for `plain_errors`."""
+        """Stores `error` for `plain_errors`, and raises it."""
         self.fatal = error
         raise error
 
     def damage(self, id: str, damage: str):
-        """Lists a clip that was read from a damaged file.
+        """Lists a damaged clip.
 
         Raises:
-          DataError: more than `max_damaged_share` of all clips are damaged now.
+          DataError: more than `max_damaged_share` of all clips are now damaged.
         """
         with self._lock:
             self.damaged.setdefault(id, one_line(damage))
@@ -77,10 +78,12 @@ class SkipLog:
         self._stop_above("max_damaged_share", damaged, "come from damaged files", first)
 
     def _stop_above(self, limit: str, count: int, what: str, first: str):
-        """Stops where `count` is more than the share of `total` that the attribute `limit` allows.
+        """Stops if `count` is more than the share of `total` that the attribute `limit` allows.
 
         Args:
-          what: is wrong with the clips counted, in words.
+          limit: the name of the attribute.
+          count: number of clips.
+          what: what is wrong with these clips.
           first: the first of them, and what is wrong with it.
         """
         share = getattr(self, limit)
@@ -94,9 +97,9 @@ class SkipLog:
 
     @contextmanager
     def plain_errors(self):
-        """Around a loop over the dataset (`fit`, ``for batch in ...``): `fatal` is raised as it is.
+        """Raises `fatal` instead of the long error in which TensorFlow wraps it.
 
-        TensorFlow wraps an error inside a pipeline into one of its own, of many lines.
+        Use it around a loop over the data set (`fit`, ``for batch in ...``).
         """
         try:
             yield
@@ -107,18 +110,18 @@ class SkipLog:
 
 
 def _first(log: Mapping[str, str]) -> str:
-    """The first clip of a log, and what is said of it."""
+    """``id: words`` of the first clip of a log."""
     return ": ".join(next(iter(log.items())))
 
 
-NAMED = 3  # damaged clips that a line names
+NAMED = 3  # number of damaged clips that a line names
 
 
 def damage_line(damaged: Mapping[str, str]) -> str:
-    """One line that counts the damaged clips and names the first of them; "" where there are none.
+    """Returns a line with the number of damaged clips and the first of them; "" if there are none.
 
     Args:
-      damaged: what is wrong with a clip's file, by the clip's id.
+      damaged: what is wrong with the file of a clip, by id.
     """
     if not damaged:
         return ""

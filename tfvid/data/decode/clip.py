@@ -1,4 +1,4 @@
-"""A labelled stretch of video, and the clip that is decoded from it."""
+"""A sample, which is a labelled part of a video, and the clip that is decoded from it."""
 
 from dataclasses import dataclass, field
 
@@ -7,16 +7,16 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled stretch of video.
+    """One labelled part of a video.
 
     Attributes:
-      id: unique within the dataset.
-      label: index into `class_names`; -1 where it is not known (a test split).
+      id: unique within the data set.
+      label: index into `class_names`; -1 if it is not known (a test split).
       path: the video file or folder of frames; "" for a generated clip.
       start: first frame, 0-based.
-      stop: one past the last frame; None means to the end of the file.
-      seconds: start and stop in seconds, used instead of those in frames where the video's frame rate is known to its
-        decoder only; None otherwise.
+      stop: one past the last frame; None for the end of the file.
+      seconds: start and stop in seconds, which replace those in frames: the decoder finds the frames by the time stamps
+        of the file. None otherwise.
     """
 
     id: str
@@ -29,22 +29,22 @@ class Sample:
 
 @dataclass(frozen=True)
 class Clip:
-    """A decoded clip and what is known about it.
+    """A decoded clip, its annotations, and the damage of its file.
 
     Attributes:
       frames: uint8 `(T, H, W, 3)`, RGB.
-      event: int32 `(2,)`, first and one-past-last frame of the labelled event within the T frames;
-        (-1, -1) where it is not known.
-      boxes: float32 `(T, N, 4)`, each object's (top, left, bottom, right) in pixels per frame, NaN where
-        the object is absent; N is the dataset's `max_boxes`.
-      decoded: number of frames the file really held in the asked range (0 for generated clips).
-      damage: what is wrong with the file, as words that follow its name ("gives 3 of the 80 frames that its header
-        names"); "" where nothing is known to be wrong.
+      event: int32 `(2,)`, first and one-past-last frame of the labelled event within the T frames; (-1, -1) if it is
+        not known.
+      boxes: float32 `(T, N, 4)`, (top, left, bottom, right) of each object in each frame, in pixels; NaN where the
+        object is absent. N is the `max_boxes` of the data set.
+      decoded: number of frames that the file has in the range of the sample; 0 for a generated clip.
+      damage: what is wrong with the file, e.g. "gives 3 of the 80 frames that its header names"; "" if nothing is known
+        to be wrong.
     """
 
     frames: np.ndarray
     event: np.ndarray = field(default_factory=lambda: np.array([-1, -1], np.int32))
-    boxes: np.ndarray = None  # type: ignore[assignment]  # below, none become an array of no boxes
+    boxes: np.ndarray = None  # type: ignore[assignment]  # None becomes an array of no boxes below
     decoded: int = 0
     damage: str = ""
 

@@ -11,17 +11,17 @@ from tfvid.data.settings import DataConfig
 
 
 def make_dataset(source, root=None, **options) -> VideoDataset:
-    """Builds a dataset by name, or from a `DataConfig`.
+    """Makes a data set by its name, or from a `DataConfig`.
 
     Args:
-      source: a name in `DATASETS`, ``"my_file.py:MyDataset"``, or a `DataConfig` (its `records`, where given,
-        stand for the dataset they were made from).
-      root: the dataset's folder; None for a generated one.
-      options: its further keyword arguments.
+      source: a name in `DATASETS`, ``"my_file.py:MyDataset"``, or a `DataConfig`. If the `DataConfig` has `records`,
+        the data set reads those shards.
+      root: the folder of the data set; None for a generated one.
+      options: further keyword arguments of the data set.
 
     Raises:
-      ConfigError: an option the dataset does not have, or of the wrong type, or a missing root.
-      TfvidError: no such dataset, or what it says about its files.
+      ConfigError: the data set has no such option, an option has the wrong type, or the root is missing.
+      TfvidError: there is no such data set, or its files are not as expected.
     """
     if isinstance(source, DataConfig):
         if source.records is not None:
@@ -44,9 +44,9 @@ def make_dataset(source, root=None, **options) -> VideoDataset:
         dataset = cls(**options)
     except TypeError as error:
         given = ", ".join(f"{name}={value!r}" for name, value in options.items() if name != "root")
-        if source not in DATASETS or not given:  # a fault in a class, which its author wants to see in full
+        if source not in DATASETS or not given:  # an error in the class of a user, who needs the traceback
             raise
         raise ConfigError(f"dataset {source}: one of its options has the wrong type: {given} ({error})") from error
     if source not in DATASETS:
-        dataset.origin = source  # a file: where a decode process finds the class again
+        dataset.origin = source  # a file, from which a decode process imports the class
     return dataset

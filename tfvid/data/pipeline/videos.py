@@ -1,4 +1,4 @@
-"""From the numbers of samples to their clips, read in decode processes."""
+"""Reads the clips of samples in decode processes, inside a `tf.data` pipeline."""
 
 import weakref
 
@@ -13,10 +13,10 @@ from tfvid.data.skipped import SkipLog
 
 
 def read_videos(indices: tf.data.Dataset, clips: "Clips", workers: int) -> tf.data.Dataset:
-    """(index, epoch) -> (clip, epoch), without the clips that cannot be read."""
+    """Makes (clip, epoch) of (index, epoch), without the clips that cannot be read."""
     labels, ids = clips.labels, clips.ids
-    # TensorFlow keeps every numpy_function until the process ends. So that the decode processes end with their
-    # dataset, the function only knows where the clips are, and the dataset holds them.
+    # TensorFlow keeps every numpy_function until the process ends. A weak reference lets the decode processes end with
+    # their data set, which holds the clips.
     reference = weakref.ref(clips)
 
     def read(index, epoch):
@@ -38,7 +38,7 @@ def read_videos(indices: tf.data.Dataset, clips: "Clips", workers: int) -> tf.da
 
 
 class Clips:
-    """The clips of one split, by index; what cannot be read goes into the log."""
+    """Reads the clips of one split by index, and lists those that cannot be read in a log."""
 
     def __init__(self, samples: list[Sample], pool: DecodePool, config: DataConfig, max_boxes: int, log: SkipLog):
         self.samples, self.pool, self.config, self.log = samples, pool, config, log
@@ -48,7 +48,7 @@ class Clips:
         self.boxes_shape = (config.num_frames, max_boxes, 4)
 
     def read(self, index: int):
-        """Frames, event, boxes, damage, and whether there are any frames."""
+        """Returns frames, event, boxes, damage, and whether the clip could be read."""
         sample = self.samples[index]
         try:
             clip = self._clip(sample)
@@ -65,11 +65,11 @@ class Clips:
         return clip.frames, clip.event, clip.boxes, damage.encode(), True
 
     def _clip(self, sample: Sample) -> Clip:
-        if sample.id in self.log.reasons:  # bad in an earlier epoch; it need not take its time again
+        if sample.id in self.log.reasons:  # bad in an earlier epoch: not tried again
             raise VideoError(sample.path, self.log.reasons[sample.id])
         clip = self.pool.read(sample, self.config.num_frames, self.config.size)
         if clip.frames.shape != self.frames_shape or clip.boxes.shape != self.boxes_shape:
-            came = f"frames {clip.frames.shape} and boxes {clip.boxes.shape}"  # from a dataset of a user's own
+            came = f"frames {clip.frames.shape} and boxes {clip.boxes.shape}"  # from a data set of a user
             expected = f"{self.frames_shape} and {self.boxes_shape}"
-            raise VideoError(sample.path, f"the dataset returned {came}, expected {expected}")
+            raise VideoError(sample.path, f"the data set returned {came}, expected {expected}")
         return clip
