@@ -249,8 +249,9 @@ def _finished(folder: Path, settings: dict) -> dict[str, dict]:
 
 def _check_other_splits(folder: Path, settings: dict):
     """Raises DataError if the splits beside `folder` that are complete have other classes."""
-    manifests = [file for file in sorted(folder.parent.glob(f"*/{MANIFEST}")) if file.parent != folder]
-    about = {file.parent.name: read_manifest(file, missing_ok=False)["settings"]["dataset"] for file in manifests}
+    files = [file for file in sorted(folder.parent.glob(f"*/{MANIFEST}")) if file.parent != folder]
+    manifests = {file.parent.name: read_manifest(file, missing_ok=True) for file in files}
+    about = {split: manifest["settings"]["dataset"] for split, manifest in manifests.items() if manifest}
     check_splits_agree(folder.parent, about | {folder.name: settings["dataset"]})
 
 
