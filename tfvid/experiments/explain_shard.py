@@ -92,7 +92,7 @@ class ExplainShard:
 
     def _explain(self, shard: Shard, progress, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
         """Returns why clips were skipped and what is wrong with damaged ones, by id."""
-        from tfvid.data.remaining import remaining_batches
+        from tfvid.data.pipeline.remaining import remaining_batches
         from tfvid.data.skipped import SkipLog
         from tfvid.experiments.explain_clips import explain_clips
         from tfvid.results.result_store import ResultPart
