@@ -31,6 +31,15 @@ def of_clips(net, shape=SHAPE):
     return keras.Model(inputs, tfvid.adapt(net)(keras.ops.transpose(inputs, (0, 4, 1, 2, 3))))
 
 
+def test_a_described_module():
+    net, values = network(), clips()
+    model = tfvid.VideoModel(net, layout="CTHW", input_range=(-1, 1))
+    found = tfvid.Gradient(model, reduce="sum")(values, 1)
+    np.testing.assert_allclose(found.attribution, 2 * own_gradient(net, values * 2 - 1, 1).sum(-1), atol=1e-5)
+    native = tfvid.GradCAM(model, layer="2")(values, 1).native
+    np.testing.assert_allclose(native, own_grad_cam(net, 2, values * 2 - 1, 1), atol=1e-5)
+
+
 def to_torch(values):
     return torch.from_numpy(np.moveaxis(values, -1, 1).copy())
 

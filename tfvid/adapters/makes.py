@@ -3,6 +3,7 @@
 No other package is imported for this.
 """
 
+import dataclasses
 import importlib
 
 import keras
@@ -10,6 +11,7 @@ import keras
 from tfvid.adapters.foreign import ForeignModel
 from tfvid.core.errors import ModelError
 from tfvid.network.model_format import declare, declared
+from tfvid.network.video_model import VideoModel
 
 # The make of a class of a module, and its adapter. The first one that a model's classes fit counts.
 MAKES = (("torch", "Module", "tfvid.adapters.torch_model:TorchModel"),)
@@ -41,7 +43,8 @@ def adapt(model, **options) -> keras.Model:
 
     Example:
       >>> net = torchvision.models.video.r3d_18(weights="DEFAULT")
-      >>> scores = tfvid.adapt(net)(clips)  # clips (B, 3, T, H, W)
+      >>> tfvid.adapt(net)(clips)  # clips (B, 3, T, H, W)
+      >>> tfvid.GradCAM(tfvid.VideoModel(net, layout="CTHW"), layer="layer4")(clips)  # clips (B, T, H, W, 3)
     """
     if isinstance(model, keras.Model):
         return model
@@ -53,7 +56,13 @@ def adapt(model, **options) -> keras.Model:
 
 
 def adapted(model):
-    """Returns `adapt(model)` for a model of a known make, with what was declared of it; other models unchanged."""
+    """Returns `adapt(model)` for a model of a known make, with what was declared of it; other models unchanged.
+
+    So is the model that a `tfvid.VideoModel` describes.
+    """
+    if isinstance(model, VideoModel):
+        inner = adapted(model.model)
+        return model if inner is model.model else dataclasses.replace(model, model=inner)
     adapter = None if isinstance(model, keras.Model) else adapter_of(model)
     if adapter is None:
         return model
