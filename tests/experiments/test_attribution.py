@@ -257,7 +257,7 @@ def test_changed_options_make_only_their_records_anew(finished, networks, tmp_pa
     changed["measures"][1]["limit"] = 2
     flow.run(from_dict(changed, "test", AttributionConfig), tmp_path / "out")
     assert {id for _, _, id in seen} == {"validation-000001"} and "temporal_mask" not in {row for _, row, _ in seen}
-    with pytest.raises(ConfigError, match="begun differently .*seed was 0, is 1"):
+    with pytest.raises(ConfigError, match="other settings .*seed was 0, is 1"):
         flow.run(from_dict(changed | {"seed": 1}, "test", AttributionConfig), tmp_path / "out")
 
 

@@ -225,7 +225,7 @@ def test_a_second_start_does_only_what_is_missing(models, tmp_path, monkeypatch)
     )
 
     for changes, message in (
-        ({"mask": {"iterations": 3}}, r"begun differently \(mask was .*'iterations': 2.*is .*'iterations': 3"),
+        ({"mask": {"iterations": 3}}, r"other settings \(mask was .*'iterations': 2.*is .*'iterations': 3"),
         ({"target": "true"}, "target was predicted, is true"),
         ({"smallest_drop": 0.1}, "smallest_drop was 0.001, is 0.1"),
     ):
@@ -264,7 +264,7 @@ def test_a_killed_study_goes_on_where_it_was(study, models, tmp_path):
 
 def test_a_folder_with_other_results_is_refused(models, study, tmp_path):
     (tmp_path / "results.parquet").write_bytes((study / "results.parquet").read_bytes())
-    with pytest.raises(ConfigError, match="holds results that are not of a study"):
+    with pytest.raises(ConfigError, match="contains results without a manifest"):
         tfvid.study.run(from_dict(settings(models), "x", StudyConfig), tmp_path)
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(DataError, match=r"manifest\.json: cannot read this manifest"):
@@ -312,7 +312,7 @@ def test_models_that_do_not_fit_get_one_clear_line(models, tmp_path, which, mess
         ({"classes": {"names": ["a"], "min_f1": 0.5}}, "a list of names or a rule, not both"),
         ({"mask": {"iteration": 5}}, "did you mean 'mask.iterations'"),
         ({"split": "test"}, "unknown split 'test'"),
-        ({"models": [{"name": "A", "paths": ["x"]}]}, "models must be two groups or more"),
+        ({"models": [{"name": "A", "paths": ["x"]}]}, "models must be two or more groups"),
         ({"models": [{"name": "A", "paths": ["x"]}, {"name": "A", "paths": ["y"]}]}, "groups of different names"),
         ({"models": [{"name": "A", "paths": ["x"]}, {"nam": "B", "paths": ["y"]}]}, r"did you mean 'models\[1\].name'"),
         ({"films": ["avi"]}, r"films\[0\]: unknown value 'avi'"),

@@ -411,7 +411,7 @@ def test_a_run_is_not_overwritten_by_another(finished):
     root, metrics = finished
     with pytest.raises(ConfigError, match=r"other settings \(train\.epochs: 2, now 3\).*--overwrite"):
         train(tiny(train__epochs=3), root / "runs", root / "saved_models", verbose=0)
-    with pytest.raises(ConfigError, match=r"saved_models/tiny is there already"):
+    with pytest.raises(ConfigError, match=r"saved_models/tiny exists already"):
         train(tiny(), root / "elsewhere", root / "saved_models", verbose=0)
     assert json.loads((root / "runs" / "tiny" / "metrics.json").read_text()) == metrics
 
@@ -483,7 +483,7 @@ def test_an_extended_cosine_goes_on_with_the_rates_of_the_long_run(tmp_path, cap
 def test_what_cannot_be_extended_is_one_line(finished, tmp_path):
     runs, saved = finished[0] / "runs", finished[0] / "saved_models"
     for options, extend, said in [
-        ({"train__epochs": 3}, False, r"\(train\.epochs: 2, now 3\); go on to epoch 3 with --extend, give this one"),
+        ({"train__epochs": 3}, False, r"\(train\.epochs: 2, now 3\); continue to epoch 3 with --extend, give this one"),
         ({"train__epochs": 1}, True, r"\(train\.epochs: 2, now 1\); give this one another name"),
         ({"train__epochs": 3, "seed": 1}, True, r"\(seed: 0, now 1\); give this one another name"),
         ({"train__epochs": 3, "seed": 1}, False, r"\(seed: 0, now 1\); give this one another name"),

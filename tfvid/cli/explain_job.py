@@ -100,7 +100,7 @@ class Job:
                 for end in finished(self.engine, work, self._shards(done), bar.update):
                     self._add(end, log)
                     bar.set_postfix(skipped=len(log.reasons))
-                    stop_if_asked()  # where the work is done elsewhere; here each batch asks
+                    stop_if_asked()  # needed if other processes do the work; in this process each batch does it
         finally:
             self.skipped.update(log.reasons)
         _print_input_range(model.name, work.explainers)
@@ -169,7 +169,7 @@ class Job:
 
 
 def _print_input_range(name: str, explainers) -> None:
-    """Says which values the model takes, unless they are 0 to 1, or nothing was explained in this process."""
+    """Prints the range that the model expects, unless it is 0 to 1 or this process explained nothing."""
     scaled = explainers.learn.classifier.input_range
     if scaled not in ("auto", None, (0.0, 1.0)):
         print(f"{name}: clips in [0, 1] are scaled to the model's {scaled[0]:g} to {scaled[1]:g}")

@@ -1,4 +1,4 @@
-"""Explaining one shard of clips with one model, on whichever machine."""
+"""Explains one shard of clips with one model, in this process or on another machine."""
 
 import hashlib
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ from tfvid.models.loaded import Loaded, load_models
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a shard.
+    """The outcome of a shard.
 
     Attributes:
-      skipped: why clips were skipped, by id.
-      damaged: what is wrong with the files of damaged clips, by id.
-      seconds: wall-clock time by part, see `tfvid.core.timing`.
+      skipped: the reason for each skipped clip, by id.
+      damaged: the damage of each damaged clip, by id.
+      seconds: wall-clock seconds by part of the work, see `tfvid.core.timing`.
     """
 
     skipped: dict[str, str]
@@ -91,7 +91,7 @@ class ExplainShard:
         return found
 
     def _explain(self, shard: Shard, progress, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-        """Returns why clips were skipped and what is wrong with damaged ones, by id."""
+        """Returns the reason for each skipped clip, and the damage of each damaged clip, by id."""
         from tfvid.data.remaining import remaining_batches
         from tfvid.data.skipped import SkipLog
         from tfvid.experiments.explain_clips import explain_clips
@@ -115,7 +115,7 @@ class ExplainShard:
                 batch_size=self.batch_size,
                 workers=self.workers,
                 time_limit=self.time_limit,
-                max_bad_share=1.0,  # of all clips, which whoever gives out the shards knows
+                max_bad_share=1.0,  # the caller checks the share over all shards
                 skipped=log,
             )
             not_finite = explain_clips(
@@ -136,7 +136,7 @@ class ExplainShard:
         return log.reasons | not_finite, log.damaged
 
 
-_datasets: dict[str, VideoDataset] = {}  # of this process: some read long lists of files
+_datasets: dict[str, VideoDataset] = {}  # kept in each process, since some data sets read long lists of files
 
 
 def _dataset(data: DataConfig | tuple[str, ...]) -> VideoDataset:
@@ -150,7 +150,7 @@ def _dataset(data: DataConfig | tuple[str, ...]) -> VideoDataset:
     return _datasets[key]
 
 
-_kept: dict[str, object] = {}  # explainers of this process, by what they are made of
+_kept: dict[str, object] = {}  # the explainers of this process, by model and options
 
 
 def _explainers(model: Loaded, explaining: Mapping):
@@ -163,7 +163,7 @@ def _explainers(model: Loaded, explaining: Mapping):
 
 
 def _digest(samples) -> str:
-    """Tells a shard from the same one of a later run, of which some clips are done: a part must not replace another."""
+    """Returns a digest of the clips. A later run has fewer clips in a shard, and must not replace the earlier part."""
     return hashlib.sha256("\n".join(sample.id for sample in samples).encode()).hexdigest()[:8]
 
 

@@ -18,12 +18,12 @@ class Explained:
     """A batch of explained clips.
 
     Attributes:
-      records: one a clip, their films not named yet.
+      records: a record for each clip, without the names of its films.
       clips: float32 `(B, T, H, W, 3)` in [0, 1].
       maps: float32 `(B, T, H, W)` in [0, 1].
-      perturbed: the clips under their masks, like `clips`.
-      backwards: the clips reversed by their masks, for a second film; None for none.
-      batch: the clips as the data set gave them, all its keys.
+      perturbed: the clips perturbed with their masks, like `clips`.
+      backwards: the clips reversed with their masks, for a second film, like `clips`; None for no second film.
+      batch: the batch of the data set, with all its keys.
     """
 
     records: list[Result]

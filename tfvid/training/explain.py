@@ -1,4 +1,4 @@
-"""Explanations of a few validation clips while a model trains, as a run's configuration asks for them."""
+"""Explains a few validation clips while a model trains: the settings ``explain.log_*`` of a run."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tfvid.models.card import ModelCard
 
 
 def explanation_logger(config: RunConfig, dataset: VideoDataset, card: ModelCard, logs: Path) -> ExplanationLogger:
-    """A callback that explains ``explain.log_clips`` clips every ``explain.log_every`` epochs, and logs to `logs`.
+    """Returns a callback that explains ``explain.log_clips`` clips every ``explain.log_every`` epochs.
 
     Raises:
       DataError: none of the clips can be read.
@@ -36,10 +36,10 @@ def explanation_logger(config: RunConfig, dataset: VideoDataset, card: ModelCard
 
 
 def first_clips(config: RunConfig, dataset: VideoDataset) -> tuple[list, list]:
-    """The first samples of the validation split, all classes in turn, and their clips; less those that are bad.
+    """Returns the first readable samples of the validation split, and their clips. The classes take turns.
 
     Raises:
-      DataError: all are.
+      DataError: none of the clips can be read.
     """
     samples, clips = [], []
     with DecodePool(dataset, 1, config.data.time_limit) as pool:
@@ -47,7 +47,7 @@ def first_clips(config: RunConfig, dataset: VideoDataset) -> tuple[list, list]:
         for sample in choose(dataset, config.train.validation_split, None, config.explain.log_clips):
             try:
                 clip = read(sample, config.data.num_frames, config.data.size)
-            except VideoError as error:  # it is listed among the skipped when validation comes to it
+            except VideoError as error:  # the validation lists it among the skipped clips
                 reason = error
                 continue
             samples.append(sample)
