@@ -447,7 +447,9 @@ def test_findings_say_yes_no_or_that_nothing_can_be_said():
     assert found[0].question == "Are the masks of A shorter than those of B?"
     assert "over 30 clips; p = 0.012, Hedges' g −" in found[0].answer
     assert found[1].answer == "Fewer: yes; larger: no; more central: yes."
-    assert found[3].answer.endswith("1 of 2 settings of the blob detector say the same (before Holm's correction).")
+    assert found[3].answer.endswith(
+        "1 of 2 settings of the blob detector give the same result (before Holm's correction)."
+    )
 
 
 @pytest.mark.parametrize(

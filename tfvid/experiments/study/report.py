@@ -122,8 +122,8 @@ def _paper_tables(
         tables.measures_table(
             "table_3",
             "Table 3: where the models look",
-            "Blobs of the Grad-CAM maps: how many a frame, how large, how far from the middle of the frame. Mean ± "
-            "standard deviation over the clips. A clip without a blob has neither size nor distance.",
+            "Blobs of the Grad-CAM maps: their number per frame, their size, and their distance from the centre of the "
+            "frame. Mean ± standard deviation over the clips. A clip without blobs has no size and no distance.",
             measured,
             BLOBS,
             answers,
@@ -132,8 +132,9 @@ def _paper_tables(
         tables.measures_table(
             "table_4",
             "Table 4: which frames the models need",
-            f"Mask length: frames masked. Drop ratio: (OS − FS) / (OS − RS), without clips where either drop is "
-            f"{config.smallest_drop:g} or less. Drop difference: RS − FS. Mean ± standard deviation over the clips.",
+            "Mask length: the number of perturbed frames. Drop ratio: (OS − FS) / (OS − RS), without clips for which "
+            f"one of the drops is {config.smallest_drop:g} or less. Drop difference: RS − FS. Mean ± standard "
+            "deviation over the clips.",
             measured,
             MEASURES[3:],
             answers,
@@ -145,10 +146,10 @@ def _paper_tables(
 def _rule(config: StudyConfig) -> str:
     rule = config.classes
     if rule.names:
-        return "as listed in the configuration"
+        return "those listed in the configuration"
     if rule.max_f1_gap == 1 and rule.min_f1 == 0:
-        return "all classes"
-    return f"classes with F1 of {rule.min_f1:g} or more in each group and at most {rule.max_f1_gap:g} apart"
+        return "all"
+    return f"those with F1 of {rule.min_f1:g} or more in each group and a difference of at most {rule.max_f1_gap:g}"
 
 
 def _notes(
@@ -161,17 +162,18 @@ def _notes(
     first, second, *_ = answers.groups
     several = [name for name, models in answers.groups.items() if len(models) > 1]
     notes = [
-        f"F1 is of all {len(answers.labels)} clips of the split; masks and maps are of {len(measured.ids)} clips.",
+        f"F1 is measured on all {len(answers.labels)} clips of the split, masks and maps on {len(measured.ids)} clips.",
         f"Each clip's {config.target} class is explained.",
         "Standard deviations are over clips (N in the denominator); intervals are 95 % BCa bootstrap intervals.",
-        f"The findings compare {first}, in the place of the paper's 3-D network, with {second}, in that of its "
-        "C-LSTM. One holds, or does not, where the paired permutation test says so at 5 % (Holm's correction over the "
-        "six measures); clips are what is sampled, so it is about these models, not about all of their kind.",
+        f"The findings compare {first}, in the role of the paper's 3-D network, with {second}, in the role of its "
+        "C-LSTM. A finding is decided if the paired permutation test is significant at 5 % (with Holm's correction "
+        "over the six measures). The test samples clips, so a finding holds for these models, not for all models of "
+        "their architectures.",
     ]
     if several:
         notes.append(
-            f"{' and '.join(several)}: several models each. A clip's value is the mean over those that have one, so "
-            "that pairs stay pairs of clips; each model's own means are listed too."
+            f"{' and '.join(several)}: groups of several models. The value of a clip is the mean over the models that "
+            "have one, so each clip is one pair of values. The tables also list the means of each model."
         )
     if skipped:
         notes.append(f"{len(skipped)} clips could not be read and are left out: {first_of(sorted(skipped), 5)}.")
