@@ -98,6 +98,7 @@ from .perturb import freeze as freeze
 from .perturb import reverse as reverse
 from .report.explanation_picture import save as save
 from .report.explanation_picture import show as show
+from .report.media import Films as Films
 from .results import Result as Result
 from .results import ResultStore as ResultStore
 from .results import read_results as read_results

@@ -20,6 +20,7 @@ from tfvid.data.clip import Sample
 from tfvid.data.skipped import SkipLog
 from tfvid.experiments.explain_shard import ExplainShard
 from tfvid.models.loaded import Loaded
+from tfvid.report.media import Films
 
 TIMES = "times.json"
 
@@ -107,7 +108,7 @@ class Job:
 
     def _work(self, model: Loaded, number: int) -> ExplainShard:
         """What the engine runs on each shard."""
-        from tfvid.experiments.explain_clips import Explainers
+        from tfvid.experiments.clip_explainers import ClipExplainers
 
         arguments, data = self.arguments, self.config.data
         mask, grad_cam = dict(self.config.explain.mask), dict(self.config.explain.grad_cam)
@@ -115,7 +116,7 @@ class Job:
         explaining = {"target": arguments.target, "source": self._source(model), "mask": mask, "grad_cam": grad_cam}
         wanted = {sample.label for sample in self.samples if sample.label >= 0}
         to_model, class_names = model.labels(self.dataset.class_names, wanted)
-        films = {"formats": tuple(arguments.films), "fps": arguments.fps, "colormap": arguments.colormap}
+        films = Films(tuple(arguments.films), arguments.fps, arguments.colormap, self.drawn)
         return ExplainShard(
             model=model,
             data=tuple(arguments.video) if arguments.video else data,
@@ -127,10 +128,10 @@ class Job:
             batch_size=mask.get("batch_size", 4),
             workers=data.workers,
             time_limit=data.time_limit,
-            options={"class_names": class_names} | films,
+            class_names=class_names,
+            films=films,
             explaining=explaining,
-            explainers=Explainers(model.model, **explaining),
-            drawn=self.drawn,
+            explainers=ClipExplainers(model.model, **explaining),
         )
 
     def _source(self, model: Loaded) -> str:

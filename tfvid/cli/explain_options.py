@@ -12,7 +12,7 @@ from tfvid.cli.limit import add_limit, at_least, positive
 from tfvid.cli.model_options import add_model_options
 from tfvid.config import RunConfig
 from tfvid.core.errors import ConfigError
-from tfvid.experiments.explain_clips import TARGETS
+from tfvid.experiments.clip_explainers import TARGETS
 from tfvid.report.media import FORMATS
 from tfvid.report.overlay import COLORMAPS
 

@@ -17,7 +17,7 @@ from tfvid.core.errors import ConfigError, DataError
 from tfvid.core.files import replacing
 from tfvid.data.base import VideoDataset
 from tfvid.data.clip import Sample
-from tfvid.experiments.explain_clips import weights_digest
+from tfvid.experiments.clip_explainers import weights_digest
 from tfvid.models.loaded import Loaded
 from tfvid.results.result_store import ResultStore, differences
 

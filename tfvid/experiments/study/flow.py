@@ -19,13 +19,16 @@ from tfvid.data.pipeline import make_dataset
 from tfvid.data.settings import DataConfig
 from tfvid.data.skipped import SkipLog, damage_line
 from tfvid.experiments import manifest
+from tfvid.experiments.clip_explainers import ClipExplainers
 from tfvid.experiments.clips import Clips, task
 from tfvid.experiments.evaluation import chance_warning, stream
-from tfvid.experiments.explain_clips import explain_clips
+from tfvid.experiments.explain_clips import explain_batches
+from tfvid.experiments.explanation_writer import ExplanationWriter
 from tfvid.experiments.study import measures, predictions
 from tfvid.experiments.study.report import write_report
 from tfvid.explain.recorded_options import explainer_options
 from tfvid.models.loaded import Loaded, load_models
+from tfvid.report.media import Films
 from tfvid.results.result_store import ResultStore
 
 FPS = 5.0
@@ -279,29 +282,30 @@ def _warn_of_chance(answers: predictions.Answers):
 
 def _explain(clips: Clips, class_names, config: StudyConfig, out: Path, shown: set[str]) -> dict[str, str]:
     """Saves masks, maps and measures of the chosen clips; returns the reason for each skipped clip, by id."""
-    store, model = measures.store(out), clips.model
-    done = ResultStore(out).done(model.name)
+    store, results, model = measures.store(out), ResultStore(out), clips.model
+    explainers = ClipExplainers(
+        model.model,
+        target=config.target,
+        source=f"{config.data.dataset} {config.split} {_shape(model)}",
+        mask=config.mask,
+        grad_cam={"layer": model.card.layer} | config.grad_cam,
+    )
+
+    def measure(records, maps, batch):
+        store.append(measures.measure(records, maps, batch, smallest_drop=config.smallest_drop))
+
+    done = results.done(model.name)
     with task("explain", clips, done) as (bar, log):
-        skipped = explain_clips(
-            model.model,
+        films = Films(config.films, FPS, clips=frozenset(shown))
+        skipped = explain_batches(
+            explainers,
             clips.batches(done, log=log, batch_size=config.mask.get("batch_size", 4)),
-            out,
+            ExplanationWriter(out, results, films=films, measure=measure, progress=bar.update),
             name=model.name,
             class_names=class_names,
-            mask=config.mask,
-            grad_cam={"layer": model.card.layer} | config.grad_cam,
-            target=config.target,
-            source=f"{config.data.dataset} {config.split} {_shape(model)}",
             paths={sample.id: sample.path for sample in clips.samples},
-            formats=config.films,
-            fps=FPS,
-            shown=shown.__contains__,
-            measure=lambda records, maps, batch: store.append(
-                measures.measure(records, maps, batch, smallest_drop=config.smallest_drop)
-            ),
-            progress=bar.update,
         )
-    ResultStore(out).merge()
+    results.merge()
     store.merge()
     return log.reasons | skipped
 

@@ -158,47 +158,12 @@ def tests_table(tested: dict[tuple[str, str], dict[str, Difference]]) -> Table:
     Args:
       tested: for each pair of groups, the tests by measure.
     """
-    rows = []
-    for (first, second), of_pair in tested.items():
-        for name, tested_measure in of_pair.items():
-            result = tested_measure.result
-            rows.append(
-                {
-                    "measure": ABOUT[name][0] + (f" ({ABOUT[name][1]})" if ABOUT[name][1] else ""),
-                    "pair": f"{first} − {second}",
-                    "first": result.first.mean,
-                    "second": result.second.mean,
-                    "difference": difference(result),
-                    "hedges_g": result.hedges_g,
-                    "cliffs_delta": result.cliffs_delta,
-                    "t": result.t,
-                    "welch": result.welch_p,
-                    "welch_holm": tested_measure.welch_holm,
-                    "wilcoxon": result.wilcoxon_p,
-                    "permutation": result.permutation_p,
-                    "permutation_holm": tested_measure.permutation_holm,
-                    "agreeing": f"{tested_measure.agreeing} of {tested_measure.pairs}",
-                    "note": result.note,
-                }
-            )
-    columns = [
-        ("measure", "measure"),
-        ("pair", "difference of"),
-        ("first", "mean of the first", "", 2),
-        ("second", "mean of the second", "", 2),
-        ("difference", "difference", "", 2),
-        ("hedges_g", "Hedges' g", "", 2),
-        ("cliffs_delta", "Cliff's delta", "", 2),
-        ("t", "Welch's t", "", 2),
-        ("welch", "Welch p", "", 4),
-        ("welch_holm", "Welch p, Holm", "", 4),
-        ("wilcoxon", "Wilcoxon p", "", 4),
-        ("permutation", "permutation p", "", 4),
-        ("permutation_holm", "permutation p, Holm", "", 4),
-        ("agreeing", "pairs of models agreeing"),
+    rows = [
+        _test_row(name, f"{first} − {second}", tested_measure)
+        for (first, second), of_pair in tested.items()
+        for name, tested_measure in of_pair.items()
     ]
-    if any(row["note"] for row in rows):
-        columns.append(("note", "note"))
+    columns = TEST_COLUMNS if any(row["note"] for row in rows) else TEST_COLUMNS[:-1]
     return Table.of(
         "tests",
         "Do the groups differ?",
@@ -209,6 +174,48 @@ def tests_table(tested: dict[tuple[str, str], dict[str, Difference]]) -> Table:
         columns,
         rows,
     )
+
+
+TEST_COLUMNS: list[tuple] = [
+    ("measure", "measure"),
+    ("pair", "difference of"),
+    ("first", "mean of the first", "", 2),
+    ("second", "mean of the second", "", 2),
+    ("difference", "difference", "", 2),
+    ("hedges_g", "Hedges' g", "", 2),
+    ("cliffs_delta", "Cliff's delta", "", 2),
+    ("t", "Welch's t", "", 2),
+    ("welch", "Welch p", "", 4),
+    ("welch_holm", "Welch p, Holm", "", 4),
+    ("wilcoxon", "Wilcoxon p", "", 4),
+    ("permutation", "permutation p", "", 4),
+    ("permutation_holm", "permutation p, Holm", "", 4),
+    ("agreeing", "pairs of models agreeing"),
+    ("note", "note"),  # left out if all are empty
+]
+
+
+def _test_row(name: str, pair: str, tested: Difference) -> dict[str, Any]:
+    """Returns the row of one measure and one pair of groups."""
+    title, unit, _ = ABOUT[name]
+    result = tested.result
+    return {
+        "measure": title + (f" ({unit})" if unit else ""),
+        "pair": pair,
+        "first": result.first.mean,
+        "second": result.second.mean,
+        "difference": difference(result),
+        "hedges_g": result.hedges_g,
+        "cliffs_delta": result.cliffs_delta,
+        "t": result.t,
+        "welch": result.welch_p,
+        "welch_holm": tested.welch_holm,
+        "wilcoxon": result.wilcoxon_p,
+        "permutation": result.permutation_p,
+        "permutation_holm": tested.permutation_holm,
+        "agreeing": f"{tested.agreeing} of {tested.pairs}",
+        "note": result.note,
+    }
 
 
 def class_differences_table(measured: Measured, answers: Answers, first: str, second: str) -> Table:
