@@ -289,6 +289,11 @@ class NetworkConfig(LoadConfig):
         super().__post_init__()
         require(bool(self.name), "networks: name", "some text", self.name)
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The path as a group of one model, see `GroupConfig`."""
+        return (self.path,)
+
 
 @dataclass(frozen=True)
 class MethodConfig:

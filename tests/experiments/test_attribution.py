@@ -372,16 +372,19 @@ def test_digests_follow_weights_and_options():
     )
     import dataclasses
 
-    before = records.made_by(config, {"n": "weights"})
+    def digests(config, weights):
+        return records.made_by(records.with_baselines(config.methods), config.measures, weights)
+
+    before = digests(config, {"n": "weights"})
     assert (
         set(before) == {("n", row) for row in ("random", "centre", "grad_cam", "rise")} and len({*before.values()}) == 4
     )
-    assert before != records.made_by(config, {"n": "others"})
+    assert before != digests(config, {"n": "others"})
     steps = dataclasses.replace(config, measures=(MeasureConfig("insertion", {"steps": 9}),))
-    changed = {key for key, digest in records.made_by(steps, {"n": "weights"}).items() if digest != before[key]}
+    changed = {key for key, digest in digests(steps, {"n": "weights"}).items() if digest != before[key]}
     assert changed == {("n", row) for row in ("random", "centre", "grad_cam")}  # the other is without it
     more = dataclasses.replace(config, measures=(MeasureConfig("insertion", limit=5),))
-    assert records.made_by(more, {"n": "weights"}) == before
+    assert digests(more, {"n": "weights"}) == before
 
 
 def test_coarse_maps():

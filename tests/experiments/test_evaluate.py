@@ -173,7 +173,7 @@ def saved(folder):
     keras.utils.set_random_seed(1)
     model = ConvLSTM(len(CLASSES), T, SIZE, blocks=1, filters=2, kernel=3)
     described = ModelCard("net", tuple(CLASSES), T, SIZE, "shapes")
-    write_saved_model(folder, model, described, config())
+    write_saved_model(folder, model, described, to_yaml(config()))
     return folder
 
 

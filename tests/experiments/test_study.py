@@ -1,6 +1,7 @@
 """The study from end to end with real (small, untrained) models, and its parts on numbers known by hand."""
 
 import csv
+import dataclasses
 import json
 import math
 import os
@@ -463,7 +464,7 @@ def test_findings_say_yes_no_or_that_nothing_can_be_said():
 def test_samples_that_say_nothing_never_print_nan(a, b, expected, tmp_path):
     given = measured({"A": ["a"], "B": ["b"]}, a=a, b=b)
     config = from_dict({"models": [{"name": "A", "paths": ["x"]}, {"name": "B", "paths": ["y"]}]}, "x", StudyConfig)
-    made = manifest.describe(config, {"A": [], "B": []}, Some(), [])
+    made = manifest.describe(dataclasses.asdict(config), {"A": [], "B": []}, Some(), [])
     report = write_report(
         tmp_path,
         config,
@@ -567,7 +568,7 @@ def test_three_groups_are_compared_in_pairs(tmp_path):
     known = Answers(groups, ("left", "right"), {"a": both["a"], "a2": both["b"], "b": both["b"], "c": both["a"]})
     paths = [{"name": name, "paths": ["x"] * len(own)} for name, own in groups.items()]
     config = from_dict({"models": paths}, "x", StudyConfig)
-    made = manifest.describe(config, dict.fromkeys(groups, []), Some(), [])
+    made = manifest.describe(dataclasses.asdict(config), dict.fromkeys(groups, []), Some(), [])
     records = [make("1", "a", damage="ends early"), make("2", "a", still=True), make("2", "b", still=True)]
     ResultStore(tmp_path).append([*records, make("3", "a")])
     report = write_report(

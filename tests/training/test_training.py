@@ -78,12 +78,12 @@ def tiny(**changes):
     ],
 )
 def test_plateau_halves_after_two_epochs_without_a_better_accuracy(accuracies, rate):
-    assert plateau_rate(1.0, accuracies, patience=2, minimum=0.01) == rate
+    assert plateau_rate(accuracies, initial=1.0, patience=2, minimum=0.01) == rate
 
 
 def test_plateau_patience():
-    assert plateau_rate(8.0, [0.5, 0.1, 0.1], patience=1, minimum=0.0) == 2.0
-    assert plateau_rate(8.0, [0.5, 0.1, 0.1], patience=3, minimum=0.0) == 8.0
+    assert plateau_rate([0.5, 0.1, 0.1], initial=8.0, patience=1, minimum=0.0) == 2.0
+    assert plateau_rate([0.5, 0.1, 0.1], initial=8.0, patience=3, minimum=0.0) == 8.0
 
 
 def test_cosine_with_warmup():
@@ -304,10 +304,10 @@ def test_a_full_disk_leaves_earlier_checkpoints(checkpoints):
 
 def test_a_full_disk_leaves_the_older_saved_model(tmp_path):
     folder, card, model = tmp_path / "net", ModelCard("net", ("a", "b"), 4, (8, 8)), compiled()
-    write_saved_model(folder, model, card, tiny())
+    write_saved_model(folder, model, card, cfg.to_yaml(tiny()))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(TfvidError, match="net: cannot write the saved model") as caught, full_disk(20000):
-        write_saved_model(folder, model, card, tiny())
+        write_saved_model(folder, model, card, cfg.to_yaml(tiny()))
     assert "\n" not in str(caught.value)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
@@ -601,7 +601,8 @@ def test_plateau_sets_the_rate_that_the_history_asks_for(tmp_path):
     )  # too slow to change any answer
     history = train(config, tmp_path / "runs", tmp_path / "saved", verbose=0)["history"]
     expected = [
-        plateau_rate(1e-6, [record["val_accuracy"] for record in history[:epoch]], 1, 1e-8) for epoch in range(4)
+        plateau_rate([record["val_accuracy"] for record in history[:epoch]], initial=1e-6, patience=1, minimum=1e-8)
+        for epoch in range(4)
     ]
     assert expected[0] == 1e-6 and expected[-1] < 1e-6
     np.testing.assert_allclose([record["learning_rate"] for record in history], expected, rtol=1e-6)

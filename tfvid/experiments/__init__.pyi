@@ -7,5 +7,6 @@ from . import explain_shard as explain_shard
 from . import explanation_records as explanation_records
 from . import explanation_summary as explanation_summary
 from . import explanation_writer as explanation_writer
+from . import groups as groups
 from . import manifest as manifest
 from . import study as study

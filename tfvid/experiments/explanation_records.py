@@ -81,7 +81,8 @@ def explained(
         raise ConfigError(
             f"class_names: expected {num_classes}, one for each class of model {name!r}, got {len(class_names)}"
         )
-    shared = {"model": name, "perturbation": str(settings["mask.perturbation"]), "settings": json.dumps(settings)}
+    perturbation = str(settings["mask.perturbation"])
+    shared: dict[str, Any] = {"model": name, "perturbation": perturbation, "settings": json.dumps(settings)}
     records = [
         Result(
             id=id,
@@ -97,7 +98,7 @@ def explained(
         for i, id in enumerate(known.ids)
     ]
     perturbed = np.asarray(explainers.learn.perturb(known.clips, masks.mask))
-    backwards = None if shared["perturbation"] == "reverse" else _reversed(known.clips, masks.mask)
+    backwards = None if perturbation == "reverse" else _reversed(known.clips, masks.mask)
     return Explained(records, known.clips, maps.attribution, perturbed, backwards, batch)
 
 

@@ -3,7 +3,6 @@
 It is written to ``manifest.json`` beside the results, so that a folder never mixes results of different experiments.
 """
 
-import dataclasses
 import hashlib
 import json
 import platform
@@ -12,7 +11,6 @@ from importlib import metadata
 from pathlib import Path
 
 from tfvid import __version__
-from tfvid.config import AttributionConfig, StudyConfig
 from tfvid.core.errors import ConfigError, DataError
 from tfvid.core.files import replacing
 from tfvid.data.base import VideoDataset
@@ -29,7 +27,7 @@ STUDY_SETTINGS = ("split", "target", "mask", "grad_cam", "smallest_drop", "seed"
 DATA_SETTINGS = ("dataset", "root", "records", "options", "num_frames", "size")
 
 
-def described(models: Mapping[str, Sequence[Loaded]]) -> dict[str, list[dict]]:
+def _described(models: Mapping[str, Sequence[Loaded]]) -> dict[str, list[dict]]:
     """Returns, by group, the ``name``, the ``path`` and a digest of the ``weights`` of each model."""
     return {
         group: [
@@ -40,29 +38,29 @@ def described(models: Mapping[str, Sequence[Loaded]]) -> dict[str, list[dict]]:
 
 
 def describe(
-    config: StudyConfig | AttributionConfig,
-    groups: dict[str, list[dict]],
+    settings: Mapping,
+    models: Mapping[str, Sequence[Loaded]],
     dataset: VideoDataset,
     samples: list[Sample],
 ) -> dict:
     """Returns the manifest of an experiment.
 
     Args:
-      config: the configuration of the experiment.
-      groups: the models, from `described`.
+      settings: the configuration of the experiment, as nested dicts.
+      models: the models by group.
       dataset: the dataset of the clips.
       samples: all clips of the experiment.
     """
     return {
         "version": VERSION,
-        "models": groups,
+        "models": _described(models),
         "dataset": {
-            "name": config.data.dataset,
-            "split": config.split,
+            "name": settings["data"]["dataset"],
+            "split": settings["split"],
             "clips": len(samples),
             "fingerprint": fingerprint(dataset.class_names, samples),
         },
-        "config": dataclasses.asdict(config),
+        "config": dict(settings),
         "packages": {"tfvid": __version__, "python": platform.python_version()} | _versions(),
         "machine": platform.platform(),
     }

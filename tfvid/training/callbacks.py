@@ -1,20 +1,18 @@
 """The callbacks of a training run: data epoch and learning rate, checkpoints, logs, and the check for NaN."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from tfvid.config import TrainConfig
 from tfvid.core.errors import TfvidError
 from tfvid.core.stopping import is_asked, stop_if_asked
 from tfvid.data.skipped import SkipLog, damage_line
 from tfvid.training.checkpoints import Checkpoints, History
 from tfvid.training.optimizer import rate_of
-from tfvid.training.plateau import plateau_rate
 
 
 class Epochs(keras.callbacks.Callback):
@@ -23,7 +21,8 @@ class Epochs(keras.callbacks.Callback):
     Put it last in the list of callbacks. When the state is saved, the epoch is complete and is not repeated.
 
     Args:
-      train: the schedule of the learning rate.
+      rate: the learning rate of an epoch, a function of the validation accuracies of the epochs before; None if the
+        optimizer has its own schedule.
       data_epoch: an int64 variable. The order and the augmentation of the training data depend on it.
       checkpoints: save the state.
       history: a record for each finished epoch; each epoch appends its own.
@@ -32,7 +31,7 @@ class Epochs(keras.callbacks.Callback):
 
     def __init__(
         self,
-        train: TrainConfig,
+        rate: Callable[[list[float]], float] | None,
         data_epoch: tf.Variable,
         checkpoints: Checkpoints,
         history: History,
@@ -40,7 +39,7 @@ class Epochs(keras.callbacks.Callback):
         stops_within: bool,
     ):
         super().__init__()
-        self.train, self.data_epoch, self.checkpoints, self.history = train, data_epoch, checkpoints, history
+        self.rate, self.data_epoch, self.checkpoints, self.history = rate, data_epoch, checkpoints, history
         self.stops_within = stops_within
         self._so_far: dict = {}
 
@@ -50,13 +49,8 @@ class Epochs(keras.callbacks.Callback):
             for variable, value in zip(self.model.metrics_variables, self.checkpoints.metrics, strict=True):
                 variable.assign(value)
             self._so_far = self.model.get_metrics_result()  # of the whole epoch if no batch is left
-        if self.train.schedule == "plateau":
-            self.model.optimizer.learning_rate = plateau_rate(
-                self.train.learning_rate,
-                [record["val_accuracy"] for record in self.history],
-                self.train.plateau_patience,
-                self.train.min_learning_rate,
-            )
+        if self.rate is not None:
+            self.model.optimizer.learning_rate = self.rate([record["val_accuracy"] for record in self.history])
 
     def on_train_batch_end(self, batch, logs=None):
         if self.stops_within and is_asked():

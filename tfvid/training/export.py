@@ -11,14 +11,19 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tfvid.config import RunConfig, to_yaml
 from tfvid.core.errors import TfvidError
 from tfvid.core.files import replacing_folder
 from tfvid.models.card import ModelCard
 
 
-def write_saved_model(folder: Path, model: keras.Model, card: ModelCard, config: RunConfig) -> None:
+def write_saved_model(folder: Path, model: keras.Model, card: ModelCard, settings: str) -> None:
     """Writes ``saved_models/<name>`` under a temporary name, then replaces an older folder with it.
+
+    Args:
+      folder: ``saved_models/<name>``.
+      model: the float32 model.
+      card: the model's card.
+      settings: the configuration of the run, as YAML.
 
     Raises:
       TfvidError: the model cannot be written, e.g. because the disk is full. An older folder is unchanged.
@@ -30,7 +35,7 @@ def write_saved_model(folder: Path, model: keras.Model, card: ModelCard, config:
             extra.mkdir()
             model.save(extra / "model.keras")
             (extra / "card.json").write_text(card.to_json(), encoding="utf-8")
-            (extra / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+            (extra / "config.yaml").write_text(settings, encoding="utf-8")
     except (OSError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())
         raise TfvidError(

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tfvid.config import RunConfig
+from tfvid.config import RunConfig, to_yaml
 from tfvid.core.errors import ConfigError, TfvidError
 from tfvid.core.files import replacing
 from tfvid.data.base import VideoDataset
@@ -29,7 +29,7 @@ from tfvid.training.checkpoints import Checkpoints, History, best_epoch
 from tfvid.training.distribution import Distribution, distribution
 from tfvid.training.explain import explanation_logger
 from tfvid.training.export import write_saved_model
-from tfvid.training.optimizer import add_weight_decay, make_optimizer
+from tfvid.training.optimizer import add_weight_decay, epoch_rate, make_optimizer
 from tfvid.training.precision import policy
 from tfvid.training.run import Run
 
@@ -118,8 +118,10 @@ def _train(config: RunConfig, run: Run, place: Distribution, verbose: str | int)
     if place.chief:
         callbacks.append(Logs(run.folder / "logs"))
         if config.explain.log_every:
-            callbacks.append(explanation_logger(config, dataset, checkpoints.card, run.folder / "logs"))
-    with _memory(config):
+            split, logs = config.train.validation_split, run.folder / "logs"
+            logger = explanation_logger(config.explain, config.data, dataset, split, checkpoints.card, logs)
+            callbacks.append(logger)
+    with _memory(config.data.batch_size):
         clips = _fit(config, dataset, checkpoints, history, verbose, callbacks, place)
     if place.chief:
         results = _finish(config, dataset, checkpoints, history, run)
@@ -127,14 +129,14 @@ def _train(config: RunConfig, run: Run, place: Distribution, verbose: str | int)
 
 
 @contextlib.contextmanager
-def _memory(config: RunConfig):
+def _memory(batch_size: int):
     """Turns an out-of-memory error into one line. The batch is not halved: that would be another training."""
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
         reason = error.message.splitlines()[0]
         raise TfvidError(
-            f"out of memory with data.batch_size={config.data.batch_size} ({reason}); choose a smaller one; earlier "
+            f"out of memory with data.batch_size={batch_size} ({reason}); choose a smaller one; earlier "
             "checkpoints are kept"
         ) from error
 
@@ -183,7 +185,7 @@ def _fit(
     for part, log in skips.items():
         # The same dicts, so that clips found before a kill count, too, and are saved again.
         log.reasons, log.damaged = checkpoints.skipped[part], checkpoints.damaged[part]
-    share = place.share if place.strategy else None
+    share, steps = place.share if place.strategy else None, _steps(config, dataset, place)
     training = load_dataset(
         config.data, config.train.split, training=True, epoch=data_epoch, skipped=skips["train"], share=share
     )
@@ -191,33 +193,34 @@ def _fit(
     with contextlib.ExitStack() as stack:
         if verbose and place.chief:
             drawn = None if verbose == "auto" else verbose == 1
-            bar = Bar(_steps(config, dataset, place), config.train.epochs, drawn, checkpoints.batches)
+            bar = Bar(steps, config.train.epochs, drawn, checkpoints.batches)
             stack.callback(bar.close)
             callbacks = [*callbacks, bar, DamagedClips(skips)]
         stops_within = not (place.strategy or config.data.service)  # these cannot start within an epoch
-        callbacks = [*callbacks, Epochs(config.train, data_epoch, checkpoints, history, stops_within=stops_within)]
+        callbacks = [
+            *callbacks,
+            Epochs(epoch_rate(config.train), data_epoch, checkpoints, history, stops_within=stops_within),
+        ]
         stack.enter_context(fast_layers(checkpoints.model))
         for log in skips.values():
             stack.enter_context(log.plain_errors())
         if place.strategy:
-            split = dataset.samples(config.train.validation_split)
+            clips = len(dataset.samples(config.train.validation_split))
             replicated.fit(
                 checkpoints.model,
                 place,
                 training,
                 validation,
                 batch_size=config.data.batch_size,
-                steps=_steps(config, dataset, place),
-                validation_steps=math.ceil(len(split) / config.data.batch_size),
+                steps=steps,
+                validation_steps=math.ceil(clips / config.data.batch_size),
                 first_epoch=len(history),
                 epochs=config.train.epochs,
                 callbacks=callbacks,
             )
         else:
-            steps = _steps(config, dataset, place)
-            _fit_here(
-                config, checkpoints, history, as_supervised(training), as_supervised(validation), steps, callbacks
-            )
+            batches = as_supervised(training), as_supervised(validation)
+            _fit_here(config, checkpoints, history, *batches, steps, callbacks)
     return {
         "skipped": {part: dict(log.reasons) for part, log in skips.items()},
         "damaged": {part: dict(log.damaged) for part, log in skips.items()},
@@ -297,7 +300,7 @@ def _finish(config: RunConfig, dataset: VideoDataset, checkpoints: Checkpoints, 
         model.save(temporary)
     with replacing(run.folder / "card.json") as temporary:
         temporary.write_text(card.to_json(), encoding="utf-8")
-    write_saved_model(run.saved_model, model, card, config)
+    write_saved_model(run.saved_model, model, card, to_yaml(config))
     return {
         "validation": measures,
         "class_f1": dict(zip(dataset.class_names, class_f1.tolist(), strict=True)),

@@ -1,9 +1,13 @@
 """The optimizer of a run, its learning rate schedule, and weight decay."""
 
+from collections.abc import Callable
+from functools import partial
+
 import keras
 import tensorflow as tf
 
 from tfvid.config import TrainConfig
+from tfvid.training.plateau import plateau_rate
 
 
 def make_optimizer(train: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
@@ -16,6 +20,19 @@ def make_optimizer(train: TrainConfig, steps_per_epoch: int) -> keras.optimizers
     if train.optimizer == "adam":
         return keras.optimizers.Adam(rate)
     return keras.optimizers.SGD(rate, momentum=train.momentum)
+
+
+def epoch_rate(train: TrainConfig) -> Callable[[list[float]], float] | None:
+    """Returns the learning rate as a function of the validation accuracies so far; None for a rate by step.
+
+    Args:
+      train: the schedule; only "plateau" depends on accuracies.
+    """
+    if train.schedule != "plateau":
+        return None
+    return partial(
+        plateau_rate, initial=train.learning_rate, patience=train.plateau_patience, minimum=train.min_learning_rate
+    )
 
 
 def rate_of(optimizer: keras.optimizers.Optimizer) -> float:

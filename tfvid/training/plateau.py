@@ -10,12 +10,12 @@ from collections.abc import Iterable
 FACTOR = 0.5
 
 
-def plateau_rate(initial: float, accuracies: Iterable[float], patience: int, minimum: float) -> float:
+def plateau_rate(accuracies: Iterable[float], *, initial: float, patience: int, minimum: float) -> float:
     """Returns the learning rate after epochs with these validation accuracies.
 
     Args:
-      initial: the rate of the first epoch.
       accuracies: the validation accuracy of each finished epoch, in order.
+      initial: the rate of the first epoch.
       patience: the rate is halved after this many consecutive epochs without a new best accuracy. An equal accuracy is
         not a new best one.
       minimum: the lowest rate.

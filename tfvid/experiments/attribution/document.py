@@ -56,7 +56,7 @@ def _parts(report: dict, folder: Path, path: Path, command: str) -> list[str]:
         bullets("Notes", [plain(note) for note in report["notes"]]),
         bullets("Settings", _settings(report)),
         bullets(
-            "Provenance",
+            "Models, clips and packages",
             [*made_of(report["manifest"], lambda network, _: network), plain(report["manifest"]["machine"])],
         ),
     ]

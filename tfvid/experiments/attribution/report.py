@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tfvid.config import AttributionConfig
+from tfvid.config import AttributionConfig, MethodConfig
 from tfvid.core.errors import DataError
 from tfvid.core.files import safe_name
 from tfvid.experiments.attribution import findings, plots, tables
@@ -54,7 +54,7 @@ def write_report(
     Raises:
       DataError: no clip was explained with a network.
     """
-    rows = [method.row for method in with_baselines(config)]
+    rows = [method.row for method in with_baselines(config.methods)]
     of_network = {n.name: [record for record in records if record.network == n.name] for n in config.networks}
     networks = {name: judged(own, rows, measures, clips) for name, own in of_network.items()}
     _check_explained(out, networks)
@@ -74,7 +74,7 @@ def write_report(
             tables.sanity_table(sanity),
         ],
         figures=_draw(out, networks, found, alike, of_network, first),
-        notes=_notes(config, measures),
+        notes=_notes(config.target, measures, config.methods),
         manifest=manifest,
     )
 
@@ -105,9 +105,9 @@ def _draw(out: Path, networks, found, alike, of_network, first) -> list[dict]:
     return figures
 
 
-def _notes(config: AttributionConfig, measures: list[Measure]) -> list[str]:
+def _notes(target: str, measures: Sequence[Measure], methods: Sequence[MethodConfig]) -> list[str]:
     notes = [
-        f"Each clip's {config.target} class is explained. Intervals are 95 % BCa bootstrap intervals over clips.",
+        f"Each clip's {target} class is explained. Intervals are 95 % BCa bootstrap intervals over clips.",
         "The baselines do not use the network: random draws each voxel independently, centre is a Gaussian in the "
         "middle of the clip. Compare every value with theirs.",
         "The mask of a method that explains only time is used as a map that is constant over each frame.",
@@ -118,7 +118,7 @@ def _notes(config: AttributionConfig, measures: list[Measure]) -> list[str]:
         for measure in measures
         if measure.clips is not None
     ]
-    without = {method.row: method.without for method in config.methods if method.without}
+    without = {method.row: method.without for method in methods if method.without}
     if without:
         listed = "; ".join(f"{row}: {', '.join(names)}" for row, names in without.items())
         notes.append(f"Skipped measures, which would run a slow method many times: {listed}.")

@@ -44,7 +44,7 @@ def _parts(report: dict, folder: Path, path: Path, command: str) -> list[str]:
         *_figures(folder, path),
         *(part for table in report["tables"] for part in _table(Table.from_dict(table))),
         bullets("Notes", [plain(note) for note in report["notes"]]),
-        bullets("Provenance", made_of(report["manifest"], lambda group, model: model["name"])),
+        bullets("Models, clips and packages", made_of(report["manifest"], lambda group, model: model["name"])),
     ]
 
 
