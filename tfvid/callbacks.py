@@ -20,9 +20,9 @@ from tfvid.core.errors import StillClipWarning, TfvidError, check_choice, error_
 from tfvid.explain import EXPLAINERS, explainer
 from tfvid.explain.base import Explainer, Explanation
 from tfvid.metrics.masks import still_clips
-from tfvid.network.checks import checked_clips
 from tfvid.network.model_format import checked_range, declare
 from tfvid.network.undisturbed import undisturbed
+from tfvid.network.video_model import VideoModel
 from tfvid.perturb.temporal import freeze, reverse
 from tfvid.results.explanation_table import ExplanationTable, Row, explanation_rows
 from tfvid.tensorboard import summary
@@ -65,6 +65,8 @@ class ExplanationLogger(keras.callbacks.Callback):
       input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255) or (-1, 1). The
         clips are scaled to this range, see `Explainer`. "auto": the declared range, or the range that the model's first
         layers imply.
+      video_model: a `tfvid.VideoModel` of the model in training, for a model with several inputs, another layout or a
+        score of its own. None: the model expects clips `(B, T, H, W, C)` and returns class scores.
 
     Attributes:
       table: the rows as a list of dicts, including rows of earlier runs in `log_dir`; empty before the training starts.
@@ -92,6 +94,7 @@ class ExplanationLogger(keras.callbacks.Callback):
         ids: Sequence[str] | None = None,
         events=None,
         input_range="auto",
+        video_model: VideoModel | None = None,
     ):
         super().__init__()
         check_choice("unit", unit, ("epoch", "step"))
@@ -100,6 +103,7 @@ class ExplanationLogger(keras.callbacks.Callback):
             raise TfvidError(f"every: expected a whole number of {unit}s, 1 or more, got {every!r}")
         self.every, self.unit, self.log_dir = every, unit, Path(log_dir)
         self.clips, self.input_range = _unit_clips(clips), checked_range(input_range)
+        self.video_model = video_model
         count, num_frames = self.clips.shape[:2]
         self.labels = _labels(labels, count)
         for place in np.flatnonzero(still_clips(self.clips))[:1]:
@@ -173,16 +177,24 @@ class ExplanationLogger(keras.callbacks.Callback):
         """Builds the explainers on the model in training, and raises all errors of explainers and clips."""
         if self.input_range != "auto":
             declare(self.model, input_range=self.input_range)
-        clips = checked_clips(self.clips, self.model)
+        model = self._described()
         built = {}
         for name, wanted in self._wanted.items():
             try:
-                built[name] = wanted if isinstance(wanted, Explainer) else explainer(model=self.model, **wanted)
-                built[name].prepare(clips)
+                built[name] = wanted if isinstance(wanted, Explainer) else explainer(model=model, **wanted)
+                built[name].prepare(built[name].classifier.checked(self.clips))
             except Exception as error:  # Keras, and a user's model or explainer, may raise anything
                 raise TfvidError(f"explainer {name!r} cannot be used: {error_line(error)}") from error
             self._check_classes(built[name].classifier.num_classes)
         return built
+
+    def _described(self) -> keras.Model | VideoModel:
+        """The model in training, as `video_model` describes it."""
+        if self.video_model is None:
+            return self.model
+        if self.video_model.model is not self.model:
+            raise TfvidError("video_model: expected a description of the model in training, got one of another model")
+        return self.video_model
 
     def _check_classes(self, num_classes: int):
         if self.labels is not None and self.labels.max() >= num_classes:

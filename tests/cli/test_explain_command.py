@@ -24,7 +24,7 @@ from tfvid.cli.explain import main
 from tfvid.core.errors import ConfigError, DataError, ModelError, StillClipWarning, TfvidError
 from tfvid.data.base import VideoDataset
 from tfvid.data.choose import choose
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.sources.shapes import MovingShapes
 from tfvid.data.sources.video_files import VideoFiles
 from tfvid.experiments import explanation_writer

@@ -24,7 +24,7 @@ import tfvid.metrics.statistics
 from tfvid.cli.compare import main
 from tfvid.config import StudyConfig, from_dict, load, to_yaml
 from tfvid.core.errors import ConfigError, DataError, ModelError, TfvidError
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.experiments import manifest
 from tfvid.experiments.evaluation import Predictions
 from tfvid.experiments.study import predictions, tables

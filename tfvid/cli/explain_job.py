@@ -16,7 +16,7 @@ from tfvid.core.remote import RemoteFolder, is_remote
 from tfvid.core.stopping import stop_if_asked
 from tfvid.core.timing import listed
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.skipped import SkipLog
 from tfvid.experiments.explain_shard import ExplainShard
 from tfvid.models.loaded import Loaded

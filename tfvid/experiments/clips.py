@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
-from tfvid.data.remaining import remaining_batches
+from tfvid.data.decode.clip import Sample
+from tfvid.data.pipeline.remaining import remaining_batches
 from tfvid.data.settings import DataConfig
 from tfvid.data.skipped import SkipLog
 from tfvid.models.loaded import Loaded

@@ -16,7 +16,6 @@ from scipy.stats import binom
 
 from tfvid.core.errors import DataError, ModelError, TfvidError
 from tfvid.metrics import classification
-from tfvid.network.checks import checked_clips
 from tfvid.network.classifier import OUT_OF_MEMORY, Classifier
 
 PLAYBACKS = ("forward", "reversed", "shuffled", "single_frame")
@@ -134,7 +133,7 @@ def stream(
     """
     classifier, forward = model if isinstance(model, Classifier) else Classifier(model), None
     for batch in clips:
-        frames = checked_clips(batch["clip"], classifier.model)
+        frames = classifier.checked(batch["clip"])
         if forward is None:  # one trace, also for a smaller last batch
             _in_memory(lambda frames: classifier.prepare(frames) or frames, frames[:2])
             signature = tf.TensorSpec((None, *frames.shape[1:]), tf.float32)

@@ -93,7 +93,7 @@ class ExplainShard:
 
     def _explain(self, shard: Shard, progress, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
         """Returns the reason for each skipped clip, and the damage of each damaged clip, by id."""
-        from tfvid.data.remaining import remaining_batches
+        from tfvid.data.pipeline.remaining import remaining_batches
         from tfvid.data.skipped import SkipLog
         from tfvid.experiments.explain_clips import explain_batches
         from tfvid.experiments.explanation_writer import ExplanationWriter

@@ -14,7 +14,7 @@ from tfvid import __version__
 from tfvid.core.errors import ConfigError, DataError
 from tfvid.core.files import replacing
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.experiments.clip_explainers import weights_digest
 from tfvid.models.loaded import Loaded
 from tfvid.results.result_store import ResultStore, differences

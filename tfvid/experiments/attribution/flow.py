@@ -7,7 +7,7 @@ from tfvid.config import AttributionConfig
 from tfvid.core.errors import ConfigError
 from tfvid.data.base import VideoDataset
 from tfvid.data.choose import choose
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.pipeline import make_dataset
 from tfvid.experiments import manifest
 from tfvid.experiments.attribution import records

@@ -14,7 +14,7 @@ from tfvid.core.files import replacing
 from tfvid.core.stopping import stop_if_asked
 from tfvid.data.base import VideoDataset
 from tfvid.data.choose import choose, in_turn
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.pipeline import make_dataset
 from tfvid.data.settings import DataConfig
 from tfvid.data.skipped import SkipLog, damage_line

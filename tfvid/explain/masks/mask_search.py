@@ -101,13 +101,13 @@ class ClipObjective(NamedTuple):
 
 
 def best_window(objective: ClipObjective) -> Found:
-    """Returns the contiguous binary mask (or the empty mask) with the lowest loss. Scores must be >= 0."""
+    """Returns the contiguous binary mask (or the empty mask) with the lowest loss."""
     masks = window_masks(objective.num_frames)
     costs = objective.costs(masks)
     if objective.matrix is not None:
         rows = distinct(masks, costs, objective.matrix)
         masks, costs = masks[rows], costs[rows]
-    row, loss = lowest(costs, lambda rows: objective.scores(masks[rows]), WINDOWS_AT_ONCE)
+    row, loss = lowest(costs, lambda rows: objective.scores(masks[rows]), WINDOWS_AT_ONCE, objective.floor)
     mask, loss = (masks[row], loss) if loss < objective.unperturbed else (0 * masks[row], objective.unperturbed)
     return Found(mask, mask, loss, 0)
 

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, TfvidError, check_choice
-from tfvid.network.checks import checked_clips, class_indices
+from tfvid.network.checks import class_indices
 from tfvid.network.classifier import Classifier, class_score
 from tfvid.network.compiled import Compiled
 from tfvid.perturb.fill import FILLS
@@ -80,7 +80,7 @@ class Scorer:
           TfvidError: clips that do not fit the model, or classes that it does not have.
           ModelError: a model that does not classify clips.
         """
-        clips = checked_clips(clips, self.classifier.model)
+        clips = self.classifier.checked(clips)
         self.classifier.prepare(clips)
         return clips, class_indices(target, len(clips), self.classifier.num_classes)
 
