@@ -32,7 +32,7 @@ def creation_order(layer: keras.Layer) -> list:
 
 
 def captured_tensors(graph: tf.Graph) -> list[tuple[tf.Tensor, tf.Tensor]]:
-    """Returns the tensors that a function's graph takes from outside: pairs (outside, inside the graph)."""
+    """Returns the tensors that a function's graph captures: pairs (outside, inside the graph)."""
     return list(graph.captures)
 
 
@@ -54,7 +54,7 @@ def uninlined(function):
 
 
 def uses_onednn() -> bool | None:
-    """Returns whether the loaded TensorFlow uses oneDNN; None where TensorFlow does not say."""
+    """Returns whether the loaded TensorFlow uses oneDNN; None if TensorFlow does not report it."""
     try:
         from tensorflow.python.util import _pywrap_util_port
     except ImportError:

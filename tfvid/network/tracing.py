@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfvid.network.described import inner_model
 from tfvid.network.private_api import inner_layers
 
 
@@ -37,7 +38,7 @@ class LayerCall:
 
 def named_layers(layer: keras.Layer, prefix: str = ""):
     """Yields (path, layer) for all layers inside `layer`, outer layers first."""
-    for inner in inner_layers(layer):
+    for inner in inner_layers(inner_model(layer)):
         yield prefix + inner.name, inner
         yield from named_layers(inner, f"{prefix}{inner.name}/")
 
@@ -137,10 +138,10 @@ def trace_calls(model: keras.Model, clip_shape: tuple, batch_size: int | None = 
         return ends[1]
 
     tf.function(run, autograph=False).get_concrete_function(tf.TensorSpec((batch_size, *clip_shape)))
-    calls, known, result = [], set(), _uncast(ends[1])
+    calls, known, result = [], set(), uncast(ends[1])
     for path, layer, output in seen:
         shape = tuple(output.shape) if tf.is_tensor(output) else None
-        calls.append(LayerCall(path, layer, shape, _uncast(output) is result, id(output) not in known))
+        calls.append(LayerCall(path, layer, shape, uncast(output) is result, id(output) not in known))
         known.add(id(output))
     return Trace(calls, *ends)
 
@@ -154,8 +155,8 @@ def distinct_layers(model: keras.Model):
             yield path, layer
 
 
-def _uncast(tensor):
-    """The tensor before casts and identities; the last layer of a mixed-precision model only casts to float32."""
+def uncast(tensor):
+    """Returns the tensor before casts and identities: the last layer of a mixed-precision model only casts."""
     while tf.is_tensor(tensor) and tensor.op.type in ("Cast", "Identity"):
         tensor = tensor.op.inputs[0]
     return tensor
