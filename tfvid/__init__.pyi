@@ -57,6 +57,7 @@ from .experiments.evaluation import Evaluation as Evaluation
 from .experiments.evaluation import evaluate as evaluate
 from .experiments.explain_clips import explain_clips as explain_clips
 from .explain import LIME as LIME
+from .explain import LRP as LRP
 from .explain import RISE as RISE
 from .explain import STEP as STEP
 from .explain import Attribution as Attribution

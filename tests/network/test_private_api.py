@@ -143,3 +143,18 @@ def test_operation_seeds():
             assert source.getstate() != state
         finally:
             private_api.set_operation_seeds(*before)
+
+
+def test_gradient_of_operation():
+    """Of split and add: (1, 2) for 1 x + 2 y."""
+    with (
+        needed_for("LRP and DeepLIFT, the gradient of one operation (`gradient_of_operation`)"),
+        tf.Graph().as_default(),
+    ):
+        x = tf.constant([1.0, 2.0])
+        first, second = tf.split(x, 2)
+        (split,) = {first.op, second.op}
+        gradients = private_api.gradient_of_operation(split, [tf.constant([1.0]), tf.constant([2.0])])
+        with tf.compat.v1.Session() as session:
+            assert session.run([g for g in gradients if g is not None][0]).tolist() == [1.0, 2.0]
+        assert gradients[0] is None and len(gradients) == 2

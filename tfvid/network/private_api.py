@@ -102,3 +102,15 @@ def set_operation_seeds(seed, source):
     context.context()._seed = seed
     if source is not None:
         context.context()._rng = source
+
+
+def gradient_of_operation(operation: tf.Operation, gradients: list) -> list:
+    """Returns the gradients of an operation's inputs from those of its outputs; None for inputs without one.
+
+    `tf.gradients` searches the whole graph each time.
+    """
+    from tensorflow.python.framework import ops
+
+    found = ops.get_gradient_function(operation)(operation, *gradients)
+    found = found if isinstance(found, (list, tuple)) else [found]
+    return [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in found]
