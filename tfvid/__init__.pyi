@@ -59,6 +59,7 @@ from .experiments.evaluation import Evaluation as Evaluation
 from .experiments.evaluation import evaluate as evaluate
 from .experiments.explain_clips import explain_clips as explain_clips
 from .explain import LIME as LIME
+from .explain import LRP as LRP
 from .explain import RISE as RISE
 from .explain import STEP as STEP
 from .explain import Attribution as Attribution
@@ -103,6 +104,7 @@ from .perturb import freeze as freeze
 from .perturb import reverse as reverse
 from .report.explanation_picture import save as save
 from .report.explanation_picture import show as show
+from .report.media import Films as Films
 from .results import Result as Result
 from .results import ResultStore as ResultStore
 from .results import read_results as read_results

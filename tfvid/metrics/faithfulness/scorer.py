@@ -23,8 +23,9 @@ class Scorer:
     Args:
       model: a Keras model of clips, or a function from NumPy clips to NumPy scores.
       output: what the model returns, "logits", "probabilities", or "auto", which reads it from the model.
-      input_range: the values (low, high) that the model takes for black and white; clips in [0, 1] are scaled to them.
-        None: the model gets clips unchanged. "auto": what was declared or what the model's first layers say.
+      input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255). Clips in [0, 1]
+        are scaled to this range. None: clips are passed to the model unscaled. "auto": the range declared with
+        `tfvid.declare` or in a model card, or the range that the model's first layers imply.
 
     Attributes:
       classifier: the model as a `Classifier`.
