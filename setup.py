@@ -55,11 +55,16 @@ setup(
         "ray": ["ray>=2.40,<3"],
         # Supervoxels as the segments of LIME and Kernel SHAP.
         "supervoxels": ["scikit-image>=0.19"],
+        # Models of other makes that tfvid explains, see tfvid/adapters/; their tests are skipped without them.
+        "makes": ["torch>=2.4", "tf_keras>=2.16", "onnxruntime>=1.18", "openvino>=2024.4"],
         # What `benchmarks/decode.py` and `benchmarks/engines.py` are compared with.
         "bench": ["decord>=0.6", "onnxruntime>=1.18", "openvino>=2024.4", "onnx", "tf2onnx"],
         # Other libraries' values of the same maps and measures, for tests that are skipped without them. They pin old
         # versions of much else, so give them an environment of their own.
-        "peers": ["tf-keras-vis>=0.8.7", "quantus>=0.6", "xplique>=2.0", "scikit-learn", "shap"],
+        "peers": [
+            *("tf-keras-vis>=0.8.7", "quantus>=0.6", "xplique>=2.0", "scikit-learn", "shap"),
+            *("torch", "zennit>=0.5", "captum>=0.7"),
+        ],
         "docs": DOCS,
         "test": [
             *DOCS,

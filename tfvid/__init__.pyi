@@ -1,5 +1,6 @@
 __version__: str
 
+from . import adapters as adapters
 from . import callbacks as callbacks
 from . import config as config
 from . import core as core
@@ -16,6 +17,7 @@ from . import results as results
 from . import tensorboard as tensorboard
 from . import testing as testing
 from . import training as training
+from .adapters.makes import adapt as adapt
 from .callbacks import ExplanationLogger as ExplanationLogger
 from .config import AttributionConfig as AttributionConfig
 from .config import ClassesConfig as ClassesConfig
@@ -57,6 +59,7 @@ from .experiments.evaluation import Evaluation as Evaluation
 from .experiments.evaluation import evaluate as evaluate
 from .experiments.explain_clips import explain_clips as explain_clips
 from .explain import LIME as LIME
+from .explain import LRP as LRP
 from .explain import RISE as RISE
 from .explain import STEP as STEP
 from .explain import Attribution as Attribution
@@ -101,6 +104,7 @@ from .perturb import freeze as freeze
 from .perturb import reverse as reverse
 from .report.explanation_picture import save as save
 from .report.explanation_picture import show as show
+from .report.media import Films as Films
 from .results import Result as Result
 from .results import ResultStore as ResultStore
 from .results import read_results as read_results

@@ -130,7 +130,7 @@ class Looks:
 
     Attributes:
       objective: as given.
-      surrogate: knows all evaluations.
+      surrogate: is fitted to all evaluations.
       losses: by mask (its bytes).
       gradients: the number of gradients computed.
     """
@@ -260,7 +260,7 @@ def _starts(looks: Looks, masks: np.ndarray, losses: np.ndarray) -> list[np.ndar
 
     If the best window removes most of the score: that window, and the next different window if it is nearly as good.
     Otherwise: both windows, the central window of the published method, and the whole clip at 0.9. (With all frames
-    fully frozen, the gradient does not say which of them matter.)
+    fully frozen, the gradient does not show which of them matter.)
 
     Args:
       looks: the evaluations of the clip.

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from tfvid.adapters.makes import adapted
 from tfvid.core.errors import ModelError, TfvidError, check_choice
 from tfvid.network.checks import class_indices
 from tfvid.network.classifier import Classifier, class_score
@@ -22,15 +23,16 @@ class Scorer:
     Args:
       model: a Keras model of clips, or a function from NumPy clips to NumPy scores.
       output: what the model returns, "logits", "probabilities", or "auto", which reads it from the model.
-      input_range: the values (low, high) that the model takes for black and white; clips in [0, 1] are scaled to them.
-        None: the model gets clips unchanged. "auto": what was declared or what the model's first layers say.
+      input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255). Clips in [0, 1]
+        are scaled to this range. None: clips are passed to the model unscaled. "auto": the range declared with
+        `tfvid.declare` or in a model card, or the range that the model's first layers imply.
 
     Attributes:
       classifier: the model as a `Classifier`.
     """
 
     def __init__(self, model, output: str = "auto", input_range="auto"):
-        self.classifier = Classifier(model, output, any_callable=True, input_range=input_range)
+        self.classifier = Classifier(adapted(model), output, any_callable=True, input_range=input_range)
         self._compiled = Compiled(self._probability)
 
     @classmethod
