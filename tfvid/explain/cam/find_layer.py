@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from tfvid.adapters.foreign import ForeignModel
 from tfvid.core.errors import ModelError, unknown
 from tfvid.network.tracing import LayerCall, distinct_layers, named_layers
 
@@ -34,6 +35,7 @@ def find_layer(model: keras.Model, calls: list[LayerCall], name: str | None) -> 
         that do. Or the model has channels-first layers.
     """
     check_channels_last(model)
+    _check_has_layers(model, calls)
     if name is None:
         for call in reversed(calls):
             if has_features(call) and call.is_new and not _passes(call.layer) and max(call.shape[-3:-1]) > 1:
@@ -69,6 +71,15 @@ def check_channels_last(model: keras.Model):
             )
 
 
+def _check_has_layers(model: keras.Model, calls: list[LayerCall]):
+    """Raises ModelError for a model of another make whose layers cannot be watched."""
+    if not _fitting(calls):
+        for foreign in (one for one in (model, *dict(named_layers(model)).values()) if isinstance(one, ForeignModel)):
+            raise ModelError(
+                f"{foreign.make}: {foreign.no_layers}; use a method that needs no layer, e.g. 'gradient' or 'occlusion'"
+            )
+
+
 def has_features(call: LayerCall) -> bool:
     """Returns whether the output of a call is `(B, T', H', W', K)` or `(B, H', W', K)`."""
     return call.shape is not None and len(call.shape) in (4, 5) and None not in call.shape[-3:]
@@ -81,4 +92,4 @@ def _fitting(calls: list[LayerCall]) -> list[str]:
 def _passes(layer) -> bool:
     if isinstance(layer, layers.TimeDistributed):
         return _passes(layer.layer)
-    return isinstance(layer, PASSING)
+    return isinstance(layer, PASSING) or getattr(layer, "passes", False)
