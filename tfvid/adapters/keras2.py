@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import tensorflow as tf
 
 from tfvid.adapters.foreign import ForeignLayer, ForeignModel
+from tfvid.network.max_pool import max_pool3d
 from tfvid.network.tracing import replaced
 
 
@@ -30,6 +31,8 @@ class Keras2Model(ForeignModel):
         layers = [one for one in foreign.submodules if hasattr(one, "call") and hasattr(one, "compute_output_shape")]
         layers = [one for one in layers if type(one).__name__ != "InputLayer"]
         super().__init__(foreign, [_part(one, name) for one, name in zip(layers, _unique(layers), strict=True)])
+        # A layer holds the function itself, so `tfvid.network.max_pool.first_maximum` does not reach it.
+        self.__dict__["_pools"] = [one for one in layers if getattr(one, "pool_function", None) is tf.nn.max_pool3d]
         self.__dict__["_pairs"] = list(zip(layers, self.parts, strict=True))
 
     def call(self, inputs, training=None):
@@ -37,6 +40,8 @@ class Keras2Model(ForeignModel):
             for layer, part in self._pairs:
                 if part.is_watched:
                     stack.enter_context(replaced(layer, "call", _shown(layer.call, part)))
+            for layer in self._pools:
+                stack.enter_context(replaced(layer, "pool_function", max_pool3d))
             return self.foreign(inputs, training=False)
 
 
