@@ -18,7 +18,8 @@ USES = (
 
 
 def run(code, **variables):
-    code = f"import sys, tfvid\ntry:\n    {code}\nexcept tfvid.ConfigError as error:\n    print(error, 'keras' in sys.modules)"
+    lines = "import sys, tfvid", "try:", f"    {code}", "except tfvid.ConfigError as error:"
+    code = "\n".join((*lines, "    print(error, 'keras' in sys.modules)"))
     done = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | variables, capture_output=True, text=True, timeout=300
     )
