@@ -1,8 +1,12 @@
 from . import activations as activations
+from . import attention as attention
+from . import axes as axes
+from . import axis_rules as axis_rules
 from . import checks as checks
 from . import classifier as classifier
 from . import compiled as compiled
 from . import fast_layers as fast_layers
+from . import feature_map as feature_map
 from . import input_range as input_range
 from . import max_pool as max_pool
 from . import model_format as model_format
