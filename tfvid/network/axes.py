@@ -38,7 +38,7 @@ class Picked(NamedTuple):
     """One index of an axis of the clip, which a tensor is made of: a single frame of `size` frames."""
 
     kind: str
-    index: int
+    place: int
     size: int
 
 

@@ -1,7 +1,7 @@
 """How the axes of a tensor follow from those of the inputs of the operation that makes it; see `tfvid.network.axes`.
 
-The rules are those of TensorFlow's operations, so they hold for functional and subclassed models and for code outside of
-layers. An operation without a rule gives axes that are not known. Nothing is guessed from sizes.
+The rules are those of TensorFlow's operations, so they hold for functional and subclassed models and for code outside
+of layers. An operation without a rule gives axes that are not known. Nothing is guessed from sizes.
 """
 
 import numpy as np
@@ -24,7 +24,10 @@ from tfvid.network.axes import (
 )
 
 # Operations that keep the shape and move what lies in it, or that may do anything.
-MOVING = {"Roll", "ReverseV2", "ReverseSequence", "RandomShuffle", "PartitionedCall", "StatefulPartitionedCall"}
+MOVING = {
+    *("Roll", "ReverseV2", "ReverseSequence", "RandomShuffle", "TopK", "TopKV2", "FFT", "FFT2D", "FFT3D", "RFFT"),
+    *("PartitionedCall", "StatefulPartitionedCall", "PyFunc", "EagerPyFunc"),
+}
 RESIZING = {
     *("Conv2D", "Conv3D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "Conv3DBackpropInputV2"),
     *("MaxPool", "MaxPool3D", "AvgPool", "AvgPool3D", "Pad", "PadV2", "MirrorPad"),
@@ -38,8 +41,8 @@ def axes_of_graph(graph: tf.Graph, clips: tf.Tensor, by_layer: dict) -> dict[str
     Args:
       graph: the graph, with static shapes.
       clips: the model's input in it, `(B, T, H, W, C)`, of known sizes.
-      by_layer: for tensors that a layer returns and no rule explains: their input of the same axes but for their sizes,
-        by name; the result of a recurrent layer.
+      by_layer: for tensors that a layer returns and no rule explains, as the result of a recurrent layer: by name, the
+        input of the same axes but for their sizes, and the number of the axis of features.
     """
     kinds = ("B", *PLACES)
     sizes = clips.shape.as_list()
@@ -52,9 +55,9 @@ def axes_of_graph(graph: tf.Graph, clips: tf.Tensor, by_layer: dict) -> dict[str
                 if axes is not None:
                     known[tensor.name] = axes
         for tensor in op.outputs:
-            like = by_layer.get(tensor.name)
+            like, channels = by_layer.get(tensor.name, (None, -1))
             if tensor.name not in known and like is not None and like.name in known:
-                axes = _same_but_sizes(known[like.name], tuple(tensor.shape))
+                axes = _same_but_sizes(known[like.name], tuple(tensor.shape), channels)
                 if axes is not None:
                     known[tensor.name] = axes
     return known
@@ -91,20 +94,21 @@ def _broadcasts(axes: Axes, shape: tuple[int, ...]) -> bool:
     return all(size in (1, whole) for size, whole in zip(sizes[::-1], shape[::-1], strict=False))
 
 
-def _same_but_sizes(axes: Axes, shape: tuple) -> Axes | None:
-    """Axes of the same order with other sizes; the last one has new features."""
+def _same_but_sizes(axes: Axes, shape: tuple, channels: int | None) -> Axes | None:
+    """Axes of the same order with other sizes; those number `channels` are new features."""
     if len(axes.of) != len(shape) or None in shape:
         return None
-    out = [resized(axes.of, number, size) for number, size in enumerate(shape[:-1])]
-    return None if None in out else Axes((*out, features(shape[-1])), axes.picked)  # type: ignore[arg-type]
+    out = [resized(axes.of, number, size) for number, size in enumerate(shape)]
+    if channels is not None:
+        out[channels] = features(shape[channels])
+    return None if None in out else Axes(tuple(out), axes.picked)  # type: ignore[arg-type]
 
 
 def _convolved(op, axes: Axes, shape: tuple[int, ...]) -> Axes | None:
-    out = [resized(axes.of, number, size) for number, size in enumerate(shape)]
+    channels = None
     if "Conv" in op.type:  # makes new features
-        first = op.get_attr("data_format").startswith(b"NC")
-        out[1 if first else -1] = features(shape[1 if first else -1])
-    return None if None in out else Axes(tuple(out), axes.picked)  # type: ignore[arg-type]
+        channels = 1 if op.get_attr("data_format").startswith(b"NC") else -1
+    return _same_but_sizes(axes, shape, channels)
 
 
 def _reshape(op, inputs, shapes):
@@ -202,7 +206,8 @@ def _indexed(axes: Axes, index: list) -> Axes | None:
     place = next(number for number, part in enumerate(index) if part is ...)
     taken = sum(part is not None and part is not ... for part in index)
     index = [*index[:place], *[slice(None)] * (len(axes.of) - taken), *index[place + 1 :]]
-    out, picked, number = [], list(axes.picked), 0
+    out: list[Axis] = []
+    picked, number = list(axes.picked), 0
     for part in index:
         if part is None:
             out.append(())
@@ -318,7 +323,7 @@ def _stacked(inputs: list[Axes | None], number: int, rest: tuple[int, ...]) -> A
         each = [[other for other in axes.picked if other.kind == pick.kind] for axes in known]
         if any(len(found) != 1 for found in each):
             continue
-        indices = np.array([found[0].index for found in each])
+        indices = np.array([found[0].place for found in each])
         whole = np.array_equal(indices, np.arange(pick.size)) or _covers(indices, pick.size)
         if whole and all(atom.kind != pick.kind for atom in flat(known[0].of)):
             picked = tuple(other for other in known[0].picked if other.kind != pick.kind)

@@ -159,14 +159,16 @@ def trace_features(model: keras.Model, clip_shape: tuple, tokens: tuple[int, int
     calls, order = [], "channels_last"
     for call, tensors in zip(trace.calls, trace.tensors, strict=True):
         order = _data_format(call.layer) or order
-        output, given = (_map_of(tensor, axes, tokens, order) for tensor in (tensors.output, source(tensors.input)))
+        output = _map_of(tensors.output, axes, tokens, order)
+        given = _map_of(source(tensors.input), axes, tokens)
         shape = None if call.shape is None else (None, *call.shape[1:])
         parts = (call.path, call.layer, shape, call.is_output, call.is_new)
         calls.append(FeatureCall(*parts, output, given, tensors))
     return FeatureTrace(calls, axes, graph, (clip_shape[1], clip_shape[2]))
 
 
-def _map_of(tensor, axes: dict[str, Axes], tokens, order: str) -> FeatureMap | None:
+def _map_of(tensor, axes: dict[str, Axes], tokens, order: str | None = None) -> FeatureMap | None:
+    """How a tensor lies on the clip. `order` is that of a layer whose output of rank 5 could not be followed."""
     if not tf.is_tensor(tensor) or tensor.shape.rank is None or None in tuple(tensor.shape):
         return None
     shape, known = tuple(tensor.shape), axes.get(tensor.name)
@@ -174,7 +176,7 @@ def _map_of(tensor, axes: dict[str, Axes], tokens, order: str) -> FeatureMap | N
     if tokens is not None and (found is None or found.grid != tuple(tokens)):
         said = tokens_on(shape, tokens)
         return found if said is None else feature_map(said)
-    if known is None and len(shape) == 5 and shape[0] == CLIPS:
+    if known is None and order and len(shape) == 5 and shape[0] == CLIPS:
         return feature_map(_conventional(shape, order))
     return found
 
@@ -243,15 +245,13 @@ KEEPING = (
 )
 
 
-def _by_layer(trace: Trace) -> dict[str, tf.Tensor]:
-    """The inputs of layers whose outputs have the same axes, by the name of the output."""
+def _by_layer(trace: Trace) -> dict[str, tuple[tf.Tensor, int]]:
+    """The inputs of layers whose outputs have the same axes, and their axis of features, by the name of the output."""
     found = {}
     for call, tensors in zip(trace.calls, trace.tensors, strict=True):
         layer = call.layer.layer if isinstance(call.layer, layers.Bidirectional) else call.layer
         if not isinstance(layer, KEEPING) or getattr(call.layer, "go_backwards", False):
             continue
-        if tf.is_tensor(tensors.output) and tf.is_tensor(tensors.input) and _data_format(layer) != "channels_first":
-            found[tensors.output.name] = tensors.input
+        if tf.is_tensor(tensors.output) and tf.is_tensor(tensors.input):
+            found[tensors.output.name] = tensors.input, 1 if _data_format(layer) == "channels_first" else -1
     return found
-
-

@@ -11,7 +11,7 @@ from typing import ClassVar, Unpack
 import numpy as np
 import tensorflow as tf
 
-from tfvid.core.errors import ModelError, check_choice, warn_caller
+from tfvid.core.errors import ModelError, TfvidError, check_choice, warn_caller
 from tfvid.explain.base import Attribution, Explainer
 from tfvid.explain.cam.explained import Explained, explained, says_nothing_of_time
 from tfvid.explain.cam.features import NORMALIZATIONS, laid_out, normalized, resized
@@ -132,11 +132,14 @@ class LayerExplainer(Explainer[CAMResult]):
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
       layer: the layer to explain: its path, e.g. ``"backbone/conv"``, or its name if no other layer has it. Its output
-        is `(B, T', H', W', K)`, or `(B, H', W', K)` of single frames. None: the last layer to run that makes a feature
-        map larger than 1x1, except pooling, normalisation and reshaping.
+        is `(B, T', H', W', K)`, `(B, H', W', K)` of single frames, either channels-first, or tokens `(B, N, D)`. None:
+        the last layer that makes a feature map larger than 1x1, except pooling, normalisation and reshaping; in a
+        transformer the input of the last block's first normalisation.
+      at: which tensor of the layer `layer` is explained, its "output" or its "input".
       call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
         share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
         order of a functional model's code, in other models in the order in which they run.
+      tokens: (T', h', w'), how the layer's tokens lie on the clip, class tokens first, where the model does not say it.
       time: how T' steps become T frames: "nearest" repeats steps, as published; "linear" interpolates.
       normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in
         [0, 1], or in [-1, 1] if signed. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
@@ -150,7 +153,10 @@ class LayerExplainer(Explainer[CAMResult]):
 
     Attributes:
       layer: the path of the layer explained; from the first call on if `layer` was None.
-      explained: the layer and its use in words, "backbone/conv, sum of 2 calls"; None before the first call.
+      at: which of its tensors is explained, in the same way.
+      explained: the layer and its use in words, "backbone/conv, sum of 2 calls", or "input of block/norm, tokens on
+        (8, 14, 14)"; None before the first call.
+      why: why this layer was chosen, in words; None before the first call.
       score: the score that is explained, "logit" or "probability".
     """
 
@@ -173,6 +179,8 @@ class LayerExplainer(Explainer[CAMResult]):
         check_choice("time", time, ("nearest", "linear"))
         check_choice("normalize", normalize, NORMALIZATIONS)
         check_choice("at", at, ("output", "input"))
+        if at == "input" and layer is None:
+            raise TfvidError("at='input': expected layer=..., the layer whose input is explained")
         self.layer = layer
         self.at = at
         self.call = call
@@ -219,11 +227,14 @@ class CAM(LayerExplainer):
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
       layer: the layer to explain: its path, e.g. ``"backbone/conv"``, or its name if no other layer has it. Its output
-        is `(B, T', H', W', K)`, or `(B, H', W', K)` of single frames. None: the last layer to run that makes a feature
-        map larger than 1x1, except pooling, normalisation and reshaping.
+        is `(B, T', H', W', K)`, `(B, H', W', K)` of single frames, either channels-first, or tokens `(B, N, D)`. None:
+        the last layer that makes a feature map larger than 1x1, except pooling, normalisation and reshaping; in a
+        transformer the input of the last block's first normalisation.
+      at: which tensor of the layer `layer` is explained, its "output" or its "input".
       call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
         share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
         order of a functional model's code, in other models in the order in which they run.
+      tokens: (T', h', w'), how the layer's tokens lie on the clip, class tokens first, where the model does not say it.
       time: how T' steps become T frames: "nearest" repeats steps, as published; "linear" interpolates.
       normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in
         [0, 1], or in [-1, 1] if signed. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
@@ -275,11 +286,14 @@ class PooledCAM(CAM):
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
       layer: the layer to explain: its path, e.g. ``"backbone/conv"``, or its name if no other layer has it. Its output
-        is `(B, T', H', W', K)`, or `(B, H', W', K)` of single frames. None: the last layer to run that makes a feature
-        map larger than 1x1, except pooling, normalisation and reshaping.
+        is `(B, T', H', W', K)`, `(B, H', W', K)` of single frames, either channels-first, or tokens `(B, N, D)`. None:
+        the last layer that makes a feature map larger than 1x1, except pooling, normalisation and reshaping; in a
+        transformer the input of the last block's first normalisation.
+      at: which tensor of the layer `layer` is explained, its "output" or its "input".
       call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
         share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
         order of a functional model's code, in other models in the order in which they run.
+      tokens: (T', h', w'), how the layer's tokens lie on the clip, class tokens first, where the model does not say it.
       pool: "frame", a weight for each time step, or "clip", one weight for all time steps.
       time: how T' steps become T frames: "nearest" repeats steps, as published; "linear" interpolates.
       normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in

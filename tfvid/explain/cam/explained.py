@@ -43,8 +43,8 @@ class Explained:
         known = [one for one in found if one is not None]
         if len(known) < len(found):
             raise ModelError(
-                f"layer {self.chosen.path!r}: it is not known how the features of its call {use[found.index(None)]} lie "
-                "on the clip; choose another one, call=..."
+                f"layer {self.chosen.path!r}: it is not known how the features of its call {use[found.index(None)]} "
+                "lie on the clip; choose another one, call=..."
             )
         return known
 
@@ -67,7 +67,7 @@ def explained(
     if len(uses) > 1:
         words += f", sum of {len(uses)} calls" if call == "sum" else f", call {call} of 0 to {len(uses) - 1}"
     some = next(found for found in maps if found is not None)
-    if some.is_of_tokens:
+    if some.is_of_tokens or chosen.at == "input":
         words += f", tokens on {some.grid}"
         if some.class_tokens:
             words += f" without {some.class_tokens} class token{'s'[: some.class_tokens > 1]}"

@@ -13,6 +13,7 @@ from keras import layers
 
 from tfvid.core.errors import ModelError, unknown
 from tfvid.network.attention import Attention, around, find_attention
+from tfvid.network.axes import kinds
 from tfvid.network.feature_map import FeatureCall, FeatureMap, FeatureTrace
 from tfvid.network.tracing import distinct_layers, named_layers, source
 
@@ -102,8 +103,8 @@ def _no_map(name: str, calls: list[FeatureCall], at: str, fitting: list[str]) ->
         sizes = getattr(given, "shape", None)
         shape = "several tensors" if sizes is None else str((None, *tuple(sizes)[1:]))
     return (
-        f"layer {name!r} {verb} {shape}, expected a feature map, (B, T, H, W, K) or (B, H, W, K), or tokens whose place "
-        f"in the clip is known; tokens=(T', h', w') says how tokens (B, N, D) lie; those that fit: {', '.join(fitting)}"
+        f"layer {name!r} {verb} {shape}, expected a feature map, (B, T, H, W, K) or (B, H, W, K), or tokens whose "
+        f"place in the clip is known; tokens=(T', h', w') says how tokens (B, N, D) lie; those that fit: {', '.join(fitting)}"
     )
 
 
@@ -133,6 +134,8 @@ def _default(trace: FeatureTrace) -> Chosen:
 
 def _before_attention(trace: FeatureTrace, attention: Attention) -> Chosen | None:
     """The tokens that enter the block of an attention, if they lie on several places of a frame."""
+    if attention.axes and not any(kinds(axis) & {"H", "W"} for axis in attention.axes.of):
+        return None  # over time alone
     norms = [call for call in trace.calls if is_norm(call.layer) and _has_tokens(call.input, trace)]
     call = _layer_of(trace, attention)
     if call is None:  # written in a functional model's or the model's own code

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvid.core.errors import ModelError
+from tfvid.core.errors import ModelError, TfvidError
 from tfvid.explain.cam.cam import CAM, Run
 from tfvid.explain.cam.features import laid_out
 from tfvid.explain.cam.find_layer import Chosen, find_layer
@@ -35,9 +35,11 @@ class SaliencyTubes(CAM):
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
       layer: the layer whose features are pooled, by path or name; None finds it.
+      at: "output"; the input of a layer is refused.
       call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
         share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
         order of a functional model's code, in other models in the order in which they run.
+      tokens: (T', h', w'), how the layer's tokens lie on the clip, class tokens first, where the model does not say it.
       time: how T' steps become T frames: "nearest" repeats steps, as published; "linear" interpolates.
       normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in
         [0, 1], or in [-1, 1] if signed. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
@@ -58,6 +60,8 @@ class SaliencyTubes(CAM):
     """
 
     def _find_layer(self, clips, trace):
+        if self.at != "output":
+            raise TfvidError(f"Saliency Tubes explain the output of a layer, expected at='output', got {self.at!r}")
         self._head = find_head(self.classifier)
         return find_pooled(self.classifier, trace, clips, self._head, self.layer)
 
@@ -151,7 +155,8 @@ def find_pooled(
 def _could_be_pooled(call: FeatureCall, calls: list[FeatureCall], channels: int) -> bool:
     """Whether the layer makes features with `channels` channels, of the same shape in all its calls."""
     maps = [other.output for other in calls if other.layer is call.layer]
-    return all(found is not None and found.size == channels and found.grid == maps[0].grid for found in maps)
+    known = [found for found in maps if found is not None]
+    return len(known) == len(maps) and {(found.size, found.grid) for found in known} == {(channels, known[0].grid)}
 
 
 def _is_linear(layer, num_units: int) -> bool:
