@@ -59,7 +59,10 @@ setup(
         "bench": ["decord>=0.6", "onnxruntime>=1.18", "openvino>=2024.4", "onnx", "tf2onnx"],
         # Other libraries' values of the same maps and measures, for tests that are skipped without them. They pin old
         # versions of much else, so give them an environment of their own.
-        "peers": ["tf-keras-vis>=0.8.7", "quantus>=0.6", "xplique>=2.0", "scikit-learn", "shap"],
+        "peers": [
+            *("tf-keras-vis>=0.8.7", "quantus>=0.6", "xplique>=2.0", "scikit-learn", "shap"),
+            *("torch", "zennit>=0.5", "captum>=0.7"),
+        ],
         "docs": DOCS,
         "test": [
             *DOCS,

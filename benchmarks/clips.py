@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.sources.shapes import MovingShapes
 
 # Name: file suffix, encoder, its options, bits a second (None: the encoder's own choice), frames, (H, W), frames a
@@ -34,9 +34,12 @@ class Files(VideoDataset):
 
 
 def sample_clips(folder: Path, most: int) -> Iterator[tuple[str, list[Path]]]:
-    """(what they are, at most `most` files) for each codec found in `folder` or below."""
+    """(what they are, at most `most` files) for each codec found in `folder` or below.
+
+    Files made for tests are left out: those of ``hard_files`` have other codecs than their suffix suggests.
+    """
     for suffix, codec in CODECS.items():
-        files = sorted(folder.rglob(f"*{suffix}"))[:most]
+        files = [file for file in sorted(folder.rglob(f"*{suffix}")) if "hard_files" not in file.parts][:most]
         if files:
             yield f"{codec}, samples", files
 

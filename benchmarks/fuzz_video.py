@@ -34,8 +34,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np  # noqa: E402
 
 from tfvid.core.errors import TfvidError, VideoError, command  # noqa: E402
-from tfvid.data.clip import Sample  # noqa: E402
 from tfvid.data.decode import confined  # noqa: E402
+from tfvid.data.decode.clip import Sample  # noqa: E402
 from tfvid.data.decode.worker import GRACE, DecodePool  # noqa: E402
 from tfvid.data.sources.video_files import VideoFiles  # noqa: E402
 

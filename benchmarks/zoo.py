@@ -30,7 +30,7 @@ import numpy as np  # noqa: E402
 
 from tfvid.core.errors import TfvidError, VideoError, command  # noqa: E402
 from tfvid.core.sampling import even_indices  # noqa: E402
-from tfvid.data.clip import Sample  # noqa: E402
+from tfvid.data.decode.clip import Sample  # noqa: E402
 from tfvid.data.decode.worker import DecodePool  # noqa: E402
 from tfvid.data.sources.video_files import VideoFiles  # noqa: E402
 

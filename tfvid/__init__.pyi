@@ -57,6 +57,7 @@ from .experiments.evaluation import Evaluation as Evaluation
 from .experiments.evaluation import evaluate as evaluate
 from .experiments.explain_clips import explain_clips as explain_clips
 from .explain import LIME as LIME
+from .explain import LRP as LRP
 from .explain import RISE as RISE
 from .explain import STEP as STEP
 from .explain import Attribution as Attribution
@@ -93,11 +94,15 @@ from .models import ConvLSTM as ConvLSTM
 from .models import ModelCard as ModelCard
 from .models import R2Plus1D as R2Plus1D
 from .models import load_model as load_model
+from .network import preprocess as preprocess
+from .network import scores as scores
 from .network.model_format import declare as declare
+from .network.video_model import VideoModel as VideoModel
 from .perturb import freeze as freeze
 from .perturb import reverse as reverse
 from .report.explanation_picture import save as save
 from .report.explanation_picture import show as show
+from .report.media import Films as Films
 from .results import Result as Result
 from .results import ResultStore as ResultStore
 from .results import read_results as read_results

@@ -1,8 +1,8 @@
-"""A Keras callback that explains the same clips again and again while a model trains.
+"""A Keras callback that explains the same clips repeatedly while a model trains.
 
     fit ── every n epochs ──► explainers(clips) ──► TensorBoard, explanations.csv
 
-So one sees when in training the model began to look at the event.
+The explanations show at which point of the training the model starts to look at the event.
 """
 
 import inspect
@@ -20,9 +20,9 @@ from tfvid.core.errors import StillClipWarning, TfvidError, check_choice, error_
 from tfvid.explain import EXPLAINERS, explainer
 from tfvid.explain.base import Explainer, Explanation
 from tfvid.metrics.masks import still_clips
-from tfvid.network.checks import checked_clips
 from tfvid.network.model_format import checked_range, declare
 from tfvid.network.undisturbed import undisturbed
+from tfvid.network.video_model import VideoModel
 from tfvid.perturb.temporal import freeze, reverse
 from tfvid.results.explanation_table import ExplanationTable, Row, explanation_rows
 from tfvid.tensorboard import summary
@@ -34,42 +34,46 @@ SUMMARIES = "explain"
 class ExplanationLogger(keras.callbacks.Callback):
     """Explains a fixed set of clips while `fit` runs: once before the first step, then every n epochs or steps.
 
-    Explanations go to ``<log_dir>/explain`` for TensorBoard, and a row for each clip to ``<log_dir>/explanations.csv``
-    and `table`; see docs/callbacks.md for its columns. Moments are counted in epochs (or steps) done: 0 is the
-    untrained model. A training that goes on (``initial_epoch=5``) keeps the rows up to there and replaces those of
-    what it repeats.
+    Explanations are written to ``<log_dir>/explain`` for TensorBoard. A row for each clip is added to
+    ``<log_dir>/explanations.csv`` and to `table`; docs/callbacks.md describes the columns. Rows are numbered by the
+    finished epochs (or steps): 0 is the untrained model. A resumed training (``initial_epoch=5``) keeps the rows up to
+    this epoch and replaces the rows of the epochs that it repeats.
 
-    The training is not disturbed: with this callback or without it, weights, optimizer, batch norm statistics, random
-    state and metrics are the same. An explainer that fails is switched off with one warning, and so is writing to
-    a disk that is full, until there is room again. What can be told to be wrong before the first step is an error.
-    Under a `tf.distribute` strategy of several workers, only the chief explains and writes.
+    The callback does not change the training: weights, optimizer, batch norm statistics, random state and metrics are
+    the same with and without it. If an explainer fails, it is switched off with a warning. If the disk is full, the
+    callback warns once and tries again at the next explanation. Errors that can be detected before the first step are
+    raised. Under a `tf.distribute` strategy of several workers, only the chief explains and writes.
 
-    Put it before a callback that saves the training's state, so that no moment is missing after a kill, and after one
-    that measures time: Keras counts all that happens within an epoch.
+    Put it before callbacks that save the state of the training, so that no explanation is missing after a kill. Put it
+    after callbacks that measure time, because Keras counts all callbacks of an epoch.
 
     Args:
-      explainers: what to explain with: a list of names (``"grad_cam"``) and `Explainer` instances, built on the model
-        in training; or, by the name to show, an instance or a dict of options, whose "method" is the shown name
-        where it is not given: ``{"grad_cam": {}, "mask": {"method": "temporal_mask", "iterations": 100}}``.
-      clips: float `(B, T, H, W, 3)` in [0, 1], RGB. A few: they are explained each time.
-      log_dir: made if it is not there.
-      every: epochs (or steps) between two explanations.
-      labels: the true classes, ints `(B,)`, -1 where not known.
-      unit: "epoch", or "step", a batch trained on.
-      target: the class explained, "true" or, anew each time, "predicted"; None is "true" where all labels are known.
-        With "true", what is seen to change over the epochs is the model, not the question.
-      class_names: in the order of the model's scores; without them classes go by their number.
-      ids: names of the clips, B strings; default "0" to "B-1".
-      events: int `(B, 2)`, the known event as [start, stop) in frames; (-1, -1) where it is not known.
-      input_range: the values (low, high) that the model is trained on for black and white, e.g. (0, 255) or (-1, 1);
-        the clips are scaled to them, see `Explainer`. "auto": what was declared of the model, or its first layers say.
+      explainers: a list of names (``"grad_cam"``) and of `Explainer` instances built on the model in training. Or a
+        mapping from a displayed name to an instance or to a dict of options. The option "method" is the name of the
+        explainer; its default is the displayed name: ``{"grad_cam": {}, "mask": {"method": "temporal_mask",
+        "iterations": 100}}``.
+      clips: float `(B, T, H, W, 3)` in [0, 1], RGB. Choose a few clips: all are explained each time.
+      log_dir: the folder for the results; created if it does not exist.
+      every: the number of epochs (or steps) between two explanations, 1 or more.
+      labels: the true classes, ints `(B,)`, -1 if unknown.
+      unit: "epoch", or "step", a training batch.
+      target: the class to explain: "true", or "predicted", the class predicted at the time of each explanation. None is
+        "true" if all labels are known, else "predicted". With "true", all explanations of a clip are of the same class.
+      class_names: the names of the classes, in the order of the model's scores; None for their numbers.
+      ids: the names of the clips, B strings; default "0" to "B-1".
+      events: int `(B, 2)`, the known event as [start, stop) in frames; (-1, -1) if unknown.
+      input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255) or (-1, 1). The
+        clips are scaled to this range, see `Explainer`. "auto": the declared range, or the range that the model's first
+        layers imply.
+      video_model: a `tfvid.VideoModel` of the model in training, for a model with several inputs, another layout or a
+        score of its own. None: the model expects clips `(B, T, H, W, C)` and returns class scores.
 
     Attributes:
-      table: the rows as a list of dicts, those of earlier runs in `log_dir` too; empty before training begins.
+      table: the rows as a list of dicts, including rows of earlier runs in `log_dir`; empty before the training starts.
 
     Raises:
-      TfvidError: clips, labels, ids or events that do not fit each other or, when training begins, the model; an
-        explainer that does not exist or cannot explain this model; a folder that cannot be written.
+      TfvidError: clips, labels, ids or events do not fit each other or, when the training starts, the model; an
+        explainer does not exist or cannot explain this model; or the folder cannot be written.
 
     Example:
       >>> logger = ExplanationLogger(["temporal_mask", "grad_cam"], clips, "logs", labels=labels)
@@ -90,6 +94,7 @@ class ExplanationLogger(keras.callbacks.Callback):
         ids: Sequence[str] | None = None,
         events=None,
         input_range="auto",
+        video_model: VideoModel | None = None,
     ):
         super().__init__()
         check_choice("unit", unit, ("epoch", "step"))
@@ -98,10 +103,11 @@ class ExplanationLogger(keras.callbacks.Callback):
             raise TfvidError(f"every: expected a whole number of {unit}s, 1 or more, got {every!r}")
         self.every, self.unit, self.log_dir = every, unit, Path(log_dir)
         self.clips, self.input_range = _unit_clips(clips), checked_range(input_range)
+        self.video_model = video_model
         count, num_frames = self.clips.shape[:2]
         self.labels = _labels(labels, count)
         for place in np.flatnonzero(still_clips(self.clips))[:1]:
-            message = f"clip {place}: all frames are identical, so masks over time say nothing about it"
+            message = f"clip {place}: all frames are identical, so its masks over time have no meaning"
             warnings.warn(message, StillClipWarning, stacklevel=2)
         self.events = _events(events, count, num_frames)
         self.ids = _ids(ids, count)
@@ -111,7 +117,7 @@ class ExplanationLogger(keras.callbacks.Callback):
             raise TfvidError("target 'true' needs the label of every clip")
         self.target = target or ("true" if known else "predicted")
         self._wanted = _by_name(explainers)
-        # Keras may then run ahead of the callbacks, as it does without this one. Counting steps it may not.
+        # Lets Keras run ahead of the callbacks, as it does without this one. The unit "step" needs the exact step.
         self.async_safe = unit == "epoch"
         self._active = False
         self._explained = None  # the model that `_explainers` are built on
@@ -124,7 +130,7 @@ class ExplanationLogger(keras.callbacks.Callback):
     def table(self) -> list[Row]:
         return [] if self._table is None else self._table.rows
 
-    # What Keras calls -------------------------------------------------------------------------------------------
+    # Methods that Keras calls -----------------------------------------------------------------------------------
 
     def on_train_begin(self, logs=None):
         self._active, self._begun = is_chief(self.model.distribute_strategy), False
@@ -140,7 +146,7 @@ class ExplanationLogger(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if not self._active:
             return
-        if not self._begun:  # only now is it known at which epoch the training begins
+        if not self._begun:  # the first epoch is not known before
             self._begun, self._step = True, _steps_done(self.model.optimizer)
             now = epoch if self.unit == "epoch" else self._step
             self._table.forget_after(now)
@@ -151,7 +157,7 @@ class ExplanationLogger(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if self.unit != "step" or not self._active:
             return
-        before, self._step = self._step, self._epoch_start + batch + 1  # more than one on with steps_per_execution
+        before, self._step = self._step, self._epoch_start + batch + 1  # several steps with steps_per_execution
         if self._step // self.every > before // self.every:
             self._explain(self._step)
 
@@ -165,28 +171,36 @@ class ExplanationLogger(keras.callbacks.Callback):
                 self._writer.close()
             self._writer = None
 
-    # What it does then ------------------------------------------------------------------------------------------
+    # Explanations -----------------------------------------------------------------------------------------------
 
     def _build(self) -> dict[str, Explainer]:
-        """The explainers, on the model in training. All that can be wrong with them or the clips is found here."""
+        """Builds the explainers on the model in training, and raises all errors of explainers and clips."""
         if self.input_range != "auto":
             declare(self.model, input_range=self.input_range)
-        clips = checked_clips(self.clips, self.model)
+        model = self._described()
         built = {}
         for name, wanted in self._wanted.items():
             try:
-                built[name] = wanted if isinstance(wanted, Explainer) else explainer(model=self.model, **wanted)
-                built[name].prepare(clips)
-            except Exception as error:  # Keras and a user's own model or explainer raise their own
+                built[name] = wanted if isinstance(wanted, Explainer) else explainer(model=model, **wanted)
+                built[name].prepare(built[name].classifier.checked(self.clips))
+            except Exception as error:  # Keras, and a user's model or explainer, may raise anything
                 raise TfvidError(f"explainer {name!r} cannot be used: {error_line(error)}") from error
             self._check_classes(built[name].classifier.num_classes)
         return built
+
+    def _described(self) -> keras.Model | VideoModel:
+        """The model in training, as `video_model` describes it."""
+        if self.video_model is None:
+            return self.model
+        if self.video_model.model is not self.model:
+            raise TfvidError("video_model: expected a description of the model in training, got one of another model")
+        return self.video_model
 
     def _check_classes(self, num_classes: int):
         if self.labels is not None and self.labels.max() >= num_classes:
             raise TfvidError(f"labels: expected classes up to {num_classes - 1}, got {self.labels.max()}")
         if self.class_names is not None and len(self.class_names) != num_classes:
-            raise TfvidError(f"class_names: expected {num_classes}, one a class, got {len(self.class_names)}")
+            raise TfvidError(f"class_names: expected {num_classes}, one for each class, got {len(self.class_names)}")
 
     def _explain(self, now: int):
         """Explains the clips with every explainer, logs the results, and writes the table."""
@@ -205,14 +219,14 @@ class ExplanationLogger(keras.callbacks.Callback):
 
     @contextmanager
     def _switched_off_on_error(self, name: str, now: int):
-        """Runs beside the training without a trace in it; an explainer that fails is not used again."""
+        """Inside, the state of the training is kept. An explainer that raises an error is not used again."""
         try:
             with undisturbed(self.model):
                 yield
         except Exception as error:  # as in `_build`
             del self._explainers[name]
             _warn(
-                f"explainer {name!r} failed at {self.unit} {now} and is switched off; training goes on "
+                f"explainer {name!r} failed at {self.unit} {now} and is switched off; training continues "
                 f"({error_line(error)})"
             )
 
@@ -251,7 +265,7 @@ class ExplanationLogger(keras.callbacks.Callback):
             self._writer.flush()
 
     def _perturbed(self, explain: Explainer, result: Explanation):
-        """The name of what the explainer's mask does to the frames, and the frames, where the name does not say it."""
+        """Returns the name of the explainer's perturbation, and perturbed frames if TensorBoard cannot make them."""
         mask, perturb = getattr(result, "mask", None), getattr(explain, "perturb", None)
         if mask is None or perturb is None:
             return None, None
@@ -266,20 +280,21 @@ class ExplanationLogger(keras.callbacks.Callback):
 
     @contextmanager
     def _writing(self):
-        """Passes over errors of the disk, with one warning; whatever is written next is tried again."""
+        """Inside, errors of the disk are ignored, with one warning. The next call tries to write again."""
         try:
             yield
         except (OSError, tf.errors.OpError) as error:
-            self._writer = None  # its file may end within a record: the next one begins another file
+            self._writer = None  # its file may end within a record, so the next writer starts another file
             if not self._warned_of_disk:
                 self._warned_of_disk = True
-                _warn(f"{self.log_dir}: cannot write explanations; training goes on ({error_line(error)})")
+                _warn(f"{self.log_dir}: cannot write explanations; training continues ({error_line(error)})")
 
 
 def _maps(name: str, results: dict[str, Explanation]):
-    """The maps shown with an explainer's result, and whose they are: its own, or the first ones of the same classes.
+    """Returns the maps to show with an explainer's result, and the name of their explainer.
 
-    So when and where are seen in one film. (None, None) where there are none.
+    They are its own maps, or the first maps of the same classes, so that one film shows when and where. (None, None)
+    if there are no maps.
     """
     for other in [name, *results]:
         maps = getattr(results[other], "native", getattr(results[other], "attribution", None))
@@ -291,10 +306,10 @@ def _maps(name: str, results: dict[str, Explanation]):
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one of its cluster that writes; without a cluster it is.
+    """Returns whether this process is the chief of its cluster, which writes the results. True without a cluster.
 
-    The strategy's cluster resolver tells, or without one ``TF_CONFIG``: the task "chief" (or "master"), or where there
-    is none, worker 0.
+    The cluster is that of the strategy's resolver, or else of ``TF_CONFIG``. Its chief is the task "chief" (or
+    "master"), or else worker 0.
     """
     resolver = strategy.cluster_resolver or tf.distribute.cluster_resolver.TFConfigClusterResolver()
     if resolver.task_type in (None, "", "chief", "master"):
@@ -304,7 +319,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def _by_name(explainers) -> dict[str, Explainer | dict]:
-    """What to explain with, by the name to show: an explainer, or the arguments of `tfvid.explain.explainer`."""
+    """Returns, by displayed name, an explainer or the arguments of `tfvid.explain.explainer`."""
     if isinstance(explainers, Mapping):
         named = list(explainers.items())
     elif isinstance(explainers, Sequence) and not isinstance(explainers, str):
@@ -318,13 +333,13 @@ def _by_name(explainers) -> dict[str, Explainer | dict]:
     wanted = {}
     for name, given in named:
         if name in wanted:
-            raise TfvidError(f"explainers: two are called {name!r}; name them: {{'first': ..., 'second': ...}}")
+            raise TfvidError(f"explainers: two have the name {name!r}; use a mapping: {{'first': ..., 'second': ...}}")
         if isinstance(given, str):
             given = {"method": given}
         if isinstance(given, Mapping):
             options = dict(given)
             given = {"name": options.pop("method", name)} | options
-            EXPLAINERS.find(given["name"])  # a mistyped one is refused at once
+            EXPLAINERS.find(given["name"])  # raises for an unknown name
         elif not isinstance(given, Explainer):
             raise TfvidError(f"explainer {name!r}: expected options or an Explainer, got {type(given).__name__}")
         wanted[str(name)] = given
@@ -332,7 +347,7 @@ def _by_name(explainers) -> dict[str, Explainer | dict]:
 
 
 def _shown_name(wanted) -> str:
-    """The name in the registry, or that of the class: ``"grad_cam"``, ``"MyExplainer"``."""
+    """Returns the name in the registry, or else that of the class: ``"grad_cam"``, ``"MyExplainer"``."""
     if isinstance(wanted, str):
         return wanted.rpartition(":")[2]
     name = type(wanted).__name__
@@ -344,11 +359,11 @@ def _unit_clips(clips) -> np.ndarray:
     if clips.ndim != 5 or clips.shape[-1] != 3 or 0 in clips.shape:
         raise TfvidError(f"clips: expected shape (B, T, H, W, 3), got {clips.shape}")
     if clips.dtype.kind != "f":
-        raise TfvidError(f"clips: expected floats in [0, 1], got {clips.dtype}; uint8 ones are to be divided by 255")
-    if not (clips.min() >= 0 and clips.max() <= 1):  # so written, NaN fails too
+        raise TfvidError(f"clips: expected floats in [0, 1], got {clips.dtype}; divide uint8 clips by 255")
+    if not (clips.min() >= 0 and clips.max() <= 1):  # also true for NaN
         raise TfvidError(
-            f"clips: expected floats in [0, 1], got {clips.min():g} to {clips.max():g}; bring them to [0, 1], and say "
-            "with input_range=(low, high) what the model is trained on"
+            f"clips: expected floats in [0, 1], got {clips.min():g} to {clips.max():g}; scale them to [0, 1], and "
+            "pass the range that the model expects as input_range=(low, high)"
         )
     return clips.astype(np.float32)
 
@@ -358,7 +373,7 @@ def _labels(labels, count: int) -> np.ndarray | None:
         return None
     labels = np.asarray(labels)
     if labels.shape != (count,) or labels.dtype.kind not in "iu" or labels.min() < -1:
-        raise TfvidError(f"labels: expected {count} classes, ints from 0 or -1 where not known, got {labels.tolist()}")
+        raise TfvidError(f"labels: expected {count} classes, ints from 0 or -1 if unknown, got {labels.tolist()}")
     return labels.astype(np.int32)
 
 
@@ -381,12 +396,12 @@ def _ids(ids, count: int) -> list[str]:
     ids = range(count) if ids is None else ids
     ids = [id.decode() if isinstance(id, bytes) else str(id) for id in ids]
     if len(ids) != count or len(set(ids)) < count or "" in ids:
-        raise TfvidError(f"ids: expected {count} different names, none empty, got {ids}")
+        raise TfvidError(f"ids: expected {count} different non-empty names, got {ids}")
     return ids
 
 
 def _steps_done(optimizer) -> int:
-    """Batches that a model was trained on, as its optimizer counts them."""
+    """Returns the number of batches that a model was trained on, by the count of its optimizer."""
     iterations = getattr(optimizer, "iterations", None)
     if iterations is None:
         return 0

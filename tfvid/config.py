@@ -1,9 +1,10 @@
-"""One run, one tree of frozen dataclasses, from a YAML file and ``key=value`` overrides.
+"""Configurations: frozen dataclasses that are built from a YAML file and ``key=value`` overrides.
 
     config = load("configs/i3d_ssv2.yaml", ["data.root=/data/ssv2", "train.epochs=2"])
 
-Values are checked where they come in: an unknown key is refused with the nearest valid one, a wrong type or
-range in one line that names the file and the key. This module imports neither TensorFlow nor Keras.
+All values are checked when a configuration is built. An unknown key raises an error that suggests the nearest valid
+key. A wrong type or range raises an error of one line that names the file and the key. This module imports neither
+TensorFlow nor Keras.
 """
 
 import dataclasses
@@ -20,18 +21,19 @@ from tfvid.core.errors import ConfigError, unknown
 from tfvid.core.typed import build, require
 from tfvid.data.settings import DataConfig
 
-LARGEST, MOST_VALUES = 200_000, 10_000  # characters of a file, and values in it
+LARGEST, MOST_VALUES = 200_000, 10_000  # the limits of the characters of a file and of the values in it
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The classifier.
+    """The classifier of a run.
 
     Attributes:
       name: a name in `tfvid.models.MODELS`, or ``"my_file.py:MyModel"``.
       options: further keyword arguments of the model (dropout, width, depth, blocks, ...).
-      weights: start from these instead of random weights: a ``.keras`` file or run of the same model, or the prefix
-        of a DeepMind Kinetics I3D checkpoint (``.../model.ckpt``). A classifier of another shape is left out.
+      weights: the initial weights: a ``.keras`` file or a run of the same model, or the prefix of a DeepMind Kinetics
+        I3D checkpoint (``.../model.ckpt``). The weights of a classifier layer of another shape are not loaded. None for
+        random weights.
     """
 
     name: str = "i3d"
@@ -44,23 +46,26 @@ class TrainConfig:
     """How the classifier is trained.
 
     Attributes:
-      split: the dataset's split that is trained on.
-      validation_split: the split measured after each epoch; it decides halvings and the best epoch.
-      epochs: passes over `split`.
+      split: the training split of the dataset.
+      validation_split: the split that is measured after each epoch. The "plateau" schedule and the best epoch depend on
+        it.
+      epochs: the number of passes over `split`.
       optimizer: "adam" or "sgd".
-      learning_rate: at the start (after the warm-up).
-      momentum: of "sgd".
-      weight_decay: L2, added to the gradient (not decoupled), on all kernels; not on biases and batch norm.
-      schedule: "constant"; "plateau": halved after `plateau_patience` epochs without a better validation
-        accuracy, down to `min_learning_rate`; "cosine": down to `min_learning_rate` over the run, by step.
+      learning_rate: the initial rate (after the warm-up).
+      momentum: the momentum of "sgd", in [0, 1).
+      weight_decay: the L2 penalty of all kernels, added to the gradient (not decoupled). Biases and batch norm have
+        none.
+      schedule: "constant"; "plateau": the rate is halved after `plateau_patience` epochs without a better validation
+        accuracy, down to `min_learning_rate`; "cosine": a half cosine down to `min_learning_rate` over the steps of the
+        run.
       warmup_epochs: the rate grows linearly from 0 over this many epochs ("cosine" only).
-      plateau_patience: epochs.
-      min_learning_rate: no schedule goes below it.
-      mixed_precision: true is mixed bfloat16; "auto" uses it where the processor or GPU computes in it.
-      keep: which epoch's weights become the run's model: "best" (validation top-1) or "last". Choose "last"
-        where the validation split is also the test set.
-      deterministic: the same bits in every run, at some cost in speed. It switches TensorFlow's
-        op determinism on for the whole process.
+      plateau_patience: the number of epochs, see `schedule`.
+      min_learning_rate: the lowest rate of the schedules.
+      mixed_precision: true is mixed bfloat16; "auto" uses it if the processor or GPU supports it.
+      keep: the epoch whose weights become the run's model: "best" (validation top-1) or "last". Choose "last" if the
+        validation split is also the test set.
+      deterministic: whether every run computes the same bits, which is slower. It enables TensorFlow's op determinism
+        for the whole process.
     """
 
     split: str = "train"
@@ -102,14 +107,14 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class ExplainConfig:
-    """How clips are explained: by ``scripts/explain.py``, and while a model trains.
+    """How ``tfvid explain`` and the training explain clips.
 
     Attributes:
       mask: options of `tfvid.TemporalMask`, e.g. the paper's weights of length and variation.
       grad_cam: options of `tfvid.GradCAM`.
-      log_every: epochs between the explanations that training logs, see docs/callbacks.md; 0 for none.
-      log_clips: clips of the validation split explained each time, the first ones of all classes in turn.
-      log_iterations: steps of the masks that training logs; None for as many as `mask` says.
+      log_every: the number of epochs between explanations in training, see docs/callbacks.md; 0 for no explanations.
+      log_clips: the number of validation clips that training explains each time; the classes take turns.
+      log_iterations: the steps of the masks in training; None for the number in `mask`.
     """
 
     mask: dict[str, Any] = field(default_factory=dict)
@@ -127,13 +132,17 @@ class ExplainConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One run: ``runs/<name>/`` and ``saved_models/<name>/``.
+    """A training run. Its results are in ``runs/<name>/`` and ``saved_models/<name>/``.
 
     Attributes:
-      name: letters, digits, ``_``, ``-`` and ``.``; the file's own name where it is not given.
-      seed: of initial weights and dropout.
-      distribution: of training: "none"; "mirrored", over the GPUs of this machine; "multi_worker", over the machines
-        of ``TF_CONFIG`` or of a SLURM job. `data.batch_size` is of all together.
+      name: letters, digits, ``_``, ``-`` and ``.``. The default is the name of the YAML file.
+      seed: the seed of initial weights and dropout.
+      distribution: "none"; "mirrored", on the GPUs of this machine; "multi_worker", on the machines of ``TF_CONFIG`` or
+        of a SLURM job. `data.batch_size` counts the clips of all replicas.
+      data: the clips.
+      model: the classifier.
+      train: how it is trained.
+      explain: how clips are explained.
     """
 
     name: str = "run"
@@ -150,12 +159,13 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadConfig:
-    """What a model file alone does not say, see docs/models.md; what is not given is what the model's card says.
+    """Properties of a model that its file does not contain, see docs/models.md. The defaults are those of its card.
 
     Attributes:
-      input_range: the values [low, high] that the model takes for black and white; clips in [0, 1] are scaled to them.
-      channels: the order of the colours that it takes.
-      output: what it returns.
+      input_range: the values [low, high] that the model expects for black and white. Clips in [0, 1] are scaled to this
+        range.
+      channels: the order of the colour channels that the model expects.
+      output: what the model returns.
       custom: a Python file with the model's own layers and functions.
     """
 
@@ -169,17 +179,17 @@ class LoadConfig:
         require(low < high, "input_range", "[low, high], the lower value first", self.input_range)
 
     def load_options(self) -> dict[str, Any]:
-        """These values as keyword arguments of `tfvid.models.loaded.load_model_as`."""
+        """Returns these values as keyword arguments of `tfvid.models.loaded.load_model_as`."""
         return {item.name: getattr(self, item.name) for item in dataclasses.fields(LoadConfig)}
 
 
 @dataclass(frozen=True)
 class GroupConfig(LoadConfig):
-    """Models compared as one, e.g. several seeds of one architecture.
+    """A group of models that is compared as one, e.g. several seeds of one architecture.
 
     Attributes:
-      name: of the group, in tables and figures.
-      paths: of its models: ``runs/<name>``, ``saved_models/<name>``, ``.keras`` or ``.h5`` files.
+      name: the name of the group in tables and figures.
+      paths: the paths of its models: ``runs/<name>``, ``saved_models/<name>``, ``.keras`` or ``.h5`` files.
     """
 
     name: str
@@ -193,12 +203,12 @@ class GroupConfig(LoadConfig):
 
 @dataclass(frozen=True)
 class ClassesConfig:
-    """Which classes are explained and compared. The paper took those on which its models perform alike.
+    """The classes that are explained and compared. The paper uses classes on which its models perform alike.
 
     Attributes:
-      names: these; () for all that follow the rule below.
-      max_f1_gap: the groups' F1 of the class lie within this of one another.
-      min_f1: each group's F1 of the class is at least this.
+      names: the names of the classes; () for all classes that satisfy the two conditions below.
+      max_f1_gap: the largest difference between the groups' F1 of a class, in [0, 1].
+      min_f1: the lowest F1 of a class in any group, in [0, 1].
     """
 
     names: tuple[str, ...] = ()
@@ -214,25 +224,26 @@ class ClassesConfig:
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """A comparison of models: ``scripts/compare.py``.
+    """A comparison of models: ``tfvid compare``.
 
     Attributes:
-      name: of the study; its folder is ``runs/<name>`` unless another is given.
-      title: of its page.
-      models: the groups, two or more; the first two are those of the findings, the 3-D network first.
+      name: the name of the study. Its default folder is ``runs/<name>``.
+      title: the title of its page.
+      models: the groups, two or more. The findings compare the first two; the 3-D network comes first.
       data: the clips, the same for all models.
-      split: of the dataset.
-      classes: which of its classes are explained.
-      limit: explain at most this many clips of the chosen classes, all classes in turn; None for all of them. F1 is
+      split: the split of the dataset.
+      classes: the classes that are explained.
+      limit: the maximum number of clips to explain, of the chosen classes; the classes take turns. None for all. F1 is
         always measured on the whole split.
-      target: the class explained, each clip's "predicted" or "true" one.
+      target: the class explained: each clip's "predicted" or "true" class.
       mask: options of `tfvid.TemporalMask`.
       grad_cam: options of `tfvid.GradCAM`.
-      smallest_drop: clips of which freezing or reversing lowers the score by no more than this have no drop ratio.
-      film_clips: so many clips of each class get films, by the first model of each group; None for all.
-      films: their formats.
-      method_clips: so many clips are used to compare ways of finding a mask; 0 leaves that out.
-      seed: of what is drawn at random.
+      smallest_drop: the drop ratio of a clip is defined only if freezing and reversing each lower its score by more
+        than this.
+      film_clips: the number of clips of each class with films, of the first model of each group; None for all.
+      films: the formats of the films.
+      method_clips: the number of clips on which methods to find a mask are compared; 0 to skip this comparison.
+      seed: the seed of all random numbers.
     """
 
     name: str = "study"
@@ -253,7 +264,7 @@ class StudyConfig:
 
     def __post_init__(self):
         require(bool(re.fullmatch(r"\w[\w.-]*", self.name)), "name", "letters, digits, '_', '-' and '.'", self.name)
-        require(len(self.models) >= 2, "models", "two groups or more, each a name and paths", self.models)
+        require(len(self.models) >= 2, "models", "two or more groups, each with a name and paths", self.models)
         names = [group.name for group in self.models]
         require(len(set(names)) == len(names), "models", "groups of different names", names)
         require(self.limit is None or self.limit >= 1, "limit", "1 or more", self.limit)
@@ -267,8 +278,8 @@ class NetworkConfig(LoadConfig):
     """A network of the attribution benchmark.
 
     Attributes:
-      name: in tables and figures.
-      path: ``runs/<name>``, ``saved_models/<name>``, a ``.keras`` or ``.h5`` file.
+      name: the name in tables and figures.
+      path: the path of its model: ``runs/<name>``, ``saved_models/<name>``, a ``.keras`` or ``.h5`` file.
     """
 
     name: str
@@ -278,16 +289,21 @@ class NetworkConfig(LoadConfig):
         super().__post_init__()
         require(bool(self.name), "networks: name", "some text", self.name)
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The path as a group of one model, see `GroupConfig`."""
+        return (self.path,)
+
 
 @dataclass(frozen=True)
 class MethodConfig:
-    """A way of explaining, in the attribution benchmark.
+    """An attribution method of the benchmark, with its options.
 
     Attributes:
-      name: in `tfvid.explain.EXPLAINERS`, or ``"my_file.py:MyExplainer"``.
-      label: of its rows; `name` where it is not given, so one method can be there with several settings.
-      options: its arguments.
-      without: measures that are not taken of it, e.g. those that would explain a slow method many times more.
+      name: a name in `tfvid.explain.EXPLAINERS`, or ``"my_file.py:MyExplainer"``.
+      label: the name of its row, by default `name`. Labels distinguish rows of the same method.
+      options: the arguments of the explainer.
+      without: the measures that are skipped for this method, e.g. measures that run a slow method many times.
     """
 
     name: str
@@ -297,7 +313,7 @@ class MethodConfig:
 
     @property
     def row(self) -> str:
-        """What its rows are called."""
+        """The name of its row: the label, or the name."""
         return self.label or self.name
 
 
@@ -306,9 +322,9 @@ class MeasureConfig:
     """A measure of the attribution benchmark.
 
     Attributes:
-      name: in `tfvid.metrics.METRICS`, or ``"my_file.py:my_measure"``.
-      options: its arguments.
-      limit: measure at most this many clips, the first ones; None for all of them.
+      name: a name in `tfvid.metrics.METRICS`, or ``"my_file.py:my_measure"``.
+      options: the arguments of the measure.
+      limit: the number of clips that are measured, the first ones; None for all.
     """
 
     name: str
@@ -321,23 +337,23 @@ class MeasureConfig:
 
 @dataclass(frozen=True)
 class AttributionConfig:
-    """Which method explains which network best: ``scripts/benchmark_attribution.py``.
+    """A comparison of attribution methods: ``tfvid benchmark``.
 
     Attributes:
-      name: of the benchmark; its folder is ``runs/<name>`` unless another is given.
-      title: of its document.
-      networks: one or more.
-      data: the clips, the same for all networks; `batch_size` of them are explained at a time.
-      split: of the dataset.
-      classes: which of its classes; () for all.
-      limit: use at most this many clips, all classes in turn; None for all of the split.
-      target: the class explained, each clip's "predicted" or "true" one.
-      methods: a random map and a centred one are judged beside them, whatever is listed.
-      measures: those that know the truth are left out where the dataset does not.
-      sanity_methods: rows of `methods` that explain again while more and more of the network's weights are destroyed;
-        () leaves that out.
-      sanity_clips: of so many clips.
-      seed: of what is drawn at random.
+      name: the name of the benchmark. Its default folder is ``runs/<name>``.
+      title: the title of its document.
+      networks: the networks, one or more.
+      data: the clips, the same for all networks; `batch_size` is the number of clips explained at a time.
+      split: the split of the dataset.
+      classes: the classes of the clips; () for all.
+      limit: the maximum number of clips; the classes take turns. None for all clips of the split.
+      target: the class explained: each clip's "predicted" or "true" class.
+      methods: the methods, one or more. Two baselines, a random map and a centred map, are always added.
+      measures: the measures, one or more. Measures that need a known event are skipped if the dataset has none.
+      sanity_methods: rows of `methods` for the sanity check, which explains again while more and more of the network's
+        weights are randomised; () to skip it.
+      sanity_clips: the number of clips of the sanity check.
+      seed: the seed of all random numbers.
     """
 
     name: str = "attribution"
@@ -379,19 +395,19 @@ def load(path: str | Path, overrides: Sequence[str] = (), kind: type = RunConfig
     """Reads a configuration.
 
     Args:
-      path: a YAML file; a run's own ``config.yaml`` too.
-      overrides: ``"train.epochs=3"``: a dotted key and a YAML value, stronger than the file.
-      kind: `RunConfig`, `StudyConfig` or `AttributionConfig`, which is returned.
+      path: a YAML file, also the ``config.yaml`` of a run.
+      overrides: dotted keys and YAML values, e.g. ``"train.epochs=3"``; they replace values of the file.
+      kind: the class of the result: `RunConfig`, `StudyConfig` or `AttributionConfig`.
 
     Raises:
-      ConfigError: one line that names the file (or the override) and the key; for an unknown key the
+      ConfigError: one line that names the file (or the override) and the key; for an unknown key, it suggests the
         nearest valid one.
     """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {_unreadable(error)}; expected a configuration, a YAML file") from error
+        raise ConfigError(f"{path}: {_unreadable(error)}; expected a configuration as a YAML file") from error
     if len(text) > LARGEST:
         raise ConfigError(f"{path}: expected a configuration of up to {LARGEST} characters, got {len(text)}")
     values = parse(text, str(path))
@@ -403,7 +419,7 @@ def load(path: str | Path, overrides: Sequence[str] = (), kind: type = RunConfig
 
 
 def _unreadable(error: OSError | UnicodeDecodeError) -> str:
-    """Why a file cannot be read, in words."""
+    """Returns the reason why a file cannot be read."""
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, IsADirectoryError):
@@ -412,10 +428,10 @@ def _unreadable(error: OSError | UnicodeDecodeError) -> str:
 
 
 def override(values: dict, overrides: Sequence[str]) -> dict:
-    """`values`, nested dicts, with each ``"train.epochs=3"`` put in its place; `from_dict` refuses unknown keys.
+    """Returns nested dicts with the values of overrides such as ``"train.epochs=3"``; `from_dict` checks the keys.
 
     Raises:
-      ConfigError: not ``key=value``, or not a YAML value.
+      ConfigError: an override is not of the form ``key=value``, or its value is not YAML.
     """
     for text in overrides:
         key, equals, value = text.partition("=")
@@ -425,10 +441,10 @@ def override(values: dict, overrides: Sequence[str]) -> dict:
 
 
 def from_dict(values: dict, source: str = "configuration", kind: type = RunConfig):
-    """Builds a `RunConfig`, or another `kind`, from nested dicts; `source` is what error messages name."""
+    """Builds a configuration of class `kind` from nested dicts; error messages name `source`."""
     other = _other_kind(values, kind)
     if other:
-        raise ConfigError(f"{source}: expected the configuration of {PURPOSES[kind]}, this is one of {PURPOSES[other]}")
+        raise ConfigError(f"{source}: expected a configuration of {PURPOSES[kind]}, got one of {PURPOSES[other]}")
     try:
         return build(kind, values, "")
     except ConfigError as error:
@@ -443,7 +459,7 @@ PURPOSES = {
 
 
 def _other_kind(values, kind: type) -> type | None:
-    """The kind of configuration that all keys of `values` belong to, where they do not all belong to `kind`."""
+    """Returns another class that has all the keys of `values`, if `kind` does not have all of them; else None."""
     if kind not in PURPOSES or not isinstance(values, dict):
         return None
     keys = {purpose: {field.name for field in dataclasses.fields(purpose)} for purpose in PURPOSES}
@@ -453,12 +469,12 @@ def _other_kind(values, kind: type) -> type | None:
 
 
 def to_yaml(config: RunConfig | StudyConfig | AttributionConfig) -> str:
-    """The resolved configuration, every value spelt out; `load` reads it back to an equal one."""
+    """Returns the configuration as YAML with all values; `load` builds an equal configuration from it."""
     return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True)
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which ``1e-3`` is a number (YAML 1.2), and a repeated key an error rather than a surprise."""
+    """Safe YAML in which ``1e-3`` is a number, as in YAML 1.2, and a repeated key is an error."""
 
     def construct_mapping(self, node, deep=False):
         if isinstance(node, yaml.MappingNode):
@@ -476,30 +492,26 @@ _Loader.add_implicit_resolver(
 
 
 def parse(text: str, source: str):
-    """The value that `text`, YAML, stands for: what `yaml.safe_load` returns.
+    """Returns the value of a YAML text, as `yaml.safe_load` does.
 
     Raises:
-      ConfigError: not YAML, or more of it than a configuration can be; one line that names `source`.
+      ConfigError: one line that names `source`: the text is not YAML, or it has too many or too large values.
     """
     try:
         value = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{source}: not valid YAML ({' '.join(str(error).split())})") from error
     except RecursionError:
-        raise ConfigError(f"{source}: not valid YAML (brackets in brackets without end)") from None
-    except (
-        ValueError,
-        AttributeError,
-        LookupError,
-        TypeError,
-    ) as error:  # PyYAML's own, of ``!!int x`` or May the 40th
+        raise ConfigError(f"{source}: not valid YAML (too many nested brackets)") from None
+    # PyYAML raises these for values such as ``!!int x`` or the date 2026-05-40.
+    except (ValueError, AttributeError, LookupError, TypeError) as error:
         raise ConfigError(f"{source}: not valid YAML ({error})") from None
     _check_size(value, source)
     return value
 
 
 def _check_size(value, source: str):
-    """Refuses what a few bytes can stand for: huge numbers, and values (``&a``) used in one another (``*a``)."""
+    """Raises ConfigError for huge numbers and too many values, which anchors (``&a``, ``*a``) make of a few bytes."""
     waiting, count = [value], 0
     while waiting:
         count += 1
@@ -515,11 +527,11 @@ def _check_size(value, source: str):
 
 
 def _replace(values: dict, keys: list[str], value, source: str) -> dict:
-    """`values` with `value` put under the nested `keys`; unknown names are left for `build` to refuse."""
+    """Returns `values` with `value` at the nested `keys`. `build` checks the names."""
     first, *rest = keys
     if rest:
         inner = values.get(first) or {}
         if not isinstance(inner, dict):
-            raise ConfigError(f"{source}: {first!r} holds no further keys")
+            raise ConfigError(f"{source}: {first!r} has no further keys")
         value = _replace(inner, rest, value, source)
     return {**values, first: value}

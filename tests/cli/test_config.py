@@ -112,7 +112,7 @@ def test_the_file_is_named(tmp_path):
         load(path)
     with pytest.raises(ConfigError, match=r"gone\.yaml: no such file"):
         load(tmp_path / "gone.yaml")
-    with pytest.raises(ConfigError, match=f"{tmp_path}: this is a folder; expected a configuration, a YAML file"):
+    with pytest.raises(ConfigError, match=f"{tmp_path}: this is a folder; expected a configuration as a YAML file"):
         load(tmp_path)
 
 
@@ -181,10 +181,10 @@ def test_from_dict_names_its_source():
         (
             "i3d_kth",
             StudyConfig,
-            r"expected the configuration of a study \(compare.py\), this is one of a run \(train.py",
+            r"expected a configuration of a study \(compare.py\), got one of a run \(train.py",
         ),
-        ("study_shapes", RunConfig, r"expected the configuration of a run .*, this is one of a study"),
-        ("attribution_bench", RunConfig, r"this is one of a benchmark of attribution methods"),
+        ("study_shapes", RunConfig, r"expected a configuration of a run .*, got one of a study"),
+        ("attribution_bench", RunConfig, r"got one of a benchmark of attribution methods"),
     ],
 )
 def test_a_configuration_of_another_command(name, kind, said):

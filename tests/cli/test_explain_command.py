@@ -24,16 +24,19 @@ from tfvid.cli.explain import main
 from tfvid.core.errors import ConfigError, DataError, ModelError, StillClipWarning, TfvidError
 from tfvid.data.base import VideoDataset
 from tfvid.data.choose import choose
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.sources.shapes import MovingShapes
 from tfvid.data.sources.video_files import VideoFiles
 from tfvid.experiments import explanation_writer
-from tfvid.experiments.explain_clips import explain_clips, finish, overlaps, summary
+from tfvid.experiments.explain_clips import explain_clips
+from tfvid.experiments.explanation_records import overlaps
+from tfvid.experiments.explanation_summary import finish, summary
 from tfvid.explain.masks.temporal_mask import TemporalMask
 from tfvid.models.card import ModelCard
 from tfvid.models.conv_lstm import ConvLSTM
 from tfvid.models.loading import load_model
 from tfvid.network.compiled import Compiled
+from tfvid.report.media import Films
 from tfvid.results.result_store import ResultStore, read_results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -153,7 +156,7 @@ def test_a_model_is_traced_once_whatever_the_shards(models, tmp_path, monkeypatc
 def test_records_are_what_the_explainer_says(models, clips, tmp_path):
     model = load_model(models["cnn"])
     options = {"iterations": 3, "length_weight": 0.05}
-    explain_clips(model, [clips], tmp_path, name="cnn", class_names=CLASSES, mask=options, formats=())
+    explain_clips(model, [clips], tmp_path, name="cnn", class_names=CLASSES, mask=options, films=Films(()))
     expected = TemporalMask(model, **options)(clips["clip"], labels=clips["label"])
     results = read_results(tmp_path)
     # Adam magnifies the last bits of a float where scores hardly differ.
@@ -182,7 +185,7 @@ def test_records_are_what_the_explainer_says(models, clips, tmp_path):
 def test_damaged_and_still_clips_are_told(models, clips, tmp_path):
     still = clips | {"clip": clips["clip"].copy(), "damage": np.array([b"", b"ends early", b"", b""])}
     still["clip"][2] = still["clip"][2, :1]
-    options = {"mask": {"iterations": 1, "init": "full"}, "formats": ()}
+    options = {"mask": {"iterations": 1, "init": "full"}, "films": Films(())}
     with warnings.catch_warnings():
         warnings.simplefilter("error", StillClipWarning)
         explain_clips(load_model(models["cnn"]), [still], tmp_path, name="cnn", class_names=CLASSES, **options)
@@ -224,7 +227,7 @@ def test_films_are_written_while_the_next_clips_are_explained(models, clips, tmp
             name="cnn",
             class_names=CLASSES,
             mask=mask,
-            formats=("webp",),
+            films=Films(("webp",)),
             progress=done.append,
         )
     assert done == [2]
@@ -242,7 +245,7 @@ def test_the_true_class_can_be_explained_and_the_mask_can_reverse(models, clips,
         class_names=CLASSES,
         target="true",
         mask={"iterations": 1, "perturbation": "reverse"},
-        formats=("webp",),
+        films=Films(("webp",)),
     )
     results = read_results(tmp_path)
     assert [r.target for r in results] == clips["label"].tolist()
@@ -264,7 +267,7 @@ def test_clips_with_nan_are_skipped_not_their_batch_mates(models, clips, tmp_pat
         name="cnn",
         class_names=CLASSES,
         mask={"iterations": 1},
-        formats=(),
+        films=Films(()),
     )
     assert skipped == {"validation-000001": "NaN or infinite pixels"}
     assert [r.id[-1] for r in read_results(tmp_path)] == ["0", "2", "3"]

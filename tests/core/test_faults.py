@@ -237,7 +237,7 @@ def test_train_finishes_its_batch_and_goes_on(tmp_path, monkeypatch, capsys):
         stops(train.main, training(tmp_path))
     assert [path.name for path in tmp_path.glob("runs/run/checkpoints/*")] == ["within-0001"]
     train.main(training(tmp_path))
-    assert "goes on after batch 1 of epoch 1" in capsys.readouterr().out
+    assert "continues after batch 1 of epoch 1" in capsys.readouterr().out
     metrics = json.loads((tmp_path / "runs" / "run" / "metrics.json").read_text())
     assert metrics["epochs"] == len(metrics["history"]) == 3
     assert metrics["skipped"]["train"] == {"bad": "broken"}  # found by the first start

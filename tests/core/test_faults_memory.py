@@ -130,6 +130,6 @@ def test_training_without_memory_is_one_line(tmp_path, monkeypatch):
     model = {"name": "conv_lstm", "options": {"blocks": 1, "filters": 2, "kernel": 3}}
     config = from_dict({"name": "run", "data": data, "model": model, "train": {"epochs": 1}}, "here", RunConfig)
     monkeypatch.setattr(loop, "build_model", with_greed)
-    with pytest.raises(TfvidError, match=r"out of memory with data.batch_size=2 .*lower") as error:
+    with pytest.raises(TfvidError, match=r"out of memory with data.batch_size=2 .*choose a smaller one") as error:
         loop.train(config, tmp_path / "runs", tmp_path / "saved")
     assert "\n" not in str(error.value)

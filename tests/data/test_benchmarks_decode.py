@@ -45,6 +45,16 @@ def test_it_prints_each_reader(decode, tmp_path, monkeypatch, capsys):
     assert "tfvid / opencv" in printed and "shards / " in printed
 
 
+def test_samples_are_not_files_made_for_tests(decode, tmp_path):
+    clips = importlib.import_module("clips")
+    for file in ("hard_files/a.avi", "kth_sample/boxing/b.avi", "kth_sample/boxing/c.avi"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    assert list(clips.sample_clips(tmp_path, 1)) == [
+        ("MPEG-4 avi, samples", [tmp_path / "kth_sample" / "boxing" / "b.avi"])
+    ]
+
+
 def test_a_reader_that_gives_other_frames_is_left_out(decode, tmp_path, monkeypatch, capsys):
     file = write_video(tmp_path / "a.avi", 20, size=(48, 64))
     late = lambda *job: np.clip(decode._tfvid(*job) + np.uint8(10), 0, 255)  # noqa: E731, as if one frame later

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.sources.annotated import boxes_of, event_of, frames_taken
 
 

@@ -10,7 +10,7 @@ from small_videos import frame_numbers, write_video
 
 from tfvid.core.errors import DataError, VideoError
 from tfvid.core.sampling import frame_range, frames_between
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.decode.sample import frame_times
 from tfvid.data.decode.worker import DecodePool
 from tfvid.data.sources.csv_list import CSVList
@@ -163,7 +163,9 @@ def test_seconds_by_the_time_stamps_of_the_file(tmp_path):
         clip = pool.read(first, 4, (8, 12))
         assert frame_numbers(clip.frames) == [5, 7, 9, 11] and clip.decoded == 7
         assert frame_numbers(pool.read(second, 2, (8, 12)).frames) == [15, 19]
-        with pytest.raises(VideoError, match="a folder of frames has no frame rate; the list must give it, as 'fps'"):
+        with pytest.raises(
+            VideoError, match="a folder of frames has no frame rate; give it in the list, in the column 'fps'"
+        ):
             pool.read(folder, 2, (8, 12))
     assert frame_numbers(dataset.read(first, 4, (8, 12)).frames) == [5, 7, 9, 11]
 
@@ -297,7 +299,8 @@ def test_a_label_without_training_clips_is_named(tmp_path):
 
 def test_large_groups_miss_the_share(tmp_path):
     (tmp_path / "clips.csv").write_text("path,label,group\n" + "".join(f"{i},x,{i // 10}\n" for i in range(20)))
-    with pytest.warns(RuntimeWarning, match="10 of 20 clips are held out for validation, asked for a share of 0.1"):
+    said = "10 of 20 clips are held out for validation, although validation_share is 0.1"
+    with pytest.warns(RuntimeWarning, match=said):
         CSVList(tmp_path, validation_share=0.1)
 
 

@@ -5,7 +5,7 @@ import pytest
 from small_videos import frame_numbers, write_frames, write_video
 
 from tfvid.core.errors import DataError, TfvidError
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.decode.video import decode_clip
 from tfvid.data.pipeline import load_dataset, make_dataset
 from tfvid.data.sources.epic_kitchens import EpicKitchens, read_boxes, read_classes

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tfvid.core.errors import DataError
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.sources.folder import ClassFolders
 
 
@@ -153,7 +153,7 @@ def test_folders_of_frames(tmp_path):
     for name in ("a/1.mp4", *(f"a/clip/{i:05d}.jpg" for i in (1, 2)), *(f"b/person/c{i}/{i}.PNG" for i in (1, 2))):
         touch(tmp_path, name)
     touch(tmp_path, "b/person/c2/9.png")
-    with pytest.warns(RuntimeWarning, match=r"ignored pictures that are no numbered frames \(1\): b/person/c1/1.PNG"):
+    with pytest.warns(RuntimeWarning, match=r"ignored pictures that are not numbered frames \(1\): b/person/c1/1.PNG"):
         dataset = ClassFolders(tmp_path, validation_share=0)
     assert dataset.samples("train") == [
         Sample("a/1.mp4", 0, str(tmp_path / "a/1.mp4")),

@@ -260,14 +260,41 @@ def test_video_files_reads_folders(tmp_path):
         (["v1_1.jpg", "v1_2.jpg", "v1_3.jpg"], 0),
         (["2020-01-09_7.jpg", "2020-01-10_1.jpg", "2020-01-10_2.jpg"], 0),
         (["1_1.jpg", "2_1.jpg", "3_1.jpg"], 0),  # the first number counts
+        # Two views that start at different numbers.
+        (["1_1.jpg", "1_2.jpg", "2_2.jpg", "2_3.jpg"], 2),
+        (["1_5.jpg", "1_6.jpg", "1_7.jpg", "2_1.jpg", "2_2.jpg"], 2),
+        (["1_10.jpg", "1_20.jpg", "1_30.jpg", "2_20.jpg", "2_30.jpg", "2_40.jpg"], 2),  # every tenth frame
+        (["1_1.jpg", "1_8.jpg", "1_50.jpg", "1_99.jpg", "2_1.jpg", "2_8.jpg", "2_50.jpg", "2_99.jpg"], 2),
+        # One view.
+        (["shot1_1.jpg", "shot1_2.jpg", "shot2_3.jpg", "shot2_4.jpg"], 0),
+        (["1305031102.175304.png", "1305031102.211214.png", "1305031103.011183.png", "1305031103.043227.png"], 0),
     ],
 )
 def test_series_whose_last_number_starts_again(names, parts):
     assert len(restarted(names)) == parts
 
 
-def test_two_views_in_one_folder_are_refused(tmp_path):
-    for name in ("1_1.png", "1_2.png", "2_1.png", "2_2.png"):
-        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / name)
-    with pytest.raises(VideoError, match=r"starts again \(2 like 1_1.png, 2 like 2_1.png\); keep one series"):
-        decode_frames(tmp_path, 2, (8, 8))
+@pytest.mark.parametrize("first", [1, 2])
+def test_two_views_in_one_folder_are_refused(tmp_path, first):
+    write(tmp_path, ["1_1.png", "1_2.png", f"2_{first}.png", f"2_{first + 1}.png"])
+    said = reason(tmp_path)
+    assert said.startswith(f"the last number in the names starts again (2 like 1_1.png, 2 like 2_{first}.png); keep")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "frame_{:04d}.png",
+        "img_1_{}.png",
+        "{:05d}.png",  # Jester
+        "frame_{:010d}.png",  # EPIC-KITCHENS
+        "{:06d}.png",  # Something-something
+        "v_Biking_g01_c02_{}.png",  # UCF101
+        "{0}_of_12.png",
+        "{0}_{0}.png",
+    ],
+)
+def test_the_names_of_ordinary_folders(tmp_path, name):
+    folder = write(tmp_path / "clip", [name.format(i) for i in range(1, 13)])
+    clip = decode_frames(folder, 12, SIZE)
+    assert frame_numbers(clip.frames) == list(range(12)) and clip.damage == ""

@@ -19,11 +19,11 @@ from small_videos import frame_numbers, patch, write_video
 
 import tfvid
 from tfvid.core.errors import TfvidError, VideoError
-from tfvid.data.clip import Sample
+from tfvid.data import SkipLog, load_dataset, make_dataset
 from tfvid.data.decode import confined
+from tfvid.data.decode.clip import Sample
 from tfvid.data.decode.resize import area_weights, resize_into
 from tfvid.data.decode.worker import DecodePool
-from tfvid.data.pipeline import SkipLog, load_dataset, make_dataset
 from tfvid.data.sources.video_files import VideoFiles
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -3,7 +3,7 @@
 import pytest
 
 from tfvid.core.errors import DataError
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.sources.kth import KTH, read_sequences
 
 

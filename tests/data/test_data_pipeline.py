@@ -153,6 +153,21 @@ def test_each_new_iterator_is_the_next_epoch():
         assert same(collect(dataset), clips)
 
 
+def test_a_cache_repeats_the_first_epoch():
+    """As docs/data.md says, also of shuffling what is cached: batches change places, and no clip its crop."""
+    options = {"training": True, **SHAPES, "batch_size": 2}
+    expected = list(load_dataset(shapes(), "train", **options))
+    dataset = load_dataset(shapes(), "train", **options).cache()
+    passes = [collect(dataset) for _ in range(3)]
+    assert passes[0]["id"].tolist() == [id for batch in expected for id in batch["id"].numpy()]
+    assert same(passes[0], passes[1]) and same(passes[0], passes[2])
+    batches = {tuple(batch["id"].numpy()): batch["clip"].numpy() for batch in expected}
+    shuffled = list(dataset.shuffle(100, seed=1))
+    assert [tuple(batch["id"].numpy()) for batch in shuffled] != list(batches)
+    for batch in shuffled:
+        np.testing.assert_array_equal(batch["clip"], batches[tuple(batch["id"].numpy())])
+
+
 @pytest.mark.parametrize("steps", [None, 3])
 def test_fit_trains_every_epoch_on_all_clips(steps):
     """Epochs of one length, each in an order of its own, with `steps_per_epoch` and without."""
@@ -189,7 +204,7 @@ def test_fit_trains_every_epoch_on_all_clips(steps):
 @pytest.mark.parametrize("epoch", [-1, 0.5, True, None, tf.constant(1), tf.Variable([1, 2]), tf.Variable(1.0)])
 def test_an_epoch_that_is_none(epoch):
     with pytest.raises(
-        ConfigError, match="epoch: expected a number, 0 or more, or a tf.Variable of one, got"
+        ConfigError, match="epoch must be a whole number, 0 or more, or a tf.Variable of one, got"
     ) as caught:
         load_dataset(shapes(), "train", training=True, epoch=epoch, **SHAPES)
     assert "\n" not in str(caught.value)
@@ -222,7 +237,7 @@ def test_mirroring_moves_the_label():
 
 
 def test_mirroring_is_refused_where_it_may_change_a_label(folder):
-    with pytest.raises(ConfigError, match="augment.flip: this dataset does not declare flip_labels"):
+    with pytest.raises(ConfigError, match="augment.flip: this data set does not declare flip_labels"):
         load_dataset("folder", "train", root=folder, training=True, augment={"flip": True})
 
 
@@ -326,6 +341,35 @@ def test_a_worker_that_sees_all_damaged_clips_in_time_is_not_stopped(tmp_path):
     assert int(epoch) <= 20
 
 
+def test_a_worker_compares_its_bad_clips_with_all_clips(with_bad_files):
+    """Two of ten clips are bad, the allowed share. Each worker reads five clips in an epoch, in time all ten."""
+    log, epoch = SkipLog(), tf.Variable(0, dtype=tf.int64)
+    options = {"root": with_bad_files, "training": True, "share": Share(0, 2), "skipped": log, "epoch": epoch}
+    options |= SHAPES | {"batch_size": 2, "workers": 1}
+    dataset = load_dataset("folder", "train", max_bad_share=0.2, **options)
+    while len(log.reasons) < 2:
+        assert len(collect(dataset)["id"]) == 5
+        epoch.assign_add(1)
+    assert log.total == 10 and log.fatal is None and int(epoch) <= 20
+    log = options["skipped"] = SkipLog()
+    dataset = load_dataset("folder", "train", max_bad_share=0.1, **options)
+    with pytest.raises(DataError, match="^2 of 10 clips cannot be read"), log.plain_errors():
+        for number in range(20):
+            epoch.assign(number)
+            collect(dataset)
+
+
+def test_one_of_several_workers_without_a_good_clip_is_one_line(tmp_path):
+    for i in range(4):
+        (tmp_path / "train" / "a").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "train" / "a" / f"{i}.avi").write_bytes(b"")
+    log = SkipLog()
+    options = {"root": tmp_path, "skipped": log, "max_bad_share": 1.0, "share": Share(1, 2)} | SHAPES
+    dataset = load_dataset("folder", "train", training=True, **options)
+    with pytest.raises(DataError, match="^none of the 2 training clips can be read; the first: "), log.plain_errors():
+        list(dataset)
+
+
 def test_the_line_of_damaged_clips_names_three():
     assert damage_line({}) == ""
     assert damage_line({"a": "ends early"}) == "1 clip comes from a damaged file: a (ends early)"
@@ -410,7 +454,7 @@ def test_errors_before_anything_is_read(folder):
         load_dataset("folder", "train", root=folder, bach_size=3)
     with pytest.raises(TfvidError, match="unknown decoder 'ffmpeg'; valid: pyav, tfio"):
         load_dataset("folder", "train", root=folder, decoder="ffmpeg")
-    with pytest.raises(ConfigError, match="expected a dataset's name, a VideoDataset or a DataConfig, got int"):
+    with pytest.raises(ConfigError, match="expected the name of a data set, a VideoDataset or a DataConfig, got int"):
         load_dataset(3, "train")
     with pytest.raises(ConfigError, match="split 'train' has no clips"):
         load_dataset(MovingShapes(train=0), "train")

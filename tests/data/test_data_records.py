@@ -11,7 +11,7 @@ import tensorflow as tf
 from small_videos import frame_numbers, write_video
 
 from tfvid.core.errors import DataError, VideoError
-from tfvid.data.pipeline import SkipLog, load_dataset
+from tfvid.data import SkipLog, load_dataset
 from tfvid.data.records import Records, shard_names, write_records
 from tfvid.data.sources.folder import ClassFolders
 from tfvid.data.sources.shapes import MovingShapes
@@ -296,6 +296,36 @@ def test_refused_folders(tmp_path):
     manifest.write_text("[]")
     with pytest.raises(DataError, match="manifest.json: not a manifest of format 1"):
         Records(tmp_path)
+
+
+CLASSES = ["Something appearing", "Something disappearing", "Turning the camera left"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "difference"),
+    [
+        (
+            [CLASSES[1], CLASSES[0]],
+            "the classes are in another order, label 0 is 'Something appearing' in train and 'Something disappearing' "
+            "in validation",
+        ),
+        (CLASSES, "train has 2 classes, validation 3, and only validation has 'Turning the camera left'"),
+        (CLASSES[:1], "train has 2 classes, validation 1, and only train has 'Something disappearing'"),
+    ],
+)
+def test_splits_with_other_classes_are_refused(tmp_path, classes, difference):
+    """Each split is written to a folder of its own, then both are moved into one, as people join shards."""
+    write_records(MovingShapes(classes=CLASSES[:2], train=4), "train", tmp_path / "both", **TRAIN)
+    other = MovingShapes(classes=classes, train=4, validation=4)
+    line = f"{tmp_path / 'both'}: the shards of train and validation were made from different data sets: {difference}; "
+    with pytest.raises(DataError) as refused:
+        write_records(other, "validation", tmp_path / "both", **TRAIN)
+    assert str(refused.value).startswith(line) and "prepare one of them again" in str(refused.value)
+    write_records(other, "validation", tmp_path / "other", **TRAIN)
+    (tmp_path / "other" / "validation").rename(tmp_path / "both" / "validation")
+    with pytest.raises(DataError) as refused:
+        load_dataset("shapes", "validation", records=str(tmp_path / "both"), **SHAPE)
+    assert str(refused.value).startswith(line) and "\n" not in str(refused.value)
 
 
 def test_s3_needs_tensorflow_io(monkeypatch):

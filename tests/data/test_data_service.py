@@ -1,5 +1,6 @@
 """Training clips by a tf.data service: the same ones, decoded elsewhere."""
 
+import shutil
 from collections import Counter
 from contextlib import contextmanager
 
@@ -8,11 +9,12 @@ import pytest
 import tensorflow as tf
 
 from tfvid import config as cfg
-from tfvid.core.errors import ConfigError
+from tfvid.core.errors import ConfigError, DataError
 from tfvid.data.pipeline import load_dataset
 from tfvid.data.records import write_records
 from tfvid.data.settings import DataConfig
 from tfvid.data.share import Share
+from tfvid.data.skipped import SkipLog
 from tfvid.data.sources.shapes import MovingShapes
 from tfvid.training import train
 
@@ -64,6 +66,50 @@ def test_one_worker_gives_the_clips_of_this_process(shards):
             np.testing.assert_allclose(ours["clip"], theirs["clip"], atol=1e-6)
 
 
+def copied(shards, folder):
+    """A copy of the shards that a test may break, and its three files, of 5, 5 and 2 clips."""
+    shutil.copytree(shards, folder)
+    return folder, sorted((folder / "train").glob("*.tfrecord"))
+
+
+def test_broken_shards_cost_their_clips(shards, tmp_path):
+    """The second shard is missing, and the third has a record of label 99 under a right checksum."""
+    folder, files = copied(shards, tmp_path / "copy")
+    files[1].unlink()
+    last, other = (record.numpy() for record in tf.data.TFRecordDataset(str(files[2])))
+    example = tf.train.Example.FromString(last)
+    example.features.feature["label"].int64_list.value[0] = 99
+    with tf.io.TFRecordWriter(str(files[2])) as writer:
+        writer.write(example.SerializeToString())
+        writer.write(other)
+    settings = {"records": str(folder), **SHAPE, "batch_size": 4, "workers": 1}
+    log, left = SkipLog(), {f"train-{i:06d}" for i in (0, 1, 2, 3, 4, 11)}
+    with service(1) as address:
+        settings |= {"service": address, "training": True}
+        batches = load_dataset("shapes", "train", skipped=log, max_bad_share=0.5, **settings)
+        seen = [ids(batch) for batch in batches.take(8)]
+        assert set(sum(seen, [])) == left and all(seen)
+        assert log.reasons.keys() == {f"train-{i:06d}" for i in range(5, 11)}
+        for number, file in ((5, files[1]), (10, files[2])):
+            said = log.reasons[f"train-{number:06d}"]
+            assert said == f"the shard {file} is truncated, corrupt or no shard of these clips"
+        log = SkipLog()
+        with pytest.raises(DataError, match="of 12 clips cannot be read, .* the shard "), log.plain_errors():
+            list(load_dataset("shapes", "train", skipped=log, max_bad_share=0.4, **settings).take(8))
+
+
+def test_a_service_without_a_good_clip_is_one_line(shards, tmp_path):
+    folder, files = copied(shards, tmp_path / "copy")
+    for file in files:
+        file.unlink()
+    log = SkipLog()
+    with service(1) as address:
+        settings = {"records": str(folder), **SHAPE, "service": address, "training": True, "skipped": log}
+        batches = load_dataset("shapes", "train", max_bad_share=1.0, **settings)
+        with pytest.raises(DataError, match="^none of the 12 training clips can be read"), log.plain_errors():
+            next(iter(batches))
+
+
 def test_two_workers_give_every_clip_as_often(shards):
     settings = {"records": str(shards), **SHAPE, "batch_size": 4, "workers": 1}
     with service(2) as address:
@@ -96,7 +142,7 @@ def test_a_run_trains_from_it(shards, tmp_path):
 def test_what_it_does_not_do(shards):
     with pytest.raises(ConfigError, match="data.service must be used with data.records"):
         DataConfig(service="grpc://localhost:1")
-    with pytest.raises(ConfigError, match="goes with distribution none"):
+    with pytest.raises(ConfigError, match="data.service needs distribution none"):
         load_dataset(
             "shapes", "train", training=True, records=str(shards), service="grpc://x:1", share=Share(), **SHAPE
         )

@@ -6,7 +6,7 @@ import pytest
 from small_videos import frame_numbers, write_frames
 
 from tfvid.core.errors import DataError
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.sources.something import SomethingSomething, swap_sides
 
 LABELS = {

@@ -6,7 +6,7 @@ from scipy.io import savemat
 from small_videos import frame_numbers, write_video
 
 from tfvid.core.errors import DataError, TfvidError
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.pipeline import load_dataset, make_dataset
 from tfvid.data.sources.ucf101 import UCF101, UCF101_24
 from tfvid.data.sources.ucf101_boxes import read_boxes
@@ -172,7 +172,7 @@ def test_matlab_files_that_are_not_as_published(tmp_path):
 
 def test_pickles_are_refused_unread(tmp_path):
     for name in ("pyannot.pkl", "pyannot_with_class_names.pkl", "UCF101_annots.gz"):
-        with pytest.raises(DataError, match="pickles are not read, .* take finalAnnots.mat"):
+        with pytest.raises(DataError, match="pickles are not read, .* use finalAnnots.mat"):
             read_boxes(tmp_path / name)  # there is no such file: it is not even opened
     with pytest.raises(DataError, match="expected finalAnnots.mat or a folder of .xgtf files"):
         (tmp_path / "boxes.csv").touch()

@@ -14,8 +14,8 @@ from small_videos import frame_numbers, write_video
 
 from tfvid.core.errors import DataError, VideoError
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Clip, Sample
 from tfvid.data.decode import worker
+from tfvid.data.decode.clip import Clip, Sample
 from tfvid.data.decode.worker import DecodePool
 from tfvid.data.pipeline import make_dataset
 from tfvid.data.sources.folder import ClassFolders
@@ -271,14 +271,14 @@ class _Drawn(_Files):
 
 def test_a_dataset_that_cannot_be_built_again():
     with pytest.raises(
-        DataError, match="_Drawn reads its own clips, .* numbers, strings, lists and dicts; got .*object"
+        DataError, match="_Drawn has its own `read`, .* numbers, strings, lists and dicts; got .*object"
     ):
         DecodePool(_Drawn(object()), 1)
 
     class Local(_Drawn):
         pass
 
-    with pytest.raises(DataError, match="put it in a file of its own and name it 'that_file.py:Local'"):
+    with pytest.raises(DataError, match="define it in a file of its own and name it 'that_file.py:Local'"):
         DecodePool(Local(1), 1)
     with pytest.raises(DataError, match="unknown decoder 'pyavv'; did you mean 'pyav'"):
         DecodePool(_Files(), 1, decoder="pyavv")

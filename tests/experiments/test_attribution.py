@@ -257,7 +257,7 @@ def test_changed_options_make_only_their_records_anew(finished, networks, tmp_pa
     changed["measures"][1]["limit"] = 2
     flow.run(from_dict(changed, "test", AttributionConfig), tmp_path / "out")
     assert {id for _, _, id in seen} == {"validation-000001"} and "temporal_mask" not in {row for _, row, _ in seen}
-    with pytest.raises(ConfigError, match="begun differently .*seed was 0, is 1"):
+    with pytest.raises(ConfigError, match="other settings .*seed was 0, is 1"):
         flow.run(from_dict(changed | {"seed": 1}, "test", AttributionConfig), tmp_path / "out")
 
 
@@ -372,16 +372,19 @@ def test_digests_follow_weights_and_options():
     )
     import dataclasses
 
-    before = records.made_by(config, {"n": "weights"})
+    def digests(config, weights):
+        return records.made_by(records.with_baselines(config.methods), config.measures, weights)
+
+    before = digests(config, {"n": "weights"})
     assert (
         set(before) == {("n", row) for row in ("random", "centre", "grad_cam", "rise")} and len({*before.values()}) == 4
     )
-    assert before != records.made_by(config, {"n": "others"})
+    assert before != digests(config, {"n": "others"})
     steps = dataclasses.replace(config, measures=(MeasureConfig("insertion", {"steps": 9}),))
-    changed = {key for key, digest in records.made_by(steps, {"n": "weights"}).items() if digest != before[key]}
+    changed = {key for key, digest in digests(steps, {"n": "weights"}).items() if digest != before[key]}
     assert changed == {("n", row) for row in ("random", "centre", "grad_cam")}  # the other is without it
     more = dataclasses.replace(config, measures=(MeasureConfig("insertion", limit=5),))
-    assert records.made_by(more, {"n": "weights"}) == before
+    assert digests(more, {"n": "weights"}) == before
 
 
 def test_coarse_maps():
@@ -492,8 +495,8 @@ def test_what_the_measures_say_of_one_another():
     few = correlations(network({a: [0, 0, 1], b: [0, 0, 1]}))
     assert findings.disagreement({"n": agreeing}).holds is False
     found = findings.disagreement({"n": opposing, "empty": few})
-    assert found.holds is True and "n: 0 of 1 agree, 1 oppose one another" in found.answer
-    assert findings.disagreement({"n": few}) == Finding(found.question, "Too few methods or clips to say.", None)
+    assert found.holds is True and "n: 0 of 1 pairs agree, 1 are opposed" in found.answer
+    assert findings.disagreement({"n": few}) == Finding(found.question, "There are too few methods or clips.", None)
     half = findings.disagreement({"n": agreeing, "m": opposing})
     assert half.holds is False and half.answer.startswith("1 of 2 pairs agree")
 
@@ -504,7 +507,7 @@ def test_best_methods_and_ranks():
     np.testing.assert_array_equal(findings.ranked(judged_), [[4, 4, 2.5], [3, 3, 2.5], [1, 2, np.nan], [2, 1, 1]])
     np.testing.assert_array_equal(findings.mean_ranks(judged_, TRUTH), [3.25, 2.75, 2, 1])
     found = findings.best("net", judged_)
-    assert found.holds is False and "m0 by the one kind, m1 by the other" in found.answer
+    assert found.holds is False and "m0 by objective measures, m1 by ground-truth measures" in found.answer
     assert findings.best("net", network({b: [0, 1, 2, 3]})).holds is None
 
 
@@ -514,7 +517,8 @@ def test_methods_no_better_than_blind_maps():
     judged_ = Judged(["random", "centre", "good", "poor"], [b], list("wxyz"), values, {}, None)
     found = findings.beaten_by_chance("net", judged_)
     assert found.holds is False  # one of two is not most
-    answer = "Of 2 methods, 1 are better than both by at least one measure; by the most, 1 of 1: good; by none: poor."
+    answer = "Of 2 methods, 1 are better than both by one measure or more; "
+    answer += "best, by 1 of 1 measures: good; by no measure: poor."
     assert found.answer == answer
 
 

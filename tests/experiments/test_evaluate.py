@@ -173,7 +173,7 @@ def saved(folder):
     keras.utils.set_random_seed(1)
     model = ConvLSTM(len(CLASSES), T, SIZE, blocks=1, filters=2, kernel=3)
     described = ModelCard("net", tuple(CLASSES), T, SIZE, "shapes")
-    write_saved_model(folder, model, described, config())
+    write_saved_model(folder, model, described, to_yaml(config()))
     return folder
 
 
@@ -232,7 +232,7 @@ def test_results_go_into_the_models_run(evaluated, monkeypatch, tmp_path):
     ("arguments", "error", "said"),
     [
         (["--split", "tset"], TfvidError, "unknown split 'tset'"),
-        (["data.num_frames=8"], ModelError, r"it takes clips of \(6, 16, 16, 3\), .* give \(8, 16, 16, 3\)"),
+        (["data.num_frames=8"], ModelError, r"the model expects clips of \(6, 16, 16, 3\), .* give \(8, 16, 16, 3\)"),
         (["data.options.classes=[Something appearing]"], ModelError, "trained on other classes than those of shapes"),
         (["data.sise=3"], ConfigError, "did you mean 'data.size'"),
         (["--config", "gone.yaml"], ConfigError, "gone.yaml: no such file"),
@@ -290,7 +290,7 @@ def test_a_bare_model_needs_a_config(evaluated, tmp_path):
     out = tmp_path / "out"
     main(["--model", str(bare), "--config", str(evaluated / "net" / "assets.extra" / "config.yaml"), "--out", str(out)])
     assert json.loads((out / "metrics.json").read_text())["clips"] == 9
-    with pytest.raises(ModelError, match="it knows 3 classes, shapes has 2"):
+    with pytest.raises(ModelError, match="the model has 3 classes, shapes has 2"):
         two = 'data.options.classes=["Something appearing", "Something disappearing"]'
         main(["--model", str(bare), "--config", str(evaluated / "net" / "assets.extra" / "config.yaml"), two])
 

@@ -1,6 +1,7 @@
 """The study from end to end with real (small, untrained) models, and its parts on numbers known by hand."""
 
 import csv
+import dataclasses
 import json
 import math
 import os
@@ -23,7 +24,7 @@ import tfvid.metrics.statistics
 from tfvid.cli.compare import main
 from tfvid.config import StudyConfig, from_dict, load, to_yaml
 from tfvid.core.errors import ConfigError, DataError, ModelError, TfvidError
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.experiments import manifest
 from tfvid.experiments.evaluation import Predictions
 from tfvid.experiments.study import predictions, tables
@@ -225,7 +226,7 @@ def test_a_second_start_does_only_what_is_missing(models, tmp_path, monkeypatch)
     )
 
     for changes, message in (
-        ({"mask": {"iterations": 3}}, r"begun differently \(mask was .*'iterations': 2.*is .*'iterations': 3"),
+        ({"mask": {"iterations": 3}}, r"other settings \(mask was .*'iterations': 2.*is .*'iterations': 3"),
         ({"target": "true"}, "target was predicted, is true"),
         ({"smallest_drop": 0.1}, "smallest_drop was 0.001, is 0.1"),
     ):
@@ -264,7 +265,7 @@ def test_a_killed_study_goes_on_where_it_was(study, models, tmp_path):
 
 def test_a_folder_with_other_results_is_refused(models, study, tmp_path):
     (tmp_path / "results.parquet").write_bytes((study / "results.parquet").read_bytes())
-    with pytest.raises(ConfigError, match="holds results that are not of a study"):
+    with pytest.raises(ConfigError, match="contains results without a manifest"):
         tfvid.study.run(from_dict(settings(models), "x", StudyConfig), tmp_path)
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(DataError, match=r"manifest\.json: cannot read this manifest"):
@@ -312,7 +313,7 @@ def test_models_that_do_not_fit_get_one_clear_line(models, tmp_path, which, mess
         ({"classes": {"names": ["a"], "min_f1": 0.5}}, "a list of names or a rule, not both"),
         ({"mask": {"iteration": 5}}, "did you mean 'mask.iterations'"),
         ({"split": "test"}, "unknown split 'test'"),
-        ({"models": [{"name": "A", "paths": ["x"]}]}, "models must be two groups or more"),
+        ({"models": [{"name": "A", "paths": ["x"]}]}, "models must be two or more groups"),
         ({"models": [{"name": "A", "paths": ["x"]}, {"name": "A", "paths": ["y"]}]}, "groups of different names"),
         ({"models": [{"name": "A", "paths": ["x"]}, {"nam": "B", "paths": ["y"]}]}, r"did you mean 'models\[1\].name'"),
         ({"films": ["avi"]}, r"films\[0\]: unknown value 'avi'"),
@@ -447,7 +448,9 @@ def test_findings_say_yes_no_or_that_nothing_can_be_said():
     assert found[0].question == "Are the masks of A shorter than those of B?"
     assert "over 30 clips; p = 0.012, Hedges' g −" in found[0].answer
     assert found[1].answer == "Fewer: yes; larger: no; more central: yes."
-    assert found[3].answer.endswith("1 of 2 settings of the blob detector say the same (before Holm's correction).")
+    assert found[3].answer.endswith(
+        "1 of 2 settings of the blob detector give the same result (before Holm's correction)."
+    )
 
 
 @pytest.mark.parametrize(
@@ -461,7 +464,7 @@ def test_findings_say_yes_no_or_that_nothing_can_be_said():
 def test_samples_that_say_nothing_never_print_nan(a, b, expected, tmp_path):
     given = measured({"A": ["a"], "B": ["b"]}, a=a, b=b)
     config = from_dict({"models": [{"name": "A", "paths": ["x"]}, {"name": "B", "paths": ["y"]}]}, "x", StudyConfig)
-    made = manifest.describe(config, {"A": [], "B": []}, Some(), [])
+    made = manifest.describe(dataclasses.asdict(config), {"A": [], "B": []}, Some(), [])
     report = write_report(
         tmp_path,
         config,
@@ -565,7 +568,7 @@ def test_three_groups_are_compared_in_pairs(tmp_path):
     known = Answers(groups, ("left", "right"), {"a": both["a"], "a2": both["b"], "b": both["b"], "c": both["a"]})
     paths = [{"name": name, "paths": ["x"] * len(own)} for name, own in groups.items()]
     config = from_dict({"models": paths}, "x", StudyConfig)
-    made = manifest.describe(config, dict.fromkeys(groups, []), Some(), [])
+    made = manifest.describe(dataclasses.asdict(config), dict.fromkeys(groups, []), Some(), [])
     records = [make("1", "a", damage="ends early"), make("2", "a", still=True), make("2", "b", still=True)]
     ResultStore(tmp_path).append([*records, make("3", "a")])
     report = write_report(

@@ -8,7 +8,7 @@ from browser import available, started
 from toy_report import report
 from toy_results import make
 
-from tfvid.report.media import write_media
+from tfvid.report.media import Films, write_media
 from tfvid.report.study_page import write_study_page
 from tfvid.results.result_store import ResultStore
 
@@ -40,7 +40,7 @@ def page(tmp_path_factory) -> str:
             right = RIGHT[id][index] == "1"
             record = make(id, model, label=0, label_name=EVIL, predicted=0 if right else 1, mask=mask, size=(32, 32))
             if index % 2 == 0:
-                record = write_media(record, out, clip, np.zeros((LENGTH, 2, 2)), clip, formats=())
+                record = write_media(record, out, clip, np.zeros((LENGTH, 2, 2)), clip, None, Films(()))
             ResultStore(out).append([record])
     return write_study_page(out, report(LENGTHS, GROUPS)).as_uri()
 
@@ -51,7 +51,7 @@ def many(tmp_path_factory):
     out = tmp_path_factory.mktemp("many")
     clip = np.full((LENGTH, 32, 32, 3), 0.5, np.float32)
     drawn = make("0", label=0, label_name="left", mask=np.zeros(LENGTH, np.float32), size=(32, 32))
-    drawn = write_media(drawn, out, clip, np.zeros((LENGTH, 2, 2)), clip, formats=("webp",))
+    drawn = write_media(drawn, out, clip, np.zeros((LENGTH, 2, 2)), clip, None, Films(("webp",)))
     groups = {"I3D": ("i3d",), "C-LSTM": ("lstm",)}
     clips = {f"validation-{number:06d}": (number % 9, number % 7) for number in range(500)}
     ResultStore(out).append([replace(drawn, id=id, model=model) for id in clips for model in ("i3d", "lstm")])

@@ -17,7 +17,7 @@ REFUSED = {
     "an object": ("name: !!python/object/new:os.system ['touch ran']", "could not determine a constructor"),
     "aliases of aliases": (ALIASES, "expected at most 10000 values"),
     "a value in itself": ("data: {options: &a {x: *a}}", "one within itself"),
-    "brackets without end": ("[" * 5000, "brackets in brackets without end"),
+    "brackets without end": ("[" * 5000, "too many nested brackets"),
     "very many keys": ("".join(f"key{number}: 1\n" for number in range(20_000)), "up to 200000 characters"),
     "many values": (f"data: {{options: {{a: [{'1,' * 20_000}]}}}}", "expected at most 10000 values"),
     "no mapping where one is said to be": ("!!map abc", "expected a mapping node"),

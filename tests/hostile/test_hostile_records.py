@@ -8,7 +8,7 @@ import tensorflow as tf
 from broken_files import broken, refused_or_read
 
 from tfvid.core.errors import DataError, VideoError
-from tfvid.data.pipeline import SkipLog, load_dataset
+from tfvid.data import SkipLog, load_dataset
 from tfvid.data.records import Records, write_records
 from tfvid.data.records.read import jpeg_size
 from tfvid.data.sources.shapes import MovingShapes
@@ -136,6 +136,11 @@ def test_a_record_with_a_good_checksum_that_is_no_clip(folder, what):
     dataset = Records(folder)
     with pytest.raises(VideoError, match=said):
         dataset.read(dataset.samples("train")[0], **SHAPE)
+    served = [clip for clip, _ in dataset.served("train", 0, seed=0).take(2)]
+    assert {clip["id"].numpy().decode(): bool(clip["whole"]) for clip in served} == {
+        "train-000000": False,
+        "train-000001": True,
+    }
 
 
 def test_broken_records_read_one_by_one(folder):

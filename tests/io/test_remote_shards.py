@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tfvid.core.errors import DataError
-from tfvid.data.pipeline import SkipLog, load_dataset
+from tfvid.data import SkipLog, load_dataset
 from tfvid.data.records import Records, write_records
 from tfvid.data.sources.shapes import MovingShapes
 

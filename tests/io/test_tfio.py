@@ -5,8 +5,8 @@ import pytest
 from small_videos import frame_numbers, write_video
 
 from tfvid.core.errors import VideoError
-from tfvid.data.clip import Sample
 from tfvid.data.decode import tfio, video
+from tfvid.data.decode.clip import Sample
 from tfvid.data.decode.worker import DecodePool
 from tfvid.data.pipeline import load_dataset
 from tfvid.data.sources.folder import ClassFolders

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfvid.config import RunConfig
+from tfvid.config import RunConfig, to_yaml
 from tfvid.core.errors import ModelError
 from tfvid.models.card import ModelCard, read_card
 from tfvid.models.conv_lstm import ConvLSTM
@@ -49,7 +49,7 @@ def file(tmp_path, model):
 @pytest.fixture
 def folder(tmp_path, model):
     """A saved_models/<name> folder."""
-    write_saved_model(tmp_path / "saved" / "tiny", model, CARD, RunConfig())
+    write_saved_model(tmp_path / "saved" / "tiny", model, CARD, to_yaml(RunConfig()))
     return tmp_path / "saved" / "tiny"
 
 

@@ -101,7 +101,7 @@ def test_of_several_inputs_or_outputs_the_message_names_the_choice():
     flat = layers.Flatten()(rgb)
     verb, noun = layers.Dense(3, name="verb")(flat), layers.Dense(2, name="noun")(flat)
     two_inputs = keras.Model([rgb, flow], layers.Dense(3)(layers.Flatten()(layers.Add()([rgb, flow]))))
-    with pytest.raises(ModelError, match="one input.*to explain one of rgb, flow, wrap it"):
+    with pytest.raises(ModelError, match=r"one input.*say what the inputs rgb, flow get: tfvid.VideoModel"):
         explain("gradient", two_inputs, clips_of(SHAPE))
     for outputs in ([verb, noun], {"verb": verb, "noun": noun}):
         both = keras.Model(rgb, outputs)

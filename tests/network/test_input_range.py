@@ -12,8 +12,8 @@ import tfvid
 from tfvid.callbacks import ExplanationLogger
 from tfvid.config import StudyConfig, from_dict
 from tfvid.core.errors import ConfigError, TfvidError
+from tfvid.experiments.clip_explainers import ClipExplainers
 from tfvid.experiments.evaluation import chance_warning, predict
-from tfvid.experiments.explain_clips import Explainers
 from tfvid.metrics.faithfulness.scorer import Scorer
 from tfvid.models.card import ModelCard, read_card
 from tfvid.models.loading import load_model
@@ -255,8 +255,8 @@ def test_what_is_declared_is_known_everywhere():
     batches = tf.data.Dataset.from_tensors({"clip": clips, "label": target, "id": ["a", "b"]})
     logits = [predict(net, batches).logits["forward"] for net in (model, plain)]
     np.testing.assert_allclose(logits[0], logits[1], rtol=1e-5)
-    assert Explainers(model).settings["model.input_range"] == BYTES
-    assert "model.input_range" not in Explainers(plain).settings
+    assert ClipExplainers(model).settings["model.input_range"] == BYTES
+    assert "model.input_range" not in ClipExplainers(plain).settings
     with pytest.raises(TfvidError, match="unknown a model's field 'range'"):
         tfvid.declare(model, range=(0, 1))
 

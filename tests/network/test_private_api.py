@@ -49,7 +49,7 @@ def test_private_uses_are_found():
     assert private_uses(text) == ["tensorflow.python.eager", "keras.src.ops", "_nodes"]
 
 
-@pytest.mark.parametrize("folder", ["core", "network", "data", "models", "metrics", "explain", "training"])
+@pytest.mark.parametrize("folder", ["core", "network", "data", "models", "metrics", "explain", "export", "training"])
 def test_nothing_else_uses_private_parts(folder):
     files = (Path(private_api.__file__).parents[1] / folder).rglob("*.py")
     uses = {file.name: private_uses(file.read_text("utf-8")) for file in files if file.name != "private_api.py"}
@@ -143,3 +143,18 @@ def test_operation_seeds():
             assert source.getstate() != state
         finally:
             private_api.set_operation_seeds(*before)
+
+
+def test_gradient_of_operation():
+    """Of split and add: (1, 2) for 1 x + 2 y."""
+    with (
+        needed_for("LRP and DeepLIFT, the gradient of one operation (`gradient_of_operation`)"),
+        tf.Graph().as_default(),
+    ):
+        x = tf.constant([1.0, 2.0])
+        first, second = tf.split(x, 2)
+        (split,) = {first.op, second.op}
+        gradients = private_api.gradient_of_operation(split, [tf.constant([1.0]), tf.constant([2.0])])
+        with tf.compat.v1.Session() as session:
+            assert session.run([g for g in gradients if g is not None][0]).tolist() == [1.0, 2.0]
+        assert gradients[0] is None and len(gradients) == 2

@@ -7,13 +7,15 @@ import toy_models
 
 from tfvid import export
 from tfvid.core.errors import TfvidError
-from tfvid.experiments.explain_clips import explain_clips, finish
+from tfvid.experiments.explain_clips import explain_clips
+from tfvid.experiments.explanation_summary import finish
 from tfvid.explain.masks.objective import Objective
 from tfvid.explain.masks.stem import Mixtures, find_stem
 from tfvid.explain.masks.temporal_mask import TemporalMask
 from tfvid.perturb.blur import blur
 from tfvid.perturb.fill import blurred
 from tfvid.perturb.temporal import MATRICES
+from tfvid.report.media import Films
 from tfvid.results.result_store import read_results
 
 
@@ -83,7 +85,8 @@ def test_a_run_of_explanations_shows_it(tmp_path):
     model, clips = toy_models.build("functional"), toy_models.clips(2)
     batch = {"clip": clips, "id": np.array([b"a", b"b"])}
     options = {"perturbation": "blur", "iterations": 2}
-    explain_clips(model, [batch], tmp_path, name="net", class_names=tuple("xyz"), mask=options, formats=("webp",))
+    films = Films(("webp",))
+    explain_clips(model, [batch], tmp_path, name="net", class_names=tuple("xyz"), mask=options, films=films)
     results = read_results(tmp_path)
     expected = TemporalMask(model, **options)(clips)
     np.testing.assert_allclose([r.mask for r in results], expected.mask, atol=1e-3)

@@ -10,7 +10,7 @@ from PIL import Image
 from toy_results import make
 
 from tfvid.report.gallery import write_gallery
-from tfvid.report.media import write_media
+from tfvid.report.media import Films, write_media
 from tfvid.results.result_store import ResultStore
 
 pytestmark = pytest.mark.skipif(not available(), reason="needs chromium and chromedriver")
@@ -59,7 +59,7 @@ def page(tmp_path_factory) -> str:
                 damage=EVIL if id == "second" else "",
                 still=id == "second",
             )
-            store.append([write_media(record, out, clip, np.zeros((LENGTH, 2, 2)), frozen, formats=("webp",))])
+            store.append([write_media(record, out, clip, np.zeros((LENGTH, 2, 2)), frozen, None, Films(("webp",)))])
     return write_gallery(out, skipped={EVIL: EVIL}).as_uri()
 
 

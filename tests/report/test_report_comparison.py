@@ -9,7 +9,7 @@ from PIL import Image
 from tfvid.core.errors import DataError, TfvidError
 from tfvid.report.comparison import draw_comparison, write_comparisons
 from tfvid.report.film import panels
-from tfvid.report.media import write_media
+from tfvid.report.media import Films, write_media
 from tfvid.report.reel import read_reel, save_reel
 from tfvid.results.result_store import Result, ResultStore
 
@@ -60,7 +60,7 @@ def run(tmp_path_factory):
             record = result(id, model, labels[id], answers[place])
             if id != "e" or model == "i3d":  # the last one was not filmed for both
                 clip = np.full((5, 20, 30, 3), 40 * index + 30, np.uint8)
-                record = write_media(record, folder, clip, np.zeros((5, 2, 2)), clip, formats=())
+                record = write_media(record, folder, clip, np.zeros((5, 2, 2)), clip, None, Films(()))
             store.append([record])
     return folder
 

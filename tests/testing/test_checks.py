@@ -10,7 +10,7 @@ from keras import layers
 
 from tfvid.core.errors import TfvidError
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Clip, Sample
+from tfvid.data.decode.clip import Clip, Sample
 from tfvid.data.sources.shapes import MovingShapes
 from tfvid.explain.base import Attribution, Explainer
 from tfvid.testing import check_dataset, check_explainer, check_metric, check_model

@@ -275,7 +275,7 @@ def test_an_explainer_that_fails_is_switched_off_with_one_warning(tmp_path):
         history = fit(model, logger, epochs=3)
     messages = [str(warning.message) for warning in caught]
     assert messages == [
-        "explainer 'Failing' failed at epoch 1 and is switched off; training goes on (RuntimeError: out of luck)"
+        "explainer 'Failing' failed at epoch 1 and is switched off; training continues (RuntimeError: out of luck)"
     ]
     assert len(history["loss"]) == 3
     assert column(logger, "epoch", method="Failing", clip="0") == [0]
@@ -314,7 +314,7 @@ def bad(**changes):
         (bad(explainers="grad_cam"), "explainers: expected a list"),
         (bad(explainers=["grad_kam"]), "did you mean 'grad_cam'"),
         (bad(explainers={"cam": {}}), "unknown explainer 'cam'"),
-        (bad(explainers=["grad_cam", "grad_cam"]), "two are called 'grad_cam'"),
+        (bad(explainers=["grad_cam", "grad_cam"]), "two have the name 'grad_cam'"),
         (bad(explainers=[GradCAM]), "expected options or an Explainer, got ABCMeta"),
     ],
 )
@@ -329,7 +329,7 @@ def test_arguments_that_do_not_fit_each_other(tmp_path, arguments, message):
     [
         (bad(clips=CLIPS[:, :4]), r"the model takes clips of shape .* got \(3, 4, 8, 8, 3\)"),
         (bad(labels=[0, 1, 3]), "labels: expected classes up to 2, got 3"),
-        (bad(class_names=["a", "b"]), "class_names: expected 3, one a class, got 2"),
+        (bad(class_names=["a", "b"]), "class_names: expected 3, one for each class, got 2"),
         (bad(explainers={"grad_cam": {"power": 2}}), "explainer 'grad_cam' cannot be used: .*'power'"),
         (bad(explainers={"grad_cam": {"pool": "max"}}), "explainer 'grad_cam' cannot be used: .*unknown pool 'max'"),
     ],
@@ -379,7 +379,7 @@ def test_a_disk_that_fills_up_and_is_cleared(tmp_path):
     logger = ExplanationLogger(["grad_cam"], CLIPS, tmp_path)
     with pytest.warns(RuntimeWarning) as caught:
         fit(compiled(), [Disk(), logger], epochs=4)
-    assert len(caught) == 1 and "cannot write explanations; training goes on" in str(caught[0].message)
+    assert len(caught) == 1 and "cannot write explanations; training continues" in str(caught[0].message)
     assert [row["epoch"] for row in logger.table if row["clip"] == "0"] == [0, 1, 2, 3, 4]
     assert (tmp_path / "explanations.csv").read_text().count("\n") == 1 + 5 * 3
     steps = {step for tag, step in summaries(tmp_path) if tag == "grad_cam/0"}

@@ -170,11 +170,11 @@ def test_a_worker_killed_in_an_epoch(tmp_path):
     assert two_workers(undisturbed, "conv_lstm")[0] == [0, 0]
     codes, outputs = two_workers(tmp_path, "conv_lstm", ("", "dies"))
     assert codes == [1, -signal.SIGKILL]
-    assert "error: another worker is lost; start all of them again" in outputs[0].splitlines()[-1]
+    assert "error: another worker is lost; start all workers again" in outputs[0].splitlines()[-1]
     assert not (tmp_path / "multi_worker" / "run" / "metrics.json").exists()
     codes, outputs = two_workers(tmp_path, "conv_lstm")
     assert codes == [0, 0], outputs
-    assert "goes on after epoch 1" in outputs[0]
+    assert "continues after epoch 1" in outputs[0]
     (tmp_path / "multi_worker").rename(tmp_path / "killed")
     (undisturbed / "multi_worker").rename(tmp_path / "multi_worker")
     assert_same(tmp_path, "killed", "multi_worker", 1e-6)
@@ -221,7 +221,7 @@ def test_a_bad_tf_config_is_one_line(bad):
 
 
 def test_no_cluster():
-    with pytest.raises(ConfigError, match="needs the environment variable TF_CONFIG, or a SLURM job"):
+    with pytest.raises(ConfigError, match="expected the environment variable TF_CONFIG or a SLURM job"):
         cluster({})
 
 

@@ -78,12 +78,12 @@ def tiny(**changes):
     ],
 )
 def test_plateau_halves_after_two_epochs_without_a_better_accuracy(accuracies, rate):
-    assert plateau_rate(1.0, accuracies, patience=2, minimum=0.01) == rate
+    assert plateau_rate(accuracies, initial=1.0, patience=2, minimum=0.01) == rate
 
 
 def test_plateau_patience():
-    assert plateau_rate(8.0, [0.5, 0.1, 0.1], patience=1, minimum=0.0) == 2.0
-    assert plateau_rate(8.0, [0.5, 0.1, 0.1], patience=3, minimum=0.0) == 8.0
+    assert plateau_rate([0.5, 0.1, 0.1], initial=8.0, patience=1, minimum=0.0) == 2.0
+    assert plateau_rate([0.5, 0.1, 0.1], initial=8.0, patience=3, minimum=0.0) == 8.0
 
 
 def test_cosine_with_warmup():
@@ -304,10 +304,10 @@ def test_a_full_disk_leaves_earlier_checkpoints(checkpoints):
 
 def test_a_full_disk_leaves_the_older_saved_model(tmp_path):
     folder, card, model = tmp_path / "net", ModelCard("net", ("a", "b"), 4, (8, 8)), compiled()
-    write_saved_model(folder, model, card, tiny())
+    write_saved_model(folder, model, card, cfg.to_yaml(tiny()))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(TfvidError, match="net: cannot write the saved model") as caught, full_disk(20000):
-        write_saved_model(folder, model, card, tiny())
+        write_saved_model(folder, model, card, cfg.to_yaml(tiny()))
     assert "\n" not in str(caught.value)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
@@ -411,7 +411,7 @@ def test_a_run_is_not_overwritten_by_another(finished):
     root, metrics = finished
     with pytest.raises(ConfigError, match=r"other settings \(train\.epochs: 2, now 3\).*--overwrite"):
         train(tiny(train__epochs=3), root / "runs", root / "saved_models", verbose=0)
-    with pytest.raises(ConfigError, match=r"saved_models/tiny is there already"):
+    with pytest.raises(ConfigError, match=r"saved_models/tiny exists already"):
         train(tiny(), root / "elsewhere", root / "saved_models", verbose=0)
     assert json.loads((root / "runs" / "tiny" / "metrics.json").read_text()) == metrics
 
@@ -483,7 +483,7 @@ def test_an_extended_cosine_goes_on_with_the_rates_of_the_long_run(tmp_path, cap
 def test_what_cannot_be_extended_is_one_line(finished, tmp_path):
     runs, saved = finished[0] / "runs", finished[0] / "saved_models"
     for options, extend, said in [
-        ({"train__epochs": 3}, False, r"\(train\.epochs: 2, now 3\); go on to epoch 3 with --extend, give this one"),
+        ({"train__epochs": 3}, False, r"\(train\.epochs: 2, now 3\); continue to epoch 3 with --extend, give this one"),
         ({"train__epochs": 1}, True, r"\(train\.epochs: 2, now 1\); give this one another name"),
         ({"train__epochs": 3, "seed": 1}, True, r"\(seed: 0, now 1\); give this one another name"),
         ({"train__epochs": 3, "seed": 1}, False, r"\(seed: 0, now 1\); give this one another name"),
@@ -601,7 +601,8 @@ def test_plateau_sets_the_rate_that_the_history_asks_for(tmp_path):
     )  # too slow to change any answer
     history = train(config, tmp_path / "runs", tmp_path / "saved", verbose=0)["history"]
     expected = [
-        plateau_rate(1e-6, [record["val_accuracy"] for record in history[:epoch]], 1, 1e-8) for epoch in range(4)
+        plateau_rate([record["val_accuracy"] for record in history[:epoch]], initial=1e-6, patience=1, minimum=1e-8)
+        for epoch in range(4)
     ]
     assert expected[0] == 1e-6 and expected[-1] < 1e-6
     np.testing.assert_allclose([record["learning_rate"] for record in history], expected, rtol=1e-6)

@@ -113,9 +113,8 @@ def test_mixed_precision(tmp_path):
 
 
 def test_clips_are_the_first_of_all_classes_in_turn():
-    config = tiny(log_clips=5)
-    dataset = make_dataset(config.data)
-    samples, clips = first_clips(config, dataset)
+    dataset = make_dataset(tiny().data)
+    samples, clips = first_clips(dataset, "validation", 5, tiny().data)
     assert [sample.label for sample in samples] == [0, 1, 2, 0, 1]
     expected = [sample for sample in dataset.samples("validation") if sample.label == 0][:2]
     assert [samples[0].id, samples[3].id] == [sample.id for sample in expected]
@@ -126,7 +125,8 @@ def test_clips_are_the_first_of_all_classes_in_turn():
 def test_fewer_steps_while_training(tmp_path, steps, expected):
     config = tiny(log_iterations=steps, mask={"iterations": 7, "batch_size": 2})
     dataset = make_dataset(config.data)
-    logger = explanation_logger(config, dataset, ModelCard("tiny", dataset.class_names, 4, (8, 8)), tmp_path)
+    card = ModelCard("tiny", dataset.class_names, 4, (8, 8))
+    logger = explanation_logger(config.explain, config.data, dataset, "validation", card, tmp_path)
     assert logger._wanted["temporal_mask"] == {"name": "temporal_mask", "iterations": expected, "batch_size": 2}
 
 
@@ -138,7 +138,7 @@ def test_clips_from_shards_are_those_of_the_videos(tmp_path):
         + ["--quality", "100", "--option", f"classes={CLASSES}", "--option", "train=9", "--option", "validation=9"]
     )
     (drawn, clips), (stored, read) = (
-        first_clips(config, make_dataset(config.data))
+        first_clips(make_dataset(config.data), "validation", 4, config.data)
         for config in (tiny(), tiny(data=DATA | {"records": str(tmp_path / "shards")}))
     )
     assert [sample.id for sample in drawn] == [sample.id for sample in stored]
@@ -155,9 +155,9 @@ def test_clips_that_cannot_be_read(tmp_path):
     config = tiny(data={"dataset": "folder", "root": str(tmp_path), "num_frames": 4, "size": [8, 8]})
     dataset = make_dataset(config.data)
     with pytest.raises(DataError, match="none of the clips to explain can be read; the last one: .*b/1.avi"):
-        first_clips(config, dataset)
+        first_clips(dataset, "validation", 4, config.data)
     path = write_video(tmp_path / "validation" / "a" / "1.avi", 6)
-    samples, clips = first_clips(config, dataset)
+    samples, clips = first_clips(dataset, "validation", 4, config.data)
     assert [sample.path for sample in samples] == [str(path)] and len(clips) == 1
 
 

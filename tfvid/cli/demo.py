@@ -94,7 +94,7 @@ class Demo:
         return [*self.overrides, f"data.records={self.shards}"]
 
     def draw(self, data: DataConfig) -> None:
-        """Draws the clips of both splits, as `data` says."""
+        """Draws the clips of both splits with the settings `data`."""
         options = [word for name, value in data.options.items() for word in ("--option", f"{name}={value}")]
         size = [str(side) for side in data.size]
         prepare.main(

@@ -1,4 +1,4 @@
-"""``tfvid evaluate``: how good a trained model is, and how much it relies on the order of the frames."""
+"""``tfvid evaluate``: measures the accuracy of a model, and how much it depends on the order of the frames."""
 
 import argparse
 from collections.abc import Iterable, Iterator, Mapping
@@ -113,21 +113,23 @@ def _config_of(model: Path) -> Path:
 
 
 def _check_fit(model, card, config: RunConfig, dataset, arguments) -> None:
-    """Raises ModelError where the model takes other classes or clips of another shape."""
+    """Raises ModelError if the model has other classes or expects clips of another shape."""
     if card.dataset and card.class_names != tuple(dataset.class_names):
-        raise ModelError(f"{arguments.model}: it was trained on other classes than those of {config.data.dataset}")
+        raise ModelError(
+            f"{arguments.model}: the model was trained on other classes than those of {config.data.dataset}"
+        )
     if len(card.class_names) != len(dataset.class_names):
         known, asked = len(card.class_names), len(dataset.class_names)
-        raise ModelError(f"{arguments.model}: it knows {known} classes, {config.data.dataset} has {asked}")
+        raise ModelError(f"{arguments.model}: the model has {known} classes, {config.data.dataset} has {asked}")
     shape, clip = getattr(model, "input_shape", None), (None, config.data.num_frames, *config.data.size, 3)
     if isinstance(shape, tuple) and not _agree(shape, clip):  # a subclassed model has none
         raise ModelError(
-            f"{arguments.model}: it takes clips of {shape[1:]}, data.num_frames and data.size give {clip[1:]}"
+            f"{arguments.model}: the model expects clips of {shape[1:]}, data.num_frames and data.size give {clip[1:]}"
         )
 
 
 def _agree(shape: tuple, clip: tuple) -> bool:
-    """Whether a model with this input shape takes clips of shape `clip`; None stands for any size."""
+    """Returns whether a model with this input shape accepts clips of shape `clip`; None stands for any size."""
     return len(shape) == len(clip) and all(
         expected in (None, got) for expected, got in zip(shape[1:], clip[1:], strict=True)
     )
@@ -150,8 +152,8 @@ def _print(results: dict) -> None:
     if forward.get("paired_clips"):
         right, swapped = forward["paired_top_1"], backward["swapped_top_1"]
         print(
-            f"{forward['paired_clips']} clips of classes that reversing swaps: {right:.3f} right as they are, "
-            f"{swapped:.3f} taken for the opposite when reversed"
+            f"{forward['paired_clips']} clips of classes that reversing swaps: {right:.3f} correct as they are, "
+            f"{swapped:.3f} predicted as the opposite class when reversed"
         )
 
 

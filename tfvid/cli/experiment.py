@@ -1,4 +1,4 @@
-"""What ``tfvid compare`` and ``tfvid benchmark`` share: an experiment from a YAML file, and its printed findings."""
+"""The common parts of ``tfvid compare`` and ``tfvid benchmark``: the options, and the printed findings."""
 
 import argparse
 from pathlib import Path
@@ -12,11 +12,11 @@ from tfvid.config import load
 def experiment_parser(
     name: str, description: str, *, config: str, document: str, override: str
 ) -> argparse.ArgumentParser:
-    """The parser of ``tfvid <name>``.
+    """Returns the parser of ``tfvid <name>``.
 
     Args:
-      name: of the subcommand.
-      description: one sentence that says what it does.
+      name: the name of the subcommand.
+      description: one sentence that describes it.
       config: an example of a YAML file, for the help.
       document: an example of a Markdown file, for the help.
       override: examples of settings, for the help.
@@ -29,13 +29,13 @@ def experiment_parser(
         "--out", type=Path, help="folder for the results (default: runs/<name>, with the name in the YAML file)"
     )
     parser.add_argument("--document", type=Path, help=f"also write the findings to this Markdown file, e.g. {document}")
-    add_limit(parser, without="as the YAML file says")
+    add_limit(parser, without="as in the YAML file")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"settings of the file to change: {override}")
     return parser
 
 
 def parse(parser: argparse.ArgumentParser, argv: list[str], kind: type) -> tuple[argparse.Namespace, Any]:
-    """The arguments, with ``out`` filled in, and the configuration of type `kind` that they name."""
+    """Returns the arguments, with ``out`` filled in, and the configuration of type `kind`."""
     arguments = parser.parse_intermixed_args(argv)
     limit = [] if arguments.limit is None else [f"limit={arguments.limit}"]
     config = load(arguments.config, [*arguments.overrides, *limit], kind)
@@ -45,7 +45,7 @@ def parse(parser: argparse.ArgumentParser, argv: list[str], kind: type) -> tuple
 
 
 def print_findings(report: dict, arguments: argparse.Namespace, write_document) -> None:
-    """Prints the findings of a report; writes them to a document too, where ``--document`` names one."""
+    """Prints the findings of a report. With ``--document``, also writes them to a Markdown file."""
     from tfvid.report.finding import WORDS
 
     for finding in report["findings"]:

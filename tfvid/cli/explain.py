@@ -20,9 +20,9 @@ from tfvid.core.stopping import stoppable
 from tfvid.core.timing import recording, timed
 from tfvid.data.base import VideoDataset
 from tfvid.data.choose import choose
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.sources.video_files import VIDEOS, VideoFiles
-from tfvid.experiments.explain_clips import finish, summary
+from tfvid.experiments.explanation_summary import finish, summary
 from tfvid.explain.recorded_options import explainer_options
 from tfvid.models.loaded import Loaded, load_models
 

@@ -16,10 +16,11 @@ from tfvid.core.remote import RemoteFolder, is_remote
 from tfvid.core.stopping import stop_if_asked
 from tfvid.core.timing import listed
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.skipped import SkipLog
 from tfvid.experiments.explain_shard import ExplainShard
 from tfvid.models.loaded import Loaded
+from tfvid.report.media import Films
 
 TIMES = "times.json"
 
@@ -100,14 +101,14 @@ class Job:
                 for end in finished(self.engine, work, self._shards(done), bar.update):
                     self._add(end, log)
                     bar.set_postfix(skipped=len(log.reasons))
-                    stop_if_asked()  # where the work is done elsewhere; here each batch asks
+                    stop_if_asked()  # needed if other processes do the work; in this process each batch does it
         finally:
             self.skipped.update(log.reasons)
         _print_input_range(model.name, work.explainers)
 
     def _work(self, model: Loaded, number: int) -> ExplainShard:
         """What the engine runs on each shard."""
-        from tfvid.experiments.explain_clips import Explainers
+        from tfvid.experiments.clip_explainers import ClipExplainers
 
         arguments, data = self.arguments, self.config.data
         mask, grad_cam = dict(self.config.explain.mask), dict(self.config.explain.grad_cam)
@@ -115,7 +116,7 @@ class Job:
         explaining = {"target": arguments.target, "source": self._source(model), "mask": mask, "grad_cam": grad_cam}
         wanted = {sample.label for sample in self.samples if sample.label >= 0}
         to_model, class_names = model.labels(self.dataset.class_names, wanted)
-        films = {"formats": tuple(arguments.films), "fps": arguments.fps, "colormap": arguments.colormap}
+        films = Films(tuple(arguments.films), arguments.fps, arguments.colormap, self.drawn)
         return ExplainShard(
             model=model,
             data=tuple(arguments.video) if arguments.video else data,
@@ -127,10 +128,10 @@ class Job:
             batch_size=mask.get("batch_size", 4),
             workers=data.workers,
             time_limit=data.time_limit,
-            options={"class_names": class_names} | films,
+            class_names=class_names,
+            films=films,
             explaining=explaining,
-            explainers=Explainers(model.model, **explaining),
-            drawn=self.drawn,
+            explainers=ClipExplainers(model.model, **explaining),
         )
 
     def _source(self, model: Loaded) -> str:
@@ -169,7 +170,7 @@ class Job:
 
 
 def _print_input_range(name: str, explainers) -> None:
-    """Says which values the model takes, unless they are 0 to 1, or nothing was explained in this process."""
+    """Prints the range that the model expects, unless it is 0 to 1 or this process explained nothing."""
     scaled = explainers.learn.classifier.input_range
     if scaled not in ("auto", None, (0.0, 1.0)):
         print(f"{name}: clips in [0, 1] are scaled to the model's {scaled[0]:g} to {scaled[1]:g}")

@@ -12,11 +12,11 @@ from tfvid.cli.limit import add_limit, at_least, positive
 from tfvid.cli.model_options import add_model_options
 from tfvid.config import RunConfig
 from tfvid.core.errors import ConfigError
-from tfvid.experiments.explain_clips import TARGETS
+from tfvid.experiments.clip_explainers import TARGETS
 from tfvid.report.media import FORMATS
 from tfvid.report.overlay import COLORMAPS
 
-# How masks are found unless an option says otherwise: in a fraction of the time of the published 300 steps.
+# The default method to find masks. It needs a fraction of the time of the published 300 steps.
 METHOD = {"method": "search+gradient"}
 
 
@@ -80,11 +80,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_clip_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that say which clips are explained."""
+    """Adds the options that choose the clips."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--video", nargs="+", metavar="PATH", help="video files, or folders of frames or of videos")
     source.add_argument("--config", help="a run's YAML file, for its data and explain settings")
-    source.add_argument("--dataset", help="name of a dataset; --root says where it lies")
+    source.add_argument("--dataset", help="name of a dataset; its folder is --root")
     parser.add_argument("--root", help="the dataset's folder")
     parser.add_argument("--split", default="validation", help="split of the dataset (default: %(default)s)")
     add_limit(parser)
@@ -104,7 +104,7 @@ def _add_film_options(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         choices=FORMATS,
         default=FORMATS,
-        help="formats of the films (default: all); none where no format follows",
+        help="formats of the films (default: all); no films if no format follows",
     )
     parser.add_argument("--fps", type=positive, default=5, help="frames per second of the films (default: %(default)s)")
     parser.add_argument(

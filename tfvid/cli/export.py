@@ -36,11 +36,11 @@ def main(argv: list[str]) -> None:
 
 
 def next_steps(folder: Path, name: str, values: tuple[float, float]) -> list[str]:
-    """Lines that say how to run the model: in Python, on the command line, and with TensorFlow Serving.
+    """Returns lines on how to run the model: in Python, on the command line, and with TensorFlow Serving.
 
     Args:
-      folder: of the exported model.
-      name: of the model.
+      folder: the folder of the exported model.
+      name: the name of the model.
       values: the model's input range, (low, high).
     """
     low, high = values

@@ -1,26 +1,27 @@
-"""The options of commands that load a model: what the file of the model does not say."""
+"""The options of commands that load a model: properties that the file of the model does not contain."""
 
 from tfvid.config import LoadConfig
 
 
 def add_model_options(parser):
     """Adds ``--input-range``, ``--channels``, ``--output`` and ``--custom`` to an argument parser."""
-    options = parser.add_argument_group("models without a card.json (what tfvid has to know of the model)")
+    options = parser.add_argument_group("models without a card.json")
     options.add_argument(
         "--input-range",
         nargs=2,
         type=float,
         metavar=("LOW", "HIGH"),
-        help="the model's values of black and white, e.g. 0 255 (default: read from its first layers, else 0 1)",
+        help="the values that the model expects for black and white, e.g. 0 255 (default: read from its first layers, "
+        "else 0 1)",
     )
     options.add_argument(
-        "--channels", choices=("rgb", "bgr"), default="auto", help="order of its colour channels (default: rgb)"
+        "--channels", choices=("rgb", "bgr"), default="auto", help="order of the colour channels (default: rgb)"
     )
     options.add_argument(
         "--output",
         choices=("logits", "probabilities"),
         default="auto",
-        help="what it returns (default: read from its last layer)",
+        help="what the model returns (default: read from its last layer)",
     )
     options.add_argument(
         "--custom", metavar="FILE.py", help="a Python file that defines the model's own layers; tfvid runs it"

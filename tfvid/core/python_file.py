@@ -33,7 +33,7 @@ def run_python_file(file: str | Path) -> ModuleType:
 
 @cache
 def _run(file: Path, version: tuple[int, int]) -> ModuleType:
-    """Runs `file`; `version` tells its contents apart."""
+    """Runs `file`; `version` distinguishes its contents."""
     name = f"tfvid_custom_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:

@@ -21,13 +21,13 @@ def is_remote(place) -> bool:
 
 
 class RemoteFolder:
-    """A folder by URI. PyArrow opens it, or fsspec for schemes that PyArrow does not know.
+    """A folder given by its URI. PyArrow opens it, or fsspec if PyArrow does not support the scheme.
 
     Args:
-      uri: e.g. "s3://bucket/run". PyArrow takes endpoints and keys from the environment or from the URI.
+      uri: e.g. "s3://bucket/run". PyArrow reads endpoints and keys from the environment or from the URI.
 
     Raises:
-      DataError: the scheme is unknown, or the store does not answer.
+      DataError: the scheme is unknown, or the store does not respond.
     """
 
     def __init__(self, uri: str):

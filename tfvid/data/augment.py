@@ -1,21 +1,21 @@
-"""Random changes to training clips: one crop and one mirror decision a clip, the same for all its frames."""
+"""Random augmentation of training clips: a crop and a mirror, the same for all frames of a clip."""
 
 import tensorflow as tf
 
 
 def augment(clip: dict, seed, min_scale: float, flip_labels: dict[int, int] | None, num_classes: int) -> dict:
-    """Crops, and mirrors half of the clips; a pure function of its arguments.
+    """Crops a clip, and mirrors it with a probability of one half; a pure function of its arguments.
 
     Args:
       clip: one clip as in `load_dataset`, with uint8 frames `(T, H, W, 3)`.
       seed: int64 `(2,)`.
       min_scale: the crop keeps at least this share of height and of width, in (0, 1]; 1 is no crop.
-      flip_labels: `VideoDataset.flip_labels`; None for no mirroring.
+      flip_labels: `VideoDataset.flip_labels`; None for no mirror.
       num_classes: K.
 
     Returns:
-      The clip, of the same shapes and dtypes, with boxes moved along and label changed where the mirror
-      changes it. The event is where it was.
+      The clip, with the same shapes and dtypes. Its boxes are cropped and mirrored with the frames, and its label is
+      that of the mirrored clip. The event does not change.
     """
     draws = tf.random.stateless_uniform([4], seed)
     if min_scale < 1:
@@ -27,11 +27,18 @@ def augment(clip: dict, seed, min_scale: float, flip_labels: dict[int, int] | No
 
 
 def crop(clip: dict, scale, down, right) -> dict:
-    """Keeps the share `scale` of height and width, `down` and `right` in [0, 1) of the way, resized to (H, W)."""
+    """Crops a clip and resizes the crop to (H, W).
+
+    Args:
+      clip: see `augment`.
+      scale: share of height and of width that is kept, in (0, 1].
+      down: the place of the crop, from 0 (the top) to 1 (the bottom).
+      right: the place of the crop, from 0 (the left) to 1 (the right).
+    """
     pixels = clip["clip"].shape[1:3]
     size = tf.constant(list(pixels), tf.float32)
     kept = tf.maximum(tf.round(scale * size), 1)
-    corner = tf.floor(tf.stack([down, right]) * (size - kept + 1))  # whole pixels, so that boxes follow exactly
+    corner = tf.floor(tf.stack([down, right]) * (size - kept + 1))  # whole pixels, so that boxes stay exact
     (height, width), (top, left) = tf.unstack(tf.cast(kept, tf.int32)), tf.unstack(tf.cast(corner, tf.int32))
     frames = clip["clip"][:, top : top + height, left : left + width]
     frames = tf.image.resize(frames, pixels)
@@ -43,7 +50,7 @@ def crop(clip: dict, scale, down, right) -> dict:
 
 
 def mirror(clip: dict, labels) -> dict:
-    """Left and right exchanged; `labels` int32 `(K,)` is the label of each label's mirror image."""
+    """Mirrors a clip left to right; `labels`, int32 `(K,)`, are the labels of the mirrored classes."""
     width = clip["clip"].shape[2]
     top, left, bottom, right = tf.unstack(clip["boxes"], axis=-1)
     boxes = tf.stack([top, width - right, bottom, width - left], axis=-1)

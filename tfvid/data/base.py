@@ -1,12 +1,13 @@
-"""What a dataset is: named classes, named splits, and samples that can be read as clips.
+"""The base class of data sets: named classes, named splits, and samples that can be read as clips.
 
-A new dataset is one file with one `VideoDataset` subclass: `class_names` and `samples`. Datasets made of
-video files inherit `read`; the built-in moving shapes draw their clips instead.
+A new data set is one file with one subclass of `VideoDataset` that has `class_names` and `samples`. If its clips are
+video files or folders of frames, it inherits `read`. The built-in moving shapes draw their clips in a `read` of their
+own.
 """
 
 from abc import ABC, abstractmethod
 
-from tfvid.data.clip import Clip, Sample
+from tfvid.data.decode.clip import Clip, Sample
 from tfvid.data.decode.sample import decode_sample
 
 
@@ -14,12 +15,15 @@ class VideoDataset(ABC):
     """A set of labelled clips.
 
     Attributes:
-      class_names: tuple of str, in label order.
-      splits: tuple of str, e.g. ("train", "validation").
-      max_boxes: boxes a frame can have; 0 where boxes are not known.
-      flip_labels: label after a left-right mirror, by label, e.g. {0: 1, 1: 0} for left/right; labels not
-        in it are unchanged. None (the default) means mirroring is not safe for this dataset.
-      reverse_labels: the same for playing the clip backwards; None where it is not known.
+      class_names: tuple of str, in the order of the labels.
+      splits: tuple of str, e.g. ``("train", "validation")``.
+      max_boxes: the largest number of boxes in a frame; 0 if the data set has no boxes.
+      flip_labels: the label after a left-right mirror, by label, e.g. ``{0: 1, 1: 0}`` for left and right. A label that
+        is not in it does not change. None (the default) means that a mirror may change labels in an unknown way.
+      reverse_labels: the same for a clip that is played backwards; None if it is not known.
+      origin: the class, ``module:Class`` or ``my_file.py:Class``. Set by `VideoDataset`.
+      arguments: the arguments that the data set was made with, positional and by name. Set by `VideoDataset`.
+      reads_files: whether the class inherits `read`. Set by `VideoDataset`.
     """
 
     class_names: tuple[str, ...]
@@ -29,20 +33,27 @@ class VideoDataset(ABC):
     reverse_labels: dict[int, int] | None = None
     origin: str
     arguments: tuple[tuple, dict]
+    reads_files: bool
 
     def __new__(cls, *args, **kwargs):
-        # What a decode process needs to build the same dataset: where its class is, and its arguments.
+        # A decode process makes the same data set from these (`tfvid.data.decode.worker.ClipSource`).
         dataset = super().__new__(cls)
         dataset.origin = f"{cls.__module__}:{cls.__qualname__}"
         dataset.arguments = (args, kwargs)
+        dataset.reads_files = cls.read is VideoDataset.read
         return dataset
 
     @abstractmethod
     def samples(self, split: str) -> list[Sample]:
-        """The samples of `split`, always in the same order."""
+        """Returns the samples of `split`, always in the same order."""
 
     def read(self, sample: Sample, num_frames: int, size: tuple[int, int]) -> Clip:
-        """Decodes `num_frames` frames spread evenly over `sample`, resized to `size` = (H, W).
+        """Reads the clip of a sample.
+
+        Args:
+          sample: one of `samples`.
+          num_frames: T; frames are spread evenly over the sample, and repeated if it has fewer.
+          size: (H, W) in pixels; the aspect ratio is not kept.
 
         Raises:
           VideoError: the file cannot be decoded.

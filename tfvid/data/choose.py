@@ -1,20 +1,26 @@
-"""Which of a dataset's samples a command works on."""
+"""Chooses the samples of a data set that a command works on."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 from tfvid.core.errors import ConfigError, unknown
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 
 
 def choose(dataset: VideoDataset, split: str, classes: list[str] | None, limit: int | None) -> list[Sample]:
-    """The samples of `split`: of `classes` only, at most `limit` of them, all classes in turn.
+    """Returns samples of a split; with a limit, the classes take turns.
 
-    Taking the classes in turn gives every class its share, and a larger limit adds clips to those of a smaller one.
+    So every class has its share, and a larger limit adds clips to those of a smaller limit.
+
+    Args:
+      dataset: the data set.
+      split: one of its splits.
+      classes: names of the classes to keep; None for all.
+      limit: the largest number of samples; None for all.
 
     Raises:
-      ConfigError: no such split or class, or nothing is left.
+      ConfigError: there is no such split or class, or no sample is left.
     """
     if split not in dataset.splits:
         raise ConfigError(unknown("split", split, dataset.splits))
@@ -30,7 +36,7 @@ def choose(dataset: VideoDataset, split: str, classes: list[str] | None, limit: 
 
 
 def in_turn(samples: Sequence[Sample]) -> list[Sample]:
-    """The first sample of each class, then the second of each class, and so on."""
+    """Returns the first sample of each class, then the second of each class, and so on."""
     turns: Counter[int] = Counter()
     order = []
     for place, sample in enumerate(samples):

@@ -1,4 +1,4 @@
-"""The data sets by name."""
+"""The registry of data sets."""
 
 from tfvid.core.registry import Registry
 

@@ -1,4 +1,4 @@
-"""The settings of a data pipeline, as plain values."""
+"""The settings of a data pipeline."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,11 +8,11 @@ from tfvid.core.typed import require
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Changes made to training clips, the same for all frames of a clip.
+    """Random changes of training clips, the same for all frames of a clip.
 
     Attributes:
-      min_scale: a random crop keeps this share of the height and width at least, in (0, 1]; 1 is no crop.
-      flip: mirror half of the clips. Refused for a dataset that does not declare which labels a mirror swaps.
+      min_scale: a random crop keeps at least this share of height and width, in (0, 1]; 1 is no crop.
+      flip: whether half of the clips are mirrored. Refused for a data set without `flip_labels`.
     """
 
     min_scale: float = 0.8
@@ -24,23 +24,24 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where clips come from, and how they are made into batches.
+    """The source of clips, and how batches are made of them.
 
     Attributes:
       dataset: a name in `tfvid.data.DATASETS`, or ``"my_file.py:MyDataset"``.
-      root: the dataset's folder; None for a generated one.
-      records: a folder of shards written by ``scripts/prepare.py``, read instead of the videos.
-      options: further keyword arguments of the dataset.
-      num_frames: frames a clip, T.
-      size: frame (H, W) in pixels.
-      batch_size: clips a step.
-      workers: clips decoded at once; None for one a processor core.
-      seed: of data order and augmentation.
-      augment: applied to training clips only.
+      root: the folder of the data set; None for a generated one.
+      records: a folder of shards written by ``scripts/prepare.py``, which are read instead of the videos.
+      options: further keyword arguments of the data set.
+      num_frames: T, the frames of a clip.
+      size: (H, W) of a frame in pixels.
+      batch_size: number of clips in a batch.
+      workers: number of clips that are decoded at once; None for one for each processor core.
+      seed: of the order of clips and of the augmentation.
+      augment: the augmentation; only training clips are augmented.
       max_bad_share: the run stops when more than this share of clips cannot be read. Of several workers, each counts
-        only the bad clips that it reads itself, over all epochs, and compares them with its clips of one epoch.
-      max_damaged_share: the run stops when more than this share of clips comes from damaged files; 1.0 is no limit.
-      time_limit: seconds one file may take to decode.
+        the bad clips that it reads itself, over all epochs, and compares them with all clips.
+      max_damaged_share: the run stops when more than this share of clips comes from damaged files, counted in the same
+        way; 1.0 is no limit.
+      time_limit: seconds that decoding one clip may take.
       service: address of a tf.data service, e.g. ``grpc://host:5000``, whose workers read `records` for training.
     """
 

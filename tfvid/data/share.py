@@ -1,4 +1,4 @@
-"""One worker's part of each batch, so that several workers together see what one alone would."""
+"""The part of each batch that one of several workers reads: together they read the batches that one would read."""
 
 from dataclasses import dataclass
 
@@ -7,20 +7,23 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class Share:
-    """Worker `index` of `count`: it is given the `index`-th of `count` equal runs of each batch.
+    """The share of worker `index` of `count`: each batch is cut into `count` equal parts, in order.
 
     Attributes:
-      index: 0 is the first.
-      count: of workers; divides the batch size.
+      index: number of the worker, 0-based.
+      count: number of workers; it divides the batch size.
     """
 
     index: int = 0
     count: int = 1
 
     def of(self, clips: tf.data.Dataset, batch_size: int, whole: bool) -> tf.data.Dataset:
-        """The share of single `clips` (tensors, or tuples of them) in their order.
+        """Returns the share of `clips` (single tensors, or tuples of them), in their order.
 
-        `whole` leaves out a last batch that is not full.
+        Args:
+          clips: all clips.
+          batch_size: the size of a batch of all workers.
+          whole: whether a last batch that is not full is left out.
         """
         if self.count == 1 and not whole:
             return clips
@@ -34,7 +37,7 @@ class Share:
         return clips.batch(batch_size, drop_remainder=whole).map(cut).unbatch()
 
     def clips(self, total: int, batch_size: int, whole: bool) -> int:
-        """How many of `total` clips the share is."""
+        """Returns the number of clips in the share of `total` clips; see `of`."""
         batches, rest = divmod(total, batch_size)
         size = batch_size // self.count
         return batches * size + (0 if whole else min(max(rest - self.index * size, 0), size))

@@ -1,4 +1,4 @@
-"""Clips that cannot be read, or come from damaged files: counted, listed, and at some point too many."""
+"""Lists clips that cannot be read or come from damaged files, and stops the run if there are too many."""
 
 import threading
 from collections.abc import Mapping
@@ -8,94 +8,98 @@ from tfvid.core.errors import DataError, TfvidError, one_line
 
 
 class SkipLog:
-    """What happened to the clips of one dataset; safe to share between threads.
+    """Lists the bad and the damaged clips of one data set. Threads may use it at the same time.
 
-    A clip that cannot be read is *bad* and is skipped. A clip of a damaged file (`tfvid.data.base.Clip.damage`) is
-    used, with the frames that could be decoded.
+    A *bad* clip cannot be read and is skipped. A *damaged* clip comes from a damaged file
+    (`tfvid.data.decode.clip.Clip.damage`) and is used, with the frames that could be decoded.
 
     Args:
-      total: clips there are.
-      max_bad_share: `bad` raises when more than this share of them is bad.
+      total: number of different clips that are read. One of several workers in training reads other clips in each
+        epoch; its total is that of all epochs.
+      max_bad_share: the largest share of `total` that may be bad, 0 to 1.
 
     Attributes:
-      needs_one: `bad` also raises when all clips are bad; training, which replaces bad clips, has none to take then.
-      seen: clips read so far, good and bad, every epoch counted.
-      reasons: id -> why it was skipped; a clip that is bad in every epoch is there once.
+      seen: number of clips read so far, good and bad, in all epochs.
+      reasons: why a bad clip was skipped, by id; a clip that is bad in several epochs is listed once.
       fatal: the error that stopped the run, or None.
-      damaged: id -> what is wrong with its file, of the clips that were read from damaged files.
-      max_damaged_share: `damage` raises when more than this share of the clips is damaged.
-      total_of_epochs: clips there are over all epochs, `total` where it is None; more than that for one of several
-        workers, who is given other clips in each epoch.
+      damaged: what is wrong with the file of a damaged clip, by id.
+      max_damaged_share: the largest share of `total` that may be damaged, 0 to 1.
     """
 
     def __init__(self, total: int = 0, max_bad_share: float = 1.0):
         self.total, self.max_bad_share = total, max_bad_share
-        self.needs_one = False
         self.seen = 0
         self.reasons: dict[str, str] = {}
         self.fatal: TfvidError | None = None
         self._lock = threading.Lock()
         self.damaged: dict[str, str] = {}
         self.max_damaged_share = 1.0
-        self.total_of_epochs: int | None = None
 
     def good(self):
+        """Counts a clip that was read."""
         with self._lock:
             self.seen += 1
 
     def bad(self, id: str, reason: str):
-        """Lists a clip.
+        """Lists a bad clip.
 
         Raises:
-          DataError: more than `max_bad_share` of all clips are bad now, or all of them where one is needed.
+          DataError: more than `max_bad_share` of all clips are now bad.
         """
         with self._lock:
             self.seen += 1
             self.reasons.setdefault(id, reason)
             bad = len(self.reasons)
             first = _first(self.reasons)
-        self._stop_above("max_bad_share", bad, self.total, "cannot be read", first)
-        if self.needs_one and bad >= self.total:
-            self.stop(DataError(f"none of the {self.total} training clips can be read; the first: {first}"))
+        self._stop_above("max_bad_share", bad, "cannot be read", first)
+
+    def none_left(self, count: int):
+        """Stops training: none of the `count` clips of an epoch can be read, so none can replace the bad ones.
+
+        Raises:
+          DataError: always.
+        """
+        self.stop(DataError(f"none of the {count} training clips can be read; the first: {_first(self.reasons)}"))
 
     def stop(self, error: TfvidError):
-        """Raises `error`, and keeps it for `plain_errors`."""
+        """Stores `error` for `plain_errors`, and raises it."""
         self.fatal = error
         raise error
 
     def damage(self, id: str, damage: str):
-        """Lists a clip that was read from a damaged file.
+        """Lists a damaged clip.
 
         Raises:
-          DataError: more than `max_damaged_share` of all clips are damaged now.
+          DataError: more than `max_damaged_share` of all clips are now damaged.
         """
         with self._lock:
             self.damaged.setdefault(id, one_line(damage))
             damaged, first = len(self.damaged), _first(self.damaged)
-        total = self.total if self.total_of_epochs is None else self.total_of_epochs
-        self._stop_above("max_damaged_share", damaged, total, "come from damaged files", first)
+        self._stop_above("max_damaged_share", damaged, "come from damaged files", first)
 
-    def _stop_above(self, limit: str, count: int, total: int, what: str, first: str):
-        """Stops where `count` is more than the share of `total` that the attribute `limit` allows.
+    def _stop_above(self, limit: str, count: int, what: str, first: str):
+        """Stops if `count` is more than the share of `total` that the attribute `limit` allows.
 
         Args:
-          what: is wrong with the clips counted, in words.
+          limit: the name of the attribute.
+          count: number of clips.
+          what: what is wrong with these clips.
           first: the first of them, and what is wrong with it.
         """
         share = getattr(self, limit)
-        if count > share * total:
+        if count > share * self.total:
             self.stop(
                 DataError(
-                    f"{count} of {total} clips {what}, more than the allowed share of {share:g} ({limit}); "
+                    f"{count} of {self.total} clips {what}, more than the allowed share of {share:g} ({limit}); "
                     f"the first: {first}"
                 )
             )
 
     @contextmanager
     def plain_errors(self):
-        """Around a loop over the dataset (`fit`, ``for batch in ...``): `fatal` is raised as it is.
+        """Raises `fatal` instead of the long error in which TensorFlow wraps it.
 
-        TensorFlow wraps an error inside a pipeline into one of its own, of many lines.
+        Use it around a loop over the data set (`fit`, ``for batch in ...``).
         """
         try:
             yield
@@ -106,18 +110,18 @@ class SkipLog:
 
 
 def _first(log: Mapping[str, str]) -> str:
-    """The first clip of a log, and what is said of it."""
+    """``id: words`` of the first clip of a log."""
     return ": ".join(next(iter(log.items())))
 
 
-NAMED = 3  # damaged clips that a line names
+NAMED = 3  # number of damaged clips that a line names
 
 
 def damage_line(damaged: Mapping[str, str]) -> str:
-    """One line that counts the damaged clips and names the first of them; "" where there are none.
+    """Returns a line with the number of damaged clips and the first of them; "" if there are none.
 
     Args:
-      damaged: what is wrong with a clip's file, by the clip's id.
+      damaged: what is wrong with the file of a clip, by id.
     """
     if not damaged:
         return ""

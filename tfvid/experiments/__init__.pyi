@@ -1,8 +1,12 @@
 from . import attribution as attribution
+from . import clip_explainers as clip_explainers
 from . import clips as clips
 from . import evaluation as evaluation
 from . import explain_clips as explain_clips
 from . import explain_shard as explain_shard
+from . import explanation_records as explanation_records
+from . import explanation_summary as explanation_summary
 from . import explanation_writer as explanation_writer
+from . import groups as groups
 from . import manifest as manifest
 from . import study as study

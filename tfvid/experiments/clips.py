@@ -1,4 +1,4 @@
-"""The clips of an experiment as one model takes them, and the progress of a task over them."""
+"""The clips of an experiment, in the size that a model expects, and the progress of a task over them."""
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
-from tfvid.data.remaining import remaining_batches
+from tfvid.data.decode.clip import Sample
+from tfvid.data.pipeline.remaining import remaining_batches
 from tfvid.data.settings import DataConfig
 from tfvid.data.skipped import SkipLog
 from tfvid.models.loaded import Loaded
@@ -19,12 +19,12 @@ class Clips:
     """Clips of a dataset for one model.
 
     Attributes:
-      model: whose clip length, frame size and labels the clips get.
-      dataset: that the clips are from.
-      split: of the dataset.
+      model: the model. Its clip length, frame size and labels are used.
+      dataset: the dataset of the clips.
+      split: the split of the dataset.
       samples: the clips, in order.
-      to_model: the model's label by the dataset's label.
-      data: how clips are decoded.
+      to_model: for each label of the dataset, the model's label.
+      data: the settings for decoding.
     """
 
     model: Loaded
@@ -36,19 +36,19 @@ class Clips:
 
     @property
     def ids(self) -> list[str]:
-        """The clips' ids, in order."""
+        """The ids of the clips, in order."""
         return [sample.id for sample in self.samples]
 
     def batches(
         self, done: Collection[str] = (), *, log: SkipLog, batch_size: int | None = None, limit: int | None = None
     ) -> Iterator[dict]:
-        """Yields batches of the clips that are not done.
+        """Yields batches of the clips that are not in `done`.
 
         Args:
           done: ids of clips to leave out; they are not decoded.
-          log: takes the clips that cannot be read.
-          batch_size: None for that of `data`.
-          limit: only of the first `limit` clips; None for all.
+          log: records the clips that cannot be read.
+          batch_size: the number of clips in a batch; None for that of `data`.
+          limit: use the first `limit` clips only; None for all.
 
         Yields:
           Dicts of NumPy arrays as from `tfvid.load_dataset`, with the model's labels.
@@ -72,15 +72,15 @@ class Clips:
 
 @contextmanager
 def task(name: str, clips: Clips, done: Collection[str] = ()):
-    """Shows the progress of a task over clips: clips done, the rate and the remaining time.
+    """Shows the progress of a task over clips: the number of finished clips, the rate and the remaining time.
 
     Args:
-      name: of the task.
-      clips: all of them.
-      done: ids of those that an earlier start has done.
+      name: the name of the task.
+      clips: all clips of the task.
+      done: ids of the clips that an earlier start has finished.
 
     Yields:
-      The bar, whose `update` takes the number of clips done, and the log for `Clips.batches`.
+      The bar, whose `update` expects the number of clips just finished, and the log for `Clips.batches`.
     """
     log, before = SkipLog(), sum(id in done for id in clips.ids)
     bar = tqdm(total=len(clips.ids), initial=before, desc=f"{name} {clips.model.name}", unit="clip")

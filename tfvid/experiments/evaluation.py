@@ -1,7 +1,7 @@
-"""A model's answers to a whole split, with clips played as they are and in ways that take time away.
+"""Evaluates a model on a split: on the clips as they are, and on clips whose order of frames is changed.
 
-A model that knows *when* should lose on shuffled and single-frame clips, and see the opposite event in reversed
-ones (Mänttäri et al., ACCV 2020, section 5, play clips backwards; table 1).
+A model that uses the order of the frames has a lower accuracy on shuffled and single-frame clips, and predicts the
+opposite event for reversed clips. Mänttäri et al., ACCV 2020, section 5 and table 1, play clips backwards.
 """
 
 import warnings
@@ -16,7 +16,6 @@ from scipy.stats import binom
 
 from tfvid.core.errors import DataError, ModelError, TfvidError
 from tfvid.metrics import classification
-from tfvid.network.checks import checked_clips
 from tfvid.network.classifier import OUT_OF_MEMORY, Classifier
 
 PLAYBACKS = ("forward", "reversed", "shuffled", "single_frame")
@@ -24,12 +23,12 @@ PLAYBACKS = ("forward", "reversed", "shuffled", "single_frame")
 
 @dataclass(frozen=True)
 class Predictions:
-    """What `predict` saw and answered.
+    """The predictions of a model for N clips.
 
     Attributes:
-      ids: N clip ids.
-      labels: int `(N,)`.
-      logits: by playback, float32 `(N, K)`.
+      ids: the N ids of the clips.
+      labels: int `(N,)`, the true classes.
+      logits: float32 `(N, K)` by playback.
     """
 
     ids: list[str]
@@ -39,11 +38,11 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How good a model is on the clips of a split.
+    """The evaluation of a model on the clips of a split.
 
     Attributes:
-      predictions: the logits of every clip, by playback.
-      measures: by playback, see `measure`.
+      predictions: the logits of each clip, by playback.
+      measures: the measures by playback, see `measure`.
     """
 
     predictions: Predictions
@@ -51,7 +50,7 @@ class Evaluation:
 
     @property
     def warning(self) -> str | None:
-        """One line where the model is no better than chance on the clips as they are, see `chance_warning`."""
+        """A line of text if the accuracy on unchanged clips is at chance level, else None; see `chance_warning`."""
         labels, logits = self.predictions.labels, self.predictions.logits["forward"]
         right = logits.argmax(axis=1) == labels
         return chance_warning(int(right.sum()), len(right), logits.shape[1])
@@ -67,19 +66,22 @@ def evaluate(
     seed: int = 0,
     name: str = "model",
 ) -> Evaluation:
-    """Measures a model on labelled clips: as they are, reversed, shuffled, and with one frame repeated.
+    """Measures a model on labelled clips: unchanged, reversed, shuffled, and with one frame repeated.
 
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` to class scores, or a `Classifier` of one.
       clips: batches of labelled clips, as from `tfvid.load_dataset`.
-      class_names: K names; the model must have as many scores. None accepts any number.
-      reverse_labels: the label of a clip when it is played backwards, by label; see `measure`.
+      class_names: the K names of the classes; the model must return K scores. None accepts any number.
+      reverse_labels: for each label, the label of the clip played backwards; see `measure`.
       playbacks: names in `PLAYBACKS`.
-      seed: of the shuffled frame order.
-      name: of the model, in error messages.
+      seed: the seed of the shuffled frame order.
+      name: the name of the model in error messages.
+
+    Returns:
+      The predictions and the measures.
 
     Raises:
-      ModelError: the model has another number of classes than `class_names`.
+      ModelError: the number of the model's classes differs from that of `class_names`.
       DataError: there is no clip, or a clip has no label.
 
     Example:
@@ -96,13 +98,13 @@ def evaluate(
 def predict(
     model: keras.Model | Classifier, clips: tf.data.Dataset, playbacks: Sequence[str] = ("forward",), seed: int = 0
 ) -> Predictions:
-    """Runs `model` over `clips`, which are decoded once for all playbacks; holds every answer, see `stream`.
+    """Returns the predictions for all clips. Each clip is decoded once for all playbacks.
 
     Args:
       model: see `stream`.
       clips: a dataset from `tfvid.load_dataset`: batches with ``clip`` `(B, T, H, W, 3)` in [0, 1], ``label``, ``id``.
       playbacks: names in `PLAYBACKS`.
-      seed: of the shuffled order, which also depends on the clip's id and not on its place in a batch.
+      seed: the seed of the shuffled order. The order also depends on the clip's id, but not on its place in a batch.
     """
     model = model if isinstance(model, Classifier) else Classifier(model)
     answers = list(stream(model, clips, playbacks, seed))
@@ -119,15 +121,19 @@ def predict(
 def stream(
     model: keras.Model | Classifier, clips: Iterable[Mapping], playbacks: Sequence[str] = ("forward",), seed: int = 0
 ) -> Iterator[Predictions]:
-    """The answers batch by batch; `clips` are any batches, of tensors or arrays. See `predict`.
+    """Yields the predictions batch by batch, see `predict`.
 
     Args:
-      model: a Keras model of clips, or a `tfvid.network.classifier.Classifier` of one, which brings clips to the
-        values that the model takes and makes logits of its scores; a model with one output unit has two classes.
+      model: a Keras model of clips, or a `tfvid.network.classifier.Classifier` of one. The classifier scales clips to
+        the range that the model expects, and converts its scores to logits. A model with one output unit has two
+        classes.
+      clips: batches as in `predict`, of tensors or arrays.
+      playbacks: names in `PLAYBACKS`.
+      seed: see `predict`.
     """
     classifier, forward = model if isinstance(model, Classifier) else Classifier(model), None
     for batch in clips:
-        frames = checked_clips(batch["clip"], classifier.model)
+        frames = classifier.checked(batch["clip"])
         if forward is None:  # one trace, also for a smaller last batch
             _in_memory(lambda frames: classifier.prepare(frames) or frames, frames[:2])
             signature = tf.TensorSpec((None, *frames.shape[1:]), tf.float32)
@@ -141,23 +147,23 @@ def stream(
 
 
 def _in_memory(forward, frames: tf.Tensor) -> np.ndarray:
-    """The answers to all clips, to half of them at a time where the memory does not suffice."""
+    """Returns the logits of all clips; if memory runs out, of half of them at a time."""
     try:
         return forward(frames).numpy()
     except OUT_OF_MEMORY as error:
         if len(frames) == 1:
             raise TfvidError(f"out of memory with a single clip ({str(error).splitlines()[0]})") from None
     half = len(frames) // 2
-    message = f"out of memory with {len(frames)} clips at a time: they are taken in parts, a lower batch size is faster"
+    message = f"out of memory with {len(frames)} clips at a time; the batch is split; a smaller batch size is faster"
     warnings.warn(message, RuntimeWarning, stacklevel=2)
     return np.concatenate([_in_memory(forward, frames[:half]), _in_memory(forward, frames[half:])])
 
 
 def frame_order(playback: str, num_frames: int, clip_id: str, seed: int = 0) -> np.ndarray:
-    """Which frame is shown at each step, int64 `(T,)`.
+    """Returns the index of the frame at each step, int64 `(T,)`.
 
-    "forward" is 0 .. T-1, "reversed" T-1 .. 0, "shuffled" a permutation by (seed, clip_id), and
-    "single_frame" the middle frame T // 2 throughout.
+    "forward" is 0 .. T-1; "reversed" is T-1 .. 0; "shuffled" is a permutation that depends on (seed, clip_id);
+    "single_frame" is the middle frame T // 2 at all steps.
     """
     frames = np.arange(num_frames)
     if playback == "forward":
@@ -172,19 +178,20 @@ def frame_order(playback: str, num_frames: int, clip_id: str, seed: int = 0) -> 
 
 
 def measure(predictions: Predictions, reverse_labels: dict[int, int] | None = None) -> dict[str, dict]:
-    """The measures of each playback.
+    """Returns the measures of each playback.
 
     Args:
-      reverse_labels: label after the clip is played backwards, by label.
+      predictions: the predictions of a model.
+      reverse_labels: for each label, the label of the clip played backwards; None if unknown.
 
     Returns:
-      By playback: `classification.scores`, and ``class_f1``, a list of K. Where `reverse_labels` is given, the clips
-      whose label changes in reverse are the time-critical ones: "forward" and "reversed" have ``paired_clips``,
-      their number; "forward" has ``paired_top_1``, the share of them that is right, and "reversed"
-      ``swapped_top_1``, the share that is now taken for the opposite (None where there are none).
+      For each playback, `classification.scores` and ``class_f1``, a list of K. With `reverse_labels`, "forward" and
+      "reversed" also have ``paired_clips``, the number of clips whose label changes when they are reversed. Of these
+      clips, ``paired_top_1`` of "forward" is the share with a correct prediction, and ``swapped_top_1`` of "reversed"
+      is the share predicted as the opposite class; None if there are no such clips.
 
     Raises:
-      DataError: no clip at all, or one without a label.
+      DataError: there is no clip, or a clip has no label.
     """
     labels = predictions.labels
     if not len(labels):
@@ -204,24 +211,24 @@ def measure(predictions: Predictions, reverse_labels: dict[int, int] | None = No
     return measures
 
 
-FEWEST, ALPHA = 20, 0.05  # labelled clips to judge a model by; how likely chance may be to do as well
+FEWEST, ALPHA = 20, 0.05  # the smallest number of labelled clips; the level of the test
 
 
 def chance_warning(right: int, clips: int, num_classes: int) -> str | None:
-    """One line where a model's accuracy is what guessing gives; None where it is better, or the clips are few.
+    """Returns a warning if a model's accuracy is at chance level; None if it is higher or there are few clips.
 
-    Guessing one of K classes is right for n or more of N clips with the probability of a binomial distribution of N
-    draws at 1 / K. From `ALPHA` on, the accuracy is no better than chance.
+    The number of correct random guesses of one of K classes has a binomial distribution with N draws and p = 1 / K. The
+    accuracy is at chance level if as many or more correct guesses have a probability of `ALPHA` or more.
 
     Args:
-      right: clips whose top class is the true one.
-      clips: labelled clips, N.
+      right: the number of clips with a correct prediction.
+      clips: the number of labelled clips, N. There is no warning below `FEWEST`.
       num_classes: K.
     """
     if clips < FEWEST or binom.sf(right - 1, clips, 1 / num_classes) < ALPHA:
         return None
     return (
-        f"{right} of {clips} clips are right, which guessing one of {num_classes} classes does as well; does "
-        "the model take other values than 0 to 1 (input_range), other colours (channels: bgr), or classes in another "
-        "order? See docs/models.md"
+        f"{right} of {clips} predictions are correct, no more than by guessing one of {num_classes} classes; check "
+        "whether the model expects another range of pixels than 0 to 1 (input_range), another order of colours "
+        "(channels: bgr), or another order of classes; see docs/models.md"
     )

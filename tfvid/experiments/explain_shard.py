@@ -1,4 +1,4 @@
-"""Explaining one shard of clips with one model, on whichever machine."""
+"""Explains one shard of clips with one model, in this process or on another machine."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,16 +15,17 @@ from tfvid.data.base import VideoDataset
 from tfvid.data.settings import DataConfig
 from tfvid.data.sources.video_files import VideoFiles
 from tfvid.models.loaded import Loaded, load_models
+from tfvid.report.media import Films
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a shard.
+    """The outcome of a shard.
 
     Attributes:
-      skipped: why clips were skipped, by id.
-      damaged: what is wrong with the files of damaged clips, by id.
-      seconds: wall-clock time by part, see `tfvid.core.timing`.
+      skipped: the reason for each skipped clip, by id.
+      damaged: the damage of each damaged clip, by id.
+      seconds: wall-clock seconds by part of the work, see `tfvid.core.timing`.
     """
 
     skipped: dict[str, str]
@@ -34,27 +35,27 @@ class Outcome:
 
 @dataclass(frozen=True)
 class ExplainShard:
-    """`tfvid.experiments.explain_clips.explain_clips` as work for an engine.
+    """The explanation of a shard of clips, as work for an engine.
 
-    Sent to another process, it leaves the model, its explainers and the store behind: the model is loaded and its
-    explainers are compiled there, once, and a shard's records become one part of the store, under the shard's name.
-    Films are written first, the part last.
+    When it is pickled for another process, the model, its explainers and the store are left out. The other process
+    loads the model and compiles the explainers once. It writes the films of a shard first, and then its records, as one
+    part of the store with the name of the shard.
 
     Attributes:
-      model: what explains.
-      data: where the clips come from: a configuration, or paths of video files.
-      split: of the dataset.
-      out: the run's folder, which all processes see: a path, or a URI, see `tfvid.core.remote`.
-      number: of the model among those of the run; parts are in the order of models, then of shards.
-      to_model: the model's label by the dataset's.
-      batch_size: clips at a time.
-      workers: clips decoded at once; None for one a processor core.
-      time_limit: seconds a file may take.
-      options: of `explain_clips`.
-      drawn: ids of the clips that get films and pictures.
-      explaining: of those options, what `Explainers` takes.
-      explainers: built with them; None where they are to be made.
-      store: takes the records as they come; None for a part.
+      model: the model that is explained.
+      data: the source of the clips: a configuration, or paths of video files.
+      split: the split of the dataset.
+      out: the folder for the results, which all processes can access: a path, or a URI, see `tfvid.core.remote`.
+      number: the number of the model in the run, from 0; parts are sorted by models, then by shards.
+      to_model: for each label of the dataset, the model's label.
+      batch_size: the number of clips explained at a time.
+      workers: the number of processes that decode clips; None for one per processor core.
+      time_limit: the maximum number of seconds to decode a file.
+      class_names: the names of the model's classes.
+      films: the films and pictures to write.
+      explaining: the arguments of `ClipExplainers`.
+      explainers: `ClipExplainers` of the model; None if they are not built yet.
+      store: the store for the records; None to write them as a part.
     """
 
     model: Loaded
@@ -66,8 +67,8 @@ class ExplainShard:
     batch_size: int
     workers: int | None
     time_limit: float
-    options: Mapping
-    drawn: frozenset[str]
+    class_names: tuple[str, ...]
+    films: Films
     explaining: Mapping
     explainers: Any = None
     store: Any = None
@@ -91,10 +92,11 @@ class ExplainShard:
         return found
 
     def _explain(self, shard: Shard, progress, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-        """Returns why clips were skipped and what is wrong with damaged ones, by id."""
-        from tfvid.data.remaining import remaining_batches
+        """Returns the reason for each skipped clip, and the damage of each damaged clip, by id."""
+        from tfvid.data.pipeline.remaining import remaining_batches
         from tfvid.data.skipped import SkipLog
-        from tfvid.experiments.explain_clips import explain_clips
+        from tfvid.experiments.explain_clips import explain_batches
+        from tfvid.experiments.explanation_writer import ExplanationWriter
         from tfvid.results.result_store import ResultPart
 
         with timed("load"):
@@ -115,28 +117,23 @@ class ExplainShard:
                 batch_size=self.batch_size,
                 workers=self.workers,
                 time_limit=self.time_limit,
-                max_bad_share=1.0,  # of all clips, which whoever gives out the shards knows
+                max_bad_share=1.0,  # the caller checks the share over all shards
                 skipped=log,
             )
-            not_finite = explain_clips(
-                model.model,
+            not_finite = explain_batches(
+                explainers,
                 batches,
-                folder,
+                ExplanationWriter(folder, store, films=self.films, progress=progress),
                 name=model.name,
+                class_names=self.class_names,
                 paths={sample.id: sample.path for sample in samples},
-                shown=self.drawn.__contains__,
-                progress=progress,
-                store=store,
-                explainers=explainers,
-                **self.explaining,
-                **self.options,
             )
         if self.store is None:
             store.write()
         return log.reasons | not_finite, log.damaged
 
 
-_datasets: dict[str, VideoDataset] = {}  # of this process: some read long lists of files
+_datasets: dict[str, VideoDataset] = {}  # kept in each process, since some data sets read long lists of files
 
 
 def _dataset(data: DataConfig | tuple[str, ...]) -> VideoDataset:
@@ -150,20 +147,20 @@ def _dataset(data: DataConfig | tuple[str, ...]) -> VideoDataset:
     return _datasets[key]
 
 
-_kept: dict[str, object] = {}  # explainers of this process, by what they are made of
+_kept: dict[str, object] = {}  # the explainers of this process, by model and options
 
 
 def _explainers(model: Loaded, explaining: Mapping):
-    from tfvid.experiments.explain_clips import Explainers
+    from tfvid.experiments.clip_explainers import ClipExplainers
 
     key = repr((str(model.path.absolute()), model.options, sorted(explaining.items())))
     if key not in _kept:
-        _kept[key] = Explainers(model.model, **explaining)
+        _kept[key] = ClipExplainers(model.model, **explaining)
     return _kept[key]
 
 
 def _digest(samples) -> str:
-    """Tells a shard from the same one of a later run, of which some clips are done: a part must not replace another."""
+    """Returns a digest of the clips. A later run has fewer clips in a shard, and must not replace the earlier part."""
     return hashlib.sha256("\n".join(sample.id for sample in samples).encode()).hexdigest()[:8]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfvid.core.errors import DataError
 from tfvid.core.timing import timed
-from tfvid.report.media import write_media
+from tfvid.report.media import Films, write_media
 from tfvid.results.result_store import Result
 
 
@@ -18,12 +18,12 @@ class Explained:
     """A batch of explained clips.
 
     Attributes:
-      records: one a clip, their films not named yet.
+      records: a record for each clip, without the names of its films.
       clips: float32 `(B, T, H, W, 3)` in [0, 1].
       maps: float32 `(B, T, H, W)` in [0, 1].
-      perturbed: the clips under their masks, like `clips`.
-      backwards: the clips reversed by their masks, for a second film; None for none.
-      batch: the clips as the data set gave them, all its keys.
+      perturbed: the clips perturbed with their masks, like `clips`.
+      backwards: the clips reversed with their masks, for a second film, like `clips`; None for no second film.
+      batch: the batch of the data set, with all its keys.
     """
 
     records: list[Result]
@@ -37,15 +37,20 @@ class Explained:
 class ExplanationWriter:
     """Writes films in a thread of its own, and then their records: a clip with a record has its files.
 
-    One batch is written at a time. As a context manager it writes what it took, also after an error.
+    One batch is written at a time. Use it as a context manager: at the end, also after an error, it finishes the batch
+    that it has taken.
 
     Args:
-      out: the run's folder.
-      store: takes the records.
-      shown: whether a clip, by id, gets films and pictures; the others get a record only.
-      measure: called with records before they are stored, their maps and their batch, see `explain_clips`.
-      progress: called with the number of clips just stored.
-      media: options of `write_media`.
+      out: the folder for the results.
+      store: a `ResultStore` or `ResultPart` for the records.
+      films: the films and pictures to write.
+      measure: a function that is called before records are stored, with the records, their maps float32
+        `(B, T, H, W)` and their batch. If the process is killed before the records are stored, the next run calls it
+        again with the same clips.
+      progress: a function that is called with the number of clips just stored.
+
+    Attributes:
+      store: the store.
     """
 
     def __init__(
@@ -53,13 +58,12 @@ class ExplanationWriter:
         out,
         store,
         *,
-        shown: Callable[[str], bool],
-        measure: Callable[[list[Result], np.ndarray, Mapping], None],
-        progress: Callable[[int], None],
-        media: Mapping,
+        films: Films,
+        measure: Callable[[list[Result], np.ndarray, Mapping], None] = lambda records, maps, batch: None,
+        progress: Callable[[int], None] = lambda clips: None,
     ):
-        self._out, self._store, self._media = out, store, media
-        self._shown, self._measure, self._progress = shown, measure, progress
+        self.store = store
+        self._out, self._films, self._measure, self._progress = out, films, measure, progress
         self._thread = ThreadPoolExecutor(1, "films")
         self._waiting: tuple[Explained, Future] | None = None
 
@@ -72,17 +76,18 @@ class ExplanationWriter:
         finally:
             self._thread.shutdown()
 
-    def ids(self) -> set[str]:
-        """Of the clips that are not stored yet."""
-        return set() if self._waiting is None else {record.id for record in self._waiting[0].records}
+    def ids(self, model: str) -> set[str]:
+        """Returns the ids of the clips of a model that are stored, or taken and not stored yet."""
+        waiting = set() if self._waiting is None else {record.id for record in self._waiting[0].records}
+        return self.store.done(model) | waiting
 
     def take(self, explained: Explained):
-        """Begins to write `explained`, when the batch before it is stored."""
+        """Finishes the batch before, and starts to write `explained`."""
         self.finish()
-        self._waiting = explained, self._thread.submit(self._films, explained)
+        self._waiting = explained, self._thread.submit(self._written, explained)
 
     def finish(self):
-        """Waits until all that was taken is stored.
+        """Waits until the batch that was taken is stored.
 
         Raises:
           DataError: the folder cannot be written, e.g. because the disk is full.
@@ -93,11 +98,11 @@ class ExplanationWriter:
         with timed("films"), _writing(self._out):
             records = films.result()
             self._measure(records, explained.maps, explained.batch)
-            self._store.append(records)
+            self.store.append(records)
         self._progress(len(records))
 
-    def _films(self, explained: Explained) -> list[Result]:
-        """The records, with the names of the films just written."""
+    def _written(self, explained: Explained) -> list[Result]:
+        """Writes the films of a batch, and returns its records with the names of the films."""
         return [
             write_media(
                 record,
@@ -106,9 +111,9 @@ class ExplanationWriter:
                 explained.maps[i],
                 explained.perturbed[i],
                 None if explained.backwards is None else explained.backwards[i],
-                **self._media,
+                self._films,
             )
-            if self._shown(record.id)
+            if self._films.include(record.id)
             else record
             for i, record in enumerate(explained.records)
         ]
@@ -116,9 +121,9 @@ class ExplanationWriter:
 
 @contextmanager
 def _writing(out):
-    """A disk that is full or cannot be written is no fault of the clip's: one line, and no further clip is tried."""
+    """Turns an error of the disk into a DataError, which ends the run: it is not an error of a single clip."""
     try:
         yield
     except OSError as error:
         reason = " ".join(str(error).split())
-        raise DataError(f"{out}: cannot be written ({reason}); what was done before is kept") from error
+        raise DataError(f"{out}: cannot be written ({reason}); earlier results are kept") from error

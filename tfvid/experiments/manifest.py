@@ -1,9 +1,8 @@
-"""What an experiment is made of: models, clips, settings and packages.
+"""The manifest of an experiment: its models, clips, settings and packages.
 
-It is kept in ``manifest.json`` beside the results, so that results of different experiments do not mix in one folder.
+It is written to ``manifest.json`` beside the results, so that a folder never mixes results of different experiments.
 """
 
-import dataclasses
 import hashlib
 import json
 import platform
@@ -12,25 +11,24 @@ from importlib import metadata
 from pathlib import Path
 
 from tfvid import __version__
-from tfvid.config import AttributionConfig, StudyConfig
 from tfvid.core.errors import ConfigError, DataError
 from tfvid.core.files import replacing
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
-from tfvid.experiments.explain_clips import weights_digest
+from tfvid.data.decode.clip import Sample
+from tfvid.experiments.clip_explainers import weights_digest
 from tfvid.models.loaded import Loaded
 from tfvid.results.result_store import ResultStore, differences
 
 NAME = "manifest.json"
 VERSION = 1
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "av", "opencv-python-headless", "pyarrow", "pillow", "matplotlib")
-# The settings that a record depends on. Which clips are explained may change: the other records stay valid.
+# The settings that all records depend on. If other clips are explained, the records stay valid.
 STUDY_SETTINGS = ("split", "target", "mask", "grad_cam", "smallest_drop", "seed")
 DATA_SETTINGS = ("dataset", "root", "records", "options", "num_frames", "size")
 
 
-def described(models: Mapping[str, Sequence[Loaded]]) -> dict[str, list[dict]]:
-    """By group, for each of its models ``name``, ``path`` and ``weights``, a digest."""
+def _described(models: Mapping[str, Sequence[Loaded]]) -> dict[str, list[dict]]:
+    """Returns, by group, the ``name``, the ``path`` and a digest of the ``weights`` of each model."""
     return {
         group: [
             {"name": model.name, "path": str(model.path), "weights": weights_digest(model.model)} for model in members
@@ -40,38 +38,38 @@ def described(models: Mapping[str, Sequence[Loaded]]) -> dict[str, list[dict]]:
 
 
 def describe(
-    config: StudyConfig | AttributionConfig,
-    groups: dict[str, list[dict]],
+    settings: Mapping,
+    models: Mapping[str, Sequence[Loaded]],
     dataset: VideoDataset,
     samples: list[Sample],
 ) -> dict:
-    """The manifest of an experiment.
+    """Returns the manifest of an experiment.
 
     Args:
-      config: of the experiment.
-      groups: from `described`.
-      dataset: whose clips are used.
-      samples: all clips of the split.
+      settings: the configuration of the experiment, as nested dicts.
+      models: the models by group.
+      dataset: the dataset of the clips.
+      samples: all clips of the experiment.
     """
     return {
         "version": VERSION,
-        "models": groups,
+        "models": _described(models),
         "dataset": {
-            "name": config.data.dataset,
-            "split": config.split,
+            "name": settings["data"]["dataset"],
+            "split": settings["split"],
             "clips": len(samples),
             "fingerprint": fingerprint(dataset.class_names, samples),
         },
-        "config": dataclasses.asdict(config),
+        "config": dict(settings),
         "packages": {"tfvid": __version__, "python": platform.python_version()} | _versions(),
         "machine": platform.platform(),
     }
 
 
 def fingerprint(class_names: Sequence[str], samples: list[Sample]) -> str:
-    """A digest of a set of clips: of ids, labels, frame ranges, and the names and sizes of the files.
+    """Returns a digest of a set of clips: of their ids, labels, frame ranges, and the names and sizes of their files.
 
-    Pixels are not read, since that would take as long as the experiment.
+    Pixels are not read, because this would take as long as the experiment.
     """
     digest = hashlib.sha256(json.dumps(list(class_names)).encode())
     for sample in samples:
@@ -82,24 +80,25 @@ def fingerprint(class_names: Sequence[str], samples: list[Sample]) -> str:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of the files in a folder of frames; 0 where there is neither."""
+    """Returns the bytes of a file, or of the files in a folder of frames; 0 if neither exists."""
     files = path.iterdir() if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def keep(folder, manifest: dict, *, decisive: Callable[[dict], dict] | None = None, files: Sequence = ()):
-    """Writes the manifest into `folder`, unless the results there were made differently.
+    """Writes the manifest into `folder`, unless the folder has results of another experiment.
 
     Args:
-      folder: of the results.
-      manifest: from `describe`.
-      decisive: returns the entries of a manifest that must not change, as a flat dict; None for those of a study.
-      files: further result files in the folder, beside those of a study.
+      folder: the folder of the results.
+      manifest: the manifest, from `describe`.
+      decisive: a function that returns the entries of a manifest that must not change, as a flat dict; None for those
+        of a study.
+      files: the result files in the folder, besides those of `ResultStore`.
 
     Raises:
-      ConfigError: the manifest there differs, and the message names the differences; or there are results without a
+      ConfigError: the existing manifest differs (the message names the differences), or there are results without a
         manifest.
-      DataError: the manifest there cannot be read.
+      DataError: the existing manifest cannot be read.
     """
     decisive = decisive or _decisive
     file = Path(folder) / NAME
@@ -108,17 +107,17 @@ def keep(folder, manifest: dict, *, decisive: Callable[[dict], dict] | None = No
         changed = differences(_read(file, decisive), decisive(manifest))
         if changed:
             raise ConfigError(
-                f"{file}: this study was begun differently ({'; '.join(changed)}); "
+                f"{file}: the results in this folder have other settings ({'; '.join(changed)}); "
                 "choose another folder with --out, or remove this one"
             )
     elif ResultStore(folder).files() or files:
-        raise ConfigError(f"{folder}: holds results that are not of a study; choose another folder with --out")
+        raise ConfigError(f"{folder}: contains results without a manifest; choose another folder with --out")
     with replacing(file) as temporary:
         temporary.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _read(file: Path, decisive: Callable[[dict], dict]) -> dict:
-    """The decisive entries of the manifest in `file`."""
+    """Returns the decisive entries of the manifest in `file`."""
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         if manifest["version"] != VERSION:

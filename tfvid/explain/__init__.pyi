@@ -2,9 +2,11 @@ from . import base as base
 from . import cam as cam
 from . import excitation as excitation
 from . import explainers as explainers
+from . import lrp as lrp
 from . import masks as masks
 from . import options as options
 from . import pixels as pixels
+from . import propagation as propagation
 from . import recorded_options as recorded_options
 from . import shown as shown
 from .base import Attribution as Attribution
@@ -24,6 +26,8 @@ from .excitation.backprop import ExcitationBackprop as ExcitationBackprop
 from .excitation.backprop import ExcitationResult as ExcitationResult
 from .explainers import EXPLAINERS as EXPLAINERS
 from .explainers import explainer as explainer
+from .lrp.explainer import LRP as LRP
+from .lrp.explainer import LRPResult as LRPResult
 from .masks.crop_search import CropSearch as CropSearch
 from .masks.crop_search import CropSearchResult as CropSearchResult
 from .masks.extremal_perturbation import ExtremalPerturbation as ExtremalPerturbation

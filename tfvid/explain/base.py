@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfvid.core.errors import ModelError, TfvidError, warn_caller
 from tfvid.explain.options import check_options, full_signature
 from tfvid.explain.shown import Shown
-from tfvid.network.checks import checked_clips, class_indices
+from tfvid.network.checks import class_indices
 from tfvid.network.classifier import OUT_OF_MEMORY, Classifier, chosen_class, class_score
 
 
@@ -203,7 +203,7 @@ class Explainer(ABC, Generic[ResultType]):
           target: see `__call__`.
           **labels: further class indices per clip, by argument name; they follow `target` in `_compute`.
         """
-        given, clips = clips, checked_clips(clips, self.classifier.model)
+        given, clips = clips, self.classifier.checked(clips)
         self.prepare(clips)
         num_clips, num_classes = len(clips), self.classifier.num_classes
         classes = [_class_indices(target, num_clips, num_classes, "target", lowest=0)]

@@ -34,6 +34,7 @@ EXPLAINERS = Registry(
         "step": "tfvid.explain.masks.step:STEP",
         "excitation_backprop": "tfvid.explain.excitation.backprop:ExcitationBackprop",
         "contrastive_excitation_backprop": "tfvid.explain.excitation.backprop:ContrastiveExcitationBackprop",
+        "lrp": "tfvid.explain.lrp.explainer:LRP",
         "occlusion": "tfvid.explain.pixels.occlusion:Occlusion",
         "rise": "tfvid.explain.pixels.rise:RISE",
         "lime": "tfvid.explain.pixels.lime:LIME",

@@ -16,7 +16,7 @@ from tfvid.core.errors import unknown
 
 
 class ModelOptions(TypedDict, total=False):
-    """The options of `Explainer` that say how the model takes clips and what it returns."""
+    """The options of `Explainer` about the inputs and outputs of the model."""
 
     output: str
     input_range: tuple[float, float] | str | None

@@ -48,7 +48,7 @@ def signatures(learn: TemporalMask, locate: GradCAM, shape: tuple, input_range: 
 
     def grad_cam(clips, target):
         clips = checks.clips(clips)
-        return locate._maps(clips, checks.target(target, clips))
+        return locate.maps(clips, checks.target(target, clips))
 
     def temporal_mask(clips, target, steps):
         clips = checks.clips(clips)

@@ -105,7 +105,7 @@ class Exported:
         Raises:
           TfvidError: clips that do not fit the model, or lie outside its input range.
         """
-        clips = checked_clips(clips, self._classifier.model)
+        clips = self._classifier.checked(clips)
         self._classifier.prepare(clips)
         starts = range(0, len(clips), self._batch_size)
         return np.concatenate([self._classifier.probabilities(clips[i : i + self._batch_size]) for i in starts])
@@ -120,6 +120,9 @@ class _Classifier:
         self.iterations = exported.settings["options"]["mask.iterations"]
         self.range = exported.settings["clips"]["range"]
         self.model = SimpleNamespace(inputs=[tf.TensorSpec(exported.settings["clips"]["shape"])])
+
+    def checked(self, clips) -> tf.Tensor:
+        return checked_clips(clips, self.model)
 
     def prepare(self, clips):
         """Refuses clips that the graph would refuse."""

@@ -19,7 +19,6 @@ from tfvid.explain.recorded_options import explainer_options
 from tfvid.export.graph import clip_shape, noise, signatures, traced
 from tfvid.models.card import ModelCard
 from tfvid.models.loading import card_from_shapes
-from tfvid.network.checks import checked_clips
 from tfvid.network.model_format import checked_range
 from tfvid.network.private_api import used_variables
 
@@ -101,7 +100,7 @@ def _explainers(model, mask: dict, grad_cam: dict, input_range) -> tuple[Tempora
 def _prepare(learn: TemporalMask, locate: GradCAM, shape: tuple, input_range) -> tuple[float, float]:
     """Prepares the explainers on random clips, and returns the input range of the exported model."""
     clips = noise(shape, (0.0, 1.0) if input_range == "auto" else input_range)
-    clips = checked_clips(clips, learn.classifier.model)
+    clips = learn.classifier.checked(clips)
     for explainer in (learn, locate):
         explainer.prepare(clips)
         if input_range == "auto":

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tfvid.network.checks import checked_clips
 from tfvid.network.tracing import replaced
+from tfvid.network.video_model import network_of
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def cost(build, model, clips, *arguments) -> Cost:
       clips: float `(B, T, H, W, C)`.
       *arguments: further arguments of the explainer, after the clips.
     """
+    model = network_of(model)
     clips = checked_clips(clips, model)
     with counted(model) as (counting, count):
         explain = build(counting)

@@ -20,7 +20,6 @@ import numpy as np
 from tfvid.core.errors import ModelError, check_choice
 from tfvid.metrics.checks import checked_maps
 from tfvid.metrics.similarity import spearman, ssim
-from tfvid.network.checks import checked_clips
 from tfvid.network.classifier import Classifier
 from tfvid.network.tracing import LayerCall
 
@@ -89,7 +88,8 @@ def weighted_layers(model: keras.Model, clips) -> dict[str, list]:
     A layer that only runs in a loop inside another layer, such as a recurrent cell, belongs to the other layer. A layer
     that runs several times has the place of its last run.
     """
-    clips, classifier = checked_clips(clips, model), Classifier(model)
+    classifier = Classifier(model)
+    clips = classifier.checked(clips)
     classifier.prepare(clips)
     last_run: dict[int, LayerCall] = {}
     for call in classifier.calls:

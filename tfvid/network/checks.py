@@ -4,6 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, TfvidError
+from tfvid.network.described import Described
+from tfvid.network.shapes import shapes
 
 
 def checked_clips(clips, model) -> tf.Tensor:
@@ -29,7 +31,10 @@ def checked_clips(clips, model) -> tf.Tensor:
             f"expected float clips in the range the model was trained on, got {clips.dtype.name}; "
             "tfvid's models take tf.cast(clips, tf.float32) / 255"
         )
-    _check_inputs(clips, getattr(model, "inputs", None) or [])
+    if isinstance(model, Described):
+        _check_shape(clips, (None, *model.clip_shape))
+    else:
+        _check_inputs(clips, getattr(model, "inputs", None) or [])
     clips = tf.cast(clips, tf.float32)
     bad = np.flatnonzero(~tf.reduce_all(tf.math.is_finite(clips), axis=(1, 2, 3, 4)).numpy())
     if bad.size:
@@ -41,19 +46,31 @@ def _check_inputs(clips: tf.Tensor, inputs: list):
     """Checks the symbolic inputs of a functional model, and that they take the clips."""
     if len(inputs) > 1:
         raise ModelError(
-            f"expected a model with one input, clips (B, T, H, W, C), got {shapes(inputs)}; to explain one of "
-            f"{', '.join(one.name for one in inputs)}, wrap it in a model of that input which feeds the others itself"
+            f"expected a model with one input, clips (B, T, H, W, C), got {shapes(inputs)}; say what the inputs "
+            f"{', '.join(one.name for one in inputs)} get: tfvid.VideoModel(model, clip={inputs[0].name!r}, inputs=...)"
         )
     for expected in inputs:
         if not tf.as_dtype(expected.dtype).is_floating:
             raise ModelError(
                 f"expected a model of float clips, got one whose input is {expected.dtype}, which has no gradient; "
-                "leave out its cast, or explain a function of float clips by a method that needs scores only"
+                "leave out its cast, or use tfvid.VideoModel(model) and a method that needs scores only"
             )
         if expected.shape[0] is not None:
-            raise ModelError(f"expected a model of any batch size, got one of {expected.shape[0]} clips exactly")
-        if not clips.shape.is_compatible_with(expected.shape):
-            raise TfvidError(f"the model takes clips of shape {shapes(expected)}, got {tuple(clips.shape)}")
+            raise ModelError(
+                f"expected a model of any batch size, got one of {expected.shape[0]} clips exactly; "
+                "tfvid.VideoModel(model) runs it in batches of that size"
+            )
+        _check_shape(clips, tuple(expected.shape))
+
+
+def _check_shape(clips: tf.Tensor, expected: tuple):
+    if not clips.shape.is_compatible_with(expected):
+        hint = ""
+        if clips.shape[-1] == 3 and expected[-1] == 1:
+            hint = "; for a model of grey clips: tfvid.VideoModel(model, channels='grey')"
+        elif clips.shape[-1] not in (1, 3) or expected[-1] not in (None, 1, 3):
+            hint = "; for a model with another order of axes: tfvid.VideoModel(model, layout='CTHW')"
+        raise TfvidError(f"the model takes clips of shape {expected}, got {tuple(clips.shape)}{hint}")
 
 
 def class_indices(value, num_clips: int, num_classes: int, name: str = "target", lowest: int = 0) -> np.ndarray:
@@ -82,8 +99,3 @@ def class_indices(value, num_clips: int, num_classes: int, name: str = "target",
         bad = indices[(indices < lowest) | (indices >= num_classes)][0]
         raise TfvidError(f"{name}: expected classes {lowest} to {num_classes - 1}, got {bad}")
     return indices.astype(np.int32)
-
-
-def shapes(tensors) -> str:
-    """Returns the shapes of a tensor, or of a nested structure of tensors, for a message."""
-    return str(tf.nest.map_structure(lambda tensor: tuple(getattr(tensor, "shape", ())), tensors))

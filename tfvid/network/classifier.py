@@ -10,29 +10,40 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, TfvidError, check_choice
-from tfvid.network.checks import shapes
+from tfvid.network.checks import checked_clips
+from tfvid.network.described import Described
 from tfvid.network.fast_layers import fast_layers
 from tfvid.network.input_range import read_ranges
 from tfvid.network.model_format import OUTPUTS, declared
-from tfvid.network.output_kind import BY_ACTIVATION, activation_of, binary_output, check_probabilities, looks_like
+from tfvid.network.output_kind import (
+    binary_output,
+    check_probabilities,
+    implied_by_graph,
+    implied_by_layer,
+    kind_for_units,
+    logits_of,
+    looks_like,
+    probabilities_of,
+)
 from tfvid.network.scaling import Scaling
-from tfvid.network.tracing import LayerCall, Trace, computing_in, replaced, trace_calls
+from tfvid.network.shapes import shapes
+from tfvid.network.tracing import LayerCall, Trace, computing_in, replaced, trace_calls, uncast
+from tfvid.network.video_model import network_of
 
 OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)  # a GPU's or TensorFlow's, NumPy's
-TINY = np.finfo(np.float32).tiny
 
 
 class Classifier:
     """A video model as two functions of clips, `logits` and `probabilities`, in inference mode and float32.
 
-    With `output="auto"`, the activation of the last layer says what the model returns: probabilities for softmax and
-    sigmoid, logits for linear. Other last layers (a custom layer, a softmax in a subclassed model's ``call``) do not
-    say it; then the scores of the first clips do: rows that are non-negative and sum to one are probabilities.
+    With `output="auto"`, the last operation or the activation of the last layer implies what the model returns:
+    probabilities for softmax, probabilities of independent classes for sigmoid, logits for linear. For other last
+    layers the scores of the first clips decide: rows that are non-negative and sum to one are probabilities.
 
     The logits of a model that returns probabilities are the inputs of its last activation. The activation is left out
     while the model is traced. If that is impossible (the softmax is written in ``call``, or the model uses the layer
     elsewhere, too), `logits` returns log-probabilities: the logits minus their log-sum-exp, which is the same number
-    for all classes of a clip.
+    for all classes of a clip. For independent classes it returns log odds.
 
     A model with one output unit has two classes, 1 and 0. A sigmoid's p is the probability of class 1, and 1 - p
     that of class 0. The logits are the log odds of each class: z for class 1 and -z for class 0, where p = sigmoid(z).
@@ -47,9 +58,9 @@ class Classifier:
     float32 `(N, T, H, W, C)`, N up to the caller's `batch_size`, and returns scores `(N, K)`.
 
     Args:
-      model: a Keras model of clips `(B, T, H, W, C)` with one input and one output.
-      output: what the model returns: "auto", "logits" or "probabilities". "auto" is what was declared, or else what the
-        last layer says.
+      model: a Keras model of clips `(B, T, H, W, C)` with one input and one output, or a `tfvid.VideoModel`.
+      output: what the model returns, one of `tfvid.network.model_format.OUTPUTS`. "auto" is what was declared, or else
+        what the last layer implies.
       any_callable: whether `model` may be any callable.
       input_range: the values (low, high) that the model takes for black and white. Clips in [0, 1] are scaled to them;
         other clips raise an error. None: the model gets clips unchanged. "auto": what was declared, or else what the
@@ -57,11 +68,11 @@ class Classifier:
         first clips lie outside [0, 1], the model gets clips unchanged, with a warning.
 
     Attributes:
-      model: the model.
+      model: the model, a function of clips: for a `tfvid.VideoModel`, its `network`.
       calls: its layer calls in order, from `prepare` on.
-      num_classes: K, from `prepare` on; 2 for a model with one output unit.
+      num_classes: K, from `prepare` on; 2 for a model with one output unit, 1 for a `score`.
       num_units: the number of the model's output units: K, or 1.
-      output: "logits" or "probabilities", from `prepare` on.
+      output: one of `OUTPUTS` other than "auto", from `prepare` on.
       scaling: the map from clips in [0, 1] to the values that the model takes.
 
     Raises:
@@ -71,11 +82,11 @@ class Classifier:
 
     def __init__(self, model, output: str = "auto", any_callable: bool = False, input_range="auto"):
         check_choice("output", output, OUTPUTS)
+        self.model = model = network_of(model)
         if not (isinstance(model, keras.Model) or any_callable and callable(model)):
             expected = "a Keras model or a function of clips" if any_callable else "a Keras model"
             raise ModelError(f"expected {expected}, got {type(model).__name__}")
         known = declared(model)
-        self.model = model
         self.output = known.output if output == "auto" else output
         self.scaling = Scaling(input_range, known.channels)
         if self.scaling.input_range == "auto":
@@ -117,6 +128,20 @@ class Classifier:
         else:
             self._prepare_callable(clips)
 
+    def checked(self, clips) -> tf.Tensor:
+        """Returns `clips` as float32 `(B, T, H, W, C)` that fit the model, see `tfvid.network.checks.checked_clips`.
+
+        Clips in uint8 become [0, 1] if the model's `input_range` is known.
+
+        Raises:
+          TfvidError: clips of another type or shape, or not finite.
+          ModelError: a model of several inputs, of integers, or of a fixed batch size.
+        """
+        clips = tf.convert_to_tensor(clips)
+        if clips.dtype == tf.uint8 and self.input_range not in ("auto", None):
+            clips = tf.cast(clips, tf.float32) / 255
+        return checked_clips(clips, self.model)
+
     def _prepare_keras(self, clips):
         trace = self._tried(clips)
         self.calls, scores = trace.calls, trace.output
@@ -127,14 +152,14 @@ class Classifier:
         _check_weights(self.model)
         self.scaling.settle(clips, read_ranges(trace.clips))
         last = next((call.layer for call in self.calls if call.is_output), None)
-        activation = activation_of(last)
-        said = BY_ACTIVATION.get(activation)
-        if said == "probabilities" and sum(call.layer is last for call in self.calls) == 1:
+        implied = implied_by_graph(uncast(scores)) or implied_by_layer(last)
+        is_removable = implied_by_layer(last) == implied and sum(call.layer is last for call in self.calls) == 1
+        if implied in ("probabilities", "sigmoid") and is_removable:
             self._activation = last
-        if scores.shape[1] == 1 and activation is keras.activations.softmax:
+        if scores.shape[1] == 1 and implied == "probabilities" and self.output != "score":
             raise ModelError("expected scores of 2 classes or more, got a softmax over one class, which is always 1")
         self.num_units = scores.shape[1]
-        self._settle_output(said, lambda: self._outputs(clips[:2]).numpy())
+        self._settle_output(implied, lambda: self._outputs(clips[:2]).numpy())
 
     def _prepare_callable(self, clips):
         self.scaling.settle(clips, set())
@@ -147,20 +172,21 @@ class Classifier:
         self.num_units = scores.shape[1]
         self._settle_output(None, lambda: scores)
 
-    def _settle_output(self, said: str | None, first_scores):
+    def _settle_output(self, implied: str | None, first_scores):
         """Decides what the model returns.
 
         Args:
-          said: what the activation of its last layer says, "logits", "probabilities" or None.
+          implied: the kind of output that its last layer or operation implies, or None.
           first_scores: a function that returns the scores of the first clips, NumPy `(B, units)`.
         """
         if self.output == "auto" and self.num_units == 1:
-            self.output = binary_output(self.model, said)
+            self.output = binary_output(self.model, implied)
         elif self.output == "auto":
-            self.output = said or looks_like(first_scores())
-        if self.output == "probabilities" and said != "probabilities":
+            self.output = implied or looks_like(first_scores())
+        self.output = kind_for_units(self.output, self.num_units)
+        if self.output in ("probabilities", "sigmoid") and implied not in ("probabilities", "sigmoid"):
             check_probabilities(first_scores())
-        self.num_classes = max(self.num_units, 2)
+        self.num_classes = self.num_units if self.output == "score" else max(self.num_units, 2)
 
     def _tried(self, clips) -> Trace:
         """`trace_calls` of the model, which is built first if it has never run."""
@@ -169,6 +195,8 @@ class Classifier:
                 self.model.build((None, *clips.shape[1:]))
             elif not self.model.built:
                 self.model(clips[:1], training=False)
+            if isinstance(self.model, Described):
+                self.model.settle_batch_size(clips)
             return trace_calls(self.model, tuple(clips.shape[1:]))
         except (TfvidError, *OUT_OF_MEMORY, tf.errors.OpError):  # errors that say nothing about the model's inputs
             raise
@@ -184,26 +212,25 @@ class Classifier:
 
     @property
     def has_logits(self) -> bool:
-        """Whether `logits` are the model's own, not the logarithms of its probabilities."""
-        return self.output == "logits" or self._activation is not None
+        """Whether `logits` are the model's own, not computed from its probabilities."""
+        return self.output in ("logits", "sigmoid_logits", "score") or self._activation is not None
 
     def logits(self, clips) -> tf.Tensor:
-        """Returns the logits, float32 `(B, K)`, of clips, float32 `(B, T, H, W, C)`."""
-        if self.output == "probabilities" and self._activation is None:
-            logs = tf.math.log(tf.maximum(self.probabilities(clips), TINY))  # finite where p rounds to 0, too
-            return logs if self.num_units > 1 else logs - logs[:, ::-1]
-        with nullcontext() if self.output == "logits" else _without_activation(self._activation):
+        """Returns the logits, float32 `(B, K)`, of clips, float32 `(B, T, H, W, C)`; for "score", the scores."""
+        if not self.has_logits:
+            return logits_of(self.probabilities(clips), self.output, self.num_units)
+        is_activated = self.output in ("probabilities", "sigmoid")
+        with _without_activation(self._activation) if is_activated else nullcontext():
             outputs = self._outputs(clips)
-        return outputs if self.num_units > 1 else tf.concat([-outputs, outputs], axis=1)
+        is_binary = self.num_units == 1 and self.output != "score"
+        return tf.concat([-outputs, outputs], axis=1) if is_binary else outputs
 
     def probabilities(self, clips) -> tf.Tensor:
-        """Returns the class probabilities, float32 `(B, K)`, of clips, float32 `(B, T, H, W, C)`."""
-        outputs = self._outputs(clips)
-        if self.num_units == 1:
-            if self.output == "logits":
-                return tf.sigmoid(tf.concat([-outputs, outputs], axis=1))
-            return tf.concat([1 - outputs, outputs], axis=1)
-        return outputs if self.output == "probabilities" else tf.nn.softmax(outputs)
+        """Returns the class probabilities, float32 `(B, K)`, of clips, float32 `(B, T, H, W, C)`.
+
+        For "sigmoid" and "sigmoid_logits" the classes are independent; for "score", these are the scores.
+        """
+        return probabilities_of(self._outputs(clips), self.output)
 
     def computing_in(self, precision: str) -> "Classifier":
         """Returns this classifier, prepared, with layers that compute in half precision instead of float32.
@@ -280,7 +307,7 @@ def _one_output(model) -> str:
     """The end of a message: how to explain one output of a functional model with several."""
     if len(getattr(model, "outputs", None) or []) < 2:
         return ""
-    return f"; choose one of {', '.join(model.output_names)}: keras.Model(model.inputs, model.outputs[0])"
+    return f"; choose one of {', '.join(model.output_names)}: tfvid.VideoModel(model, head={model.output_names[0]!r})"
 
 
 def _without_activation(layer):

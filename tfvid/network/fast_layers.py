@@ -1,7 +1,7 @@
 """Faster versions of some Keras layers, with the layers' own weights and results.
 
 The model stays unchanged: they replace the ``call`` of its layers only while the model is traced in `fast_layers`, for
-training and for inference. docs/performance.md says how much faster they are.
+training and for inference. docs/performance.md states the speed-ups.
 """
 
 from contextlib import ExitStack, contextmanager

@@ -12,7 +12,9 @@ from weakref import WeakKeyDictionary
 from tfvid.core.errors import TfvidError, check_choice
 
 CHANNELS = ("rgb", "bgr")
-OUTPUTS = ("auto", "logits", "probabilities")
+# "logits" and "probabilities" are of classes that exclude one another, "sigmoid_logits" and "sigmoid" of independent
+# classes; "score" is any number.
+OUTPUTS = ("auto", "logits", "probabilities", "sigmoid_logits", "sigmoid", "score")
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,9 @@ class ModelFormat:
       input_range: the values (low, high) that the model takes for black and white; clips in [0, 1] are scaled to them.
         None: the model gets clips unchanged. "auto": what the model's first layers say, see
         `tfvid.network.input_range`, or else None.
-      channels: the order of the colours that the model takes, "rgb" or "bgr".
-      output: what the model returns, "logits", "probabilities", or "auto": what its last layer says, see
-        `tfvid.network.classifier.Classifier`.
+      channels: the colour order that the model expects, "rgb" or "bgr".
+      output: what the model returns: one of `OUTPUTS`, see `tfvid.network.classifier.Classifier`. "auto": what its last
+        layer implies.
 
     Raises:
       TfvidError: another value.

@@ -34,7 +34,7 @@ def switch_on():
 
 
 def is_on() -> bool | None:
-    """Returns whether TensorFlow uses oneDNN; None if TensorFlow does not say, e.g. on other CPUs than x86."""
+    """Returns whether TensorFlow uses oneDNN; None if TensorFlow does not report it, e.g. on other CPUs than x86."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return None
     from tfvid.network.private_api import uses_onednn  # here, since it loads TensorFlow
@@ -60,7 +60,7 @@ def has_bfloat16() -> bool:
     """Returns whether this machine computes in bfloat16: all its GPUs, or, without a GPU, the CPU by oneDNN.
 
     On other machines TensorFlow emulates bfloat16, which is slower than float32, or fails. GPUs compute in bfloat16
-    from compute capability 8 on. If `cpu_flags` is empty, as on Windows and macOS, the answer is False.
+    from compute capability 8 on. If `cpu_flags` is empty, as on Windows and macOS, the result is False.
     """
     import tensorflow as tf
 

@@ -32,7 +32,7 @@ def creation_order(layer: keras.Layer) -> list:
 
 
 def captured_tensors(graph: tf.Graph) -> list[tuple[tf.Tensor, tf.Tensor]]:
-    """Returns the tensors that a function's graph takes from outside: pairs (outside, inside the graph)."""
+    """Returns the tensors that a function's graph captures: pairs (outside, inside the graph)."""
     return list(graph.captures)
 
 
@@ -54,7 +54,7 @@ def uninlined(function):
 
 
 def uses_onednn() -> bool | None:
-    """Returns whether the loaded TensorFlow uses oneDNN; None where TensorFlow does not say."""
+    """Returns whether the loaded TensorFlow uses oneDNN; None if TensorFlow does not report it."""
     try:
         from tensorflow.python.util import _pywrap_util_port
     except ImportError:
@@ -102,3 +102,15 @@ def set_operation_seeds(seed, source):
     context.context()._seed = seed
     if source is not None:
         context.context()._rng = source
+
+
+def gradient_of_operation(operation: tf.Operation, gradients: list) -> list:
+    """Returns the gradients of an operation's inputs from those of its outputs; None for inputs without one.
+
+    `tf.gradients` searches the whole graph each time.
+    """
+    from tensorflow.python.framework import ops
+
+    found = ops.get_gradient_function(operation)(operation, *gradients)
+    found = found if isinstance(found, (list, tuple)) else [found]
+    return [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in found]

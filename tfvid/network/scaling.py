@@ -1,4 +1,4 @@
-"""Scales clips in [0, 1] to the values that a model takes, and orders their colours."""
+"""Scales clips in [0, 1] to the values that a model expects, and orders their colours."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class Scaling:
       input_range: the values (low, high) that the model takes for black and white; clips in [0, 1] are scaled to them,
         other clips raise an error. None: the model gets clips unchanged. "auto": what the model's first layers say, see
         `tfvid.network.input_range`, from `settle` on; None if they say nothing.
-      channels: the order of the colours that the model takes, "rgb" or "bgr".
+      channels: the colour order that the model expects, "rgb" or "bgr".
 
     Raises:
       TfvidError: another value of `input_range`.
@@ -73,7 +73,7 @@ class Scaling:
             )
 
     def __call__(self, clips: tf.Tensor) -> tf.Tensor:
-        """Returns the values that the model takes: ``clips * (high - low) + low``, colours in the model's order."""
+        """Returns the values that the model expects: ``clips * (high - low) + low``, colours in the model's order."""
         if self.channels == "bgr":
             clips = tf.reverse(clips, axis=[-1])
         low, high = self.input_range or (0.0, 1.0)

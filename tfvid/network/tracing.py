@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfvid.network.described import inner_model
 from tfvid.network.private_api import inner_layers
 
 
@@ -37,7 +38,7 @@ class LayerCall:
 
 def named_layers(layer: keras.Layer, prefix: str = ""):
     """Yields (path, layer) for all layers inside `layer`, outer layers first."""
-    for inner in inner_layers(layer):
+    for inner in inner_layers(inner_model(layer)):
         yield prefix + inner.name, inner
         yield from named_layers(inner, f"{prefix}{inner.name}/")
 
@@ -193,7 +194,7 @@ def distinct_layers(model: keras.Model):
 
 
 def uncast(tensor):
-    """The tensor before casts and identities; the last layer of a mixed-precision model only casts to float32."""
+    """Returns the tensor before casts and identities: the last layer of a mixed-precision model only casts."""
     while tf.is_tensor(tensor) and tensor.op.type in ("Cast", "Identity"):
         tensor = tensor.op.inputs[0]
     return tensor

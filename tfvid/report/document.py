@@ -60,7 +60,7 @@ def figure(file: Path, text: str, path: Path, *, shrink: int = 1, quality: int =
 def findings_section(findings: Sequence[Mapping]) -> str:
     """Returns the section with a report's findings as a numbered list."""
     lines = [f"{place}. {Finding(**finding).markdown()}" for place, finding in enumerate(findings, 1)]
-    return "## What was found\n\n" + "\n".join(lines)
+    return "## Findings\n\n" + "\n".join(lines)
 
 
 def table_section(table: Table, text: str, *between: str) -> list[str]:

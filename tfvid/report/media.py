@@ -1,6 +1,7 @@
 """Writes the files of one explained clip: films, contact sheet and reel."""
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,33 @@ from tfvid.results.result_store import Result
 FORMATS = ("gif", "mp4", "webp")
 
 
-def check_formats(formats: tuple[str, ...]):
-    """Raises TfvidError for an unknown film format."""
-    for name in formats:
-        if name not in FORMATS:
-            raise TfvidError(unknown("film format", name, FORMATS))
+@dataclass(frozen=True)
+class Films:
+    """The films and pictures of explained clips.
+
+    Attributes:
+      formats: the formats of the films, a subset of "gif", "mp4" and "webp"; () for pictures only.
+      fps: frames per second of the films.
+      colormap: the colours of the heatmaps: "inferno", "viridis", "turbo" or "jet".
+      clips: ids of the clips with films and pictures; None for all clips.
+
+    Raises:
+      TfvidError: an unknown format.
+    """
+
+    formats: tuple[str, ...] = FORMATS
+    fps: float = 5.0
+    colormap: str = "inferno"
+    clips: frozenset[str] | None = None
+
+    def __post_init__(self):
+        for name in self.formats:
+            if name not in FORMATS:
+                raise TfvidError(unknown("film format", name, FORMATS))
+
+    def include(self, id: str) -> bool:
+        """Returns whether the clip `id` gets films and pictures."""
+        return self.clips is None or id in self.clips
 
 
 def write_media(
@@ -29,11 +52,8 @@ def write_media(
     clip: np.ndarray,
     heat: np.ndarray,
     perturbed: np.ndarray,
-    reversed_clip: np.ndarray | None = None,
-    *,
-    formats: tuple[str, ...] = FORMATS,
-    fps: float = 5.0,
-    colormap: str = "inferno",
+    reversed_clip: np.ndarray | None,
+    films: Films,
 ) -> Result:
     """Writes the files of `result`: ``<out>/<kind>/<model>/<clip>.<suffix>``, kind = films, reversed, sheets, reels.
 
@@ -44,31 +64,29 @@ def write_media(
       heat: `(T, h, w)` in [0, 1].
       perturbed: the clip perturbed by its mask, in the same format as `clip`.
       reversed_clip: the clip reversed by its mask, for a second film; None: no second film.
-      formats: the formats of the films, a subset of `FORMATS`.
-      fps: frames per second.
-      colormap: colour map of the heat: "inferno", "viridis", "turbo" or "jet".
+      films: the formats and the look of the films.
 
     Returns:
       `result` with the names of the files.
     """
     out = Path(out)
     name = f"{safe_name(result.model)}/{safe_name(result.id)}"
-    columns = film.panels(clip, heat, perturbed, perturbation=result.perturbation, colormap=colormap)
+    columns = film.panels(clip, heat, perturbed, perturbation=result.perturbation, colormap=films.colormap)
     texts: dict[str, Any] = {"note": note(result), "event": result.event}
     caption = f"{result.target_name}  {result.original_score:.2f}"
     names: dict[str, Any] = {"sheet": f"sheets/{name}.png", "reel": f"reels/{name}.webp"}
     save_reel(out / names["reel"], columns)
     save_sheet(out / names["sheet"], draw_sheet(columns, result.mask, title=caption, **texts))
-    if formats:
+    if films.formats:
         frames = film.compose(columns, result.mask, caption=caption, **texts)
-        for suffix in formats:
+        for suffix in films.formats:
             names[suffix] = f"films/{name}.{suffix}"
-            film.save(out / names[suffix], frames, fps)
+            film.save(out / names[suffix], frames, films.fps)
         if reversed_clip is not None:
-            columns = film.panels(clip, heat, reversed_clip, perturbation="reverse", colormap=colormap)
-            names["reversed"] = f"reversed/{name}.{formats[-1]}"
+            columns = film.panels(clip, heat, reversed_clip, perturbation="reverse", colormap=films.colormap)
+            names["reversed"] = f"reversed/{name}.{films.formats[-1]}"
             frames = film.compose(columns, result.mask, caption=caption, **texts)
-            film.save(out / names["reversed"], frames, fps)
+            film.save(out / names["reversed"], frames, films.fps)
     return dataclasses.replace(result, **names)
 
 

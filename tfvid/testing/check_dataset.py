@@ -6,7 +6,7 @@ from multiprocessing.reduction import ForkingPickler
 import numpy as np
 
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Clip, Sample
+from tfvid.data.decode.clip import Clip, Sample
 from tfvid.testing.expect import expect, expect_array, expect_equal, expect_runs
 
 

@@ -1,4 +1,4 @@
-"""Training a video classifier: one configuration in, ``runs/<name>/`` and ``saved_models/<name>/`` out."""
+"""Trains a video classifier from a configuration; writes ``runs/<name>/`` and ``saved_models/<name>/``."""
 
 import lazy_loader
 

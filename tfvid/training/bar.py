@@ -1,4 +1,4 @@
-"""What a training run shows while it works: a bar within each epoch, or one line an epoch where output is a file."""
+"""The progress of a training run: a bar within each epoch, and one line after it."""
 
 import sys
 import time
@@ -8,14 +8,14 @@ from tqdm import tqdm
 
 
 class Bar(keras.callbacks.Callback):
-    """Shows each epoch's batches with loss, accuracy and the time left, then one line with the epoch's results.
+    """Shows the batches of each epoch with loss, accuracy and the remaining time, then a line with the results.
 
     Args:
-      steps: batches in an epoch.
-      epochs: epochs of the whole run.
-      bar: whether to draw the bar; False prints only the line after each epoch. None draws it where the standard
-        error output is a terminal.
-      seen: batches of the first epoch that an earlier start of this run has finished.
+      steps: the number of batches of an epoch.
+      epochs: the number of epochs of the whole run.
+      bar: whether to draw the bar; the line after each epoch is always printed. None draws it if standard error is a
+        terminal.
+      seen: the number of batches of the first epoch that an earlier start of this run has finished.
     """
 
     def __init__(self, steps: int, epochs: int, bar: bool | None = None, seen: int = 0):
@@ -56,7 +56,7 @@ class Bar(keras.callbacks.Callback):
         print(f"epoch {epoch + 1} of {self.epochs}: {results} ({time.monotonic() - self._begun:.0f} s)", flush=True)
 
     def close(self):
-        """Removes the bar from the screen; also to be called where an error or a stop ends the epoch early."""
+        """Removes the bar from the screen. Call it, too, when an error or a stop ends the epoch early."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

@@ -1,36 +1,37 @@
-"""What happens around each epoch of Keras' ``fit``."""
+"""The callbacks of a training run: data epoch and learning rate, checkpoints, logs, and the check for NaN."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from tfvid.config import TrainConfig
 from tfvid.core.errors import TfvidError
 from tfvid.core.stopping import is_asked, stop_if_asked
 from tfvid.data.skipped import SkipLog, damage_line
 from tfvid.training.checkpoints import Checkpoints, History
 from tfvid.training.optimizer import rate_of
-from tfvid.training.plateau import plateau_rate
 
 
 class Epochs(keras.callbacks.Callback):
     """Sets the data's epoch and the learning rate before each epoch; records and saves the state after it.
 
-    Put it last: once the state is saved, the epoch counts as done and nothing of it is done again.
+    Put it last in the list of callbacks. When the state is saved, the epoch is complete and is not repeated.
 
     Args:
-      data_epoch: the int64 variable that the training data's order and augmentation follow.
-      history: records of the epochs finished before; each epoch appends its own.
-      stops_within: whether a run that is asked to end stops at the next batch; otherwise after the epoch.
+      rate: the learning rate of an epoch, a function of the validation accuracies of the epochs before; None if the
+        optimizer has its own schedule.
+      data_epoch: an int64 variable. The order and the augmentation of the training data depend on it.
+      checkpoints: save the state.
+      history: a record for each finished epoch; each epoch appends its own.
+      stops_within: whether a run that receives a signal stops after the current batch; otherwise after the epoch.
     """
 
     def __init__(
         self,
-        train: TrainConfig,
+        rate: Callable[[list[float]], float] | None,
         data_epoch: tf.Variable,
         checkpoints: Checkpoints,
         history: History,
@@ -38,7 +39,7 @@ class Epochs(keras.callbacks.Callback):
         stops_within: bool,
     ):
         super().__init__()
-        self.train, self.data_epoch, self.checkpoints, self.history = train, data_epoch, checkpoints, history
+        self.rate, self.data_epoch, self.checkpoints, self.history = rate, data_epoch, checkpoints, history
         self.stops_within = stops_within
         self._so_far: dict = {}
 
@@ -47,14 +48,9 @@ class Epochs(keras.callbacks.Callback):
         if self.checkpoints.batches:
             for variable, value in zip(self.model.metrics_variables, self.checkpoints.metrics, strict=True):
                 variable.assign(value)
-            self._so_far = self.model.get_metrics_result()  # of an epoch that was stopped in its last batch: all of it
-        if self.train.schedule == "plateau":
-            self.model.optimizer.learning_rate = plateau_rate(
-                self.train.learning_rate,
-                [record["val_accuracy"] for record in self.history],
-                self.train.plateau_patience,
-                self.train.min_learning_rate,
-            )
+            self._so_far = self.model.get_metrics_result()  # of the whole epoch if no batch is left
+        if self.rate is not None:
+            self.model.optimizer.learning_rate = self.rate([record["val_accuracy"] for record in self.history])
 
     def on_train_batch_end(self, batch, logs=None):
         if self.stops_within and is_asked():
@@ -70,10 +66,10 @@ class Epochs(keras.callbacks.Callback):
 
 
 class DamagedClips(keras.callbacks.Callback):
-    """Prints after an epoch how many clips come from damaged files, and the first of them, where there are new ones.
+    """Prints the number of clips from damaged files, and the first of them, after each epoch that finds new ones.
 
     Args:
-      logs: of the clips read, by the part of the data, "train" and "validation".
+      logs: the logs of the clips that are read, for "train" and "validation".
     """
 
     def __init__(self, logs: Mapping[str, SkipLog]):
@@ -88,7 +84,11 @@ class DamagedClips(keras.callbacks.Callback):
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """Stops a run whose loss is no longer a number, before anything of it is saved."""
+    """Ends a run with an error if its loss is NaN or infinite, before the state is saved.
+
+    Unlike `keras.callbacks.TerminateOnNaN`, it also checks the validation loss, and its error names the epoch, the
+    learning rate and what to change.
+    """
 
     def on_train_batch_end(self, batch, logs=None):
         self._check(logs["loss"], f"step {batch + 1}")
@@ -109,15 +109,16 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 class Logs(keras.callbacks.Callback):
-    """Writes each epoch's metrics for TensorBoard, under the tags and folders of Keras' own callback.
+    """Writes each epoch's metrics for TensorBoard, with the tags and folders of `keras.callbacks.TensorBoard`.
 
-    Keras' own flushes every two minutes; what a killed run had not flushed would be missing for ever.
+    Keras' callback flushes every two minutes, and a killed run loses what is not flushed. This one flushes after each
+    epoch.
 
     Args:
-      folder: gets ``train`` and ``validation``.
+      folder: the metrics go to its subfolders ``train`` and ``validation``.
 
     Raises:
-      TfvidError: now or after an epoch: they cannot be written (a full disk).
+      TfvidError: at once or after an epoch: the logs cannot be written, e.g. because the disk is full.
     """
 
     def __init__(self, folder: Path):
@@ -126,7 +127,7 @@ class Logs(keras.callbacks.Callback):
         self._open()
 
     def on_train_begin(self, logs=None):
-        if not self.writers:  # of a second call of `fit`
+        if not self.writers:  # the second call of `fit`
             self._open()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -157,4 +158,6 @@ class Logs(keras.callbacks.Callback):
             yield
         except tf.errors.OpError as error:
             reason = " ".join(error.message.split())
-            raise TfvidError(f"{self.folder}: cannot write the logs ({reason}); start again to go on") from error
+            raise TfvidError(
+                f"{self.folder}: cannot write the logs ({reason}); start the run again to continue"
+            ) from error

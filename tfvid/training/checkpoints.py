@@ -1,17 +1,20 @@
-"""The state of a run after each epoch, complete or not there at all.
+"""Checkpoints: the state of a run after each epoch. A checkpoint is complete, or it does not exist.
 
-One folder an epoch, ``checkpoints/epoch-0003/``, written under a temporary name and renamed when it is whole:
+Each epoch has a folder, ``checkpoints/epoch-0003/``. It is written under a temporary name and renamed when it is
+complete:
 
     model.keras    the weights, as a float32 model that `tfvid.load_model` reads
     card.json      the model's card
-    training.npz   optimizer slots and the state of dropout's random generators
-    state.json     finished epochs, the history of all metrics, and the clips that could not be read or are damaged
+    training.npz   the optimizer's variables and the state of dropout's random generators
+    state.json     the number of finished epochs, the history of all metrics, and the unreadable and damaged clips
 
-A run that is stopped within an epoch also writes ``checkpoints/within-0004/``, the same files of the state after some
-batches of epoch 4, and ``metrics.npz``, the metrics of those batches. It is gone once the epoch is finished.
+A run that is stopped within epoch 4 also writes ``checkpoints/within-0004/``: the same files for the state after some
+batches of the epoch, and ``metrics.npz``, the metrics of these batches. It is removed when the epoch is finished.
 
-What else an exact resume needs is a pure function of these: data order of (seed, epoch), the learning rate of
-the optimizer's step or of the history.
+An exact resume needs no further state: the order of the data is a function of (seed, epoch), and the learning rate is a
+function of the optimizer's step or of the history.
+
+Why not `keras.callbacks.ModelCheckpoint` or `BackupAndRestore`: docs/architecture.md#libraries.
 """
 
 import json
@@ -28,7 +31,7 @@ from tfvid.core.files import remove_folder
 from tfvid.models.card import ModelCard
 from tfvid.models.loading import load_weights
 
-History = list[dict[str, float]]  # one record of metrics an epoch
+History = list[dict[str, float]]  # a record of metrics for each epoch
 
 
 class Checkpoints:
@@ -36,16 +39,17 @@ class Checkpoints:
 
     Args:
       folder: ``runs/<name>/checkpoints``.
-      model: the compiled model in training; its optimizer's variables are built.
-      export: a float32 model of the same layers, the form in which weights are written.
-      card: travels with each checkpoint.
-      writes: False for one of several workers who share the folder, and leave the writing to their chief.
+      model: the compiled model in training, with the variables of its optimizer built.
+      export: a float32 model with the same layers; weights are written in its form.
+      card: the model's card, written into each checkpoint.
+      writes: whether this process writes checkpoints. Of several workers that share the folder, only the chief does.
 
     Attributes:
-      skipped: why clips could not be read, by id, of "train" and "validation"; saved and restored with the rest.
-      damaged: what is wrong with the files of damaged clips, likewise.
-      batches: after `restore`, how many batches of the epoch under way the state has seen; 0 between epochs.
-      metrics: after `restore`, the values of the model's metric variables for those batches.
+      skipped: for "train" and "validation", the reason for each unreadable clip, by id; part of the saved state.
+      damaged: for "train" and "validation", the damage of each damaged clip, by id; part of the saved state.
+      batches: after `restore`, the number of batches of the current epoch that the model was trained on; 0 between
+        epochs.
+      metrics: after `restore`, the values of the model's metric variables for these batches.
     """
 
     def __init__(self, folder: Path, model: keras.Model, export: keras.Model, card: ModelCard, *, writes: bool = True):
@@ -58,22 +62,23 @@ class Checkpoints:
         if not writes:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        for leftover in self.folder.glob(".*"):  # of a run that was killed while it wrote or removed
+        for leftover in self.folder.glob(".*"):  # from a run that was killed while it wrote or removed a checkpoint
             shutil.rmtree(leftover)
 
     def epochs(self) -> list[int]:
-        """The epochs that are there, oldest first."""
+        """Returns the epochs that have a checkpoint, in ascending order."""
         names = (re.fullmatch(r"epoch-(\d+)", path.name) for path in self.folder.glob("epoch-*"))
         return sorted(int(match[1]) for match in names if match)
 
     def path(self, epoch: int) -> Path:
+        """Returns the folder of an epoch's checkpoint, which need not exist."""
         return self.folder / f"epoch-{epoch:04d}"
 
     def save(self, history: History) -> None:
-        """Writes the state after epoch ``len(history)``, then drops all others but the best one.
+        """Writes the state after epoch ``len(history)``; removes all other checkpoints except that of the best epoch.
 
         Raises:
-          TfvidError: it could not be written (a full disk); the earlier checkpoints are as they were.
+          TfvidError: the checkpoint cannot be written, e.g. because the disk is full. Earlier ones are unchanged.
         """
         if not self.writes:
             return
@@ -85,7 +90,7 @@ class Checkpoints:
             remove_folder(path)
 
     def save_within(self, history: History, batches: int) -> None:
-        """Writes the state after so many batches of the epoch that follows `history`.
+        """Writes the state after `batches` batches of the epoch that follows `history`.
 
         Raises:
           TfvidError: see `save`.
@@ -99,19 +104,21 @@ class Checkpoints:
         try:
             temporary.mkdir()
             self._write(temporary, history, batches)
-            if path.exists():  # of the same epoch, stopped before
+            if path.exists():  # the same epoch was stopped before
                 remove_folder(path)
             os.replace(temporary, path)
         except OSError as error:
             shutil.rmtree(temporary, ignore_errors=True)
-            kept = f"epoch {kept_epoch} is kept, start again to go on from there" if kept_epoch else "nothing was kept"
+            kept = "there is no earlier checkpoint"
+            if kept_epoch:
+                kept = f"the checkpoint of epoch {kept_epoch} is kept; start the run again to continue from it"
             raise TfvidError(f"{path}: cannot write the checkpoint ({error}); {kept}") from error
 
     def restore(self) -> History:
-        """Puts the model back to the newest checkpoint and returns the history; an empty one if there is none.
+        """Restores the newest checkpoint into the model and returns the history; an empty one without a checkpoint.
 
         Raises:
-          ModelError: the checkpoint is damaged or was made by another model.
+          ModelError: the checkpoint is damaged or belongs to another model.
         """
         newest = max(self.epochs(), default=0)
         path, within = self.path(newest), self.folder / f"within-{newest + 1:04d}"
@@ -127,13 +134,13 @@ class Checkpoints:
             skipped, damaged = saved.get("skipped", {}), saved.get("damaged", {})
             values = _arrays(state)
             metrics = _arrays(path / "metrics.npz") if batches else []
-        except Exception as error:  # json, zipfile and NumPy each raise their own on a damaged file.
+        except Exception as error:  # json, zipfile and NumPy raise errors of their own for a damaged file
             raise ModelError(
-                f"{path}: damaged checkpoint ({error}); remove the folder to go on from an older one"
+                f"{path}: damaged checkpoint ({error}); remove the folder to continue from an older one"
             ) from error
         variables = self._training_variables()
         if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
-            raise ModelError(f"{state}: the optimizer's variables have other shapes than this run's")
+            raise ModelError(f"{state}: the optimizer's variables differ in shape from those of this run")
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         for log, known in ((self.skipped, skipped), (self.damaged, damaged)):
@@ -143,7 +150,7 @@ class Checkpoints:
         return history
 
     def load_epoch(self, epoch: int) -> keras.Model:
-        """The float32 model with the weights of `epoch`."""
+        """Returns the float32 model with the weights of `epoch`."""
         load_weights(self.export, self.path(epoch))
         return self.export
 
@@ -164,7 +171,7 @@ class Checkpoints:
         (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
 
     def _training_variables(self) -> list:
-        """What training changes beside the weights: random generators' states, and the optimizer's variables."""
+        """Returns the variables that training changes, without weights: generator states and optimizer variables."""
         weights = {id(weight) for weight in self.model.weights}
         generators = [variable for variable in self.model.variables if id(variable) not in weights]
         return [*generators, *self.model.optimizer.variables]
@@ -176,6 +183,6 @@ def _arrays(path: Path) -> list[np.ndarray]:
 
 
 def best_epoch(history: History) -> int:
-    """The epoch (1 is the first) with the best validation accuracy; the earliest of equals."""
+    """Returns the epoch, from 1, with the best validation accuracy; the first one of equals."""
     accuracies = [record["val_accuracy"] for record in history]
     return accuracies.index(max(accuracies)) + 1

@@ -1,4 +1,4 @@
-"""Where training runs: in one process, on all GPUs of a machine, or on several machines."""
+"""Distributed training: in one process, on all GPUs of a machine, or on several machines."""
 
 import json
 import os
@@ -11,19 +11,19 @@ import tensorflow as tf
 from tfvid.core.errors import ConfigError, TfvidError
 from tfvid.data.share import Share
 
-# A machine that is gone shows itself as one of these, within some ten seconds.
+# If a machine is lost, TensorFlow raises one of these within about ten seconds.
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError, tf.errors.CancelledError)
 
-MOST_TASKS = 1024  # of SLURM on one node
+MOST_TASKS = 1024  # upper bound of the SLURM tasks on one node
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """A strategy, and this process' place in it.
+    """A strategy of `tf.distribute`, and the place of this process in it.
 
     Attributes:
-      strategy: of `tf.distribute`; None for training in one process on one device.
-      share: this worker's place among all workers.
+      strategy: the strategy; None for training in one process on one device.
+      share: the index of this worker, and the number of workers.
     """
 
     strategy: tf.distribute.Strategy | None = None
@@ -31,33 +31,33 @@ class Distribution:
 
     @property
     def chief(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this process writes the files of the run."""
         return self.share.index == 0
 
     @property
     def replicas(self) -> int:
-        """Copies of the model, on all workers together."""
+        """The number of copies of the model, over all workers."""
         return self.strategy.num_replicas_in_sync if self.strategy else 1
 
     def scope(self):
-        """Where the model and its optimizer are built."""
+        """Returns the context in which the model and its optimizer are built."""
         return self.strategy.scope() if self.strategy else tf.distribute.get_strategy().scope()
 
     def wait(self):
-        """Returns when all workers have come here."""
+        """Waits until all workers have called it."""
         if self.share.count > 1:
             self._meeting()
 
     @contextmanager
     def together(self):
-        """What all workers do together in here ends in one line where one of them is lost."""
+        """Inside, a lost worker raises a TfvidError of one line."""
         try:
             yield
         except LOST as error:
             if self.share.count == 1:
                 raise
             raise TfvidError(
-                "another worker is lost; start all of them again: training goes on from the newest checkpoint"
+                "another worker is lost; start all workers again: training continues from the newest checkpoint"
             ) from error
 
     @cached_property
@@ -70,14 +70,14 @@ class Distribution:
 
 
 def distribution(kind: str, batch_size: int) -> Distribution:
-    """The distribution that a configuration asks for. Call it before TensorFlow is used for anything else.
+    """Returns the distribution of a configuration. Call it before TensorFlow runs any operation.
 
     Args:
       kind: "none", "mirrored" or "multi_worker", see `tfvid.config.RunConfig`.
-      batch_size: clips a step, of all replicas together.
+      batch_size: the number of clips of a step, over all replicas.
 
     Raises:
-      ConfigError: no cluster to be found, or a batch that cannot be shared out evenly.
+      ConfigError: there is no cluster, or `batch_size` is not a multiple of the number of replicas.
     """
     if kind == "none":
         return Distribution()
@@ -95,23 +95,23 @@ def distribution(kind: str, batch_size: int) -> Distribution:
 
 
 def cluster(environment) -> tf.distribute.cluster_resolver.ClusterResolver:
-    """The cluster of ``TF_CONFIG``, or else of the SLURM job that this process is a task of.
+    """Returns the cluster of ``TF_CONFIG`` or of the SLURM job of this process.
 
     Raises:
-      ConfigError: neither is there, or ``TF_CONFIG`` is not as TensorFlow describes it.
+      ConfigError: there is neither, or ``TF_CONFIG`` does not have TensorFlow's format.
     """
     if "TF_CONFIG" in environment:
         _check_tf_config(environment["TF_CONFIG"])
         return tf.distribute.cluster_resolver.TFConfigClusterResolver()
     if "SLURM_PROCID" in environment:
-        # Which GPUs a task sees is SLURM's business (--gpus-per-task). Left to itself the resolver sets that too, and
-        # fails on machines without any; told of as many as a node can have tasks, it only counts the tasks.
+        # SLURM assigns the GPUs to the tasks (--gpus-per-task). By default the resolver assigns them, too, and fails on
+        # machines without GPUs. With one GPU for each possible task of a node, it only counts the tasks.
         return tf.distribute.cluster_resolver.SlurmClusterResolver(
             gpus_per_node=MOST_TASKS, gpus_per_task=1, auto_set_gpu=False
         )
     raise ConfigError(
-        "distribution multi_worker needs the environment variable TF_CONFIG, or a SLURM job started with srun; "
-        "neither is there"
+        "distribution multi_worker: expected the environment variable TF_CONFIG or a SLURM job started with srun, "
+        "found neither"
     )
 
 
@@ -129,6 +129,6 @@ def _check_tf_config(text: str):
 
 
 def _place(resolver) -> int:
-    """The number of this process among all workers; a task of type "chief" comes first."""
+    """Returns the index of this process among all workers; a task of type "chief" is the first."""
     spec = resolver.cluster_spec().as_dict()
     return resolver.task_id + (len(spec.get("chief", ())) if resolver.task_type == "worker" else 0)

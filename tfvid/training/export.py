@@ -1,9 +1,9 @@
-"""The trained model in the form others load: a SavedModel that carries its Keras model and card.
+"""Writes the trained model as a SavedModel that contains the Keras model and its card.
 
 saved_models/<name>/saved_model.pb, variables/     TensorFlow: float32 clips (B, T, H, W, 3) to logits (B, K)
-saved_models/<name>/assets.extra/model.keras       Keras: what `tfvid.load_model` reads
+saved_models/<name>/assets.extra/model.keras       Keras: `tfvid.load_model` reads it
 saved_models/<name>/assets.extra/card.json         class names, clip size, ...
-saved_models/<name>/assets.extra/config.yaml       the run's configuration, for ``scripts/evaluate.py``
+saved_models/<name>/assets.extra/config.yaml       the run's configuration; ``tfvid evaluate`` reads it
 """
 
 from pathlib import Path
@@ -11,17 +11,22 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tfvid.config import RunConfig, to_yaml
 from tfvid.core.errors import TfvidError
 from tfvid.core.files import replacing_folder
 from tfvid.models.card import ModelCard
 
 
-def write_saved_model(folder: Path, model: keras.Model, card: ModelCard, config: RunConfig) -> None:
-    """Writes ``saved_models/<name>`` under a temporary name, and puts it in the place of an older one when whole.
+def write_saved_model(folder: Path, model: keras.Model, card: ModelCard, settings: str) -> None:
+    """Writes ``saved_models/<name>`` under a temporary name, then replaces an older folder with it.
+
+    Args:
+      folder: ``saved_models/<name>``.
+      model: the float32 model.
+      card: the model's card.
+      settings: the configuration of the run, as YAML.
 
     Raises:
-      TfvidError: it could not be written (a full disk); an older one is as it was.
+      TfvidError: the model cannot be written, e.g. because the disk is full. An older folder is unchanged.
     """
     try:
         with replacing_folder(folder) as temporary:
@@ -30,9 +35,9 @@ def write_saved_model(folder: Path, model: keras.Model, card: ModelCard, config:
             extra.mkdir()
             model.save(extra / "model.keras")
             (extra / "card.json").write_text(card.to_json(), encoding="utf-8")
-            (extra / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+            (extra / "config.yaml").write_text(settings, encoding="utf-8")
     except (OSError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())
         raise TfvidError(
-            f"{folder}: cannot write the saved model ({reason}); start again, nothing is trained twice"
+            f"{folder}: cannot write the saved model ({reason}); start the run again: it does not repeat the training"
         ) from error

@@ -1,6 +1,7 @@
-"""Halve the learning rate when validation accuracy stops rising, as the paper's published TensorFlow code does.
+"""Halves the learning rate when the validation accuracy stops rising, as the paper's published TensorFlow code does.
 
-The rate is a pure function of the accuracies so far, so a resumed run has nothing to restore.
+The rate is a pure function of the accuracies so far, so a resumed run restores no further state. (Keras'
+`ReduceLROnPlateau` keeps its best value and its waiting time in the callback, and a resumed run loses them.)
 """
 
 import math
@@ -9,14 +10,15 @@ from collections.abc import Iterable
 FACTOR = 0.5
 
 
-def plateau_rate(initial: float, accuracies: Iterable[float], patience: int, minimum: float) -> float:
-    """The learning rate after epochs with these validation accuracies.
+def plateau_rate(accuracies: Iterable[float], *, initial: float, patience: int, minimum: float) -> float:
+    """Returns the learning rate after epochs with these validation accuracies.
 
     Args:
+      accuracies: the validation accuracy of each finished epoch, in order.
       initial: the rate of the first epoch.
-      accuracies: validation accuracy of each finished epoch, in order.
-      patience: epochs in a row without a new best accuracy (equal is not better) that halve the rate.
-      minimum: the rate does not go below it.
+      patience: the rate is halved after this many consecutive epochs without a new best accuracy. An equal accuracy is
+        not a new best one.
+      minimum: the lowest rate.
     """
     rate, best, waited = initial, -math.inf, 0
     for accuracy in accuracies:

@@ -1,7 +1,7 @@
-"""Training on several replicas of a model at once, equal to training one on the whole batch.
+"""Trains several replicas of a model at once. The result equals that of one model on the whole batch.
 
-Keras' own ``fit`` does so on the devices of one machine but not on several machines (Keras issue 20585); here both are
-the same few lines of `tf.distribute`: each replica takes its part of a batch, the gradients of
+Keras' ``fit`` supports this on the devices of one machine, but not on several machines (Keras issue 20585). This module
+does both with `tf.distribute`: each replica gets its part of a batch, the gradients of
 
     loss = sum over all clips of the batch of  cross-entropy / batch size   +   weight decay
 
@@ -31,16 +31,17 @@ def fit(
     """Trains `model`, as Keras' ``fit`` does.
 
     Args:
-      model: built under the distribution's scope; its optimizer too.
-      distribution: with a strategy.
-      training: this worker's share, batches of dicts with ``clip`` and ``label``; as many on each worker.
-      validation: this worker's share; may hold fewer clips than those of others.
-      batch_size: of all replicas together.
-      steps: whole batches of training clips.
-      validation_steps: batches of all workers' validation clips.
-      first_epoch: 0 is the first.
-      epochs: the one to stop before.
-      callbacks: Keras callbacks; the logs of an epoch are ``loss``, ``accuracy``, ``top_5`` and those with ``val_``.
+      model: the model. It and its optimizer are built under the distribution's scope.
+      distribution: a distribution with a strategy.
+      training: this worker's share, batches of dicts with ``clip`` and ``label``; the same number on each worker.
+      validation: this worker's share; it may contain fewer clips than those of other workers.
+      batch_size: the number of clips of a batch, over all replicas.
+      steps: the number of training batches of an epoch; all are full.
+      validation_steps: the number of batches of the validation clips of all workers.
+      first_epoch: the first epoch to train, from 0.
+      epochs: the epoch to stop before.
+      callbacks: Keras callbacks. The logs of an epoch are ``loss``, ``accuracy``, ``top_5``, and the same with
+        ``val_``.
     """
     strategy = distribution.strategy
     assert strategy is not None  # this module runs with several replicas
@@ -76,7 +77,7 @@ def fit(
 
 
 class _Steps:
-    """One step on all replicas; both return sums over all clips, see `_Sums`."""
+    """One training or validation step on all replicas. Both return sums over all clips, see `_Sums`."""
 
     def __init__(self, model, distribution: Distribution, batch_size: int):
         self.model, self.strategy, self.batch_size = model, distribution.strategy, batch_size
@@ -99,7 +100,7 @@ class _Steps:
             losses = _cross_entropy(labels, logits)
             decay = self._decay()
             loss = tf.reduce_sum(losses) / self.batch_size + decay
-        # `apply_gradients` adds up what the replicas bring.
+        # `apply_gradients` sums the gradients of the replicas.
         self.model.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return _sums(losses, logits, labels, decay)
 
@@ -112,7 +113,7 @@ class _Steps:
 
 
 class _Sums:
-    """Means over the clips of an epoch, so far."""
+    """The means over the clips of an epoch so far."""
 
     def __init__(self):
         self.total = np.zeros(4)
@@ -128,7 +129,7 @@ class _Sums:
 
 
 def _cross_entropy(labels, logits):
-    """`(B,)`; 0 for a label of -1, which stands for no clip."""
+    """Returns the cross-entropy of each clip, `(B,)`; 0 for the label -1, which stands for no clip."""
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
     return tf.where(labels < 0, 0.0, losses)
 
@@ -140,7 +141,7 @@ def _sums(losses, logits, labels, decay):
 
 
 def _filled_up(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
-    """`count` single clips: all there are, then black ones of label -1; so all workers take as many steps."""
+    """Returns `count` single clips: all clips, then black clips with label -1. So all workers make the same steps."""
     clips = batches.unbatch()
     shape = clips.element_spec[0].shape
     blank = tf.data.Dataset.from_tensors((tf.zeros(shape), -1)).repeat()

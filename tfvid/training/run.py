@@ -1,4 +1,4 @@
-"""The folder of a run: whether it is new, half done, or finished, and that two runs never share one."""
+"""The folder of a run, which is new, unfinished or finished. Two runs with different settings never share a folder."""
 
 import json
 from dataclasses import asdict, replace
@@ -10,23 +10,26 @@ from tfvid.core.files import remove_folder, replacing
 
 
 class Run:
-    """``<runs>/<name>``, opened for `config`.
+    """Opens ``<runs>/<name>`` for a configuration.
 
     Args:
-      runs, saved_models: the folders that hold all runs and all saved models.
-      overwrite: start over, where a run or a model of this name is there already.
-      extend: let a run that is there train for more epochs than its own configuration says.
-      chief: False for a worker whose chief has looked after all that, and who only reads.
+      config: the configuration of the run.
+      runs: the folder of all runs.
+      saved_models: the folder of all saved models.
+      overwrite: whether to start over if a run or a model of this name exists.
+      extend: whether to continue an existing run to more epochs than its own configuration states.
+      chief: whether this process checks and clears the folder. Of several workers, only the chief does; the others only
+        read.
 
     Attributes:
       folder: ``<runs>/<name>``.
       checkpoints: the folder of its checkpoints.
       saved_model: ``<saved_models>/<name>``.
-      extended_from: of a run that is extended now, the number of epochs it was for before; None for others.
+      extended_from: the former number of epochs of a run that is extended now; None for other runs.
 
     Raises:
-      ConfigError: a run of this name, with work in it, has another configuration; a model of this name comes
-        from elsewhere; or there is no run to extend.
+      ConfigError: an unfinished or finished run of this name has another configuration; a saved model of this name
+        exists without a run; or there is no run to extend.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class Run:
         if not chief:
             return
         if overwrite and extend:
-            raise ConfigError("overwrite starts a run over and extend goes on with it: expected one of them, got both")
+            raise ConfigError("overwrite starts a run over, extend continues it: expected one of them, got both")
         has_work = any(any(self.checkpoints.glob(names)) for names in ("epoch-*", "within-*"))
         if overwrite and (self._settings.exists() or not self.folder.exists()):
             remove_folder(self.folder)
@@ -55,12 +58,10 @@ class Run:
         elif extend:
             raise ConfigError(f"{self.folder}: expected a run to extend, got none; train it without --extend first")
         elif self.saved_model.exists() and not overwrite:
-            raise ConfigError(
-                f"{self.saved_model} is there already; give this run another name=..., or use --overwrite"
-            )
+            raise ConfigError(f"{self.saved_model} exists already; give this run another name=..., or use --overwrite")
 
     def begin(self) -> None:
-        """Writes ``config.yaml``; call it when nothing is left that could be wrong with the configuration."""
+        """Writes ``config.yaml``. Call it when the configuration is completely checked."""
         with replacing(self._settings) as temporary:
             temporary.write_text(to_yaml(self.config), encoding="utf-8")
 
@@ -74,14 +75,14 @@ class Run:
             return
         ways = "give this one another name=..., or start over with --overwrite"
         if wanted > epochs and not _difference(longer, self.config):
-            ways = f"go on to epoch {wanted} with --extend, {ways}"
+            ways = f"continue to epoch {wanted} with --extend, {ways}"
         raise ConfigError(f"{self.folder} holds a run with other settings ({difference}); {ways}")
 
     def metrics(self) -> dict | None:
-        """The results of a finished run; None while there are epochs left to do, as in a run that was extended.
+        """Returns the results of a finished run; None if epochs are missing, also in an extended run.
 
         Raises:
-          DataError: they cannot be read.
+          DataError: the file cannot be read.
         """
         path = self.folder / "metrics.json"
         if not path.exists():
@@ -91,7 +92,7 @@ class Run:
             return metrics if metrics["epochs"] >= self.config.train.epochs else None
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
-                f"{path}: expected the metrics of a run as JSON ({error}); remove it, and start again"
+                f"{path}: expected the metrics of a run as JSON ({error}); remove the file and start the run again"
             ) from error
 
     def finish(self, metrics: dict) -> None:
@@ -101,7 +102,7 @@ class Run:
 
 
 def _difference(before: RunConfig, now: RunConfig) -> str:
-    """``train.epochs: 3, now 4``; the first setting that differs, "" where none does."""
+    """Returns the first setting that differs, e.g. ``train.epochs: 3, now 4``; "" if none does."""
     old, new = _flat(asdict(before)), _flat(asdict(now))
     for key in [*old, *new]:
         if old.get(key) != new.get(key):

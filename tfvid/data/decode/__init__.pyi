@@ -1,3 +1,4 @@
+from . import clip as clip
 from . import clip_files as clip_files
 from . import confined as confined
 from . import cut_off as cut_off

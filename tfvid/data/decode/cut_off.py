@@ -1,35 +1,35 @@
-"""Whether a video file ends before its own header says that it does.
+"""Finds video files that end before the end that their header names.
 
-Only sizes and marks that containers store are read, a few bytes of each part, so this takes microseconds:
+Only the sizes and end marks in the container are read, a few bytes of each part:
 
 * MP4 and MOV (ISO/IEC 14496-12) are a sequence of boxes, each with its size.
 * AVI is a RIFF file; its list ``movi`` holds the frames.
-* Matroska and WebM (RFC 8794, RFC 9559) have one segment with a size, which live recordings leave open.
+* Matroska and WebM (RFC 8794, RFC 9559) have one segment with a size, which live recordings do not set.
 * Y4M (the man page yuv4mpeg(5)) and raw DV (IEC 61834, SMPTE 314M) have frames of one size. A file that is cut off
   between two frames looks whole.
-* Ogg (RFC 3533) is a sequence of pages, each with its size; the last page of each stream is marked as the last.
+* Ogg (RFC 3533) is a sequence of pages, each with its size; the last page of each stream has a mark.
 * GIF (GIF89a) ends with a trailer of one byte.
 
-Others (MPEG-TS, MPEG-PS, FLV, ASF, bare streams) store neither a size nor a mark that is used here.
+MPEG-TS, MPEG-PS, FLV, ASF and raw streams have no size or end mark that is used here.
 """
 
 import os
 import re
 
-_BOXES = (b"mdat", b"moof", b"moov")  # of MP4; others may be missing without any loss of frames
-_MOST_PARTS = 100_000  # boxes or chunks that are looked at
+_BOXES = (b"mdat", b"moof", b"moov")  # of MP4; a file without the others has all its frames
+_MOST_PARTS = 100_000  # the largest number of boxes or chunks that are read
 _TAIL = 1 << 17  # bytes at the end of an Ogg file that are searched for its last page; a page has up to 65,307
-_PADDING = b"\0\r\n "  # what some programs write after the trailer of a GIF
-_DV_FRAMES = 120_000, 144_000  # bytes of a frame at 30 and at 25 frames a second; larger kinds are multiples of them
-# Samples of a pixel in each of the two chroma planes of Y4M, as (columns, rows) that share one; None: no such planes.
+_PADDING = b"\0\r\n "  # some programs write these after the trailer of a GIF
+_DV_FRAMES = 120_000, 144_000  # bytes of a frame at 30 and at 25 frames a second; other kinds of DV have multiples
+# Columns and rows of pixels that share one sample in the two chroma planes of Y4M; None if there are no such planes.
 _Y4M_CHROMA = {"420": (2, 2), "422": (2, 1), "444": (1, 1), "411": (4, 1), "mono": None}
 
 
 def missing_bytes(path) -> int:
-    """The bytes by which the file is shorter than its header says; 0 where it is whole or nothing is known.
+    """Returns the bytes by which a file is shorter than its header says; 0 if it is whole or nothing is known.
 
     Args:
-      path: a file that can be read; any contents.
+      path: a readable file with any contents.
     """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -52,10 +52,10 @@ def missing_bytes(path) -> int:
 
 
 def lacks_end_mark(path) -> bool:
-    """Whether the file is a GIF or an Ogg file without the mark that its format requires at the end.
+    """Returns whether a file is a GIF or an Ogg file without the end mark that its format requires.
 
     Args:
-      path: a file that can be read; any contents.
+      path: a readable file with any contents.
     """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -67,7 +67,7 @@ def lacks_end_mark(path) -> bool:
 
 
 def _end_of_boxes(file, size: int) -> int:
-    """Where the last box of MP4 that matters ends."""
+    """Returns where the last of the `_BOXES` of an MP4 file ends."""
     place = end = 0
     for _ in range(_MOST_PARTS):
         file.seek(place)
@@ -75,7 +75,7 @@ def _end_of_boxes(file, size: int) -> int:
         length = int.from_bytes(head[:4], "big")
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
-        if len(head) < 8 or length < 8:  # the end, or a box that goes on to the end of the file
+        if len(head) < 8 or length < 8:  # the end, or a box that ends with the file
             break
         place += length
         if head[4:8] in _BOXES:
@@ -86,7 +86,7 @@ def _end_of_boxes(file, size: int) -> int:
 
 
 def _end_of_movie_list(file, size: int) -> int:
-    """Where the list ``movi`` of the first RIFF chunk ends."""
+    """Returns where the list ``movi`` of the first RIFF chunk ends."""
     place = 12
     for _ in range(_MOST_PARTS):
         file.seek(place)
@@ -101,10 +101,10 @@ def _end_of_movie_list(file, size: int) -> int:
 
 
 def _end_of_segment(file, size: int) -> int:
-    """Where the segment of a Matroska file ends."""
+    """Returns where the segment of a Matroska file ends."""
     file.seek(4)
     length = _variable_size(file)
-    if length is None or length > size:  # a damaged header may name a place that no file can have
+    if length is None or length > size:  # a damaged header may name an impossible place
         return 0
     file.seek(length, os.SEEK_CUR)
     if file.read(4) != b"\x18\x53\x80\x67":
@@ -114,7 +114,7 @@ def _end_of_segment(file, size: int) -> int:
 
 
 def _variable_size(file) -> int | None:
-    """Reads a size of EBML: its leading zero bits say how many bytes it has; None where it is left open."""
+    """Reads a size of EBML, whose number of bytes follows from its leading zero bits; None if it is not set."""
     first = file.read(1)
     if not first or first == b"\0":
         return None
@@ -125,7 +125,7 @@ def _variable_size(file) -> int | None:
 
 
 def _end_of_y4m_frame(file, size: int) -> int:
-    """Where the last frame of a Y4M file ends, or would end."""
+    """Returns where the last frame of a Y4M file ends, or would end if it were whole."""
     file.seek(0)
     line = file.readline(1024)
     fields = {field[:1]: field[1:] for field in line.decode("latin-1").split()[1:]}
@@ -144,9 +144,9 @@ def _end_of_y4m_frame(file, size: int) -> int:
 
 
 def _last_page(file, size: int) -> tuple[int, bool]:
-    """Where the last page of an Ogg file ends by its own size; whether it is marked as the last of its stream.
+    """Returns where the last page of an Ogg file ends by its size, and whether it has the mark of a last page.
 
-    (0, True) where no page is found.
+    (0, True) if no page is found.
     """
     begin = max(0, size - _TAIL)
     file.seek(begin)

@@ -1,7 +1,7 @@
-"""From a folder of numbered pictures to the frames of a clip, with Pillow.
+"""Reads the frames of a clip from a folder of numbered pictures, with Pillow.
 
-A picture becomes 8-bit RGB: grey is repeated over the three channels, of 16 bits the upper 8 are kept, an alpha channel
-and a colour profile are left out, CMYK is converted as Pillow does it. It is turned upright by its EXIF orientation.
+A picture becomes 8-bit RGB. Grey is repeated in the three channels. Of 16 bits the upper 8 are kept. An alpha channel
+and a colour profile are ignored. CMYK is converted by Pillow. The EXIF orientation is applied.
 """
 
 import os
@@ -15,13 +15,13 @@ from PIL import Image, ImageOps
 
 from tfvid.core.errors import DataError, VideoError
 from tfvid.core.sampling import even_indices
-from tfvid.data.clip import Clip
+from tfvid.data.decode.clip import Clip
 from tfvid.data.decode.clip_files import PICTURES, SUFFIXES, frame_series, numbers_in, restarted, shown, visible
 from tfvid.data.decode.confined import MAX_PIXELS
 from tfvid.data.decode.resize import resize_into
 from tfvid.data.decode.video import check_range
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # of Pillow's 40, those that `PICTURES` names
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # those of `PICTURES`, of the 40 that Pillow reads
 
 
 def decode_frames(
@@ -35,26 +35,26 @@ def decode_frames(
 ) -> Clip:
     """Reads a clip from a folder of pictures that are numbered by their names, in the order of their numbers.
 
-    Only the pictures that are needed are read. One that cannot be read is left out, and the clip is chosen from the
-    others.
+    Only the pictures that are needed are read. A picture that cannot be read is left out, and the clip is chosen from
+    the others.
 
     Args:
-      folder: with ``.jpg``, ``.png``, ``.webp``, ``.bmp`` or ``.tif`` files.
-      num_frames: T; the pictures are spread evenly over the range and repeated where it is shorter than T.
-      size: (H, W) in pixels; the whole picture is resized, its aspect ratio is not kept.
-      start: first picture of the range, 0-based, counted over the pictures that are there.
+      folder: a folder of ``.jpg``, ``.png``, ``.webp``, ``.bmp`` or ``.tif`` files.
+      num_frames: T; the pictures are spread evenly over the range, and repeated if it is shorter than T.
+      size: (H, W) in pixels; the whole picture is resized, and its aspect ratio is not kept.
+      start: first picture of the range, 0-based; the pictures that exist are counted.
       stop: one past its last picture; None for all.
-      time_limit: seconds; looked at between pictures.
-      names: of the clip's pictures, in order, for a caller that knows them; the folder is then not listed. `start` and
-        `stop` count over them.
+      time_limit: seconds; checked between pictures.
+      names: the names of the pictures, in order, if the caller knows them; the folder is then not listed. `start` and
+        `stop` count these names.
 
     Returns:
-      A `Clip`; `decoded` counts the pictures of the range without those that could not be read. Its `damage` names
+      A `Clip`. `decoded` is the number of pictures in the range without those that cannot be read. `damage` names
       those, and numbers that are missing between the first and the last.
 
     Raises:
-      VideoError: no numbered pictures, several series of them, videos beside them, pictures of different sizes, none
-        that can be read in the range, or the time limit has passed.
+      VideoError: the folder has no numbered pictures, several series of them, or videos beside them; the pictures have
+        different sizes; none in the range can be read; or the time limit has passed.
     """
     check_range(folder, num_frames, size, start, stop)
     deadline = time.monotonic() + time_limit
@@ -88,11 +88,10 @@ def decode_frames(
 
 
 def frame_names(folder) -> list[str]:
-    """The names of a folder's pictures, in the order of their numbers.
+    """Returns the names of the pictures in a folder, in the order of their numbers.
 
     Raises:
-      VideoError: there is no such folder, or it does not hold one series of numbered pictures and nothing else that
-        could be the clip.
+      VideoError: there is no such folder, or it has anything else than one series of numbered pictures.
     """
     try:
         entries = [entry.name for entry in visible(folder) if entry.is_file() or _is_broken_link(entry)]
@@ -121,19 +120,19 @@ def frame_names(folder) -> list[str]:
 
 
 def _is_broken_link(entry: os.DirEntry) -> bool:
-    """Whether it is a link to nothing: a picture that cannot be read, not one that was never there."""
+    """Returns whether an entry is a link to nothing, which counts as a picture that cannot be read."""
     return entry.is_symlink() and not os.path.exists(entry.path)
 
 
 class _Unreadable(Exception):
-    """A picture that cannot be decoded; says why."""
+    """A picture cannot be decoded; the message is the reason."""
 
 
 def _read(file: Path) -> np.ndarray:
-    """A picture, uint8 (H, W, 3), RGB, upright.
+    """Reads a picture as uint8 `(H, W, 3)`, RGB, upright.
 
     Raises:
-      _Unreadable: it is cut off, damaged, no picture, or larger than `MAX_PIXELS`, which its header says.
+      _Unreadable: it is cut off, damaged, not a picture, or larger than `MAX_PIXELS` by its header.
     """
     try:
         if not os.path.getsize(file):
@@ -148,19 +147,19 @@ def _read(file: Path) -> np.ndarray:
         raise _Unreadable(f"more than {MAX_PIXELS} pixels, the most that are decoded") from None
     except (_Unreadable, MemoryError):
         raise
-    except Exception as error:  # Pillow's readers raise anything for a damaged file
+    except Exception as error:  # Pillow raises errors of any type for a damaged file
         raise _Unreadable(" ".join(str(error).split())[:200] or type(error).__name__) from None
 
 
 def _upright(picture: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(picture)
-    except Exception:  # damaged EXIF data beside a picture that is whole
+    except Exception:  # damaged EXIF data in a whole picture
         return picture
 
 
 def _as_rgb(picture: Image.Image) -> np.ndarray:
-    if picture.mode.startswith("I;16") or picture.mode == "I":  # grey of 16 bits, which `convert` would cut at 255
+    if picture.mode.startswith("I;16") or picture.mode == "I":  # grey of 16 bits, which `convert` would clip at 255
         values = np.asarray(picture).astype(np.int64)
         if values.min() < 0 or values.max() > 0xFFFF:
             raise _Unreadable("grey values of more than 16 bits")
@@ -178,7 +177,7 @@ def _sizes(first: str, size: tuple[int, int], other: str, of_other: tuple[int, i
 
 
 def _damage(names: list[str], bad: dict[str, str]) -> str:
-    """What is wrong with the pictures of a folder, in words; "" where nothing is."""
+    """Returns what is wrong with the pictures of a folder, in words; "" if nothing is."""
     parts = []
     if bad:
         name, why = next(iter(bad.items()))
@@ -194,10 +193,10 @@ def _pictures(some) -> str:
 
 
 def _missing(names: list[str]) -> list[int]:
-    """The numbers that are left out between the first name and the last.
+    """Returns the numbers that are missing between the first and the last picture.
 
-    Pictures may be numbered in steps (0, 5, 10, ...). Where more numbers are missing than there are, they do not count
-    frames (they are times, for instance), and none is missing.
+    Pictures may be numbered in steps (0, 5, 10, ...). If more numbers are missing than exist, the numbers do not count
+    frames (they may be times), and none is missing.
     """
     columns = list(zip(*map(numbers_in, names), strict=True))
     counting = [column for column in columns if len(set(column)) > 1]

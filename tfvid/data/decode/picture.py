@@ -1,9 +1,9 @@
-"""From a decoded frame, as FFmpeg gives it, to an upright RGB picture, as the command ``ffmpeg`` makes it.
+"""Converts a decoded frame of FFmpeg to an upright RGB picture, as the command ``ffmpeg`` does.
 
-* Colours: the tags for the YUV matrix and the value range are followed, as ``ffmpeg`` does. The tags for primaries and
-  transfer are not: nothing is tone-mapped, so HDR video (HLG, PQ) gives its stored values, which look flat.
-* Display matrix: rotations by 90, 180 and 270 degrees, mirrors and transpositions, and their combinations, are
-  followed. Other angles are left as they are stored.
+* Colours: the tags for the YUV matrix and the value range are applied, as in ``ffmpeg``. The tags for primaries and
+  transfer are ignored: nothing is tone-mapped, so HDR video (HLG, PQ) gives its stored values, which look flat.
+* Display matrix: rotations by 90, 180 and 270 degrees, mirrors, transpositions and their combinations are applied.
+  Other angles are ignored.
 * Interlaced frames are deinterlaced by FFmpeg's filter ``bwdif``, one frame for each frame.
 """
 
@@ -18,17 +18,17 @@ from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 
-_SMALLEST = 3  # height and width that `bwdif` takes
+_SMALLEST = 3  # smallest height and width that `bwdif` accepts
 
 
 class RgbConverter:
-    """Converts the frames of one video; keeps FFmpeg's converter between them, which is costly to set up."""
+    """Converts the frames of one video. It keeps FFmpeg's converter, which is slow to set up, for all of them."""
 
     def __init__(self):
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> np.ndarray:
-        """The frame as uint8 `(H, W, 3)`, RGB, upright.
+        """Returns the frame as uint8 `(H, W, 3)`, RGB, upright.
 
         Raises:
           av.FFmpegError: FFmpeg cannot convert the pixel format.
@@ -40,18 +40,20 @@ class RgbConverter:
 
 
 def display_matrix(frame: VideoFrame) -> np.ndarray | None:
-    """How the frame is to be turned, int32 `(2, 2)`: a stored (x, y) is shown at (x, y) @ matrix; None if as it is."""
+    """Returns the display matrix, int32 `(2, 2)`: a stored (x, y) is shown at (x, y) @ matrix; None if it has none."""
     try:
-        side_data: Any = frame.side_data  # its type in PyAV knows text as keys only
+        side_data: Any = frame.side_data  # by its type in PyAV, only text is a key
         stored = side_data.get(Type.DISPLAYMATRIX) if len(side_data) else None
-    except ValueError:  # a kind of side data that PyAV has no name for; then only rotations are known
+    except ValueError:  # PyAV does not know the kind of side data; then it gives rotations only
         quarters = round(frame.rotation / -90) % 4
-        return np.linalg.matrix_power(np.array([[0, 1], [-1, 0]]), quarters)  # 90 degrees clockwise, so many times
+        return np.linalg.matrix_power(
+            np.array([[0, 1], [-1, 0]]), quarters
+        )  # turned clockwise by 90 degrees, `quarters` times
     return None if stored is None else np.frombuffer(stored, np.int32).reshape(3, 3)[:2, :2]
 
 
 def upright(picture: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
-    """A picture `(H, W, 3)` turned and mirrored by a display matrix, see `display_matrix`."""
+    """Turns and mirrors a picture `(H, W, 3)` by a display matrix, see `display_matrix`."""
     if matrix is None:
         return picture
     size = np.abs(matrix.astype(float))
@@ -67,10 +69,9 @@ def upright(picture: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
 
 
 def progressive(frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
-    """The same frames, deinterlaced from the first one on that is marked as interlaced; as many, in their order.
+    """Deinterlaces frames; yields as many frames as it receives, in the same order.
 
-    Frames between interlaced ones that are marked as progressive are not changed. Frames of fewer than three rows or
-    columns are not deinterlaced.
+    Frames that are marked as progressive, and frames of fewer than three rows or columns, are not changed.
     """
     graph, layout = None, None
     for frame in frames:
@@ -104,7 +105,7 @@ def _deinterlacer(frame: VideoFrame) -> Graph:
 
 
 def _ready(graph: Graph) -> Iterator[VideoFrame]:
-    """The frames that the filter has finished; it looks one frame ahead."""
+    """Yields the frames that the filter has finished; it needs the frame after each."""
     while True:
         try:
             yield graph.vpull()

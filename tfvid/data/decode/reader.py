@@ -1,8 +1,9 @@
-"""One video file, opened with FFmpeg's libraries through PyAV: which stream is read, its frames, and what is damaged.
+"""Opens a video file with FFmpeg's libraries through PyAV: chooses a stream, gives its frames, and finds damage.
 
-A file is opened only as one of `confined.CONTAINERS`, and no other file is opened with it.
+A file is opened only as one of `confined.CONTAINERS`, and FFmpeg cannot open other files for it.
 
-Decoding has one thread. With more, damaged H.264 decodes differently every time; work is spread over clips instead.
+Decoding has one thread. With several, damaged H.264 decodes differently every time; several clips are decoded at once
+instead.
 """
 
 import os
@@ -25,27 +26,27 @@ from tfvid.data.decode.cut_off import lacks_end_mark, missing_bytes
 from tfvid.data.decode.picture import RgbConverter, progressive
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
-_DEFAULT_IS_WORTH = 5_000_000  # pixels of a frame: how the command `ffmpeg` weighs the mark "default"
-_ENCRYPTED_TAGS = ("encv", "drmi")  # MP4 calls encrypted video so, in place of its codec
+_DEFAULT_IS_WORTH = 5_000_000  # pixels of a frame: the weight of the mark "default" in the command `ffmpeg`
+_ENCRYPTED_TAGS = ("encv", "drmi")  # in MP4, in place of the tag of the codec
 _NO_STREAM = "no video stream that can be opened (not a video, audio only, or a broken header)"
 _ENCRYPTED = "is encrypted; it cannot be decoded without its key"
-_MARKED = ("gif", "ogg")  # containers with a mark at their end
-_REORDERED = 16  # frames that a codec may decode before one that is shown earlier, at most
+_MARKED = ("gif", "ogg")  # containers with an end mark
+_REORDERED = 16  # the largest number of frames that are decoded before a frame that is shown earlier
 
 
 class VideoReader:
-    """A video file, whose frames are read in the order in which they are shown.
+    """A video file; its frames are read in the order in which they are shown.
 
     Args:
       path: the file.
-      time_limit: seconds after which `frames` ends with an error. It is looked at between packets, and while the file
-        is read.
-      begun: the `time.monotonic` from which it counts; None for now.
+      time_limit: seconds after which `frames` raises an error. It is checked between packets and while the file is
+        read.
+      begun: the value of `time.monotonic` at which the time begins; None for now.
 
     Attributes:
-      promised: frames that the container counts or, where it stores no count, its duration times its frame rate; a
-        guess in either case, and 0 where neither is known.
-      first: the number of the frame that `frames` begins with, 0-based.
+      promised: number of frames by the container, or, if it has none, by duration times frame rate. It may be wrong; 0
+        if it is not known.
+      first: number of the first of `frames`, 0-based.
 
     Raises:
       VideoError: no video can be read from the file, it is encrypted, or its frames are above `MAX_PIXELS`.
@@ -64,12 +65,12 @@ class VideoReader:
         self._samples, self.promised = self._count()
         self.first = 0
         self._rgb = RgbConverter()
-        self._read = 0  # packets, from the file's first one on
+        self._read = 0  # packets, counted from the first one of the file
         self._damaged_packets = self._damaged_frames = 0
         self._ended = False
         self._ahead: list = []
         self._first_time: int | None = None
-        self._begun: Iterator | None = None  # the decoded frames, where `seek` has looked at the first
+        self._begun: Iterator | None = None  # the decoded frames, if `seek` has read the first
 
     def close(self):
         """Closes the file."""
@@ -82,9 +83,9 @@ class VideoReader:
         self.close()
 
     def frames(self) -> Iterator[VideoFrame]:
-        """Decodes the frames, deinterlaced where they are interlaced, up to the end of what can be read.
+        """Decodes the frames up to the end of the readable part, and deinterlaces interlaced ones.
 
-        As the command ``ffmpeg`` does, it leaves out what the decoder refuses and continues with the next packet.
+        As the command ``ffmpeg`` does, it leaves out packets that the decoder refuses and continues with the next.
 
         Raises:
           VideoError: the time limit has passed, memory is used up, or FFmpeg cannot deinterlace the frames.
@@ -102,7 +103,7 @@ class VideoReader:
             raise VideoError(self._path, f"its interlaced frames cannot be deinterlaced ({_why(error)})") from None
 
     def rgb(self, frame: VideoFrame) -> np.ndarray:
-        """One of the frames as uint8 `(H, W, 3)`, upright.
+        """Returns one of the frames as uint8 `(H, W, 3)`, RGB, upright.
 
         Raises:
           VideoError: FFmpeg cannot convert it.
@@ -115,13 +116,13 @@ class VideoReader:
             ) from None
 
     def frame_times(self) -> list[float]:
-        """When each frame is first on screen, in seconds after the first one, in order.
+        """Returns when each frame is first shown, in seconds after the first frame, in order.
 
-        They are the time stamps of the packets: the file is read to its end, but not decoded. This reader can then give
-        no frames.
+        These are the time stamps of the packets: the file is read to its end, but not decoded. The reader has no frames
+        afterwards.
 
         Returns:
-          One time for each frame that has a time stamp; [] where the container has none.
+          One time for each frame that has a time stamp; [] if the container has none.
         """
         packets = [
             (packet.pts, packet.is_keyframe, packet.is_discard) for packet in self._packets() if packet.pts is not None
@@ -132,13 +133,13 @@ class VideoReader:
         return [float((stamp - stamps[0]) * time_base) for stamp in stamps]
 
     def seek(self, start: int) -> bool:
-        """Goes to a frame at or before the frame `start`, 0-based, whose number is known for certain; see `first`.
+        """Moves to a frame at or before the frame `start`, 0-based, and sets `first` to its exact number.
 
-        In MP4 and MOV files this is a keyframe near `start`, since their index lists every frame; in others it is the
-        first frame. Call it before `frames`.
+        In MP4 and MOV files this is a keyframe near `start`, because their index lists every frame; in other files it
+        is the first frame. Call it before `frames`.
 
         Returns:
-          Whether it has worked; otherwise this reader is of no more use.
+          Whether it succeeded; if not, this reader cannot be used any more.
         """
         entries = self._stream.index_entries
         if not self._is_mov or not self._samples == self.promised == len(entries):  # an edit list leaves out frames
@@ -150,8 +151,8 @@ class VideoReader:
             self._container.seek(entries[key].timestamp, stream=self._stream)
         except av.FFmpegError:
             return False
-        # All frames before a keyframe in decoding order are shown before it. Of those behind it some may be, too: they
-        # are counted, but cannot be decoded from here.
+        # All frames before a keyframe in decoding order are shown before it. So may be some frames after it: they are
+        # counted, but cannot be decoded from here.
         self._ahead = [packet for packet in islice(self._packets(), 2 * _REORDERED) if packet.size]
         times = [packet.pts for packet in self._ahead]
         if None in times or not times:
@@ -163,7 +164,7 @@ class VideoReader:
         self.first = landed + sum(time < times[0] for time in times)
         if self.first > start:
             return False
-        # With H.264's intra refresh a keyframe is no whole picture, and the decoder leaves out frames behind it.
+        # With H.264's intra refresh a keyframe is not a whole picture, and the decoder leaves out frames after it.
         frames = self._decoded()
         frame = next(frames, None)
         if frame is None or frame.pts != self._first_time:
@@ -172,10 +173,10 @@ class VideoReader:
         return True
 
     def damage(self, decoded: int) -> str:
-        """What was found to be wrong with the file so far, as words that follow its name; "" if nothing was.
+        """Returns the damage that was found so far, as words that follow the name of the file; "" if none was found.
 
         Args:
-          decoded: frames that `frames` gave, and those before the place that `seek` went to.
+          decoded: number of frames that `frames` gave, and those before the place to which `seek` moved.
         """
         found = []
         if self._ended and self._read < self._samples:
@@ -191,7 +192,7 @@ class VideoReader:
 
     @cached_property
     def _missing(self) -> int:
-        """The bytes by which the file is cut off; looked up once, where it is asked for."""
+        """The number of bytes that are missing at the end of the file."""
         return missing_bytes(self._path)
 
     @property
@@ -215,7 +216,7 @@ class VideoReader:
             raise VideoError(self._path, _NO_STREAM) from None
 
     def _choose(self) -> VideoStream:
-        """The stream that the command ``ffmpeg`` takes by default; cover pictures and thumbnails are none."""
+        """Returns the default stream of the command ``ffmpeg``; cover pictures and thumbnails do not count."""
         streams = self._container.streams.video
         moving = [stream for stream in streams if not stream.disposition & _PICTURES]
         if not moving:
@@ -241,19 +242,19 @@ class VideoReader:
                 self._path, f"frames of {decoder.height} x {decoder.width} pixels; at most {MAX_PIXELS} are decoded"
             )
         decoder.thread_type, decoder.thread_count = "NONE", 1
-        decoder.options = {"max_pixels": str(MAX_PIXELS)}  # in the stream, which may say other than the header
+        decoder.options = {"max_pixels": str(MAX_PIXELS)}  # in the stream, whose size may differ from the header's
         try:
             decoder.open(strict=False)
         except (av.FFmpegError, MemoryError) as error:
             raise VideoError(self._path, f"its {decoder.name} stream cannot be decoded ({_why(error)})") from None
 
     def _count(self) -> tuple[int, int]:
-        """Packets that the container's index or header counts, 0 if it counts none; frames to be expected of them."""
+        """Returns the number of packets by the index or header of the container, 0 if unknown; that of frames."""
         stream, entries = self._stream, self._stream.index_entries
-        # The index of a cut-off AVI is lost; FFmpeg then makes one of what is left.
+        # The index of a cut-off AVI is lost; FFmpeg then makes one for the rest.
         listed = self._is_mov or (self._container.format.name == "avi" and not self._missing)
         if listed and stream.frames and len(entries):
-            # An entry of no size stands for a frame that is shown again; an edit list may leave out frames.
+            # An entry of size 0 repeats the frame before it; an edit list may leave out frames.
             left_out = [entry.is_discard for entry in entries if entry.size]
             return len(left_out), left_out.count(False)
         if stream.frames > 0:
@@ -263,18 +264,18 @@ class VideoReader:
         return 0, max(0, round(seconds * float(stream.guessed_rate or 0)))
 
     def _packets(self) -> Iterator[Packet]:
-        """Packets of the stream, up to the end or to an error: the command ``ffmpeg`` ends there, too."""
+        """Yields the packets of the stream, up to its end or to an error, as the command ``ffmpeg`` does."""
         try:
             yield from self._container.demux(self._stream)
         except (av.ExitError, MemoryError) as error:
             raise self._given_up(error) from None
-        except (av.FFmpegError, IndexError):  # the latter at the end, where PyAV meets streams that came late
+        except (av.FFmpegError, IndexError):  # IndexError: PyAV reaches the end of a file with streams that began late
             return
 
     def _decoded(self) -> Iterator[VideoFrame]:
-        """The decoded frames, from the time `_first_time` on; counts damaged packets and frames.
+        """Yields the decoded frames from the time `_first_time` on; counts damaged packets and frames.
 
-        A frame of a small video takes some 30 microseconds, so this loop reads few attributes and calls little.
+        The loop uses few attributes and calls, because a frame of a small video takes some 30 microseconds.
         """
         decode, now, deadline = self._stream.codec_context.decode, time.monotonic, self._deadline
         first_time, begun = self._first_time, False
@@ -286,7 +287,7 @@ class VideoReader:
             elif packet.size:
                 begun = begun or self._begins_with(packet)
                 self._read += 1
-            else:  # it would tell the decoder that the stream has ended
+            else:  # an empty packet tells the decoder that the stream has ended
                 continue
             try:
                 frames = decode(packet)
@@ -302,7 +303,7 @@ class VideoReader:
                     yield frame
 
     def _begins_with(self, packet: Packet) -> bool:
-        """Whether it is a keyframe. A recording may begin between two; errors before the first are no damage."""
+        """Whether a packet is a keyframe. Errors before the first one are not damage: recordings begin anywhere."""
         if self._read == 0 and packet.has_sidedata("encryption_info"):
             raise VideoError(self._path, _ENCRYPTED)
         return packet.is_keyframe
@@ -313,5 +314,5 @@ class VideoReader:
 
 
 def _why(error: Exception) -> str:
-    """FFmpeg's words for an error, without the call that raised it."""
+    """Returns FFmpeg's message of an error, without the call that raised it."""
     return getattr(error, "strerror", None) or "not enough memory"

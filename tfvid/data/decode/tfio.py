@@ -1,8 +1,8 @@
-"""tensorflow-io, where it loads: ``s3://``, ``az://`` and ``http://`` paths for shards, and its video decoder.
+"""Optional use of tensorflow-io: ``s3://``, ``az://`` and ``http://`` paths for shards, and its video decoder.
 
-An optional extra, ``pip install tfvid[io]``, which pins the TensorFlow it works with. The last release, 0.37.1,
-loads its native code only beside TensorFlow 2.16 and 2.17; beside a newer one the import merely warns and every
-operation fails later. So it is looked at before it is used, and never imported by default.
+``pip install tfvid[io]`` installs it with a TensorFlow that it works with. Its last release, 0.37.1, loads its native
+code only with TensorFlow 2.16 and 2.17. With a newer one the import only warns, and every operation fails later. So
+tfvid checks it before each use, and never imports it by default.
 """
 
 import importlib.util
@@ -13,7 +13,7 @@ import numpy as np
 
 from tfvid.core.errors import TfvidError, VideoError
 from tfvid.core.sampling import even_indices
-from tfvid.data.clip import Clip
+from tfvid.data.decode.clip import Clip
 from tfvid.data.decode.video import check_file, check_range
 
 WORKS_WITH = ("2.16", "2.17")
@@ -21,7 +21,7 @@ _INSTALL = "pip install tfvid[io], with TensorFlow 2.16"
 
 
 def available() -> tuple[bool, str]:
-    """Whether tensorflow-io loads here, and where it does not, why, in one line. Loads it."""
+    """Loads tensorflow-io; returns whether that succeeded, and, if not, the reason in one line."""
     if importlib.util.find_spec("tensorflow_io") is None:
         return False, f"tensorflow-io is not installed ({_INSTALL})"
     import tensorflow as tf
@@ -33,14 +33,14 @@ def available() -> tuple[bool, str]:
         warnings.simplefilter("always")
         try:
             import tensorflow_io  # noqa: F401  (registers the file systems)
-        except Exception as error:  # a broken native library raises many things
+        except Exception as error:  # a broken native library raises errors of any type
             return False, f"tensorflow-io cannot be imported: {_one_line(error)}"
     failures = [str(warning.message) for warning in said if "unable to load" in str(warning.message)]
     return (False, f"tensorflow-io: {_one_line(failures[0])}") if failures else (True, "")
 
 
 def decoder_available() -> tuple[bool, str]:
-    """The same for its video decoder, which also needs the shared libraries of FFmpeg 4 (or 3.4, or 2.8)."""
+    """Like `available` for its video decoder, which also needs the shared libraries of FFmpeg 4 (or 3.4, or 2.8)."""
     ok, reason = available()
     if not ok:
         return ok, reason
@@ -54,29 +54,28 @@ def decoder_available() -> tuple[bool, str]:
 
 
 def require():
-    """Makes TensorFlow read ``s3://``, ``az://`` and ``http://``.
+    """Loads tensorflow-io, so that TensorFlow reads ``s3://``, ``az://`` and ``http://``.
 
     Raises:
-      TfvidError: tensorflow-io does not load here.
+      TfvidError: tensorflow-io cannot be loaded.
     """
     _require(*available())
 
 
 def require_decoder():
-    """Checks that tensorflow-io's video decoder loads here.
+    """Checks that the video decoder of tensorflow-io can be loaded.
 
     Raises:
-      TfvidError: its decoder does not load here.
+      TfvidError: it cannot.
     """
     _require(*decoder_available())
 
 
 def decode_clip(path, num_frames: int, size: tuple[int, int], start: int = 0, stop: int | None = None) -> Clip:
-    """`tfvid.data.decode.video.decode_clip` by tensorflow-io.
+    """Decodes a clip like `tfvid.data.decode.video.decode_clip`, with tensorflow-io.
 
-    It differs in that the whole file is decoded into memory, a rotation mark is not followed, damage is not
-    known, and a file may crash the process (a width of 426 does): call it in one that may be lost, as
-    `load_dataset(..., decoder="tfio")` does.
+    The whole file is decoded into memory, rotation is ignored, and damage is not detected. A file may crash the process
+    (a width of 426 does), so use ``load_dataset(..., decoder="tfio")``, which calls this function in a decode process.
 
     Raises:
       VideoError: the file cannot be decoded.

@@ -1,12 +1,9 @@
-"""From a video file to the frames of a clip, with FFmpeg's libraries through PyAV.
+"""Decodes the frames of a clip from a video file, with FFmpeg's libraries through PyAV.
 
-How it decodes, and why (measured: docs/performance.md):
-
-* Frames are decoded one after another, and only the wanted ones are converted to RGB. Seeking to each of them is up to
-  ten times slower.
-* The header's frame count is tried first and never trusted: every frame asked for is decoded up to the end, and
-  where the count was wrong the frames are picked again.
-* Frames are resized by OpenCV, or as it does (`tfvid.data.decode.resize`).
+* Frames are decoded one after another, and only the chosen ones are converted to RGB.
+* The frame count in the header is a first guess. All frames of the range are decoded; if the count was wrong, the
+  frames are chosen again.
+* Frames are resized like OpenCV's `INTER_AREA` (`tfvid.data.decode.resize`).
 """
 
 import os
@@ -15,19 +12,19 @@ import time
 
 import numpy as np
 
-# OpenCV, which may be used by a dataset of yours and writes films, keeps FFmpeg's messages to itself. Set these to see
-# them.
+# OpenCV writes films, and data sets of users may read with it. These hide the messages of its FFmpeg; set them to see
+# the messages.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 
 from tfvid.core.errors import TfvidError, VideoError
 from tfvid.core.sampling import even_indices
-from tfvid.data.clip import Clip
+from tfvid.data.decode.clip import Clip
 from tfvid.data.decode.resize import resize_into
 
-MOST_HELD = 1 << 23  # pixels of the decoded frames that wait to be converted; 8-bit YUV frames take 12 MB
+MOST_HELD = 1 << 23  # pixels of the decoded frames that are not converted yet; 12 MB of 8-bit YUV
 
-# FFmpeg opens these too, as a one-frame video or by following what they name.
+# FFmpeg also opens these: as a video of one frame, or by opening the files that they name.
 _NOT_VIDEO = {
     b"ID3": "audio only",
     b"fLaC": "audio only",
@@ -36,7 +33,7 @@ _NOT_VIDEO = {
     b"#EXTM3U": "a playlist",
     b"ffconcat": "a playlist",
 }
-_BRANDS = {  # of MP4's family, behind "ftyp"
+_BRANDS = {  # of MP4 and related formats, after "ftyp"
     b"M4A ": "audio only",
     b"M4B ": "audio only",
     b"heic": "a still image",
@@ -55,22 +52,26 @@ def decode_clip(
     time_limit: float = 60.0,
     seek: bool = False,
 ) -> Clip:
-    """`tfvid.read_clip` as uint8, in this process, with what was found out about the file.
+    """Decodes a clip like `tfvid.read_clip`, as uint8, in this process, and reports the damage of the file.
 
-    For files from strangers read it in a decode process (`tfvid.data.decode.worker`): only there is memory limited,
-    and does a crash cost one clip (`tfvid.data.decode.confined`).
+    Read untrusted files in a decode process (`tfvid.data.decode.worker`): only there the memory is limited, and a crash
+    costs one clip (`tfvid.data.decode.confined`).
 
     Args:
-      path, num_frames, size, start, stop: see `tfvid.read_clip`.
-      seek: go to the keyframe before `start` instead of decoding all that is before, for parts of long videos. The
-        frames are the same. Only MP4 and MOV files have the index that this takes; others are decoded from the start.
-      time_limit: seconds. It is looked at between frames, and while the file is read; a decoder that hangs inside one
-        frame is not interrupted. `tfvid.data.decode.worker` sets a limit that holds whatever the decoder does.
+      path: see `tfvid.read_clip`.
+      num_frames: see `tfvid.read_clip`.
+      size: see `tfvid.read_clip`.
+      start: see `tfvid.read_clip`.
+      stop: see `tfvid.read_clip`.
+      time_limit: seconds. It is checked between frames and while the file is read; a decoder that hangs inside a frame
+        is not interrupted. The limit of `tfvid.data.decode.worker` holds in any case.
+      seek: whether decoding begins at the keyframe before `start`, for parts of long videos. The frames are the same.
+        Only MP4 and MOV files have the index for this; others are decoded from their first frame.
 
     Returns:
-      A `Clip`; `decoded` counts the frames in the range. Its `damage` is known from what was read: packets or frames
-      that FFmpeg calls damaged, and, where the range goes on to the end, a file that is cut off or holds fewer frames
-      than its index counts. A variable frame rate and frames that an edit list leaves out are no damage.
+      A `Clip`. `decoded` is the number of frames in the range. `damage` covers the part that was read: packets or
+      frames that FFmpeg reports as damaged, and, if the range ends with the file, a file that is cut off or has fewer
+      frames than its index. A variable frame rate and frames that an edit list leaves out are not damage.
 
     Raises:
       VideoError: as in `tfvid.read_clip`, or the time limit has passed.
@@ -98,7 +99,7 @@ def decode_clip(
 
 
 def check_range(path, num_frames: int, size: tuple[int, int], start: int, stop: int | None):
-    """Refuses a clip that cannot be, whatever the file."""
+    """Raises an error if a clip has no frames, no pixels or an empty range."""
     if num_frames < 1 or min(size) < 1:
         raise TfvidError(f"num_frames and size must be 1 or more, got {num_frames} and {tuple(size)}")
     if start < 0 or (stop is not None and stop <= start):
@@ -106,7 +107,7 @@ def check_range(path, num_frames: int, size: tuple[int, int], start: int, stop: 
 
 
 def check_file(path):
-    """Refuses what need not be given to FFmpeg, or must not be: a FIFO blocks, a playlist names other files."""
+    """Raises VideoError for files that FFmpeg must not open: a FIFO blocks, a playlist names other files."""
     try:
         info = os.stat(path)
         if stat.S_ISDIR(info.st_mode):
@@ -129,8 +130,8 @@ def check_file(path):
 
 
 def _open(path, time_limit: float, begun: float, start: int):
-    """A `VideoReader` that begins at or before the frame `start`."""
-    from tfvid.data.decode.reader import VideoReader  # here: only processes that decode load FFmpeg's libraries
+    """Opens a `VideoReader` that begins at or before the frame `start`."""
+    from tfvid.data.decode.reader import VideoReader  # FFmpeg is loaded when it is needed
 
     video = VideoReader(path, time_limit, begun)
     if start == 0 or video.seek(start):
@@ -142,11 +143,11 @@ def _open(path, time_limit: float, begun: float, start: int):
 def _pick(video, wanted, stop: int | None, size) -> tuple[dict[int, np.ndarray], int]:
     """Decodes up to the frame `stop` or the end.
 
-    The wanted frames are kept as they are decoded, then converted and resized together. In a prototype,
-    decoding and resizing in turns was slower: each evicts the other's data from the processor's caches.
+    The wanted frames are first decoded, then converted and resized together. In a prototype, resizing each frame after
+    it was decoded was slower: decoding and resizing remove each other's data from the caches of the processor.
 
     Returns:
-      The wanted frames, by index, in one block of memory; one past the last frame decoded.
+      The wanted frames, by index, in one block of memory; one past the last decoded frame.
     """
     wanted, count = set(wanted), video.first
     held: dict = {}
@@ -165,7 +166,7 @@ def _pick(video, wanted, stop: int | None, size) -> tuple[dict[int, np.ndarray],
 
 
 def _convert(video, held: dict, frames: dict[int, np.ndarray], block: np.ndarray) -> None:
-    """Moves the decoded frames from `held` to `frames`, as resized RGB in the next places of `block`."""
+    """Moves the decoded frames from `held` to `frames`, as resized RGB in the next free places of `block`."""
     for index, frame in held.items():
         frames[index] = block[len(frames)]
         resize_into(frames[index], video.rgb(frame))
@@ -173,7 +174,7 @@ def _convert(video, held: dict, frames: dict[int, np.ndarray], block: np.ndarray
 
 
 def _as_clip(frames: dict[int, np.ndarray], wanted: np.ndarray) -> np.ndarray:
-    """The wanted frames as one array: their block as it is, where it holds those and no others."""
+    """Returns the wanted frames as one array: their block itself, if it has exactly these frames."""
     if list(frames) == wanted.tolist():
         block = frames[wanted[0]].base
         assert block is not None  # frames are views of it

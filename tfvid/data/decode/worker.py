@@ -1,14 +1,14 @@
-"""Decode processes: several clips at once, and a time limit that holds whatever a decoder does.
+"""Decode processes: they decode several clips at once, with a time limit that holds in any case.
 
-A decoder that hangs or crashes inside a C library cannot be stopped from within its process. So clips are read
-in child processes, ``python -m tfvid.data.decode.worker``, which stay for as long as they behave: one that does not
-answer in time, takes too much memory or dies is ended and replaced, and its clip is a `VideoError`. The children
-are plain commands (nothing of `multiprocessing` that would import the caller's script again, so no ``__main__`` guard
-is needed) and do not import TensorFlow, unless tensorflow-io is to decode.
+A decoder that hangs or crashes inside a C library cannot be stopped from within its process. So clips are read in child
+processes, ``python -m tfvid.data.decode.worker``. A child reads many clips. It is ended and replaced if it does not
+answer in time, takes too much memory or dies; its clip is then a `VideoError`. The children are plain commands, which
+do not import the script of the caller as `multiprocessing` does, so it needs no ``__main__`` guard. They do not import
+TensorFlow, unless tensorflow-io decodes.
 
-Parent and child talk over a socket pair. First the parent says what reads; then requests (a sample, as JSON)
-and replies (JSON) take turns. Frames and boxes lie in a file in memory that both have open: sent through the
-socket they took as long as decoding a short MPEG-4 clip does. The child ends when its parent is gone.
+Parent and child communicate through a socket pair. The parent first sends a recipe of what reads clips, then a request
+(a sample, as JSON) for each reply (JSON). Frames and boxes are passed in a file in memory that both have open, which is
+faster than the socket (docs/performance.md). The child ends when its parent is gone.
 """
 
 import ast
@@ -26,46 +26,55 @@ import time
 import weakref
 from io import FileIO
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
 from tfvid.core.errors import DataError, VideoError, unknown
-from tfvid.data import DATASETS
-from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Clip, Sample
+from tfvid.core.python_file import run_python_file
 from tfvid.data.decode import confined
+from tfvid.data.decode.clip import Clip, Sample
 from tfvid.data.decode.sample import decode_sample
 
-GRACE = 2.0  # seconds after the time limit; a decoder that keeps the limit by itself says more about it
-LOOK = 0.05  # seconds between two looks at the memory of a child that reads; most clips are there before the first
-START_LIMIT = 120.0  # seconds for Python, NumPy, OpenCV and the dataset to load on a busy machine
+GRACE = 2.0  # seconds after the time limit, so that a decoder that checks the limit can report it
+LOOK = 0.05  # seconds between two checks of the memory of a child that reads; most clips need less
+START_LIMIT = 120.0  # seconds in which a child loads Python, NumPy, OpenCV and the data set on a busy machine
 
 
 def one_a_core() -> int:
-    """Workers where none are asked for: the processor cores this process may use."""
+    """Returns the default number of workers: that of the processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class DecodePool:
-    """Reads clips of one dataset in child processes; safe to share between threads.
+class ClipSource(Protocol):
+    """What a pool needs to know of a data set; `tfvid.data.base.VideoDataset` describes the attributes."""
 
-    Children are started when they are first needed, and ended by `close`, by leaving a ``with`` block, when the
-    pool is collected, or at exit.
+    origin: str
+    arguments: tuple[tuple, dict]
+    reads_files: bool
+
+    def read(self, sample: Sample, num_frames: int, size: tuple[int, int]) -> Clip: ...
+
+
+class DecodePool:
+    """Reads clips of one data set in child processes. Threads may use it at the same time.
+
+    Children are started when they are first needed. They are ended by `close`, at the end of a ``with`` block, when the
+    pool is garbage-collected, or at exit.
 
     Args:
-      dataset: whose samples are read.
-      workers: child processes; that many `read` calls run at once, more wait.
+      dataset: the data set of the samples.
+      workers: number of child processes, and of `read` calls that run at the same time; others wait.
       time_limit: seconds that reading one clip may take.
       decoder: of video files, a name in `DECODERS`.
 
     Raises:
-      DataError: a dataset that draws its own clips cannot be built again in another process.
-      TfvidError: a decoder that does not exist, or does not load here.
+      DataError: a data set with its own `read` cannot be made again in another process.
+      TfvidError: there is no such decoder, or it cannot be loaded.
     """
 
-    def __init__(self, dataset: VideoDataset, workers: int, time_limit: float = 60.0, decoder: str = "pyav"):
+    def __init__(self, dataset: ClipSource, workers: int, time_limit: float = 60.0, decoder: str = "pyav"):
         recipe = _recipe(dataset, decoder)
         self._children = [_Child(recipe, time_limit) for _ in range(workers)]
         self._idle: queue.LifoQueue = queue.LifoQueue()
@@ -77,7 +86,8 @@ class DecodePool:
         """Reads one clip, as `VideoDataset.read` does.
 
         Raises:
-          VideoError: the clip cannot be read, or not in time, or not in `confined.MEMORY`, or it crashed the decoder.
+          VideoError: the clip cannot be read, it takes too much time or memory (`confined.MEMORY`), or it crashes the
+            decoder.
           DataError: the children cannot be started, or the pool is closed.
         """
         child = self._idle.get()
@@ -88,7 +98,7 @@ class DecodePool:
 
     @property
     def processes(self) -> list[subprocess.Popen]:
-        """The child processes that have been started, one for each worker at most."""
+        """The child processes that have been started, at most one for each worker."""
         return [child.process for child in self._children if child.process]
 
     def __enter__(self):
@@ -99,7 +109,7 @@ class DecodePool:
 
 
 class _Child:
-    """One child process, started on first use and again after it had to be ended."""
+    """One child process. It is started when it is first used, and again after it was ended."""
 
     def __init__(self, recipe: str, time_limit: float):
         self.recipe, self.limit = recipe, time_limit
@@ -131,7 +141,7 @@ class _Child:
         return Clip(frames, np.array(reply["event"], np.int32), boxes, reply["decoded"], reply["damage"])
 
     def _wait(self, name: str, most: int):
-        """Returns when there is a reply; VideoError after the time limit, or when more than `most` bytes are held."""
+        """Waits for a reply; VideoError after the time limit, or if the child has more than `most` bytes of memory."""
         deadline = time.monotonic() + self.limit + GRACE
         while not self.pipe.poll(LOOK):
             if time.monotonic() > deadline:
@@ -153,7 +163,7 @@ class _Child:
         ours, theirs = socket.socketpair()
         self.memory = _memory()
         with theirs:
-            # -P and this PYTHONPATH: the child finds exactly the modules that this process finds.
+            # With -P and this PYTHONPATH the child finds the same modules as this process.
             path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
             self.process = subprocess.Popen(
                 [
@@ -166,10 +176,10 @@ class _Child:
                 ],
                 pass_fds=[theirs.fileno(), self.memory.fileno()],
                 stdin=subprocess.DEVNULL,
-                stdout=2,  # a library that prints must not write into the command's output
+                stdout=2,  # a library that prints must not write to the output of the command
                 env=os.environ | {"PYTHONPATH": path},
             )
-        if self.closed:  # since the look above; whoever closed the pool may not have seen this process
+        if self.closed:  # after the check above, by a thread that may not have seen the new process
             self.end()
             raise _ended()
         self.pipe = Connection(ours.detach())
@@ -194,14 +204,14 @@ class _Child:
 
 
 def _memory() -> FileIO:
-    """A file without a name, in memory where the system has that; it is gone with its last reference."""
+    """Opens a file without a name, in memory if the system supports that; it is deleted with its last reference."""
     if hasattr(os, "memfd_create"):
         return FileIO(os.memfd_create("tfvid-clip"), "r+")
     return tempfile.TemporaryFile(buffering=0)
 
 
 def _transfer(move, file, arrays: list[np.ndarray]):
-    """Moves arrays, one behind the other, from or to a file; `move` is `os.preadv` or `os.pwritev`."""
+    """Reads or writes arrays, one after the other, from or to a file; `move` is `os.preadv` or `os.pwritev`."""
     place = 0
     for array in arrays:
         left = array.reshape(-1).view(np.uint8).data
@@ -227,11 +237,11 @@ def _exit(code: int) -> str:
     return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 
-def _recipe(dataset: VideoDataset, decoder: str) -> str:
-    """What a child makes its function (sample, num_frames, size, limit) -> Clip from, as a Python literal.
+def _recipe(dataset: ClipSource, decoder: str) -> str:
+    """Returns what a child makes its function (sample, num_frames, size, limit) -> Clip from, as a Python literal.
 
-    A dataset of video files inherits `read`: the name of the decoder is enough. Others are built again, from
-    where their class is and the arguments they were given.
+    For a data set that inherits `read` this is the name of the decoder. Others are made again, from the place of their
+    class and their arguments.
     """
     if decoder not in DECODERS:
         raise DataError(unknown("decoder", decoder, DECODERS))
@@ -239,7 +249,7 @@ def _recipe(dataset: VideoDataset, decoder: str) -> str:
         from tfvid.data.decode import tfio
 
         tfio.require_decoder()
-    if type(dataset).read is VideoDataset.read:
+    if dataset.reads_files:
         return repr(decoder)
     args, kwargs = dataset.arguments
     plain = ([_plain(value) for value in args], {name: _plain(value) for name, value in kwargs.items()})
@@ -250,12 +260,12 @@ def _recipe(dataset: VideoDataset, decoder: str) -> str:
             raise ValueError
     except (ValueError, SyntaxError):
         raise DataError(
-            f"dataset {kind} reads its own clips, so each decode process builds it again, from arguments that are "
-            f"numbers, strings, lists and dicts; got {recipe}"
+            f"data set {kind} has its own `read`, so each decode process makes it again from its arguments, which must "
+            f"be numbers, strings, lists and dicts; got {recipe}"
         ) from None
     if dataset.origin.startswith("__main__:") or "<locals>" in dataset.origin:
         raise DataError(
-            f"dataset {kind} reads its own clips, so each decode process imports it: put it in a file of its own "
+            f"data set {kind} has its own `read`, so each decode process imports it: define it in a file of its own "
             f"and name it 'that_file.py:{kind}'"
         )
     return recipe
@@ -271,7 +281,7 @@ def _build(recipe: str):
         return DECODERS[recipe]
     origin, args, kwargs = recipe
     module, _, name = origin.rpartition(":")
-    cls = DATASETS.find(origin) if module.endswith(".py") else getattr(importlib.import_module(module), name)
+    cls = getattr(run_python_file(module) if module.endswith(".py") else importlib.import_module(module), name)
     dataset = cls(*args, **kwargs)
     return lambda sample, num_frames, size, limit: dataset.read(sample, num_frames, size)
 
@@ -298,18 +308,18 @@ def _answer(read, request: dict) -> tuple[dict, list[np.ndarray]]:
         event = [int(frame) for frame in clip.event]
     except VideoError as error:
         return {"error": error.reason}, []
-    except Exception as error:  # a dataset may raise anything; the clip is bad, the process is not
+    except Exception as error:  # a data set of a user may raise any error; only the clip is bad
         return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}, []
     reply = {"frames": frames.shape, "boxes": boxes.shape, "event": event}
     return reply | {"decoded": clip.decoded, "damage": clip.damage}, [frames, boxes]
 
 
 def main(argv: list[str]):
-    """The child: builds what reads, then answers until its parent closes the socket or dies."""
-    # Ctrl-C, and a SIGTERM to all of a job, are for the parent, which then ends its children.
+    """Runs a child: follows the recipe, then answers requests until its parent closes the socket or dies."""
+    # Ctrl-C, and a SIGTERM to the whole job, are for the parent, which then ends its children.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    cv2.setNumThreads(0)  # here, where it is nobody else's setting: cores are shared out by clip
+    cv2.setNumThreads(0)  # one thread for each child, because several children decode at once
     pipe, memory = Connection(int(argv[0])), FileIO(int(argv[1]), "r+")
     confined.confine()
     try:
@@ -321,7 +331,7 @@ def main(argv: list[str]):
         pipe.send_bytes(b"")
         while True:
             request = json.loads(pipe.recv_bytes())
-            # Should the parent be killed while this process hangs, nobody else is left to end it.
+            # Ends this process if it hangs after its parent was killed.
             signal.setitimer(signal.ITIMER_REAL, request["alarm"])
             confined.limit_memory(2 * confined.allowance(request["num_frames"], request["size"]))
             reply, arrays = _answer(read, request)

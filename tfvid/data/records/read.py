@@ -11,8 +11,8 @@ from google.protobuf.message import DecodeError
 
 from tfvid.core.errors import ConfigError, DataError, VideoError, unknown
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Clip, Sample
-from tfvid.data.records.schema import MANIFEST, damage_of, int_keys, read_manifest
+from tfvid.data.decode.clip import Clip, Sample
+from tfvid.data.records.schema import MANIFEST, check_splits_agree, damage_of, int_keys, read_manifest
 from tfvid.data.skipped import SkipLog
 from tfvid.data.sources.root import existing_folder
 
@@ -20,6 +20,7 @@ from tfvid.data.sources.root import existing_folder
 # on disk, for about 100 MB of JPEG at 16 x 224 x 224.
 SHUFFLED_SHARDS = 16
 SHUFFLED_CLIPS = 512
+SERVED_AT_ONCE = 16  # clips that a worker of a tf.data service decodes at once
 
 
 class Records(VideoDataset):
@@ -30,7 +31,7 @@ class Records(VideoDataset):
         ``http://`` with tensorflow-io, see `tfvid.data.decode.tfio`).
 
     Raises:
-      DataError: the folder has no manifest, or a manifest has another format.
+      DataError: the folder has no manifest, a manifest has another format, or the splits have different classes.
     """
 
     def __init__(self, folder):
@@ -48,7 +49,9 @@ class Records(VideoDataset):
         self.manifests = {split: manifest for split, manifest in found.items() if manifest}
         if not self.manifests:
             raise DataError(f"{self.folder}: no <split>/{MANIFEST} in it; scripts/prepare.py writes one when it ends")
-        about = next(iter(self.manifests.values()))["settings"]["dataset"]
+        settings = {split: manifest["settings"]["dataset"] for split, manifest in self.manifests.items()}
+        check_splits_agree(self.folder, settings)
+        about = next(iter(settings.values()))
         self.class_names = tuple(about["class_names"])
         self.splits = tuple(split for split in (*known, *listed) if split in self.manifests)
         self.splits = tuple(dict.fromkeys(self.splits))
@@ -163,13 +166,55 @@ class Records(VideoDataset):
     def served(self, split: str, first_epoch: int, seed: int) -> tf.data.Dataset:
         """Returns a dataset of (clip, epoch) for epoch `first_epoch` and all later ones, for a tf.data service.
 
-        It uses TensorFlow's operations only, as the service requires. The order is that of `stream`. Clips after a
-        shard's damage are left out and are not reported.
+        It uses TensorFlow's operations only, as the service requires. The order is that of `stream`. A clip has one key
+        more, ``whole``, bool: False if its record is missing or is not a clip. Such a clip has its id, and zeros for
+        the rest. `without_broken` lists and removes it.
         """
         epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
         records = epochs.flat_map(lambda epoch: self._pass(split, epoch, seed))
-        records = records.filter(lambda record, index, epoch: tf.strings.length(record) > 0)
-        return records.map(lambda record, index, epoch: (self._parse(split, record), epoch), tf.data.AUTOTUNE)
+        ids = [id for shard in self.manifests[split]["shards"] for id, _ in shard["clips"]]
+
+        def read(record, index, epoch):
+            # The first of the two: the clip, or, if reading it is an error, the zeros.
+            clip = tf.data.Dataset.from_tensors(record).map(lambda record: self._parse_checked(split, record))
+            clip = clip.ignore_errors()
+            zeros = tf.data.Dataset.from_tensors(index).map(lambda index: self._zeros(clip, tf.gather(ids, index)))
+            return clip.concatenate(zeros).take(1).map(lambda clip: (clip, epoch))
+
+        # One element of each of these datasets, in turn: the order is kept.
+        return records.interleave(read, SERVED_AT_ONCE, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def without_broken(self, split: str, batches: tf.data.Dataset, log: SkipLog) -> tf.data.Dataset:
+        """Returns batches of the clips of `served` without the broken ones, which are listed in `log`.
+
+        The batches are smaller where a clip is broken; a batch of broken clips only is left out.
+        """
+        files = {
+            id.encode(): f"{self.folder}/{split}/{shard['file']}"
+            for shard in self.manifests[split]["shards"]
+            for id, _ in shard["clips"]
+        }
+
+        def note(ids, whole):
+            for id, is_whole in zip(ids.tolist(), whole.tolist(), strict=True):
+                if is_whole:
+                    log.good()
+                else:
+                    log.bad(id.decode(), f"the shard {files[id]} is truncated, corrupt or no shard of these clips")
+            if len(log.reasons) >= log.total:
+                log.none_left(log.total)  # the service would never give a batch
+            return whole.any()
+
+        def has_clips(batch):
+            return tf.ensure_shape(tf.numpy_function(note, [batch["id"], batch["whole"]], tf.bool), ())
+
+        def rest(batch):
+            whole = batch["whole"]
+            clips = {name: column for name, column in batch.items() if name != "whole"}
+            masked = lambda: {name: tf.boolean_mask(column, whole) for name, column in clips.items()}  # noqa: E731
+            return tf.cond(tf.reduce_all(whole), lambda: clips, masked)
+
+        return batches.filter(has_clips).map(rest)
 
     def _pass(self, split: str, epoch, seed: int | None) -> tf.data.Dataset:
         """Returns a dataset of (record, index, epoch) for one epoch; a record after a shard's early end is empty."""
@@ -224,9 +269,32 @@ class Records(VideoDataset):
             return f"no shard of these clips: a record has frames of {sorted(sizes)}, expected {settings['size']}"
         return ""
 
+    def _parse_checked(self, split: str, record) -> dict:
+        """`_parse` with ``whole``; a record that `_fault` refuses is an error. It uses TensorFlow's operations only."""
+        fields = self._fields(split, record)
+        size = self.manifests[split]["settings"]["size"]
+        # Before a frame is decoded: a JPEG of a few bytes can name 65,535 x 65,535 pixels.
+        shapes = tf.map_fn(tf.io.extract_jpeg_shape, fields["frames"], fn_output_signature=tf.TensorSpec(3, tf.int32))
+        checks = [
+            tf.debugging.assert_equal(shapes[:, :2], [size]),
+            tf.debugging.assert_greater_equal(fields["label"], tf.constant(-1, tf.int64)),
+            tf.debugging.assert_less(fields["label"], tf.constant(len(self.class_names), tf.int64)),
+        ]
+        with tf.control_dependencies(checks):
+            fields = {name: tf.identity(field) for name, field in fields.items()}
+        return self._clip(split, fields) | {"whole": tf.constant(True)}
+
+    def _zeros(self, like: tf.data.Dataset, id) -> dict:
+        """The element that stands for a clip that cannot be read."""
+        zeros = {name: tf.zeros(spec.shape, spec.dtype) for name, spec in like.element_spec.items()}
+        return zeros | {"id": id}
+
     def _parse(self, split: str, record) -> dict:
-        settings = self.manifests[split]["settings"]
-        num_frames, size = settings["num_frames"], settings["size"]
+        return self._clip(split, self._fields(split, record))
+
+    def _fields(self, split: str, record) -> dict:
+        """The features of a record; frames are JPEGs."""
+        num_frames = self.manifests[split]["settings"]["num_frames"]
         features = {
             "frames": tf.io.FixedLenFeature([num_frames], tf.string),
             "label": tf.io.FixedLenFeature([], tf.int64),
@@ -234,11 +302,13 @@ class Records(VideoDataset):
             "event": tf.io.FixedLenFeature([2], tf.int64),
             "boxes": tf.io.FixedLenFeature([num_frames, self.max_boxes, 4], tf.float32),
         }
-        fields = tf.io.parse_single_example(record, features)
+        return tf.io.parse_single_example(record, features)
+
+    def _clip(self, split: str, fields: dict) -> dict:
         frames = tf.map_fn(
             lambda jpeg: tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE"),
             fields["frames"],
-            fn_output_signature=tf.TensorSpec((*size, 3), tf.uint8),
+            fn_output_signature=tf.TensorSpec((*self.manifests[split]["settings"]["size"], 3), tf.uint8),
         )
         return {
             "clip": frames,

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from tfvid.core.errors import DataError
 from tfvid.core.files import replacing
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -93,6 +93,49 @@ def read_manifest(path, missing_ok: bool) -> dict | None:
         if not all(-1 <= label < classes for _, label in note["clips"]):
             raise DataError(f"{path}: {note['file']}: a label is not one of the {classes} classes")
     return manifest
+
+
+_OF_ALL_SPLITS = ("class_names", "max_boxes", "flip_labels", "reverse_labels")  # settings of a data set
+
+
+def check_splits_agree(folder, about: dict[str, dict]):
+    """Checks that all splits of a folder have the same classes, in the same order.
+
+    A label is the number of a class, so it would mean another class in another split.
+
+    Args:
+      folder: for the message.
+      about: the settings of the data set (``settings["dataset"]``), by split.
+
+    Raises:
+      DataError: two splits differ in their classes, number of boxes, or labels after a mirror or a reversal.
+    """
+    (first, expected), *others = about.items()
+    for split, found in others:
+        for name in _OF_ALL_SPLITS:
+            if found[name] != expected[name]:
+                difference = (
+                    _class_difference(first, expected[name], split, found[name])
+                    if name == "class_names"
+                    else f"{name} is {expected[name]} in {first} and {found[name]} in {split}"
+                )
+                raise DataError(
+                    f"{folder}: the shards of {first} and {split} were made from different data sets: {difference}; "
+                    "prepare one of them again with the options of the other, or use another folder"
+                )
+
+
+def _class_difference(first: str, names: list[str], second: str, others: list[str]) -> str:
+    """In what two lists of class names differ, in words."""
+    for split, only in ((first, set(names) - set(others)), (second, set(others) - set(names))):
+        if only:
+            sizes = f"{first} has {len(names)} classes, {second} {len(others)}"
+            return f"{sizes}, and only {split} has {sorted(only)[0]!r}"
+    label = next(label for label, pair in enumerate(zip(names, others, strict=True)) if len(set(pair)) > 1)
+    return (
+        f"the classes are in another order, label {label} is {names[label]!r} in {first} "
+        f"and {others[label]!r} in {second}"
+    )
 
 
 def _check_settings(settings: dict, path):

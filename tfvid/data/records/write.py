@@ -21,12 +21,13 @@ from tfvid.core.engine.local import Local
 from tfvid.core.errors import DataError, VideoError
 from tfvid.core.stopping import stop_if_asked
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Clip, Sample
+from tfvid.data.decode.clip import Clip, Sample
 from tfvid.data.decode.worker import DecodePool
 from tfvid.data.records.schema import (
     MANIFEST,
     SETTINGS,
     check_note,
+    check_splits_agree,
     damage_of,
     note_file,
     read_json,
@@ -79,14 +80,15 @@ def write_records(
       The manifest.
 
     Raises:
-      DataError: the folder was made with other settings, another process writes to it, a shard cannot be written
-        (a full disk), more than `max_bad_share` of the clips cannot be read, or more than `max_damaged_share` come
-        from damaged files. Complete shards are kept.
+      DataError: the folder was made with other settings, its other splits have other classes, another process writes
+        to it, a shard cannot be written (a full disk), more than `max_bad_share` of the clips cannot be read, or more
+        than `max_damaged_share` come from damaged files. Complete shards are kept.
     """
     samples = dataset.samples(split)
     folder = Path(folder) / split
-    folder.mkdir(parents=True, exist_ok=True)
     settings = settings_of(dataset, split, samples, num_frames, size, shard_size, quality)
+    _check_other_splits(folder, settings)
+    folder.mkdir(parents=True, exist_ok=True)
     with _only_writer(folder):
         finished = _finished(folder, settings)
         log = SkipLog(len(samples), max_bad_share)
@@ -243,6 +245,14 @@ def _finished(folder: Path, settings: dict) -> dict[str, dict]:
         notes[note["file"]] = note
     sizes = {file.name: file.stat().st_size for file in folder.glob("shard-*.tfrecord")}
     return {name: note for name, note in notes.items() if sizes.get(name) == note["bytes"]}
+
+
+def _check_other_splits(folder: Path, settings: dict):
+    """Raises DataError if the splits beside `folder` that are complete have other classes."""
+    files = [file for file in sorted(folder.parent.glob(f"*/{MANIFEST}")) if file.parent != folder]
+    manifests = {file.parent.name: read_manifest(file, missing_ok=True) for file in files}
+    about = {split: manifest["settings"]["dataset"] for split, manifest in manifests.items() if manifest}
+    check_splits_agree(folder.parent, about | {folder.name: settings["dataset"]})
 
 
 def _check_same(folder: Path, before: dict, now: dict):

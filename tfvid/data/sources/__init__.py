@@ -1,4 +1,4 @@
-"""One file for each data set that tfvid reads, and for the drawn shapes."""
+"""The data sets, one file each."""
 
 import lazy_loader
 

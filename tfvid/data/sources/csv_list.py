@@ -1,4 +1,4 @@
-"""Any videos, or folders of frames, listed in CSV files."""
+"""A data set of clips that are listed in CSV files."""
 
 import csv
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from tfvid.core.errors import DataError, unknown
 from tfvid.core.sampling import frame_range
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.decode.clip_files import nfc, visible, warn
 from tfvid.data.sources.groups import checked_share, divided, grouped_example, hold_out, in_several, warn_share
 from tfvid.data.sources.root import existing_folder
@@ -21,37 +21,37 @@ _COLUMNS = ("path", "label", "start", "stop", "start_seconds", "stop_seconds", "
 
 
 class CSVList(VideoDataset):
-    """Clips listed in one CSV file for each split, or in one for all.
+    """Clips that are listed in one CSV file for each split, or in one file for all splits.
 
-    The files are ``<root>/train.csv``, ``validation.csv`` and ``test.csv``, those that are there; or training.csv; val,
-    valid or dev.csv; testing.csv. Where there is none, ``<root>/clips.csv`` lists all clips. Its column ``split`` says
-    which split a clip is in; without that column a share of each class is held out for validation.
+    The files are those of ``<root>/train.csv``, ``validation.csv`` and ``test.csv`` that exist. Other names of splits
+    are training; val, valid, dev; testing. If none exists, ``<root>/clips.csv`` lists all clips. Its column ``split``
+    names the split of a clip; without that column a share of each class is held out for validation.
 
-    A file's first line names its columns; others than these are ignored:
+    The first line of a file names its columns. Other columns than these are ignored:
 
     * ``path``: of a video file or a folder of frames, relative to `root` and inside it.
     * ``label``: the class.
-    * ``start``, ``stop``: where the clip is a part of the video, its frames, 0-based, stop one past the last. Either
-      may be empty.
-    * ``start_seconds``, ``stop_seconds``: the same in seconds; the part has all frames that are on screen in it. The
-      file's time stamps say when those are, so the frame rate may vary.
-    * ``fps``: a frame rate to use instead: frame k is then on screen from k / fps to (k + 1) / fps. Folders of frames
-      need it.
+    * ``start``, ``stop``: the part of the video, in frames, 0-based; stop is one past the last frame. Either may be
+      empty.
+    * ``start_seconds``, ``stop_seconds``: the part in seconds: all frames that are shown between the two times, by the
+      time stamps of the file, so the frame rate may vary.
+    * ``fps``: a constant frame rate that replaces the time stamps: frame k is shown from k / fps to (k + 1) / fps.
+      Folders of frames need it.
     * ``group``: clips of one group stay on one side of the split.
 
-    Class names and ids are in Unicode's composed form (NFC). A path with letters that can be written in two normal
-    forms is found in either.
+    Class names and ids are in Unicode's composed form (NFC). A path is found in any normal form.
 
     Args:
       root: the folder.
-      class_names: the labels, in order; None for all that occur in the files, sorted (as numbers where all are).
-      file: the one CSV file for all clips, relative to `root`, in place of those above.
-      groups: the column that names a clip's group; None for ``group`` if there is one. Without one, and where the
-        column is empty, the parts of one video are a group.
-      validation_share: of each class, in [0, 1); used only for one file without the column ``split``.
+      class_names: the labels, in order; None for all labels in the files, sorted (as numbers if all are numbers).
+      file: one CSV file for all clips, relative to `root`, which replaces the files above.
+      groups: the column that names the group of a clip; None for ``group`` if it exists. Without such a column, and
+        where it is empty, the parts of one video are a group.
+      validation_share: the share of each class that is held out, in [0, 1); used only for one file without the column
+        ``split``.
 
     Raises:
-      DataError: names the file and the line.
+      DataError: a file is missing or a line is not valid; one line that names the file and the line.
     """
 
     def __init__(self, root, *, class_names=None, file=None, groups=None, validation_share=0.2):
@@ -79,7 +79,7 @@ class CSVList(VideoDataset):
         return list(samples.values())
 
     def _read_lists(self, file) -> dict[str, list[dict]]:
-        """The rows of each split."""
+        """Returns the rows of each split."""
         if file is not None:
             return self._divide(self.root / str(file))
         files = {entry.name: Path(entry.path) for entry in visible(self.root) if _is_list(entry)}
@@ -101,7 +101,7 @@ class CSVList(VideoDataset):
         return self._divide(self.root / ONE_LIST)
 
     def _divide(self, file: Path) -> dict[str, list[dict]]:
-        """The rows of one file for all splits, by split."""
+        """Returns the rows of one file for all splits, by split."""
         rows = self._read(file)
         if not rows:
             raise DataError(f"{file}: no clips in it")
@@ -140,7 +140,7 @@ class CSVList(VideoDataset):
         where = row["where"]
         if row["label"] not in labels:
             raise DataError(f"{where}: {unknown('label', row['label'], labels)}")
-        # Resolved without the disk: a link may lead out of the root, "../" may not.
+        # Only the text is checked: a link may lead out of the root, "../" may not.
         path = Path(row["path"])
         if path.is_absolute() or ".." in path.parts or not path.name or "\0" in row["path"]:
             raise DataError(f"{where}: path {row['path']!r} must be relative to {self.root} and stay inside it")
@@ -149,9 +149,9 @@ class CSVList(VideoDataset):
         return Sample(id, labels[row["label"]], file, start, stop, seconds)
 
     def _read(self, file: Path) -> list[dict]:
-        """The rows of a file: all of `_COLUMNS`, those not given as ""; ``group``; ``where``, for messages.
+        """Returns the rows of a file, with the keys `_COLUMNS`, ``group`` and, for messages, ``where``.
 
-        ``split`` is None where there is no such column.
+        A value is "" if its column is missing; ``split`` is then None.
         """
         rows = []
         try:
@@ -179,7 +179,7 @@ class CSVList(VideoDataset):
 
 
 def _check_columns(file: Path, columns: list[str], needed: set[str]):
-    """Refuses a first line without the `needed` columns, or with one of those that are read twice."""
+    """Raises DataError if a `needed` column is missing, or a column that is read is there twice."""
     first = ",".join(columns)
     for name in ("path", "label", *sorted(needed - {"path", "label"})):
         if name not in columns:
@@ -196,14 +196,14 @@ def _is_list(entry) -> bool:
 
 
 def _sorted(names: set[str]) -> tuple[str, ...]:
-    """In an order that is the same in every process: "1" and "01" are equal as numbers."""
+    """Sorts labels, as numbers if all are; "1" and "01", which are equal as numbers, have a fixed order, too."""
     if all(re.fullmatch(_NUMBER, name) for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
 
 
 def _part(row: dict) -> tuple[str, int, int | None, tuple | None]:
-    """Which part of its video a row's clip is: for the id, first frame, one past the last, both in seconds."""
+    """Returns the part of the video: its name in the id, first frame, one past the last frame, both in seconds."""
     where = row["where"]
     start, stop = _number(row, "start", "a frame number"), _number(row, "stop", "a frame number")
     times = _number(row, "start_seconds", "seconds"), _number(row, "stop_seconds", "seconds")
@@ -238,7 +238,7 @@ def _number(row: dict, name: str, what: str) -> int | float | None:
 
 
 def _on_disk(file: Path) -> Path:
-    """`file`, with its name in the normal form that the disk has it in, where that is another one."""
+    """Returns `file` with its name in the normal form in which it is stored on the disk."""
     text = str(file)
     if text.isascii() or file.exists():
         return file

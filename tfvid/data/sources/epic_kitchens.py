@@ -1,7 +1,7 @@
-"""EPIC-KITCHENS-100, with the videos of 55 in it: actions, each a verb and a noun, cut out of long videos.
+"""EPIC-KITCHENS-100, which includes EPIC-KITCHENS-55: actions in long videos, each with a verb and a noun.
 
 Damen et al., "Scaling Egocentric Vision", ECCV 2018 (55), and "Rescaling Egocentric Vision", IJCV 2022 (100). The first
-has boxes of the nouns, on every 30th frame; the annotations of actions are those of the second.
+has boxes of the nouns in every 30th frame. The annotations of actions are those of the second.
 """
 
 import csv
@@ -16,19 +16,19 @@ import numpy as np
 from tfvid.core.errors import DataError, VideoError, check_choice, unknown
 from tfvid.core.sampling import even_indices
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Clip, Sample
+from tfvid.data.decode.clip import Clip, Sample
 from tfvid.data.sources.annotated import boxes_of, frames_taken
 from tfvid.data.sources.root import existing_folder
 
 FILES = {"train": "EPIC_100_train.csv", "validation": "EPIC_100_validation.csv"}
 CLASSES = "EPIC_100_{}_classes.csv"
 INFO = "EPIC_100_video_info.csv"
-# Where the published download scripts put a video, and the tar file of its frames, which is unpacked beside itself.
+# The places in which the published scripts store a video, and the tar file of its frames, which is unpacked there.
 VIDEO_PLACES = ("{0}/videos/{1}.MP4", "videos/train/{0}/{1}.MP4", "videos/test/{0}/{1}.MP4")
 FRAME = "frame_{:010d}.jpg"
 FRAME_PLACES = ("{0}/rgb_frames/{1}", "frames_rgb_flow/rgb/train/{0}/{1}", "frames_rgb_flow/rgb/test/{0}/{1}")
-SIZE = (1080, 1920)  # of a frame, where `INFO` does not say
-SPACING = 30  # frames from one that has boxes to the next
+SIZE = (1080, 1920)  # of a frame, if `INFO` does not name it
+SPACING = 30  # frames from one with boxes to the next
 
 _VIDEO = re.compile(r"(?P<person>P\d\d)_\d{2,3}")
 _TIME = re.compile(r"(\d{1,2}):(\d\d):(\d\d(?:\.\d+)?)")
@@ -38,7 +38,7 @@ _WORD = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 
 @dataclass(frozen=True)
 class Video:
-    """What ``EPIC_100_video_info.csv`` says of a video: frames a second, and frame (H, W) in pixels."""
+    """A video in ``EPIC_100_video_info.csv``: frames a second, and (H, W) of a frame in pixels."""
 
     fps: float
     size: tuple[int, int]
@@ -47,11 +47,11 @@ class Video:
 class EpicKitchens(VideoDataset):
     """Actions of EPIC-KITCHENS-100, by verb or by noun.
 
-    A clip is the part of a video that shows one action. A video is read from its file, or, where there is no file, from
-    the folder of its frames as published (``frame_0000000001.jpg``, ...). Of a file, the part is given by the action's
-    time stamps at the video's own frame rate where ``EPIC_100_video_info.csv`` lies beside the annotations, and by the
-    action's frame numbers otherwise. Of a folder, it is given by the frame numbers, which are the numbers in the names
-    of the pictures; a missing picture moves no other.
+    A clip is the part of a video that shows one action. A video is read from its file, or, if there is no file, from
+    the published folder of its frames (``frame_0000000001.jpg``, ...). In a file, the part is found by the time stamps
+    of the action and the frame rate of the video if ``EPIC_100_video_info.csv`` is next to the annotations, and by the
+    frame numbers of the action otherwise. In a folder it is found by the frame numbers, which are the numbers in the
+    names of the pictures; so a missing picture does not shift the others.
 
     Args:
       root: the folder with ``P01/videos/P01_01.MP4`` or ``P01/rgb_frames/P01_01/frame_0000000001.jpg`` (as downloaded),
@@ -59,15 +59,15 @@ class EpicKitchens(VideoDataset):
       annotations: the folder with ``EPIC_100_{train,validation}.csv`` and ``EPIC_100_{verb,noun}_classes.csv``,
         relative to `root` or not; None for `root` itself.
       classify: "verb" or "noun".
-      classes: class names to keep, in label order; None for all, 97 verbs or 300 nouns.
-      boxes: ``EPIC_train_object_labels.csv`` of EPIC-KITCHENS-55, relative to `annotations` or not. A clip then knows
-        the boxes of its noun: on each of its frames those of the nearest annotated one, at most 15 frames away.
+      classes: names of the classes to keep, in the order of their labels; None for all, 97 verbs or 300 nouns.
+      boxes: ``EPIC_train_object_labels.csv`` of EPIC-KITCHENS-55, relative to `annotations` or not. A clip then has the
+        boxes of its noun: in each frame those of the nearest annotated frame that is at most 15 frames away.
 
     Attributes:
-      splits: "train" and "validation", those whose file is there.
+      splits: "train" and "validation", those whose file exists.
 
     Raises:
-      DataError: a file or line is not as published; one line that names both.
+      DataError: a file or a line is not as published; one line that names both.
     """
 
     flip_labels = {}
@@ -109,7 +109,7 @@ class EpicKitchens(VideoDataset):
         return read_classes(self.annotations / CLASSES.format(kind))
 
     def _actions(self, split: str):
-        """Yields (id, class number of the noun, sample); the label is -1 for a class that is not kept."""
+        """Yields (id, class number of the noun, sample); the label of a class that is not kept is -1."""
         file = self.annotations / FILES[split]
         labels = {self._names[name]: label for label, name in enumerate(self.class_names)}
         numbers, seen = set(self._names.values()), set()
@@ -132,8 +132,8 @@ class EpicKitchens(VideoDataset):
             yield row["narration_id"], _integer(where, row, "noun_class"), sample
 
     def _range(self, where: str, row: dict, is_folder: bool) -> tuple[int, int]:
-        """First and one-past-last frame in the video, 0-based."""
-        # Published frames were not all extracted at the rate of their video: time stamps would find others.
+        """Returns the first and the one-past-last frame of an action in its video, 0-based."""
+        # Not all published frames were extracted at the rate of their video, so time stamps would give other frames.
         if row["video_id"] in self._videos and not is_folder:
             fps = self._videos[row["video_id"]].fps
             start = floor(_seconds(where, row, "start_timestamp") * fps)
@@ -146,7 +146,7 @@ class EpicKitchens(VideoDataset):
         return start, stop
 
     def _path(self, person: str, video: str) -> tuple[Path, bool]:
-        """Where a video lies, and whether it is a folder of frames. The first place for files where it lies nowhere."""
+        """Returns the path of a video, and whether it is a folder of frames; the first place if there is neither."""
         files = [self.root / place.format(person, video) for place in VIDEO_PLACES]
         folders = [self.root / place.format(person, video) for place in FRAME_PLACES]
         there = [(file, False) for file in files if file.is_file()]
@@ -155,7 +155,7 @@ class EpicKitchens(VideoDataset):
 
 
 def _read_file(sample: Sample, num_frames: int, size: tuple[int, int]) -> tuple[Clip, np.ndarray]:
-    """The clip of a video file, and the frames of the video that it consists of: int64 `(T,)`, 0-based."""
+    """Returns the clip of a video file, and the frames of the video in it: int64 `(T,)`, 0-based."""
     from tfvid.data.decode.video import decode_clip
 
     clip = decode_clip(sample.path, num_frames, size, sample.start, sample.stop, seek=True)
@@ -163,15 +163,15 @@ def _read_file(sample: Sample, num_frames: int, size: tuple[int, int]) -> tuple[
 
 
 def _read_folder(sample: Sample, num_frames: int, size: tuple[int, int]) -> tuple[Clip, np.ndarray]:
-    """The same of a folder of frames as published: ``frame_0000000001.jpg`` is the first frame of the video.
+    """Like `_read_file` for a published folder of frames: ``frame_0000000001.jpg`` is the first frame of the video.
 
     Raises:
-      VideoError: the names count from 0, the folder has no frame of the range, or none can be read.
+      VideoError: the names count from 0, the folder has no frame in the range, or none can be read.
     """
-    from tfvid.data.decode.frames import decode_frames  # Pillow loads only where it is used
+    from tfvid.data.decode.frames import decode_frames  # Pillow is loaded when it is needed
 
     assert sample.stop is not None  # `EpicKitchens` names both ends
-    # By name, since it takes seconds to list and sort the 100,000 pictures of a long video, for each of its actions.
+    # The names are looked up, because listing and sorting the 100,000 pictures of a long video takes seconds.
     frames = [f for f in range(sample.start, sample.stop) if os.path.lexists(_frame_file(sample.path, f))]
     if os.path.lexists(_frame_file(sample.path, -1)) or not frames:
         fault = f"has none of the frames {sample.start + 1} to {sample.stop}" if not frames else "counts frames from 0"
@@ -182,15 +182,18 @@ def _read_folder(sample: Sample, num_frames: int, size: tuple[int, int]) -> tupl
 
 
 def _frame_file(folder: str, frame: int) -> str:
-    """The picture of a frame, 0-based."""
+    """Returns the path of the picture of a frame, 0-based."""
     return os.path.join(folder, FRAME.format(frame + 1))
 
 
 def read_classes(file: Path) -> dict[int, tuple[str, list[str]]]:
-    """Reads ``EPIC_100_{verb,noun}_classes.csv``: by number, the class's name and all words that mean it.
+    """Reads ``EPIC_100_{verb,noun}_classes.csv``.
+
+    Returns:
+      By number of the class: its name, and all words for it.
 
     Raises:
-      DataError: names the file and the line.
+      DataError: one line that names the file and the line.
     """
     classes = {}
     for where, row in _rows(file, ("id", "key", "instances")):
@@ -206,18 +209,18 @@ def read_classes(file: Path) -> dict[int, tuple[str, list[str]]]:
 def read_boxes(file: Path, nouns: dict[int, tuple[str, list[str]]]) -> dict[tuple[str, int], dict[int, np.ndarray]]:
     """Reads ``EPIC_train_object_labels.csv``.
 
-    The number of a noun is that of EPIC-KITCHENS-55, which differs, so nouns are looked up by their word. Frames are
-    those of the video as it was recorded, counted from 1; boxes are (top, left, height, width) in its pixels.
+    Nouns are matched by the word, because their numbers in the file are those of EPIC-KITCHENS-55, which differ. Frames
+    are those of the recorded video, counted from 1. Boxes are (top, left, height, width) in its pixels.
 
     Args:
       file: the CSV file.
-      nouns: of EPIC-KITCHENS-100, as `read_classes` gives them; boxes of other nouns are left out.
+      nouns: the nouns of EPIC-KITCHENS-100, see `read_classes`; boxes of other nouns are left out.
 
     Returns:
       By video and number of the noun, then by frame, 0-based: float64 `(n, 4)`, (top, left, bottom, right).
 
     Raises:
-      DataError: names the file and the line.
+      DataError: one line that names the file and the line.
     """
     numbers = {word: number for number, (key, words) in nouns.items() for word in [key, *words]}
     found: dict[tuple[str, int], dict[int, np.ndarray]] = {}
@@ -225,7 +228,7 @@ def read_boxes(file: Path, nouns: dict[int, tuple[str, list[str]]]) -> dict[tupl
         frame = _integer(where, row, "frame")
         text = row["bounding_boxes"].strip()
         boxes = [tuple(map(int, box)) for box in _BOX.findall(text)]
-        # Nothing but boxes: what is left between them must be the brackets and commas of a list.
+        # Without the boxes, only the brackets and commas of a list may be left.
         if frame < 1 or not re.fullmatch(r"\[[\s,]*\]", _BOX.sub("", text)):
             raise DataError(
                 f"{where}: expected a frame from 1 and '[(top, left, height, width), ...]', got {text[:80]!r}"
@@ -239,7 +242,7 @@ def read_boxes(file: Path, nouns: dict[int, tuple[str, list[str]]]) -> dict[tupl
 
 
 def _nearest(frames: dict[int, np.ndarray], frame: int) -> np.ndarray:
-    """The boxes of the annotated frame that is nearest, where one is near; `(n, 4)`."""
+    """Returns the boxes of the nearest annotated frame, `(n, 4)`; none if it is more than `SPACING` / 2 frames away."""
     for away in range(SPACING // 2 + 1):
         for near in (frame - away, frame + away):
             if near in frames:

@@ -1,11 +1,11 @@
-"""Any videos, or folders of frames, sorted into class folders."""
+"""A data set of clips in class folders."""
 
 from collections import defaultdict
 from pathlib import Path
 
 from tfvid.core.errors import DataError, unknown
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.decode.clip_files import (
     Found,
     checked_name,
@@ -34,28 +34,27 @@ from tfvid.data.sources.split_names import by_split, split_of, warn_untrained
 
 
 class ClassFolders(VideoDataset):
-    """Clips in class folders, the folder's name being the class.
+    """Clips in class folders; the name of the folder is the class.
 
-    Either ``<root>/<split>/<class>/<clip>`` or ``<root>/<class>/<clip>``, of which a share is held out for validation.
-    A clip is a video file or a folder of frames (`tfvid.data.decode.frames`), at any depth below the class folder. A
-    split folder is called train or training; validation, val, valid or dev; test or testing.
+    The paths are ``<root>/<split>/<class>/<clip>``, or ``<root>/<class>/<clip>``, of which a share is held out for
+    validation. A clip is a video file or a folder of frames (`tfvid.data.decode.frames`), at any depth below the class
+    folder. A split folder is called train or training; validation, val, valid or dev; test or testing.
 
-    Class names and ids are in Unicode's composed form (NFC), so that ``café`` from macOS and from Linux are one class.
-    Hidden files and what systems leave behind (``__MACOSX``, ``Thumbs.db``) are not looked at. Other files that are no
-    clips, and class folders without a clip, are left out with a warning. The folders are read once, here.
+    Class names and ids are in Unicode's composed form (NFC), so ``café`` from macOS and from Linux is one class. Hidden
+    files and files of the system (``__MACOSX``, ``Thumbs.db``) are ignored. Other files that are not clips, and class
+    folders without a clip, are left out with a warning. The folders are listed once, when the data set is made.
 
     Args:
       root: the folder.
-      validation_share: used only where there are no split folders; in [0, 1). Without `groups`, every fifth clip of a
-        class (for 0.2) in the order of its file names.
-      groups: what tells which clips belong together and must stay on one side of the split, see
-        `tfvid.data.sources.groups.group_function`: "prefix", "none", or a regular expression with one group, searched
-        for in ``<class>/<clip>``. With split folders, clips of one group in several splits give a warning.
+      validation_share: the share of each class that is held out, in [0, 1); used only without split folders. For 0.2
+        and without `groups` this is every fifth clip, in the order of the file names.
+      groups: which clips belong together and stay on one side of the split, see
+        `tfvid.data.sources.groups.group_function`: "prefix", "none", or a regular expression with one group, which is
+        searched for in ``<class>/<clip>``. With split folders, a group with clips in several splits gives a warning.
 
     Raises:
-      DataError: no folder, no class folder or no clip, two folders that mean one split, `groups` that do not fit; the
-        message names where it looked. Or a name that is not text (bytes that are no UTF-8), which neither a record nor
-        a page could hold.
+      DataError: there is no folder, no class folder or no clip; two folders mean the same split; `groups` is not valid
+        or does not match; or a name is not valid UTF-8. The message names the folder.
     """
 
     def __init__(self, root, *, validation_share=0.2, groups=None):
@@ -85,7 +84,7 @@ class ClassFolders(VideoDataset):
         return list(self._samples[split])
 
     def _split_folders(self, found: Found) -> dict[str, str]:
-        """The names of the split folders, by split; of what lies beside them, `found` is given the clips."""
+        """Returns the names of the split folders, by split. Clips beside them are added to `found`, as ignored."""
         folders = [entry.name for entry in visible(self.root) if entry.is_dir()]
         splits = by_split({name: name for name in folders}, self.root)
         if not splits:
@@ -115,8 +114,8 @@ class ClassFolders(VideoDataset):
         return tuple(names)
 
     def _warn_of_folders_below(self, clips: dict[str, dict[str, list[Path]]]):
-        """Says so where folders below the class folders look like splits or classes."""
-        folders = set()  # those that hold clips, as the names on the way to them
+        """Warns if folders below the class folders look like splits or classes."""
+        folders = set()  # those with clips, as parts of their paths
         for split, classes in clips.items():
             skip = 1 if split else 0
             folders |= {clip.relative_to(self.root).parts[skip:-1] for of in classes.values() for clip in of}
@@ -134,7 +133,7 @@ class ClassFolders(VideoDataset):
             )
 
     def _split_as_sorted(self, clips: dict[str, dict[str, list[Path]]]) -> dict[str, list[Sample]]:
-        """The samples of each split folder."""
+        """Returns the samples of each split folder."""
         samples = {split: self._labelled(classes) for split, classes in clips.items()}
         if self._groups is not None:
             ids = {split: [sample.id.partition("/")[2] for sample in of] for split, of in samples.items()}
@@ -144,7 +143,7 @@ class ClassFolders(VideoDataset):
         return samples
 
     def _hold_out(self, classes: dict[str, list[Path]]) -> dict[str, list[Sample]]:
-        """The samples of both splits, where no folders tell which they are in."""
+        """Returns the samples of both splits, if there are no split folders."""
         samples = self._labelled(classes)
         ids, labels = [sample.id for sample in samples], [sample.label for sample in samples]
         if self._groups in (None, NONE):
@@ -171,7 +170,7 @@ class ClassFolders(VideoDataset):
 
 
 def _by_class(parent: Path, found: Found) -> dict[str, list[Path]]:
-    """The clips of each class folder in `parent`, by class name; two folders of one name (NFC) are one class."""
+    """Returns the clips in `parent` by class name; two folders whose names are equal in NFC are one class."""
     classes: dict[str, list[Path]] = defaultdict(list)
     for entry in visible(parent):
         path = Path(entry.path)
@@ -185,12 +184,12 @@ def _by_class(parent: Path, found: Found) -> dict[str, list[Path]]:
 
 
 def _is_held_out(index: int, share: float) -> bool:
-    """Every 1/share-th clip, e.g. the 5th, 10th, ... for a share of 0.2."""
+    """Returns whether a clip is held out: every 1/share-th is, e.g. the 5th, 10th, ... for a share of 0.2."""
     return int((index + 1) * share + 1e-9) > int(index * share + 1e-9)
 
 
 def _not_in(taken: set[str], id: str) -> str:
-    """`id`, or with a number behind it where another clip has it: names may differ in their normal form only."""
+    """Returns `id`, with a number if another clip has the same: names may differ only in their normal form."""
     unique, number = id, 2
     while unique in taken:
         unique, number = f"{id}~{number}", number + 1

@@ -1,7 +1,7 @@
-"""Clips that belong together, such as parts of one source video, stay on one side of a split.
+"""Keeps clips that belong together, such as parts of one source video, on one side of a split.
 
-A model that was trained on one part of a video recognizes the others by their background; a validation split with such
-parts measures too high an accuracy.
+A model that was trained on one part of a video recognises the other parts by their background, so their accuracy in
+validation is too high.
 """
 
 import re
@@ -13,22 +13,23 @@ from tfvid.core.errors import DataError
 from tfvid.data.decode.clip_files import SUFFIXES, shown, warn
 
 NONE, PREFIX = "none", "prefix"
-HELD_OUT = ("train", "validation")  # the splits where a share is held out
+HELD_OUT = ("train", "validation")  # the splits of a data set of which a share is held out
 
-# What is at the end of a name: Kinetics' start and stop in seconds, "_000010_000020"; or a counter: "_c01", "-3",
-# " (2)" after a separator, "c01" after another number.
+# The end of a name: start and stop in seconds, as in Kinetics, "_000010_000020"; or a counter: "_c01", "-3", " (2)"
+# after a separator, "c01" after another number.
 _PART = re.compile(r"(?:_0\d{5}_0\d{5}|(?:[\W_]+[A-Za-z]{0,5}|(?<=\d)[A-Za-z]{1,5})\d+\W*)$")
 
 
 def group_function(groups: str | None) -> Callable[[str], Hashable]:
-    r"""What gives the group of a clip by its id.
+    r"""Returns a function from the id of a clip to its group.
 
     Args:
       groups: "none" or None: each clip is a group of its own. "prefix": see `name_prefix`. Otherwise a regular
-        expression with one group, searched for in the id: ``_(g\d+)_`` takes ``g01`` of ``a/v_a_g01_c02.avi``.
+        expression with one group, which is searched for in the id: ``_(g\d+)_`` finds ``g01`` in
+        ``a/v_a_g01_c02.avi``.
 
     Raises:
-      DataError: not such an expression. The function raises it for an id in which the expression is not found.
+      DataError: `groups` is not such an expression. The function raises it for an id that does not match.
     """
     if groups is None or groups == NONE:
         return lambda id: id
@@ -53,7 +54,7 @@ def group_function(groups: str | None) -> Callable[[str], Hashable]:
 
 
 def name_prefix(id: str) -> str:
-    """An id without its suffix and the counter or Kinetics' seconds at its end: ``a/video01`` of ``a/video01_3``."""
+    """Returns an id without its suffix and the counter, or Kinetics' seconds: ``a/video01`` for ``a/video01_3``."""
     folder, slash, name = id.rpartition("/")
     stem, suffix = splitext(name)
     if suffix.lower() not in SUFFIXES:  # a folder of frames may have a dot in its name
@@ -62,10 +63,10 @@ def name_prefix(id: str) -> str:
 
 
 def grouped_example(ids: Sequence[str], labels: Sequence[Hashable]) -> list[str]:
-    """Two ids that look like parts of one source, where at least half of all ids do; [] otherwise.
+    """Returns two ids that look like parts of one source, if at least half of all ids do; [] otherwise.
 
-    Names look like it where a class has several prefixes with several clips each. One prefix alone (``jump_1``,
-    ``jump_2``, ...) is how the clips of a class are counted.
+    The names of a class look like that if several prefixes have several clips each. A single prefix (``jump_1``,
+    ``jump_2``, ...) just numbers the clips of the class.
     """
     by_class: dict[Hashable, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for id, label in zip(ids, labels, strict=True):
@@ -80,7 +81,7 @@ def grouped_example(ids: Sequence[str], labels: Sequence[Hashable]) -> list[str]
 
 
 def checked_share(share) -> float:
-    """`share`, where it is a share that can be held out for validation.
+    """Returns `share`, the share that is held out for validation.
 
     Raises:
       DataError: it is not a number in [0, 1).
@@ -91,20 +92,20 @@ def checked_share(share) -> float:
 
 
 def hold_out(labels: Sequence[Hashable], groups: Sequence[Hashable], share: float) -> list[bool]:
-    """Which clips are held out: whole groups, so that of each class nearly `share` of its clips are.
+    """Chooses whole groups that are held out, so that nearly `share` of the clips of each class are.
 
-    With h_c of class c's n_c clips held out, the sum over the classes of (h_c - share * n_c)^2 / n_c is made small:
-    the groups are gone through in their order once, and each is held out where that brings the sum, over the clips so
-    far, down; then single groups change sides for as long as that lowers the sum over all clips. The result depends on
-    nothing but the arguments. Of two groups or more at least one is held out, where `share` is above 0, and one is not.
+    If h_c of the n_c clips of class c are held out, the sum over the classes of (h_c - share * n_c)^2 / n_c is made
+    small. First, each group in turn is held out if that lowers the sum over the clips up to this group. Then groups
+    change sides, one at a time, as long as that lowers the sum over all clips. The result depends only on the
+    arguments. If there are two groups or more and `share` is above 0, at least one group is held out and one is not.
 
     Args:
-      labels: of the clips.
-      groups: of the clips.
-      share: in [0, 1).
+      labels: the label of each clip.
+      groups: the group of each clip.
+      share: the share to hold out, in [0, 1).
 
     Returns:
-      For each clip whether it is held out.
+      Whether each clip is held out.
     """
     members: dict[Hashable, Counter] = defaultdict(Counter)
     for label, group in zip(labels, groups, strict=True):
@@ -116,7 +117,7 @@ def hold_out(labels: Sequence[Hashable], groups: Sequence[Hashable], share: floa
     out: set[Hashable] = set()
 
     def change(group, counts: Mapping) -> float:
-        """How the sum changes when `group` changes sides; the target is `share` of `counts`."""
+        """Returns the change of the sum if `group` changes sides; the target is `share` of `counts`."""
         sign = -1 if group in out else 1
         return sum(
             sign * n * (2 * (held[label] - share * counts[label]) + sign * n) / totals[label]
@@ -133,7 +134,7 @@ def hold_out(labels: Sequence[Hashable], groups: Sequence[Hashable], share: floa
         if change(group, seen) < 0:
             turn(group)
     turned = True
-    while turned:  # ends: the sum falls with each turn
+    while turned:  # this ends, because the sum falls with each turn
         turned = False
         for group in members:
             if change(group, totals) < -1e-9:
@@ -145,26 +146,26 @@ def hold_out(labels: Sequence[Hashable], groups: Sequence[Hashable], share: floa
 
 
 def divided(items: Sequence, held_out: Sequence[bool]) -> dict[str, list]:
-    """The items of each of the splits `HELD_OUT`, in their order; those held out are for validation."""
+    """Returns the items of each of the splits `HELD_OUT`, in their order; those held out are for validation."""
     pairs = list(zip(items, held_out, strict=True))
     return {split: [item for item, is_out in pairs if is_out == (split != "train")] for split in HELD_OUT}
 
 
 def warn_share(root, held_out: Sequence[bool], share: float) -> None:
-    """Says so where the share held out is far from the one asked for, as groups are large, or nothing is held out."""
+    """Warns if nothing is held out, or if the share is far from the requested one because groups are large."""
     out, wanted = sum(held_out), share * len(held_out)
     if (share and not out) or abs(out - wanted) > max(1, wanted / 2):
         warn(
-            f"{root}: {out} of {len(held_out)} clips are held out for validation, asked for a share of {share:g}: "
-            "clips of one group stay together"
+            f"{root}: {out} of {len(held_out)} clips are held out for validation, although validation_share is "
+            f"{share:g}: clips of one group stay together"
         )
 
 
 def in_several(groups: Mapping[str, Sequence[Hashable]]) -> str:
-    """Which groups have clips in several splits, in words that follow "some groups have clips"; "" where none has.
+    """Returns which groups have clips in several splits, ``2 of 9 have clips in ...``; "" if none has.
 
     Args:
-      groups: of each split's clips.
+      groups: the groups of the clips, by split.
     """
     splits_of = defaultdict(list)
     for split, of in groups.items():

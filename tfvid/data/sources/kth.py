@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tfvid.core.errors import DataError, unknown
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.sources.root import existing_folder
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
@@ -19,16 +19,17 @@ _NAME = re.compile(r"person(?P<subject>\d\d)_(?P<action>[a-z]+)_d(?P<setting>\d)
 
 
 class KTH(VideoDataset):
-    """The KTH actions.
+    """The six actions of KTH.
 
     Args:
       root: the folder with ``<action>/person<NN>_<action>_d<K>_uncomp.avi`` and ``00sequences.txt``.
-      whole_files: one sample for each video file that is there, all of its frames, and no
-        ``00sequences.txt``: for files that are cut already, to which its frame ranges do not apply.
-      train_subjects, validation_subjects: person numbers of each split.
+      whole_files: whether each video file is one sample with all of its frames. ``00sequences.txt`` is then not read:
+        use it for files that are already cut, to which the frame ranges in that list do not apply.
+      train_subjects: numbers of the persons in the training split.
+      validation_subjects: numbers of the persons in the validation split.
 
     Attributes:
-      flip_labels: empty: each action looks the same from either side, so a mirror changes no label.
+      flip_labels: empty, because a mirror changes no label.
 
     Raises:
       DataError: a folder, file or line is not as published; one line that names it.
@@ -75,7 +76,7 @@ class KTH(VideoDataset):
         return found
 
     def _video(self, name: str) -> tuple[int, int, str]:
-        """Subject, label and path of the video called `name`."""
+        """Returns subject, label and path of the video `name`."""
         parts = _NAME.fullmatch(name)
         assert parts is not None  # names are checked when they are listed
         path = self.root / parts["action"] / f"{name}_uncomp.avi"
@@ -83,15 +84,16 @@ class KTH(VideoDataset):
 
 
 def read_sequences(file: Path) -> dict[str, list[tuple[int, int]]]:
-    """Reads ``00sequences.txt``: prose, then a line per video, ``person01_boxing_d1  frames  1-95, 96-185``.
+    """Reads ``00sequences.txt``: prose, then a line for each video, ``person01_boxing_d1  frames  1-95, 96-185``.
 
-    The published file says of one video that it is ``*missing*``; it has no sequences.
+    In the published file one video is ``*missing*``; it has no sequences.
 
     Returns:
-      Video name -> its sequences as [start, stop), 0-based; in the file they are 1-based and inclusive.
+      The sequences of each video as [start, stop), 0-based, by its name. In the file they are 1-based, and the last
+      frame is included.
 
     Raises:
-      DataError: names the file and the line.
+      DataError: one line that names the file and the line.
     """
     try:
         lines = Path(file).read_text(encoding="utf-8", errors="replace").splitlines()

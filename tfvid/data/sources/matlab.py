@@ -1,7 +1,7 @@
-"""``finalAnnots.mat`` of UCF101-24, read in a process of its own: ``python -m tfvid.data.sources.matlab <file>``.
+"""Reads ``finalAnnots.mat`` of UCF101-24 in a child process: ``python -m tfvid.data.sources.matlab <file>``.
 
-SciPy's reader of MATLAB files trusts what they say of themselves: a damaged one can end the process that reads it
-(a segmentation fault) or make it ask for all memory there is. So a child reads it, and says what it found as JSON.
+SciPy trusts the sizes in a MATLAB file. A damaged file can crash the process that reads it, or make it allocate all
+memory. So a child process reads it, and prints the result as JSON.
 """
 
 import json
@@ -18,13 +18,13 @@ import numpy as np
 from tfvid.core.errors import DataError
 
 SECONDS = 300  # the published file takes some seconds
-MEMORY = 8 << 30  # bytes of address space; most of what the child needs is the libraries'
+MEMORY = 8 << 30  # bytes of address space; the libraries need most of it
 
 _NAME = re.compile(r"v_[A-Za-z]+_g\d\d_c\d\d")
 
 
 def read_tubes(file: Path) -> dict[str, list[tuple[int, list]]]:
-    """The tubes of each video by its name, "v_Basketball_g01_c01".
+    """Reads the tubes of each video, by its name, e.g. "v_Basketball_g01_c01".
 
     Returns:
       For each tube its first frame, 0-based, and a row (top, left, bottom, right) for each frame from there on.
@@ -49,7 +49,7 @@ def read_tubes(file: Path) -> dict[str, list[tuple[int, list]]]:
 
 
 def main(argv: list[str]):
-    """The child."""
+    """Runs the child process."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     try:
         answer = {"tubes": _read(argv[0])}
@@ -65,7 +65,7 @@ def _read(file: str) -> dict[str, list[tuple[int, list]]]:
         videos = _several(loadmat(file, simplify_cells=True)["annot"])
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror or error})") from None
-    except Exception as error:  # SciPy raises whatever it trips over in a broken file
+    except Exception as error:  # SciPy raises errors of any type for a broken file
         raise DataError(f"expected a MATLAB 5 file with a struct 'annot' ({type(error).__name__}: {error})") from None
     found = {}
     for number, video in enumerate(videos, 1):
@@ -81,7 +81,7 @@ def _read(file: str) -> dict[str, list[tuple[int, list]]]:
 
 
 def _several(value) -> list:
-    """What `simplify_cells` makes of a struct array: a list, or the only one by itself."""
+    """Returns a struct array as a list: `simplify_cells` gives a single struct without a list."""
     return [value] if isinstance(value, dict) else list(value)
 
 

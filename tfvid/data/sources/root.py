@@ -1,4 +1,4 @@
-"""The folder that a dataset lies in."""
+"""Checks the folder of a data set."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ from tfvid.core.errors import DataError
 
 
 def existing_folder(path) -> Path:
-    """`path`, which must be a folder.
+    """Returns `path`, which must be a folder.
 
-    A loader calls this first: a folder that is missing is then named itself, not a file that was expected inside it.
+    Data sets call this first, so that the message names the missing folder and not a file in it.
 
     Raises:
       DataError: it does not exist, or is a file.

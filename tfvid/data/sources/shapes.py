@@ -1,9 +1,9 @@
-"""Moving shapes: Something-something in small, with a known "when" and "where".
+"""Moving shapes: a small synthetic data set with known event windows and boxes.
 
-Textured objects move, meet, part, appear, or the camera turns, over a textured background. Classes are named
-after the object-agnostic templates that Mänttäri et al. (ACCV 2020, section 4) compare, and come in pairs that
-are exact time reversals of one another: a single frame says nothing about which of the two it is. The event
-fills a random window with rest before and after, so every clip knows its event window and its objects' boxes.
+Textured objects move, meet, part or appear over a textured background, or the camera turns. Classes are named after the
+object-agnostic templates of Something-something that Mänttäri et al. (ACCV 2020, section 4) compare. Most come in pairs
+that are exact time reversals of one another, so a single frame does not show which of the two it is. The event takes a
+random part of the clip, with rest before and after it.
 
 A clip is a pure function of (seed, split, index). The second `domain` has other textures, other object shapes
 and a shaking camera, to test robustness across domains (after Broomé et al., WACV 2023).
@@ -20,9 +20,9 @@ import numpy as np
 from tfvid.core.arguments import whole_number
 from tfvid.core.errors import TfvidError, unknown
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Clip, Sample
+from tfvid.data.decode.clip import Clip, Sample
 
-# Class name -> (how the scene plays, whether it plays backwards). The name of a script is its function below.
+# By class: the name of the function below that makes the scene, and whether it is played backwards.
 CLASSES = {
     "Moving something from left to right": ("slide_right", False),
     "Moving something from right to left": ("slide_right", True),
@@ -45,7 +45,7 @@ MAX_BOXES = 2
 
 @dataclass
 class Actor:
-    """An object at phase 0 to 1 of the event: where its centre is, how opaque it is, whether it takes part."""
+    """An object: its centre and its opacity at each phase of the event, 0 to 1, and whether it takes part."""
 
     sprite: np.ndarray  # float32 (S, S, 4): colour in [0, 1] and opacity
     path: Callable  # phase -> (y, x) in fractions of the frame
@@ -55,25 +55,26 @@ class Actor:
 
 @dataclass
 class Scene:
-    """Everything that is fixed before the camera runs."""
+    """The contents of a clip before its frames are drawn."""
 
-    background: np.ndarray  # float32 (2H, 2W, 3) in [0, 1]; the frame sees its middle
+    background: np.ndarray  # float32 (2H, 2W, 3) in [0, 1]; the frame shows its middle
     actors: list[Actor]
-    pan: Callable = lambda phase: (0.0, 0.0)  # phase -> how far the picture has moved, (y, x) in fractions
+    pan: Callable = lambda phase: (0.0, 0.0)  # phase -> shift of the picture, (y, x) in fractions of the frame
 
 
 class MovingShapes(VideoDataset):
-    """The built-in synthetic dataset.
+    """The built-in synthetic data set of moving shapes.
 
     Args:
-      root: unused; there are no files.
-      classes: class names to keep, in label order; None for all 14.
-      train, validation: clips in each split.
-      seed: of every random draw.
+      root: not used; there are no files.
+      classes: names of the classes to keep, in the order of their labels; None for all 14.
+      train: number of clips in the training split.
+      validation: number of clips in the validation split.
+      seed: of all random numbers.
       domain: "a", or "b" for other textures and shapes and a shaking camera.
 
     Raises:
-      TfvidError: a class or domain that does not exist.
+      TfvidError: there is no such class or domain.
     """
 
     max_boxes = MAX_BOXES
@@ -94,12 +95,12 @@ class MovingShapes(VideoDataset):
 
     @cached_property
     def reverse_labels(self) -> dict[int, int]:  # type: ignore[override]  # computed once, and never assigned
-        """Label of each class played backwards; a class that is its own reversal maps to itself."""
+        """The label of each class played backwards; a class that is its own reversal has its own label."""
         return self._partners(lambda script, backwards: (script, not backwards))
 
     @cached_property
     def flip_labels(self) -> dict[int, int]:  # type: ignore[override]  # computed once, and never assigned
-        """Label of each class mirrored left to right."""
+        """The label of each class mirrored left to right."""
         sideways = ("slide_right", "turn_left")
         return self._partners(lambda script, backwards: (script, backwards ^ (script in sideways)))
 
@@ -121,15 +122,22 @@ class MovingShapes(VideoDataset):
 def draw_clip(class_name: str, rng, num_frames: int, size: tuple[int, int], domain: str = "a") -> Clip:
     """Draws one clip of `class_name`.
 
-    The event covers 30 to 60 % of the clip with at least one frame of rest on either side; its first and last
-    frames are the first and last that differ from the rest before and after.
+    The event takes 30 to 60 % of the clip, with at least one frame of rest before and after it. Its first and last
+    frames are the first and last that differ from the rest.
+
+    Args:
+      class_name: one of `CLASSES`.
+      rng: NumPy's random generator.
+      num_frames: T, 4 or more.
+      size: (H, W) in pixels.
+      domain: one of `DOMAINS`.
 
     Returns:
-      A `Clip` with `event` and `boxes` known. Only objects that take part in the event have boxes; when the
-      camera turns everything moves and there are none.
+      A `Clip` with `event` and `boxes`. Only objects that take part in the event have boxes. If the camera turns,
+      everything moves, and there are no boxes.
 
     Raises:
-      TfvidError: fewer than 4 frames.
+      TfvidError: `num_frames` is below 4.
     """
     if num_frames < 4:
         raise TfvidError(f"moving shapes need 4 frames or more for rest, event, rest; got {num_frames}")
@@ -150,7 +158,7 @@ def draw_clip(class_name: str, rng, num_frames: int, size: tuple[int, int], doma
 
 
 def event_window(rng, num_frames: int) -> tuple[int, int]:
-    """A random [start, stop) of 30 to 60 % of the frames, never touching the first or the last one."""
+    """Returns a random [start, stop) of 30 to 60 % of the frames, without the first and the last frame."""
     longest = num_frames - 2
     length = int(rng.integers(max(2, round(0.3 * num_frames)), max(2, round(0.6 * num_frames)) + 1))
     length = min(length, longest)
@@ -162,7 +170,7 @@ def event_window(rng, num_frames: int) -> tuple[int, int]:
 
 
 def draw_frame(scene: Scene, phase: float, shake, size: tuple[int, int]):
-    """One frame, float32 `(H, W, 3)`, and its boxes, float32 `(MAX_BOXES, 4)`, NaN where there is none."""
+    """Returns a frame, float32 `(H, W, 3)`, and its boxes, float32 `(MAX_BOXES, 4)`, NaN for no box."""
     height, width = size
     moved = (np.array(scene.pan(phase)) + shake) * (height, width)
     frame = shift(scene.background, moved - (height / 2, width / 2), size)
@@ -181,13 +189,13 @@ def draw_frame(scene: Scene, phase: float, shake, size: tuple[int, int]):
 
 
 def shift(picture: np.ndarray, offset, size: tuple[int, int]) -> np.ndarray:
-    """`picture` moved by `offset` = (y, x) pixels, with sub-pixel precision, seen in a frame of `size`."""
+    """Shifts `picture` by `offset` = (y, x) pixels, which need not be whole, into a frame of `size`."""
     matrix = np.array([[1, 0, offset[1]], [0, 1, offset[0]]], np.float32)
     return cv2.warpAffine(picture, matrix, size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
 
 def box_of(alpha: np.ndarray) -> np.ndarray:
-    """(top, left, bottom, right) of the pixels that are at least 5 % opaque; NaN where there are none."""
+    """Returns (top, left, bottom, right) of the pixels that are at least 5 % opaque; NaN if there are none."""
     rows, columns = np.flatnonzero((alpha > 0.05).any(1)), np.flatnonzero((alpha > 0.05).any(0))
     if not len(rows):
         return np.full(4, np.nan, np.float32)
@@ -195,13 +203,13 @@ def box_of(alpha: np.ndarray) -> np.ndarray:
 
 
 def texture(rng, height: int, width: int, cell: float, contrast: float) -> np.ndarray:
-    """Smooth coloured noise with bumps of about `cell` pixels, float32 `(height, width, 3)`, around zero."""
+    """Returns smooth coloured noise with bumps of about `cell` pixels, float32 `(height, width, 3)`, around zero."""
     coarse = rng.normal(0, contrast, (int(height / cell) + 2, int(width / cell) + 2, 3)).astype(np.float32)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def stripes(rng, height: int, width: int, period: float, contrast: float) -> np.ndarray:
-    """Straight stripes at a random angle, float32 `(height, width, 1)`, around zero."""
+    """Returns straight stripes at a random angle, float32 `(height, width, 1)`, around zero."""
     angle = rng.uniform(0, np.pi)
     y, x = np.mgrid[:height, :width].astype(np.float32)
     wave = np.sin((np.cos(angle) * x + np.sin(angle) * y) * (2 * np.pi / period) + rng.uniform(0, 2 * np.pi))
@@ -219,7 +227,7 @@ def make_background(rng, size: tuple[int, int], domain: str) -> np.ndarray:
 
 
 def make_sprite(rng, size: tuple[int, int], domain: str, background: np.ndarray) -> np.ndarray:
-    """A textured object that stands out from its background, float32 `(S, S, 4)`."""
+    """Returns a textured object whose colour differs from the background, float32 `(S, S, 4)`."""
     side = min(size)
     radius = side * rng.uniform(0.10, 0.15)
     box = 2 * int(np.ceil(radius)) + 4
@@ -235,8 +243,8 @@ def make_sprite(rng, size: tuple[int, int], domain: str, background: np.ndarray)
 
 
 def outline(shape: str, box: int, radius: float, turn: float) -> np.ndarray:
-    """Opacity of a filled, antialiased `shape`, float32 `(box, box)` in [0, 1]."""
-    scale = 8  # drawn eight times larger and averaged down
+    """Returns the opacity of a filled, antialiased `shape`, float32 `(box, box)` in [0, 1]."""
+    scale = 8  # drawn eight times larger, then averaged
     canvas = np.zeros((box * scale, box * scale), np.uint8)
     centre, reach = box * scale // 2, radius * scale
 
@@ -260,11 +268,11 @@ def outline(shape: str, box: int, radius: float, turn: float) -> np.ndarray:
     return cv2.resize(canvas, (box, box), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
-# Scripts: how each scene plays, forwards ----------------------------------------------------------------------
+# Scripts: the scenes, played forwards ---------------------------------------------------------------------------
 
 
 def line(begin, end):
-    """The straight path from `begin` to `end`, each (y, x)."""
+    """Returns the straight path from `begin` to `end`, each (y, x)."""
     begin, end = np.array(begin), np.array(end)
     return lambda phase: begin + (end - begin) * phase
 
@@ -274,14 +282,14 @@ def still(place):
 
 
 def stage(rng, size, domain, actors: int, pan=None) -> tuple[Scene, list[np.ndarray]]:
-    """A background and the sprites for it."""
+    """Returns a scene with a background, and sprites for it."""
     background = make_background(rng, size, domain)
     sprites = [make_sprite(rng, size, domain, background) for _ in range(actors)]
     return Scene(background, [], pan or (lambda phase: (0.0, 0.0))), sprites
 
 
 def bystander(rng, sprite) -> list[Actor]:
-    """In half of the scenes another object lies still somewhere."""
+    """Returns an object at rest, in half of the scenes."""
     if rng.random() < 0.5:
         return []
     return [Actor(sprite, still(rng.uniform(0.15, 0.85, 2)), active=False)]
@@ -308,7 +316,7 @@ def slide_up(rng, size, domain) -> Scene:
 
 
 def axis(rng):
-    """A centre near the middle and a direction within 25 degrees of the horizontal, pointing either way."""
+    """Returns a centre near the middle, and a direction within 25 degrees of the horizontal, either way."""
     angle = rng.uniform(-0.43, 0.43) + np.pi * rng.integers(2)
     return rng.uniform(0.4, 0.6, 2), np.array([np.sin(angle), np.cos(angle)])
 
@@ -336,7 +344,7 @@ def pass_by(rng, size, domain) -> Scene:
 
 
 def collide(rng, size, domain) -> Scene:
-    """One object runs into a resting one, stops there, and the other moves on: its own time reversal."""
+    """One object hits another at rest and stops, and the other moves on; the scene is its own time reversal."""
     scene, (striker, target) = stage(rng, size, domain, 2)
     centre, along = axis(rng)
     reach, touch = rng.uniform(0.33, 0.4), rng.uniform(0.12, 0.14)

@@ -1,4 +1,4 @@
-"""Something-something v2: short clips of people doing something with something.
+"""Something-something v2: short clips of people who do something with an object.
 
 Goyal et al., ICCV 2017. 174 classes named by templates, 168,913 training and 24,777 validation clips.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tfvid.core.errors import DataError, unknown
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.decode.clip_files import visible
 from tfvid.data.sources.root import existing_folder
 
@@ -19,9 +19,9 @@ FRAMES = "20bn-something-something-v2-frames"
 
 
 class SomethingSomething(VideoDataset):
-    """Something-something v2, or any dataset in its layout.
+    """Something-something v2, or any data set in its layout.
 
-    A clip is a video file, or, where there is no file, a folder of frames (`tfvid.data.decode.frames`).
+    A clip is a video file, or, if there is no file, a folder of frames (`tfvid.data.decode.frames`).
 
     Args:
       root: the folder with ``20bn-something-something-v2/<id>.webm``, or with folders of frames,
@@ -29,11 +29,11 @@ class SomethingSomething(VideoDataset):
         either ``something-something-v2-{labels,train,validation,test}.json`` or ``labels/{labels,...}.json``.
 
     Attributes:
-      splits: those of train, validation and test whose file is there. The test split has no labels (-1).
-      class_names: the templates without brackets, 174 in the published dataset.
+      splits: those of train, validation and test whose file exists. The test split has no labels (-1).
+      class_names: the templates without brackets, 174 in the published data set.
 
     Raises:
-      DataError: a file is not there, or is not what the published one is; one line that names it.
+      DataError: a file is missing or not as published; one line that names it.
     """
 
     def __init__(self, root):
@@ -44,7 +44,7 @@ class SomethingSomething(VideoDataset):
 
     @cached_property
     def flip_labels(self) -> dict[int, int] | None:  # type: ignore[override]  # computed once, and never assigned
-        """Labels with "left" and "right" exchanged; None where one such name has no counterpart."""
+        """The label with "left" and "right" exchanged, by label; None if such a name is not a class."""
         labels = {name: label for label, name in enumerate(self.class_names)}
         partners = {name: swap_sides(name) for name in labels}
         if not labels.keys() >= set(partners.values()):
@@ -118,13 +118,13 @@ class SomethingSomething(VideoDataset):
 
     @cached_property
     def _folders(self) -> dict[str, Path]:
-        """The folders of frames, by id."""
+        """The folders of frames by id."""
         parents = [self.root / name for name in (FRAMES, VIDEOS) if (self.root / name).is_dir()]
         return {entry.name: Path(entry.path) for parent in parents for entry in visible(parent) if entry.is_dir()}
 
 
 def swap_sides(name: str) -> str:
-    """`name` with the words "left" and "right" exchanged; "pulling it right out" is no direction."""
+    """Returns `name` with "left" and "right" exchanged; the "right" of "pulling it right out" is not a direction."""
     return re.sub(r"\b(left|right)\b(?! out\b)", lambda side: "right" if side[0] == "left" else "left", name)
 
 

@@ -1,4 +1,4 @@
-"""How people spell the names of splits: ``val/``, ``Valid.csv`` and ``dev`` all mean validation."""
+"""The spellings of the names of splits: ``val/``, ``Valid.csv`` and ``dev`` all mean validation."""
 
 from collections.abc import Mapping
 
@@ -15,19 +15,19 @@ SPELLINGS = tuple(_MEANING)
 
 
 def split_of(name: str) -> str | None:
-    """The split that `name` means, in any case of its letters; None where it means none."""
+    """Returns the split that `name` means, in upper or lower case; None if it is not the name of a split."""
     return _MEANING.get(name.lower())
 
 
 def by_split(stems: Mapping[str, str], where) -> dict[str, str]:
-    """The names that mean a split, by split, in the order of `SPLITS`; other names are left out.
+    """Returns the names that mean a split, by split, in the order of `SPLITS`; other names are left out.
 
     Args:
-      stems: names of files or folders, and what of each is looked at: the name, or the name without its suffix.
-      where: the folder that holds them, for the message.
+      stems: the part of the name that means a split, by names of files or folders.
+      where: their folder, for the message.
 
     Raises:
-      DataError: two of them mean the same split.
+      DataError: two names mean the same split.
     """
     found: dict[str, str] = {}
     for name in sorted(stems):
@@ -40,6 +40,6 @@ def by_split(stems: Mapping[str, str], where) -> dict[str, str]:
 
 
 def warn_untrained(root, classes: set[str]) -> None:
-    """Says so where classes have clips in other splits but none in train: a name may be misspelt in one of them."""
+    """Warns of classes that have clips in other splits but none in train: a name may be misspelt in one of them."""
     if classes:
         warn(f"{root}: classes with clips, but none to train on ({len(classes)}): {shown(sorted(classes))}")

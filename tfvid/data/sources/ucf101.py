@@ -1,4 +1,4 @@
-"""UCF101: 13,320 videos of 101 actions, in three official splits; boxes of who acts for 24 of the actions.
+"""UCF101: 13,320 videos of 101 actions, in three official splits; for 24 actions, boxes of the people who act.
 
 Soomro, Zamir, Shah, "UCF101: A Dataset of 101 Human Actions Classes From Videos in The Wild", CRCV-TR-12-01, 2012.
 """
@@ -10,14 +10,14 @@ import numpy as np
 
 from tfvid.core.errors import DataError, check_choice, unknown
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Clip, Sample
+from tfvid.data.decode.clip import Clip, Sample
 from tfvid.data.sources.annotated import boxes_of, event_of, frames_taken
 from tfvid.data.sources.root import existing_folder
 from tfvid.data.sources.ucf101_boxes import SIZE, read_boxes
 
 LISTS = "ucfTrainTestlist"
 VIDEOS = "UCF-101"
-# Those with boxes; for `classes`.
+# The actions with boxes, for the argument `classes`.
 UCF101_24 = (
     *("Basketball", "BasketballDunk", "Biking", "CliffDiving", "CricketBowling", "Diving", "Fencing"),
     *("FloorGymnastics", "GolfSwing", "HorseRiding", "IceDancing", "LongJump", "PoleVault", "RopeClimbing"),
@@ -29,20 +29,21 @@ _VIDEO = re.compile(r"(?P<action>[A-Za-z]+)/(?P<name>v_[A-Za-z]+_g\d\d_c\d\d)\.a
 
 
 class UCF101(VideoDataset):
-    """UCF101, and UCF101-24's boxes where they are given.
+    """UCF101, optionally with the boxes of UCF101-24.
 
     Args:
       root: the folder with ``UCF-101/<Class>/v_<Class>_gNN_cNN.avi`` and
         ``ucfTrainTestlist/{classInd,trainlist0N,testlist0N}.txt``.
-      fold: which of the official splits, 1, 2 or 3.
-      classes: class names to keep, in label order, e.g. `UCF101_24`; None for all, in the order of ``classInd.txt``.
-      boxes: ``finalAnnots.mat`` or the folder of ``.xgtf`` files, see `tfvid.data.sources.ucf101_boxes`; a path
-        relative to `root` will do. A clip then knows the boxes of those who act, and its event: the frames on which
-        somebody does.
+      fold: the official split, 1, 2 or 3.
+      classes: names of the classes to keep, in the order of their labels, e.g. `UCF101_24`; None for all, in the order
+        of ``classInd.txt``.
+      boxes: ``finalAnnots.mat`` or the folder of ``.xgtf`` files, see `tfvid.data.sources.ucf101_boxes`; the path may
+        be relative to `root`. A clip then has the boxes of the people who act, and its event: the frames in which
+        somebody acts.
 
     Attributes:
       splits: "train", and "validation" for the official test list.
-      flip_labels: empty: each action looks the same from either side, so a mirror changes no label.
+      flip_labels: empty, because a mirror changes no label.
 
     Raises:
       DataError: a folder, file or line is not as published; one line that names it.
@@ -71,7 +72,7 @@ class UCF101(VideoDataset):
         for where, line in _lines(file):
             video, _, number = line.partition(" ")
             parts = _VIDEO.fullmatch(video)
-            # Files of HandstandPushups are called v_HandStandPushups_...
+            # The files of HandstandPushups are called v_HandStandPushups_...
             if not parts or not parts["name"].lower().startswith(f"v_{parts['action']}_".lower()):
                 raise DataError(f"{where}: expected <Class>/v_<Class>_gNN_cNN.avi, got {video!r}")
             action = parts["action"]
@@ -97,10 +98,13 @@ class UCF101(VideoDataset):
 
 
 def read_class_index(file: Path) -> dict[str, int]:
-    """Reads ``classInd.txt``, lines ``1 ApplyEyeMakeup``: number by class name, in their order.
+    """Reads ``classInd.txt``, which has lines like ``1 ApplyEyeMakeup``.
+
+    Returns:
+      The number of each class by its name, in the order of the numbers.
 
     Raises:
-      DataError: names the file and the line.
+      DataError: one line that names the file and the line.
     """
     labels: dict[str, int] = {}
     numbers = set()
@@ -118,7 +122,7 @@ def read_class_index(file: Path) -> dict[str, int]:
 
 
 def _lines(file: Path):
-    """Yields (where, line) of all lines with something on them."""
+    """Yields (where, line) for the lines that are not empty."""
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
@@ -129,7 +133,7 @@ def _lines(file: Path):
 
 
 def _at(tubes, frame: int) -> np.ndarray:
-    """The boxes on a frame of the video, `(n, 4)`."""
+    """Returns the boxes in a frame of the video, `(n, 4)`."""
     rows = [tube.boxes[frame - tube.start] for tube in tubes if tube.start <= frame < tube.stop]
     boxes = np.reshape(rows, (-1, 4))
     return boxes[~np.isnan(boxes).any(axis=1)]

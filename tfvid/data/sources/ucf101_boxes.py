@@ -1,12 +1,13 @@
-"""Boxes of UCF101-24: who acts, where and when, in 24 of the 101 classes of UCF101.
+"""Boxes of UCF101-24: the people who act, in 24 of the 101 classes of UCF101.
 
-Two published forms are read. Pickles of them (``pyannot.pkl``) are not: loading one runs whatever code it holds.
+Two published formats are read. Pickles (``pyannot.pkl``) are refused, because loading a pickle can run code.
 
 * ``finalAnnots.mat``, the corrected annotation of Singh et al., ICCV 2017 (github.com/gurkirt/corrected-UCF101-Annots):
   a MATLAB struct ``annot`` with ``name`` ("Basketball/v_Basketball_g01_c01") and ``tubes``; a tube has ``sf`` and
-  ``ef``, its first and last frame, and ``boxes``, a row (x, y, width, height) a frame. All count from 1.
-* A folder with ``<Class>/v_<Class>_gNN_cNN.xgtf``, the original of the THUMOS challenge: ViPER's XML. Frames count from
-  1, pixels from 0. People (objects called PERSON) who do not act are left out, unless nobody is marked as acting.
+  ``ef``, its first and last frame, and ``boxes``, a row (x, y, width, height) for each frame. All count from 1.
+* A folder with ``<Class>/v_<Class>_gNN_cNN.xgtf``, the original format of the THUMOS challenge: ViPER's XML. Frames
+  count from 1, pixels from 0. People (objects called PERSON) who do not act are left out, unless nobody is marked as
+  acting.
 """
 
 import re
@@ -26,12 +27,12 @@ VALUES = "{http://lamp.cfar.umd.edu/viperdata#}"
 
 @dataclass(frozen=True)
 class Tube:
-    """One person acting.
+    """The boxes of one person who acts.
 
     Attributes:
       start: first frame, 0-based.
       boxes: float64 `(n, 4)`, (top, left, bottom, right) in frames of 240 x 320, one for each frame from `start` on;
-        NaN where there is none.
+        NaN for no box.
     """
 
     start: int
@@ -44,13 +45,14 @@ class Tube:
 
 
 def read_boxes(path) -> dict[str, list[Tube]]:
-    """The tubes of each video by its name, "v_Basketball_g01_c01".
+    """Reads the tubes of each video, by its name, e.g. "v_Basketball_g01_c01".
 
     Args:
-      path: a ``.mat`` file, or the folder with the classes' folders of ``.xgtf`` files.
+      path: a ``.mat`` file, or the folder with the class folders of ``.xgtf`` files.
 
     Raises:
-      DataError: neither, or not as published; one line that names the file, and the video where it is one of several.
+      DataError: the path is neither, or a file is not as published; one line that names the file and, in a ``.mat``
+        file, the video.
     """
     path = Path(path)
     if path.is_dir():
@@ -61,7 +63,7 @@ def read_boxes(path) -> dict[str, list[Tube]]:
         return {file.stem.replace("_C", "_c"): _read_viper(file) for file in files}
     if path.suffix.lower() in (".pkl", ".pickle", ".gz"):
         raise DataError(
-            f"{path}: pickles are not read, they can run code; take finalAnnots.mat of the same annotation, "
+            f"{path}: pickles are not read, because they can run code; use finalAnnots.mat of the same annotation, "
             "or the folder of .xgtf files"
         )
     if not path.exists():
@@ -76,7 +78,7 @@ def read_boxes(path) -> dict[str, list[Tube]]:
 
 
 def _read_viper(file: Path) -> list[Tube]:
-    source = _parse(file).find(f".//{VIPER}sourcefile")  # a second one is of another video
+    source = _parse(file).find(f".//{VIPER}sourcefile")  # a second one belongs to another video
     if source is None:
         raise DataError(f"{file}: expected ViPER's XML with a sourcefile in it")
     people = [thing for thing in source.iter(f"{VIPER}object") if thing.get("name", "").upper() == "PERSON"]
@@ -103,7 +105,7 @@ def _parse(file: Path) -> ElementTree.Element:
 
 
 def _acts(person: ElementTree.Element, action: str) -> bool:
-    """Whether the attribute of the class is ever true; older files call it otherwise, e.g. golf_swing."""
+    """Returns whether the attribute of the class is ever true; older files have other names, e.g. golf_swing."""
     for attribute in person.iter(f"{VIPER}attribute"):
         name = attribute.get("name", "").replace("_", "").lower()
         if name and (name in action or action in name):

@@ -1,6 +1,6 @@
-"""Writing a drawn dataset as video files, in the layout of Something-something v2.
+"""Writes a data set as video files, in the layout of Something-something v2.
 
-So the moving shapes can go through everything that real files go through: decoding, loaders, shards.
+So decoding, data sets and shards can be tried with the moving shapes.
 """
 
 import json
@@ -15,18 +15,21 @@ from tfvid.data.sources.something import VIDEOS
 
 
 def write_videos(dataset: VideoDataset, root, num_frames: int = 48, size=(240, 320), fps: float = 12.0) -> int:
-    """Writes every clip of `dataset` as ``<root>/20bn-something-something-v2/<id>.webm`` (VP9) and the JSON lists.
+    """Writes all clips of a data set as ``<root>/20bn-something-something-v2/<id>.webm`` (VP9), and the JSON lists.
 
     Args:
-      dataset: any; its samples are read at `num_frames` frames of `size` = (H, W).
-      root: `tfvid.data.sources.something.SomethingSomething(root)` reads it afterwards. Videos already there are kept,
-        so a run that was stopped goes on.
+      dataset: the data set.
+      root: the folder, which `tfvid.data.sources.something.SomethingSomething` can then read. Videos that exist are
+        kept, so a run that was stopped can be continued.
+      num_frames: number of frames of each clip.
+      size: (H, W) of its frames in pixels.
+      fps: frames a second of the videos.
 
     Returns:
-      How many videos it wrote.
+      The number of videos that were written.
 
     Raises:
-      DataError: this OpenCV cannot write VP9, or the disk is full.
+      DataError: OpenCV cannot write VP9, or the disk is full.
     """
     root = Path(root)
     (root / VIDEOS).mkdir(parents=True, exist_ok=True)
@@ -56,7 +59,7 @@ def _write_video(frames, file: Path, fps: float) -> None:
             writer.write(frame[..., ::-1].copy())
         writer.release()
         if not temporary.is_file() or not temporary.stat().st_size:
-            raise DataError(f"{file}: nothing was written, is the disk full?")
+            raise DataError(f"{file}: nothing was written; the disk may be full")
 
 
 def _write_json(value, file: Path) -> None:

@@ -32,7 +32,7 @@ def all_findings(networks: Mapping[str, Judged], found: Mapping[str, list[Correl
 
 
 def disagreement(found: Mapping[str, list[Correlation]]) -> Finding:
-    """Do objective measures and measures of the truth tend to rank the methods differently?
+    """Do objective measures and ground-truth measures tend to rank the methods differently?
 
     A pair of measures agrees if the whole interval of its rank correlation lies above zero. The finding of Li et al.
     holds if fewer than half of the pairs of all networks agree. It is None if no pair has an interval.
@@ -41,14 +41,13 @@ def disagreement(found: Mapping[str, list[Correlation]]) -> Finding:
       found: the correlations of each network, from `tfvid.experiments.attribution.correlation.correlations`.
     """
     pairs = [pair for correlations in found.values() for pair in between(correlations) if pair.low is not None]
-    question = "Do measures that ask the network and measures that know the truth tend to disagree on the methods?"
+    question = "Do objective measures and ground-truth measures tend to disagree on the methods?"
     if not pairs:
-        return Finding(question, "Too few methods or clips to say.", None)
+        return Finding(question, "There are too few methods or clips.", None)
     agree = sum(pair.agrees for pair in pairs)
     sentences = [_agreement(name, correlations) for name, correlations in found.items()]
-    answer = f"{agree} of {len(pairs)} pairs agree, with their whole interval above zero. " + " ".join(
-        filter(None, sentences)
-    )
+    answer = f"{agree} of {len(pairs)} pairs agree: their whole interval is above zero."
+    answer = " ".join([answer, *filter(None, sentences)])
     return Finding(question, answer, agree < len(pairs) / 2)
 
 
@@ -58,12 +57,12 @@ def _agreement(name: str, found: list[Correlation]) -> str:
         return ""
     agree, oppose = sum(pair.agrees for pair in pairs), sum(pair.opposes for pair in pairs)
     means = [f"{np.mean([pair.spearman for pair in pairs if pair.spearman is not None]):.2f} across the kinds"]
-    for kind, word in ((OBJECTIVE, "among objective ones"), (TRUTH, "among those that know the truth")):
+    for kind, word in ((OBJECTIVE, "among objective measures"), (TRUTH, "among ground-truth measures")):
         same = [pair.spearman for pair in within(found, kind) if pair.spearman is not None]
         means += [f"{np.mean(same):.2f} {word}"] if same else []
     return (
-        f"{name}: {agree} of {len(pairs)} agree, {oppose} oppose one another, the interval of "
-        f"{len(pairs) - agree - oppose} holds zero; the mean correlation is {', '.join(means)}."
+        f"{name}: {agree} of {len(pairs)} pairs agree, {oppose} are opposed, and {len(pairs) - agree - oppose} have an "
+        f"interval that includes zero; the mean correlation is {', '.join(means)}."
     )
 
 
@@ -80,11 +79,12 @@ def best(name: str, network: Judged) -> Finding:
         ranks = mean_ranks(network, kind)[rows] if rows else np.empty(0)
         if np.isfinite(ranks).any():
             leaders[kind] = network.methods[rows[int(np.nanargmin(ranks))]]
-    question = f"{name}: is one method the best both by measures that ask the network and by those that know the truth?"
+    question = f"{name}: is the same method the best by objective and by ground-truth measures?"
     if len(leaders) < 2:
-        return Finding(question, "There are no measures of both kinds.", None)
+        return Finding(question, "There are no measures of one of the kinds.", None)
     first, second = leaders[OBJECTIVE], leaders[TRUTH]
-    answer = f"{first} by both." if first == second else f"{first} by the one kind, {second} by the other."
+    answer = f"{first} by objective measures, {second} by ground-truth measures."
+    answer = f"{first} by both." if first == second else answer
     return Finding(question, f"By mean rank: {answer}", first == second)
 
 
@@ -117,7 +117,7 @@ def ranked(network: Judged) -> np.ndarray:
 
 
 def beaten_by_chance(name: str, network: Judged, seed: int = 0) -> Finding:
-    """Are the methods better than the baselines by the measures of the truth?
+    """Are most methods better than the baselines by the ground-truth measures?
 
     By one measure, a method is better than a baseline if the interval of the mean difference over clips is above zero.
 
@@ -129,19 +129,19 @@ def beaten_by_chance(name: str, network: Judged, seed: int = 0) -> Finding:
     rows = [row for row, method in enumerate(network.methods) if method not in BASELINES]
     blind = [network.methods.index(name) for name in BASELINES if name in network.methods]
     measures = [measure for measure in network.measures if measure.kind == TRUTH]
-    question = f"{name}: do the methods find the truth better than maps that know nothing of the network?"
+    question = f"{name}: do most methods find the event better than the two baselines?"
     better: dict[str, int] = {}
     for row in rows:
         wins = [all(_better(network, measure, row, other, seed) for other in blind) for measure in measures]
         better[network.methods[row]] = sum(wins)
     if not better or not measures or not blind:
-        return Finding(question, "There is no measure that knows the truth.", None)
+        return Finding(question, "There is no ground-truth measure, no method or no baseline.", None)
     none = [method for method, wins in better.items() if not wins]
     most = max(better.values())
     leaders = [method for method, wins in better.items() if wins == most]
-    answer = f"Of {len(better)} methods, {len(better) - len(none)} are better than both by at least one measure"
-    answer += f"; by the most, {most} of {len(measures)}: {first_of(leaders, MOST_NAMED)}" if most else ""
-    answer += f"; by none: {first_of(none, MOST_NAMED)}." if none else "."
+    answer = f"Of {len(better)} methods, {len(better) - len(none)} are better than both by one measure or more"
+    answer += f"; best, by {most} of {len(measures)} measures: {first_of(leaders, MOST_NAMED)}" if most else ""
+    answer += f"; by no measure: {first_of(none, MOST_NAMED)}." if none else "."
     return Finding(question, answer, len(none) < len(better) / 2)
 
 

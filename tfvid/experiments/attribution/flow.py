@@ -1,12 +1,13 @@
 """The flow of the benchmark: all methods on each network, the sanity checks, and the report. Resumable."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from tfvid.config import AttributionConfig
 from tfvid.core.errors import ConfigError
 from tfvid.data.base import VideoDataset
 from tfvid.data.choose import choose
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.pipeline import make_dataset
 from tfvid.experiments import manifest
 from tfvid.experiments.attribution import records
@@ -16,7 +17,8 @@ from tfvid.experiments.attribution.methods import check_options
 from tfvid.experiments.attribution.report import write_report
 from tfvid.experiments.attribution.sanity import Sanity
 from tfvid.experiments.clips import Clips
-from tfvid.models.loaded import Loaded, load_models
+from tfvid.experiments.groups import load_groups
+from tfvid.models.loaded import Loaded
 
 
 def run(config: AttributionConfig, out) -> dict:
@@ -41,16 +43,19 @@ def run(config: AttributionConfig, out) -> dict:
     dataset = make_dataset(config.data)
     measures = find_measures(config.measures, dataset.max_boxes)
     samples = choose(dataset, config.split, list(config.classes), config.limit)
-    clips = {name: _clips(network, dataset, samples, config) for name, network in _load(config).items()}
-    models = manifest.described({name: [of_network.model] for name, of_network in clips.items()})
-    made_of = manifest.describe(config, models, dataset, samples)
+    networks = load_groups(config.networks, config.data.num_frames, config.data.size)
+    clips = {name: _clips(network, dataset, samples, config) for name, (network,) in networks.items()}
+    made_of = manifest.describe(asdict(config), networks, dataset, samples)
     manifest.keep(out, made_of, decisive=_decisive, files=records.store(out).files())
 
-    weights = {name: model["weights"] for name, (model,) in models.items()}
-    made_by, refused = records.made_by(config, weights), {}
-    sanity = Sanity(out, config, made_by)
+    weights = {name: network["weights"] for name, (network,) in made_of["models"].items()}
+    methods = records.with_baselines(config.methods)
+    made_by, refused = records.made_by(methods, config.measures, weights), {}
+    checked = [method for method in config.methods if method.row in config.sanity_methods]
+    sanity = Sanity(out, checked, made_by, num_clips=config.sanity_clips, seed=config.seed)
     for name, of_network in clips.items():
-        refused[name] = Judge(name, of_network, measures, config, made_by, out).run()
+        judge = Judge(name, of_network, methods, measures, made_by, out, target=config.target, seed=config.seed)
+        refused[name] = judge.run()
         sanity.check(name, of_network, refused[name])
     records.store(out).merge()
     first = {name: _first(of_network) for name, of_network in clips.items()}
@@ -65,13 +70,6 @@ def run(config: AttributionConfig, out) -> dict:
         first=first,
         manifest=made_of,
     )
-
-
-def _load(config: AttributionConfig) -> dict[str, Loaded]:
-    paths = [network.path for network in config.networks]
-    options = [network.load_options() for network in config.networks]
-    loaded = load_models(paths, config.data.num_frames, config.data.size, options)
-    return {network.name: model for network, model in zip(config.networks, loaded, strict=True)}
 
 
 def _clips(network: Loaded, dataset: VideoDataset, samples: list[Sample], config: AttributionConfig) -> Clips:

@@ -3,14 +3,14 @@
 network ─► batch of clips ─► method ─► map ─► measures ─► record
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfvid.config import AttributionConfig, MethodConfig
+from tfvid.config import MethodConfig
 from tfvid.core.errors import ModelError
 from tfvid.core.stopping import stop_if_asked
 from tfvid.data.skipped import SkipLog
@@ -41,17 +41,30 @@ class Judge:
     Args:
       name: of the network.
       clips: of the network.
+      methods: the methods, with the baselines.
       measures: the measures that evaluate each map.
-      config: of the benchmark.
       made_by: the digests of the records, see `tfvid.experiments.attribution.records.made_by`.
       out: the benchmark's folder.
+      target: the class explained: each clip's "predicted" or "true" class.
+      seed: the seed of all random numbers.
     """
 
-    def __init__(self, name: str, clips: Clips, measures: list[Measure], config: AttributionConfig, made_by, out: Path):
-        self.name, self.network, self.clips, self.config = name, clips.model, clips, config
-        self.measures, self.made_by = measures, made_by
+    def __init__(
+        self,
+        name: str,
+        clips: Clips,
+        methods: Sequence[MethodConfig],
+        measures: Sequence[Measure],
+        made_by: Mapping[tuple[str, str], str],
+        out: Path,
+        *,
+        target: str,
+        seed: int,
+    ):
+        self.name, self.network, self.clips = name, clips.model, clips
+        self.methods, self.measures, self.made_by = methods, measures, made_by
+        self.target, self.seed = target, seed
         self.place = {id: place for place, id in enumerate(clips.ids)}
-        self.methods = records.with_baselines(config)
         self.store = records.store(out)
         self.scorer = Scorer(self.network.model)  # compiled once for all measures
         self.built: dict[str, Method] = {}
@@ -82,7 +95,7 @@ class Judge:
             if compiles:
                 self.built[method.row] = self._build(method)
             explain = self.built[method.row]
-            maps = explain(batch["clip"], batch["label"] if self.config.target == "true" else None)
+            maps = explain(batch["clip"], batch["label"] if self.target == "true" else None)
         except ModelError as error:
             self.refused[method.row] = str(error)
             return len(todo)
@@ -92,7 +105,7 @@ class Judge:
 
     def _build(self, method: MethodConfig) -> Method:
         if method.row in BASELINES:
-            return baseline(method.row, self._predicted, self.config.seed)
+            return baseline(method.row, self._predicted, self.seed)
         return build(method, self.network.model)
 
     def _predicted(self, clips) -> np.ndarray:
@@ -138,8 +151,8 @@ class Judge:
             boxes=batch["boxes"][rows],
             event=batch["event"][rows],
             explain=lambda clips: explain(clips, target).attribution,
-            batch_size=self.config.data.batch_size,
-            seed=self.config.seed,
+            batch_size=self.clips.data.batch_size,
+            seed=self.seed,
         )
 
     def _wanted(self, method: MethodConfig, id: str) -> set[str]:

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import pyarrow as pa
 
-from tfvid.config import AttributionConfig, MethodConfig
+from tfvid.config import MeasureConfig, MethodConfig
 from tfvid.experiments.attribution.methods import BASELINES
 from tfvid.results.row_store import VERSION, RowStore
 
@@ -120,25 +120,28 @@ def _record(row: dict) -> Record:
     )
 
 
-def made_by(config: AttributionConfig, weights: Mapping[str, str]) -> dict[tuple[str, str], str]:
+def made_by(
+    methods: Sequence[MethodConfig], measures: Sequence[MeasureConfig], weights: Mapping[str, str]
+) -> dict[tuple[str, str], str]:
     """Computes, for each network and method, a digest of the weights and of the options of method and measures.
 
     Args:
-      config: of the benchmark.
+      methods: the methods, with the baselines.
+      measures: the measures.
       weights: the digest of the weights of each network.
     """
     digests = {}
     for network, own in weights.items():
-        for method in with_baselines(config):
-            taken = {m.name: m.options for m in config.measures if m.name not in method.without}
+        for method in methods:
+            taken = {m.name: m.options for m in measures if m.name not in method.without}
             made_of = json.dumps([own, method.name, method.options, taken], sort_keys=True, default=str)
             digests[network, method.row] = hashlib.sha256(made_of.encode()).hexdigest()[:16]
     return digests
 
 
-def with_baselines(config: AttributionConfig) -> list[MethodConfig]:
+def with_baselines(methods: Sequence[MethodConfig]) -> list[MethodConfig]:
     """Returns all rows of a network: the two baselines, which do not use the network, and the methods."""
-    return [*(MethodConfig(name) for name in BASELINES), *config.methods]
+    return [*(MethodConfig(name) for name in BASELINES), *methods]
 
 
 def coarse(maps: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tfvid.config import AttributionConfig
+from tfvid.config import AttributionConfig, MethodConfig
 from tfvid.core.errors import DataError
 from tfvid.core.files import safe_name
 from tfvid.experiments.attribution import findings, plots, tables
@@ -16,8 +16,8 @@ from tfvid.report.report_file import write_report_file
 
 FIGURES = {
     "ranks.png": "Rank of each method by each measure; objective measures left of the line",
-    "correlation.png": "Rank correlation over methods of objective measures with those of the truth; bold: not zero",
-    "agreement.png": "Rank correlation of every two methods' maps",
+    "correlation.png": "Rank correlation of objective with ground-truth measures over the methods; bold: not zero",
+    "agreement.png": "Rank correlation of the maps of every two methods",
 }
 
 
@@ -54,7 +54,7 @@ def write_report(
     Raises:
       DataError: no clip was explained with a network.
     """
-    rows = [method.row for method in with_baselines(config)]
+    rows = [method.row for method in with_baselines(config.methods)]
     of_network = {n.name: [record for record in records if record.network == n.name] for n in config.networks}
     networks = {name: judged(own, rows, measures, clips) for name, own in of_network.items()}
     _check_explained(out, networks)
@@ -74,7 +74,7 @@ def write_report(
             tables.sanity_table(sanity),
         ],
         figures=_draw(out, networks, found, alike, of_network, first),
-        notes=_notes(config, measures),
+        notes=_notes(config.target, measures, config.methods),
         manifest=manifest,
     )
 
@@ -99,25 +99,27 @@ def _draw(out: Path, networks, found, alike, of_network, first) -> list[dict]:
         maps = {method: maps[method] for method in networks[name].methods if method in maps}
         file = f"figures/clip_{safe_name(name)}.png"
         plots.draw_clip(batch, maps, f"{name}: one frame of {id}", out / file)
-        figures.append({"file": file, "text": f"{name}: what each method says of one frame; boxes are the truth"})
+        figures.append(
+            {"file": file, "text": f"{name}: the map of each method on one frame; the boxes are the ground truth"}
+        )
     return figures
 
 
-def _notes(config: AttributionConfig, measures: list[Measure]) -> list[str]:
+def _notes(target: str, measures: Sequence[Measure], methods: Sequence[MethodConfig]) -> list[str]:
     notes = [
-        f"Each clip's {config.target} class is explained. Intervals are 95 % BCa bootstrap intervals over clips.",
-        "random draws each voxel by itself; centre is a Gaussian in the middle of the clip. Both know nothing of the "
-        "network, and every value is to be read beside theirs.",
-        "A method of which only a mask over time is known counts as a map that is the same all over each frame.",
-        "Seconds a clip are wall-clock time on the machine below, without compiling where there was a second call.",
+        f"Each clip's {target} class is explained. Intervals are 95 % BCa bootstrap intervals over clips.",
+        "The baselines do not use the network: random draws each voxel independently, centre is a Gaussian in the "
+        "middle of the clip. Compare every value with theirs.",
+        "The mask of a method that explains only time is used as a map that is constant over each frame.",
+        "Seconds per clip are wall-clock time on the machine below, without compilation if there was a second call.",
     ]
     notes += [
-        f"{measure.name} is taken of the first {measure.clips} clips only, for it is costly."
+        f"{measure.name} is measured on the first {measure.clips} clips only, because it is expensive."
         for measure in measures
         if measure.clips is not None
     ]
-    without = {method.row: method.without for method in config.methods if method.without}
+    without = {method.row: method.without for method in methods if method.without}
     if without:
         listed = "; ".join(f"{row}: {', '.join(names)}" for row, names in without.items())
-        notes.append(f"Not taken, for they would explain a slow method many times more: {listed}.")
+        notes.append(f"Skipped measures, which would run a slow method many times: {listed}.")
     return notes

@@ -42,14 +42,14 @@ def methods_table(
     return Table.of(
         "methods",
         "Methods by measures",
-        "Means over clips with their 95 % bootstrap intervals. Mean rank: over the measures of a kind, 1 is the best.",
+        "Means over clips with 95 % bootstrap intervals. Mean rank: over the measures of a kind; 1 is the best.",
         [
             ("network", "network"),
             ("method", "method"),
             *((measure.name, _title(measure)) for measure in measures),
             (f"rank {OBJECTIVE}", "mean rank, objective", "", 1),
-            (f"rank {TRUTH}", "mean rank, truth", "", 1),
-            ("seconds", "seconds a clip", "", 3),
+            (f"rank {TRUTH}", "mean rank, ground truth", "", 1),
+            ("seconds", "seconds per clip", "", 3),
             ("note", "note"),
         ],
         rows,
@@ -79,9 +79,9 @@ def correlation_table(found: Mapping[str, list[Correlation]]) -> Table:
     ]
     return Table.of(
         "correlation",
-        "Do the measures order the methods alike?",
-        "Rank correlation of the methods' means by two measures, each turned so that more is better; random and centre "
-        "are left out. The interval is a 95 % bootstrap over clips.",
+        "Do the measures rank the methods in the same order?",
+        "Rank correlation of two measures over the methods. If lower values of a measure are better, its sign is "
+        "reversed. The baselines random and centre are left out. Intervals are 95 % bootstrap intervals over clips.",
         [
             ("network", "network"),
             ("first", "measure"),
@@ -112,8 +112,8 @@ def agreement_table(matrices: Mapping[str, tuple[Sequence[str], np.ndarray]]) ->
     return Table.of(
         "agreement",
         "Do the methods agree?",
-        "Spearman's rank correlation of two methods' maps, in at most 16 x 16 cells a frame, the mean over clips. That "
-        "methods agree does not say that they are right.",
+        "Spearman's rank correlation of the maps of two methods, on at most 16 x 16 cells per frame; the mean over "
+        "clips. Agreement does not mean that the maps are right.",
         [("network", "network"), ("first", "method"), ("second", "and"), ("spearman", "Spearman", "", 2)],
         sorted(rows, key=lambda row: (list(matrices).index(row["network"]), -row["spearman"])),
     )
@@ -141,10 +141,10 @@ def sanity_table(checked: Sequence[Mapping]) -> Table | None:
     ]
     return Table.of(
         "sanity",
-        "Do maps change when the weights are destroyed?",
+        "Do the maps change when the weights are randomised?",
         "Spearman's correlation and SSIM with the map of the trained network, after the weights of the last layer, of "
-        "half of the layers from the scores down, and of all of them were put in random order. Near 1: the map does "
-        "not depend on what the network has learned (Adebayo et al., NeurIPS 2018).",
+        "half of the layers (from the scores down), and of all layers are shuffled. A value near 1 means that the map "
+        "does not depend on what the network has learned (Adebayo et al., NeurIPS 2018).",
         [
             ("network", "network"),
             ("method", "method"),

@@ -1,7 +1,7 @@
 """The findings of a study: the paper's conclusions as questions, answered with yes, no or undecided and the numbers.
 
 Mänttäri et al., ACCV 2020, section 5: the 3-D network needs fewer frames than the C-LSTM; its focus is fewer, larger
-and more central blobs; freezing lowers its score more than reversing. The first group of a study takes the place of the
+and more central blobs; freezing lowers its score more than reversing. The first group of a study has the role of the
 3-D network, the second group that of the C-LSTM.
 """
 
@@ -17,14 +17,14 @@ LEVEL = 0.05
 # The measure, the sign of the difference (first minus second group) in the paper, and the question.
 PAPER = (
     ("mask_length", -1, "Are the masks of {0} shorter than those of {1}?"),
-    ("blob_count", -1, "Does {0} look at fewer places than {1}?"),
-    ("blob_size", 1, "Are the places {0} looks at larger than those of {1}?"),
-    ("centre_distance", -1, "Are they nearer to the middle of the frame for {0} than for {1}?"),
-    ("drop_ratio", 1, "Is the drop by freezing over that by reversing larger for {0} than for {1}?"),
-    ("drop_difference", 1, "Is the gap between reversing and freezing (RS − FS) wider for {0} than for {1}?"),
+    ("blob_count", -1, "Do the maps of {0} have fewer blobs than those of {1}?"),
+    ("blob_size", 1, "Are the blobs of {0} larger than those of {1}?"),
+    ("centre_distance", -1, "Are the blobs of {0} closer to the centre of the frame than those of {1}?"),
+    ("drop_ratio", 1, "Is the ratio of the drops by freezing and by reversing larger for {0} than for {1}?"),
+    ("drop_difference", 1, "Is the difference of reverse and freeze score (RS − FS) larger for {0} than for {1}?"),
 )
 BLOBS = slice(1, 4)
-FOCUS = "Is the focus of {0} fewer, larger and more central blobs than that of {1}?"
+FOCUS = "Are the blobs of {0} fewer, larger and more central than those of {1}?"
 EVENTS = (
     ("temporal_iou", "Do the masks of {0} find the events better than those of {1}?", "temporal IoU"),
     ("pointing", "Do the maps of {0} point at the objects more often than those of {1}?", "pointing game"),
@@ -49,8 +49,8 @@ def findings(
       measured: the measures of all clips.
       tested: the tests by measure, from `differences`.
       variants: by measure, the comparisons with several settings; the first is the reported one.
-      first: name of the first group, in the place of the paper's 3-D network.
-      second: name of the second group, in the place of the paper's C-LSTM.
+      first: name of the first group, in the role of the paper's 3-D network.
+      second: name of the second group, in the role of the paper's C-LSTM.
       seed: of the bootstrap and the permutations.
     """
     answers = [
@@ -95,7 +95,7 @@ def _finding(
     if variants:
         verdicts = [verdict(result.difference, result.permutation_p, sign) for result in variants]
         same, what = verdicts.count(verdicts[0]), "filter" if measure == "drop_ratio" else "blob detector"
-        answer += f" {same} of {len(variants)} settings of the {what} say the same (before Holm's correction)."
+        answer += f" {same} of {len(variants)} settings of the {what} give the same result (before Holm's correction)."
     return Finding(question, answer, verdict(difference.result.difference, difference.permutation_holm, sign))
 
 

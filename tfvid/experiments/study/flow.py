@@ -8,24 +8,28 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from tfvid.config import StudyConfig, from_dict
+from tfvid.config import ClassesConfig, StudyConfig, from_dict
 from tfvid.core.errors import ConfigError, ModelError, unknown
 from tfvid.core.files import replacing
 from tfvid.core.stopping import stop_if_asked
 from tfvid.data.base import VideoDataset
 from tfvid.data.choose import choose, in_turn
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
 from tfvid.data.pipeline import make_dataset
 from tfvid.data.settings import DataConfig
 from tfvid.data.skipped import SkipLog, damage_line
 from tfvid.experiments import manifest
+from tfvid.experiments.clip_explainers import ClipExplainers
 from tfvid.experiments.clips import Clips, task
 from tfvid.experiments.evaluation import chance_warning, stream
-from tfvid.experiments.explain_clips import explain_clips
+from tfvid.experiments.explain_clips import explain_batches
+from tfvid.experiments.explanation_writer import ExplanationWriter
+from tfvid.experiments.groups import load_groups
 from tfvid.experiments.study import measures, predictions
 from tfvid.experiments.study.report import write_report
 from tfvid.explain.recorded_options import explainer_options
-from tfvid.models.loaded import Loaded, load_models
+from tfvid.models.loaded import Loaded
+from tfvid.report.media import Films
 from tfvid.results.result_store import ResultStore
 
 FPS = 5.0
@@ -86,7 +90,7 @@ def run(config: StudyConfig, out) -> dict:
     loaded = [model for members in models.values() for model in members]
     to_model, class_names = _fit(loaded, dataset, samples)
     groups = {group: [model.name for model in members] for group, members in models.items()}
-    made_of = manifest.describe(config, manifest.described(models), dataset, samples)
+    made_of = manifest.describe(asdict(config), models, dataset, samples)
     manifest.keep(out, made_of)
     first = {members[0].name for members in models.values()}
 
@@ -94,7 +98,7 @@ def run(config: StudyConfig, out) -> dict:
     skipped = _predict_all(clips, out)
     answers = predictions.read(out, groups, class_names)
     _warn_of_chance(answers)
-    chosen = _classes(config, dataset, samples, answers.class_f1(), to_model)
+    chosen = _classes(config.classes, dataset, samples, answers.class_f1(), to_model)
     explained = in_turn([sample for sample in samples if dataset.class_names[sample.label] in chosen])[: config.limit]
     filmed = {sample.id for sample in _first_of_each_class(explained, config.film_clips)}
     for of_model in clips:
@@ -168,11 +172,12 @@ def _shape(model: Loaded) -> str:
 
 
 def _load(config: StudyConfig) -> dict[str, list[Loaded]]:
-    """Loads the models of each group."""
-    paths = [path for group in config.models for path in group.paths]
-    options = [group.load_options() for group in config.models for _ in group.paths]
-    models = iter(load_models(paths, config.data.num_frames, config.data.size, options))
-    groups = {group.name: [next(models) for _ in group.paths] for group in config.models}
+    """Loads the models of each group.
+
+    Raises:
+      ConfigError: a group of several models has the name of a model, or a group has that of another group's model.
+    """
+    groups = load_groups(config.models, config.data.num_frames, config.data.size)
     for group, own in groups.items():
         for other, members in groups.items():
             if group in [model.name for model in members] and (group != other or len(own) > 1):
@@ -194,14 +199,14 @@ def _reverse_labels(dataset: VideoDataset, to_model: dict[int, int]) -> dict[int
 
 
 def _classes(
-    config: StudyConfig,
+    rule: ClassesConfig,
     dataset: VideoDataset,
     samples: list[Sample],
     class_f1: dict[str, list[float]],
     to_model: dict[int, int],
 ) -> list[str]:
     """Returns the names of the classes to explain, in the dataset's order: as listed, or by the rule."""
-    rule, present = config.classes, {sample.label for sample in samples}
+    present = {sample.label for sample in samples}
     if rule.names:
         return [name for name in dataset.class_names if name in rule.names]
     chosen = []
@@ -279,29 +284,30 @@ def _warn_of_chance(answers: predictions.Answers):
 
 def _explain(clips: Clips, class_names, config: StudyConfig, out: Path, shown: set[str]) -> dict[str, str]:
     """Saves masks, maps and measures of the chosen clips; returns the reason for each skipped clip, by id."""
-    store, model = measures.store(out), clips.model
-    done = ResultStore(out).done(model.name)
+    store, results, model = measures.store(out), ResultStore(out), clips.model
+    explainers = ClipExplainers(
+        model.model,
+        target=config.target,
+        source=f"{config.data.dataset} {config.split} {_shape(model)}",
+        mask=config.mask,
+        grad_cam={"layer": model.card.layer} | config.grad_cam,
+    )
+
+    def measure(records, maps, batch):
+        store.append(measures.measure(records, maps, batch, smallest_drop=config.smallest_drop))
+
+    done = results.done(model.name)
     with task("explain", clips, done) as (bar, log):
-        skipped = explain_clips(
-            model.model,
+        films = Films(config.films, FPS, clips=frozenset(shown))
+        skipped = explain_batches(
+            explainers,
             clips.batches(done, log=log, batch_size=config.mask.get("batch_size", 4)),
-            out,
+            ExplanationWriter(out, results, films=films, measure=measure, progress=bar.update),
             name=model.name,
             class_names=class_names,
-            mask=config.mask,
-            grad_cam={"layer": model.card.layer} | config.grad_cam,
-            target=config.target,
-            source=f"{config.data.dataset} {config.split} {_shape(model)}",
             paths={sample.id: sample.path for sample in clips.samples},
-            formats=config.films,
-            fps=FPS,
-            shown=shown.__contains__,
-            measure=lambda records, maps, batch: store.append(
-                measures.measure(records, maps, batch, smallest_drop=config.smallest_drop)
-            ),
-            progress=bar.update,
         )
-    ResultStore(out).merge()
+    results.merge()
     store.merge()
     return log.reasons | skipped
 

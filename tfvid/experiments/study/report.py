@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvid.config import StudyConfig
+from tfvid.config import ClassesConfig, StudyConfig
 from tfvid.core.errors import first_of
 from tfvid.data.skipped import damage_line
 from tfvid.experiments.study import tables
@@ -60,23 +60,25 @@ def write_report(
     Raises:
       DataError: a number in the report is NaN or infinite, or the records or a reel cannot be read.
     """
-    out = Path(out)
+    out, dataset = Path(out), config.data.dataset
     results = read_results(out, maps=False) if ResultStore(out).files() else []
-    found, compared = _comparisons(config, answers, measured)
+    found, compared = _comparisons(answers, measured, config.smallest_drop, config.seed)
     report = write_report_file(
         out,
         config.title,
-        dataset={"name": config.data.dataset, "split": config.split, "clips": len(measured.ids)},
+        dataset={"name": dataset, "split": config.split, "clips": len(measured.ids)},
         groups=[{"name": name, "models": models} for name, models in answers.groups.items()],
         findings=found,
         tables=[
-            *_paper_tables(config, answers, measured, chosen, reverse_labels),
+            tables.scores_table(answers, dataset, reverse_labels),
+            tables.classes_table(answers, chosen, _rule(config.classes)),
+            *_measures_tables(answers, measured, dataset, config.smallest_drop),
             *compared,
             tables.events_table(measured),
             tables.methods_table(methods),
         ],
         histograms=[_histogram(measured, name) for name in MEASURES],
-        notes=_notes(config, answers, measured, results, skipped),
+        notes=_notes(config.target, answers, measured, results, skipped),
         clips=_clips(measured),
         manifest=manifest,
     )
@@ -86,16 +88,18 @@ def write_report(
     return report
 
 
-def _comparisons(config: StudyConfig, answers: Answers, measured: Measured) -> tuple[list[Finding], list[Table]]:
+def _comparisons(
+    answers: Answers, measured: Measured, smallest_drop: float, seed: int
+) -> tuple[list[Finding], list[Table]]:
     """Returns the findings about the first two groups, and the tables of the comparisons."""
     pairs = list(itertools.combinations(answers.groups, 2))
     first = pairs[0]
-    tested = {pair: differences(measured, *pair, MEASURES, config.seed) for pair in pairs}
-    detectors = by_detector(measured, *first, config.seed)
-    filters = by_filter(measured, *first, sorted({config.smallest_drop, *SMALLEST_DROPS}), config.seed)
+    tested = {pair: differences(measured, *pair, MEASURES, seed) for pair in pairs}
+    detectors = by_detector(measured, *first, seed)
+    filters = by_filter(measured, *first, sorted({smallest_drop, *SMALLEST_DROPS}), seed)
     variants = {name: [result for (_, measure), result in detectors.items() if measure == name] for name in BLOBS}
-    variants["drop_ratio"] = [filters[key] for key in sorted(filters, key=lambda key: key != config.smallest_drop)]
-    return findings(measured, tested[first], variants, *first, config.seed), [
+    variants["drop_ratio"] = [filters[key] for key in sorted(filters, key=lambda key: key != smallest_drop)]
+    return findings(measured, tested[first], variants, *first, seed), [
         tables.tests_table(tested),
         tables.class_differences_table(measured, answers, *first),
         tables.detectors_table(detectors, *first),
@@ -108,22 +112,14 @@ def _histogram(measured: Measured, name: str) -> dict:
     return histogram(name, *tables.ABOUT[name][:2], values, whole=name == "mask_length")
 
 
-def _paper_tables(
-    config: StudyConfig,
-    answers: Answers,
-    measured: Measured,
-    chosen: Sequence[int],
-    reverse_labels: dict[int, int] | None,
-) -> list[Table]:
-    dataset = config.data.dataset
+def _measures_tables(answers: Answers, measured: Measured, dataset: str, smallest_drop: float) -> list[Table]:
+    """Returns tables 3 and 4 of the paper."""
     return [
-        tables.scores_table(answers, dataset, reverse_labels),
-        tables.classes_table(answers, chosen, _rule(config)),
         tables.measures_table(
             "table_3",
             "Table 3: where the models look",
-            "Blobs of the Grad-CAM maps: how many a frame, how large, how far from the middle of the frame. Mean ± "
-            "standard deviation over the clips. A clip without a blob has neither size nor distance.",
+            "Blobs of the Grad-CAM maps: their number per frame, their size, and their distance from the centre of the "
+            "frame. Mean ± standard deviation over the clips. A clip without blobs has no size and no distance.",
             measured,
             BLOBS,
             answers,
@@ -132,8 +128,9 @@ def _paper_tables(
         tables.measures_table(
             "table_4",
             "Table 4: which frames the models need",
-            f"Mask length: frames masked. Drop ratio: (OS − FS) / (OS − RS), without clips where either drop is "
-            f"{config.smallest_drop:g} or less. Drop difference: RS − FS. Mean ± standard deviation over the clips.",
+            "Mask length: the number of perturbed frames. Drop ratio: (OS − FS) / (OS − RS), without clips for which "
+            f"one of the drops is {smallest_drop:g} or less. Drop difference: RS − FS. Mean ± standard "
+            "deviation over the clips.",
             measured,
             MEASURES[3:],
             answers,
@@ -142,17 +139,17 @@ def _paper_tables(
     ]
 
 
-def _rule(config: StudyConfig) -> str:
-    rule = config.classes
+def _rule(rule: ClassesConfig) -> str:
+    """Returns the description of the compared classes, for the caption of table 2."""
     if rule.names:
-        return "as listed in the configuration"
+        return "those listed in the configuration"
     if rule.max_f1_gap == 1 and rule.min_f1 == 0:
-        return "all classes"
-    return f"classes with F1 of {rule.min_f1:g} or more in each group and at most {rule.max_f1_gap:g} apart"
+        return "all"
+    return f"those with F1 of {rule.min_f1:g} or more in each group and a difference of at most {rule.max_f1_gap:g}"
 
 
 def _notes(
-    config: StudyConfig,
+    target: str,
     answers: Answers,
     measured: Measured,
     results: Sequence[Result],
@@ -161,17 +158,18 @@ def _notes(
     first, second, *_ = answers.groups
     several = [name for name, models in answers.groups.items() if len(models) > 1]
     notes = [
-        f"F1 is of all {len(answers.labels)} clips of the split; masks and maps are of {len(measured.ids)} clips.",
-        f"Each clip's {config.target} class is explained.",
+        f"F1 is measured on all {len(answers.labels)} clips of the split, masks and maps on {len(measured.ids)} clips.",
+        f"Each clip's {target} class is explained.",
         "Standard deviations are over clips (N in the denominator); intervals are 95 % BCa bootstrap intervals.",
-        f"The findings compare {first}, in the place of the paper's 3-D network, with {second}, in that of its "
-        "C-LSTM. One holds, or does not, where the paired permutation test says so at 5 % (Holm's correction over the "
-        "six measures); clips are what is sampled, so it is about these models, not about all of their kind.",
+        f"The findings compare {first}, in the role of the paper's 3-D network, with {second}, in the role of its "
+        "C-LSTM. A finding is decided if the paired permutation test is significant at 5 % (with Holm's correction "
+        "over the six measures). The test samples clips, so a finding holds for these models, not for all models of "
+        "their architectures.",
     ]
     if several:
         notes.append(
-            f"{' and '.join(several)}: several models each. A clip's value is the mean over those that have one, so "
-            "that pairs stay pairs of clips; each model's own means are listed too."
+            f"{' and '.join(several)}: groups of several models. The value of a clip is the mean over the models that "
+            "have one, so each clip is one pair of values. The tables also list the means of each model."
         )
     if skipped:
         notes.append(f"{len(skipped)} clips could not be read and are left out: {first_of(sorted(skipped), 5)}.")

@@ -33,7 +33,7 @@ SCORES = {
     "f1_top_5": "F1 top-5",
     "reversed_f1": "reversed F1 top-1",
     "reversed_f1_top_5": "reversed F1 top-5",
-    "opposite": "reversed, taken for the opposite",
+    "opposite": "reversed, predicted as the opposite",
 }
 
 
@@ -61,8 +61,8 @@ def scores_table(answers: Answers, dataset: str, reverse_labels: dict[int, int] 
     return Table.of(
         "table_1",
         "Table 1: how well the models classify",
-        "Macro F1 over the whole split, and on the same clips played backwards. Of a group of several models, the mean "
-        "± the standard deviation over them, n models.",
+        "Macro F1 on the whole split, and on the same clips played backwards. For a group of n models: the mean ± the "
+        "standard deviation over the models.",
         [("model", "model"), ("clips", "clips", "", 0), *((name, SCORES[name]) for name in known)],
         rows,
     )
@@ -89,7 +89,7 @@ def classes_table(answers: Answers, chosen: Sequence[int], rule: str) -> Table:
     return Table.of(
         "table_2",
         "Table 2: F1 of each class",
-        f"The mean over a group's models. Compared: {rule}.",
+        f"F1 is the mean over the models of a group. Compared classes: {rule}.",
         [
             ("class", "class"),
             ("clips", "clips", "", 0),
@@ -158,57 +158,64 @@ def tests_table(tested: dict[tuple[str, str], dict[str, Difference]]) -> Table:
     Args:
       tested: for each pair of groups, the tests by measure.
     """
-    rows = []
-    for (first, second), of_pair in tested.items():
-        for name, tested_measure in of_pair.items():
-            result = tested_measure.result
-            rows.append(
-                {
-                    "measure": ABOUT[name][0] + (f" ({ABOUT[name][1]})" if ABOUT[name][1] else ""),
-                    "pair": f"{first} − {second}",
-                    "first": result.first.mean,
-                    "second": result.second.mean,
-                    "difference": difference(result),
-                    "hedges_g": result.hedges_g,
-                    "cliffs_delta": result.cliffs_delta,
-                    "t": result.t,
-                    "welch": result.welch_p,
-                    "welch_holm": tested_measure.welch_holm,
-                    "wilcoxon": result.wilcoxon_p,
-                    "permutation": result.permutation_p,
-                    "permutation_holm": tested_measure.permutation_holm,
-                    "agreeing": f"{tested_measure.agreeing} of {tested_measure.pairs}",
-                    "note": result.note,
-                }
-            )
-    columns = [
-        ("measure", "measure"),
-        ("pair", "difference of"),
-        ("first", "mean of the first", "", 2),
-        ("second", "mean of the second", "", 2),
-        ("difference", "difference", "", 2),
-        ("hedges_g", "Hedges' g", "", 2),
-        ("cliffs_delta", "Cliff's delta", "", 2),
-        ("t", "Welch's t", "", 2),
-        ("welch", "Welch p", "", 4),
-        ("welch_holm", "Welch p, Holm", "", 4),
-        ("wilcoxon", "Wilcoxon p", "", 4),
-        ("permutation", "permutation p", "", 4),
-        ("permutation_holm", "permutation p, Holm", "", 4),
-        ("agreeing", "pairs of models agreeing"),
+    rows = [
+        _test_row(name, f"{first} − {second}", tested_measure)
+        for (first, second), of_pair in tested.items()
+        for name, tested_measure in of_pair.items()
     ]
-    if any(row["note"] for row in rows):
-        columns.append(("note", "note"))
+    columns = TEST_COLUMNS if any(row["note"] for row in rows) else TEST_COLUMNS[:-1]
     return Table.of(
         "tests",
         "Do the groups differ?",
-        "Over the clips that both groups have a value for, n of the difference, with its 95 % bootstrap interval. "
-        "Welch's t-test, as in the paper, takes clips as independent; Wilcoxon's and the permutation test take pairs. "
-        "Holm corrects for the measures of a pair. The last column counts the pairs of single models, one of each "
-        "group, whose means differ in the direction of the groups'.",
+        "All values are over the n clips that have a value for both groups. The difference has a 95 % bootstrap "
+        "interval. Welch's t-test, as in the paper, treats the two samples as independent; Wilcoxon's test and the "
+        "permutation test are paired. Holm's correction is over the measures of a pair of groups. The last column "
+        "counts the pairs of models, one of each group, whose means differ in the same direction as the groups' means.",
         columns,
         rows,
     )
+
+
+TEST_COLUMNS: list[tuple] = [
+    ("measure", "measure"),
+    ("pair", "difference of"),
+    ("first", "mean of the first", "", 2),
+    ("second", "mean of the second", "", 2),
+    ("difference", "difference", "", 2),
+    ("hedges_g", "Hedges' g", "", 2),
+    ("cliffs_delta", "Cliff's delta", "", 2),
+    ("t", "Welch's t", "", 2),
+    ("welch", "Welch p", "", 4),
+    ("welch_holm", "Welch p, Holm", "", 4),
+    ("wilcoxon", "Wilcoxon p", "", 4),
+    ("permutation", "permutation p", "", 4),
+    ("permutation_holm", "permutation p, Holm", "", 4),
+    ("agreeing", "pairs of models agreeing"),
+    ("note", "note"),  # left out if all are empty
+]
+
+
+def _test_row(name: str, pair: str, tested: Difference) -> dict[str, Any]:
+    """Returns the row of one measure and one pair of groups."""
+    title, unit, _ = ABOUT[name]
+    result = tested.result
+    return {
+        "measure": title + (f" ({unit})" if unit else ""),
+        "pair": pair,
+        "first": result.first.mean,
+        "second": result.second.mean,
+        "difference": difference(result),
+        "hedges_g": result.hedges_g,
+        "cliffs_delta": result.cliffs_delta,
+        "t": result.t,
+        "welch": result.welch_p,
+        "welch_holm": tested.welch_holm,
+        "wilcoxon": result.wilcoxon_p,
+        "permutation": result.permutation_p,
+        "permutation_holm": tested.permutation_holm,
+        "agreeing": f"{tested.agreeing} of {tested.pairs}",
+        "note": result.note,
+    }
 
 
 def class_differences_table(measured: Measured, answers: Answers, first: str, second: str) -> Table:
@@ -230,9 +237,9 @@ def class_differences_table(measured: Measured, answers: Answers, first: str, se
         rows.append(row)
     return Table.of(
         "class_differences",
-        f"{first} less {second}, class by class",
+        f"{first} minus {second}, by class",
         "The mean difference over the clips of a class ± its standard deviation, with its 95 % bootstrap interval. "
-        "Exploratory: not corrected for the number of classes.",
+        "Exploratory: there is no correction for the number of classes.",
         [("class", "class"), ("clips", "clips", "", 0), *((name, *ABOUT[name]) for name in MEASURES)],
         rows,
     )
@@ -252,8 +259,8 @@ def detectors_table(compared: Mapping[tuple[str, str], Comparison], first: str, 
     ]
     return Table.of(
         "detectors",
-        "What the blob measures owe to the detector",
-        "The comparison repeated with other settings of OpenCV's SimpleBlobDetector, which the paper does not state.",
+        "Sensitivity of the blob measures to the detector",
+        "The comparison with other settings of OpenCV's SimpleBlobDetector. The paper does not state its settings.",
         _sensitivity_columns(("setting", "setting"), ("measure", "measure"), first, second),
         rows,
     )
@@ -281,9 +288,9 @@ def filters_table(measured: Measured, compared: Mapping[float, Comparison], firs
     ]
     return Table.of(
         "filters",
-        "What the drop ratio owes to its filter",
-        "Clips of which freezing or reversing lowers the score by no more than the filter have no ratio; the paper "
-        "takes 0.001. A ratio of small drops can be very large, so look at the medians too.",
+        "Sensitivity of the drop ratio to its filter",
+        "A clip has no ratio if freezing or reversing lowers its score by no more than the filter. The paper uses "
+        "0.001. A ratio of small drops can be very large, so compare the medians, too.",
         [columns[0], *left, *columns[1:]],
         rows,
     )
@@ -320,8 +327,8 @@ def _sensitivity_columns(setting: tuple, measure: tuple | None, first: str, seco
 
 EVENTS = {
     "temporal_iou": "temporal IoU of the mask",
-    "temporal_iou_random": "of a random window of its length",
-    "temporal_iou_centred": "of the centred one",
+    "temporal_iou_random": "of a random window",
+    "temporal_iou_centred": "of the centred window",
     "pointing": "pointing game of the map",
     "pointing_chance": "by chance",
     "energy": "energy in the boxes",
@@ -340,10 +347,10 @@ def events_table(measured: Measured) -> Table | None:
         return None
     return Table.of(
         "events",
-        "Do mask and map find the event?",
-        "Temporal IoU of the masked frames with the event's window, beside windows that know nothing. Pointing game: "
-        "the share of frames whose highest point lies in a box of an object, grown by 15 pixels at a height of 224. "
-        "Energy: the share of the map in the boxes.",
+        "Do masks and maps find the event?",
+        "Temporal IoU of the masked frames with the event, and of a random and the centred window of the same length. "
+        "Pointing game: the share of frames whose highest point lies in the box of an object, enlarged by 15 pixels at "
+        "a height of 224. Energy: the share of the map inside the boxes.",
         [("model", "model"), *((what, EVENTS[what]) for what in known)],
         rows,
     )
@@ -375,10 +382,10 @@ def methods_table(methods: Mapping[str, list[dict]]) -> Table | None:
         columns.append(("temporal_iou", "temporal IoU"))
     return Table.of(
         "methods",
-        "Ways to find a mask",
-        "The paper's gradient descent, the search over all windows, both in turn, Satkin & Hebert's crop search taken "
-        "as a freeze mask, and a random window of the gradient's length. Loss, length and IoU: mean ± standard "
-        "deviation over the clips.",
+        "Methods to find a mask",
+        "The paper's gradient descent; the search over all windows; a search followed by a descent; Satkin & Hebert's "
+        "crop search, used as a freeze mask; and a random window with the length of the gradient's mask. Loss, length "
+        "and IoU: mean ± standard deviation over the clips.",
         columns,
         rows,
     )

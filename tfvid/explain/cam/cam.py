@@ -249,13 +249,23 @@ class CAM(LayerExplainer):
 
     def __init__(self, model, layer: str | None = None, **options: Unpack[LayerOptions]):
         super().__init__(model, layer, **options)
-        self._compiled = Compiled(self._maps, "gradient")
+        self._compiled = Compiled(self.maps, "gradient")
 
     def _compute(self, clips, target):
         return self._compiled(clips, target)
 
-    def _maps(self, clips, target) -> dict[str, tf.Tensor]:
-        """Returns the fields of the result; traced once."""
+    def maps(self, clips, target) -> dict[str, tf.Tensor]:
+        """Computes the fields of the result, as a function of tensors that a `tf.function` can trace.
+
+        Unlike a call of the explainer, it neither checks nor splits the clips. Call `prepare` first.
+
+        Args:
+          clips: float32 `(B, T, H, W, C)`.
+          target: int32 `(B,)`, the classes to explain, -1 for the predicted class.
+
+        Returns:
+          Tensors by the names of the fields of the result, the batch first.
+        """
         run = self._see(clips, target)
         native = self._native(run)
         return {

@@ -104,7 +104,8 @@ def _no_map(name: str, calls: list[FeatureCall], at: str, fitting: list[str]) ->
         shape = "several tensors" if sizes is None else str((None, *tuple(sizes)[1:]))
     return (
         f"layer {name!r} {verb} {shape}, expected a feature map, (B, T, H, W, K) or (B, H, W, K), or tokens whose "
-        f"place in the clip is known; tokens=(T', h', w') says how tokens (B, N, D) lie; those that fit: {', '.join(fitting)}"
+        f"place in the clip is known; tokens=(T', h', w') says how tokens (B, N, D) lie; those "
+        f"that fit: {', '.join(fitting)}"
     )
 
 

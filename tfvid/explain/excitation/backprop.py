@@ -69,17 +69,17 @@ class ExcitationBackprop(Explainer[ExcitationResult]):
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
       layer: the layer whose output is explained, by path, e.g. ``"backbone/conv"``, or by name; the probabilities of
         all uses of a layer are summed. None for the clip itself, before any layer. The papers stop at a pooling layer,
-        since their rule takes no negative pixels; this one does. A pixel whose value is 0 at the first convolution
-        (mid-grey for tfvid's models) excites nothing.
+        because their rule does not support negative pixels; this rule does. A pixel whose value is 0 at the first
+        convolution (mid-grey for tfvid's models) excites nothing.
       gates: the rule for the gates of recurrent layers: "signal" keeps all probability with the signal that the gates
-        pass on; "gradient" is the published code's, whose maps do not sum to 1 and may be negative with tanh units;
-        `attribution` cuts negative values off. See `tfvid.explain.excitation.recurrent`.
+        pass on. "gradient" is the rule of the published code; its maps do not sum to 1 and may be negative with tanh
+        units, and `attribution` sets negative values to 0. See `tfvid.explain.excitation.recurrent`.
       time: how T' steps become T frames: "nearest" repeats steps; "linear" interpolates.
       output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
         scores.
-      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
-        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
-        model card), or else the range that the model's first layers say.
+      input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255). Clips in [0, 1]
+        are scaled to this range. None: clips are passed to the model unscaled. "auto": the range declared with
+        `tfvid.declare` or in a model card, or the range that the model's first layers imply.
       batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Attributes:
@@ -173,17 +173,17 @@ class ContrastiveExcitationBackprop(ExcitationBackprop):
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
       layer: the layer whose output is explained, by path, e.g. ``"backbone/conv"``, or by name; the probabilities of
         all uses of a layer are summed. None for the clip itself, before any layer. The papers stop at a pooling layer,
-        since their rule takes no negative pixels; this one does. A pixel whose value is 0 at the first convolution
-        (mid-grey for tfvid's models) excites nothing.
+        because their rule does not support negative pixels; this rule does. A pixel whose value is 0 at the first
+        convolution (mid-grey for tfvid's models) excites nothing.
       gates: the rule for the gates of recurrent layers: "signal" keeps all probability with the signal that the gates
-        pass on; "gradient" is the published code's, whose maps do not sum to 1 and may be negative with tanh units;
-        `attribution` cuts negative values off. See `tfvid.explain.excitation.recurrent`.
+        pass on. "gradient" is the rule of the published code; its maps do not sum to 1 and may be negative with tanh
+        units, and `attribution` sets negative values to 0. See `tfvid.explain.excitation.recurrent`.
       time: how T' steps become T frames: "nearest" repeats steps; "linear" interpolates.
       output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
         scores.
-      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
-        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
-        model card), or else the range that the model's first layers say.
+      input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255). Clips in [0, 1]
+        are scaled to this range. None: clips are passed to the model unscaled. "auto": the range declared with
+        `tfvid.declare` or in a model card, or the range that the model's first layers imply.
       batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Example:

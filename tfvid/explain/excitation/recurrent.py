@@ -40,7 +40,7 @@ def recurrent(layer, path: str, gates: str):
 
     def excited(sequences, initial_state=None, mask=None, training=False):
         if initial_state is not None or mask is not None:
-            raise ModelError(f"layer {path!r}: excitation backprop takes no initial state and no mask; {INSTEAD}")
+            raise ModelError(f"layer {path!r}: excitation backprop supports no initial state and no mask; {INSTEAD}")
         if sequences.shape[1] is None:
             raise ModelError(f"layer {path!r}: excitation backprop expects a known number of steps; {INSTEAD}")
         cell, outputs = _Cell(layer), []

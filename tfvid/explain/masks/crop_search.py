@@ -2,7 +2,7 @@
 
 Satkin & Hebert, "Modeling the Temporal Extent of Actions", ECCV 2010, search for the crop of a video with the most
 confident classification. Mänttäri et al. (ACCV 2020) argue against it because of its cost; tfvid has both methods. A
-crop says which frames are *sufficient* for the class, a temporal mask which frames are *necessary*. These may be
+crop shows which frames are *sufficient* for the class, a temporal mask which frames are *necessary*. These may be
 different frames.
 """
 

@@ -2,7 +2,7 @@
 
     minimise over m:  -log p_c(x shown through m)  +  lambda_t mean((sort(m) - r_a)^2),     m sorted over (T, H, W)
 
-The mask may show much of one frame and nothing of another, so it says when, not only where.
+The mask may show much of one frame and nothing of another, so it explains when, not only where.
 
 Li, Wang, Li, Huang & Sato, "Towards Visually Explaining Video Understanding Networks with Perturbation",
 arXiv 2005.00375, section 3; after Fong, Patrick & Vedaldi, ICCV 2019.

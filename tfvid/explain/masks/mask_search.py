@@ -101,13 +101,13 @@ class ClipObjective(NamedTuple):
 
 
 def best_window(objective: ClipObjective) -> Found:
-    """Returns the contiguous binary mask (or the empty mask) with the lowest loss. Scores must be >= 0."""
+    """Returns the contiguous binary mask (or the empty mask) with the lowest loss."""
     masks = window_masks(objective.num_frames)
     costs = objective.costs(masks)
     if objective.matrix is not None:
         rows = distinct(masks, costs, objective.matrix)
         masks, costs = masks[rows], costs[rows]
-    row, loss = lowest(costs, lambda rows: objective.scores(masks[rows]), WINDOWS_AT_ONCE)
+    row, loss = lowest(costs, lambda rows: objective.scores(masks[rows]), WINDOWS_AT_ONCE, objective.floor)
     mask, loss = (masks[row], loss) if loss < objective.unperturbed else (0 * masks[row], objective.unperturbed)
     return Found(mask, mask, loss, 0)
 
@@ -130,7 +130,7 @@ class Looks:
 
     Attributes:
       objective: as given.
-      surrogate: knows all evaluations.
+      surrogate: is fitted to all evaluations.
       losses: by mask (its bytes).
       gradients: the number of gradients computed.
     """
@@ -260,7 +260,7 @@ def _starts(looks: Looks, masks: np.ndarray, losses: np.ndarray) -> list[np.ndar
 
     If the best window removes most of the score: that window, and the next different window if it is nearly as good.
     Otherwise: both windows, the central window of the published method, and the whole clip at 0.9. (With all frames
-    fully frozen, the gradient does not say which of them matter.)
+    fully frozen, the gradient does not show which of them matter.)
 
     Args:
       looks: the evaluations of the clip.

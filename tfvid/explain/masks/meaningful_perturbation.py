@@ -40,7 +40,7 @@ class MeaningfulPerturbationResult(Attribution):
       variation_term: float32 `(B,)`, the weighted variation of the mask.
       score_term: float32 `(B,)`, the score of the clip perturbed with the mask.
       full_drop: float32 `(B,)`, the drop of the score if the whole clip is perturbed. If it is <= 0, the perturbation
-        does not hurt this class, and the mask says little.
+        does not hurt this class, and the mask has little meaning.
       iterations: int32 `(B,)`, the number of steps.
     """
 

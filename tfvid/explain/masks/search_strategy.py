@@ -92,7 +92,7 @@ class SearchStrategy(Strategy):
             loss_and_gradient,
             matrix and (lambda masks: matrix(masks).numpy()),
             unperturbed,
-            floor=0.0 if objective.score == "probability" else -np.inf,
+            floor=0.0 if objective.score == "probability" and self.evaluator.classifier.output != "score" else -np.inf,
         )
 
     def _original(self, clips, target):

@@ -188,5 +188,5 @@ def one_blas_thread():
 
 @cache
 def _blas() -> ThreadpoolController:
-    """Returns the loaded linear algebra libraries. Finding them takes milliseconds."""
+    """Returns the loaded linear algebra libraries, which take milliseconds to find."""
     return ThreadpoolController()

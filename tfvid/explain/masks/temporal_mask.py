@@ -50,14 +50,15 @@ class TemporalMaskResult(Explanation):
         labels.
       initial_mask: float32 `(B, T)`, the initial mask of the descent.
       full_drop: float32 `(B,)`, **D**, the drop of the score if all frames are perturbed. If it is <= 0, the
-        perturbation does not hurt this class: "central" then starts from the full window, and the mask says little.
+        perturbation does not hurt this class: "central" then starts from the full window, and the mask has little
+        meaning.
       window_loss: float32 `(B,)`. With "search": the lowest loss over all contiguous binary masks and the empty mask.
         With "search+gradient": the loss of the best window tried, with soft or sharp edges; `loss` is never above it.
         With "gradient": NaN. ``loss - window_loss`` is the gap to that window, negative if the mask is better.
       forward_passes: int32 `(B,)`, the forward passes of the model for this clip, those of the search included.
       backward_passes: int32 `(B,)`, the gradients at the mask for this clip.
       probabilities: float32 `(B, K)`, of all classes, for the unperturbed clip.
-      still: bool `(B,)`, whether all frames of the clip are identical. Its mask then says nothing about time.
+      still: bool `(B,)`, whether all frames of the clip are identical. Its mask then has no meaning.
     """
 
     mask: np.ndarray
@@ -82,7 +83,7 @@ class TemporalMaskResult(Explanation):
 
     @property
     def is_trusted(self) -> np.ndarray:
-        """bool `(B,)`: whether the mask says which frames the class needs, see `tfvid.metrics.masks.is_trusted`.
+        """bool `(B,)`: whether the mask shows which frames the class needs, see `tfvid.metrics.masks.is_trusted`.
 
         False for clips whose frames are all identical.
         """

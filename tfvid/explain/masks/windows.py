@@ -46,21 +46,24 @@ def distinct(masks: np.ndarray, costs: np.ndarray, seen: Callable[[np.ndarray], 
     return np.array(sorted(best.values()), int)
 
 
-def lowest(bounds: np.ndarray, scores: Callable[[np.ndarray], np.ndarray], chunk: int) -> tuple[int, float]:
-    """Returns the row with the lowest ``bound + score``, and that sum. Scores must be >= 0.
+def lowest(
+    costs: np.ndarray, scores: Callable[[np.ndarray], np.ndarray], chunk: int, floor: float = 0.0
+) -> tuple[int, float]:
+    """Returns the row with the lowest ``cost + score``, and that sum.
 
     Args:
-      bounds: `(N,)`.
+      costs: `(N,)`.
       scores: rows, int `(n,)`, to their scores `(n,)`.
       chunk: the maximum number of rows per call of `scores`.
+      floor: a lower bound of all scores; -inf evaluates all rows.
     """
-    order = np.argsort(bounds, kind="stable")
+    order = np.argsort(costs, kind="stable")
     best_row, best = -1, np.inf
     for start in range(0, len(order), chunk):
         rows = order[start : start + chunk]
-        if bounds[rows[0]] >= best:
+        if costs[rows[0]] + floor >= best:
             break
-        losses = bounds[rows] + scores(rows)
+        losses = costs[rows] + scores(rows)
         if losses.min() < best:
             best_row, best = int(rows[losses.argmin()]), float(losses.min())
     return best_row, best

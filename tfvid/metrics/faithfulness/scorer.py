@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, TfvidError, check_choice
-from tfvid.network.checks import checked_clips, class_indices
+from tfvid.network.checks import class_indices
 from tfvid.network.classifier import Classifier, class_score
 from tfvid.network.compiled import Compiled
 from tfvid.perturb.fill import FILLS
@@ -22,8 +22,9 @@ class Scorer:
     Args:
       model: a Keras model of clips, or a function from NumPy clips to NumPy scores.
       output: what the model returns, "logits", "probabilities", or "auto", which reads it from the model.
-      input_range: the values (low, high) that the model takes for black and white; clips in [0, 1] are scaled to them.
-        None: the model gets clips unchanged. "auto": what was declared or what the model's first layers say.
+      input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255). Clips in [0, 1]
+        are scaled to this range. None: clips are passed to the model unscaled. "auto": the range declared with
+        `tfvid.declare` or in a model card, or the range that the model's first layers imply.
 
     Attributes:
       classifier: the model as a `Classifier`.
@@ -79,7 +80,7 @@ class Scorer:
           TfvidError: clips that do not fit the model, or classes that it does not have.
           ModelError: a model that does not classify clips.
         """
-        clips = checked_clips(clips, self.classifier.model)
+        clips = self.classifier.checked(clips)
         self.classifier.prepare(clips)
         return clips, class_indices(target, len(clips), self.classifier.num_classes)
 

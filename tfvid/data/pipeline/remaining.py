@@ -1,35 +1,33 @@
-"""The clips that are still to do: a run that goes on decodes no others."""
+"""The clips that a continued run still has to process: no others are decoded."""
 
 import copy
 from collections.abc import Iterator
 
 from tfvid.data.base import VideoDataset
-from tfvid.data.clip import Sample
+from tfvid.data.decode.clip import Sample
+from tfvid.data.pipeline.load import load_dataset
 
 
 def remaining_batches(
     dataset: VideoDataset, split: str, samples: list[Sample], done: set[str], to_model: dict[int, int], **settings
 ) -> Iterator[dict]:
-    """Batches of those `samples` that are not `done`, with the model's labels.
+    """Yields batches of the `samples` that are not `done`, with the labels of the model.
 
     Args:
-      dataset: whose samples they are.
-      split: where they are from.
-      samples: all that are asked for, done or not.
-      done: ids.
-      to_model: the model's label by the dataset's; -1 for one that is not in it.
-      **settings: of `tfvid.load_dataset`. ``max_bad_share`` and ``max_damaged_share`` are of all `samples`, not of
-        what a second start finds missing.
+      dataset: the data set of the samples.
+      split: their split.
+      samples: all samples of the run.
+      done: ids of those that are complete.
+      to_model: the label of the model for each label of the data set; a label that is not in it becomes -1.
+      **settings: of `tfvid.load_dataset`. ``max_bad_share`` and ``max_damaged_share`` are shares of all `samples`.
 
     Yields:
       Dicts of NumPy arrays, see `tfvid.load_dataset`.
     """
-    from tfvid.data.pipeline import load_dataset
-
     missing = [sample for sample in samples if sample.id not in done]
     if not missing:
         return
-    # The dataset stays what it is but for its samples: decode processes rebuild it by name.
+    # A copy with fewer samples: decode processes make the data set again from its name and arguments.
     part = copy.copy(dataset)
     part.samples = lambda split: missing  # type: ignore[method-assign]
     for share in ("max_bad_share", "max_damaged_share"):

@@ -1,0 +1,9 @@
+from . import epochs as epochs
+from . import load as load
+from . import make as make
+from . import remaining as remaining
+from . import videos as videos
+from .load import as_supervised as as_supervised
+from .load import load_dataset as load_dataset
+from .make import make_dataset as make_dataset
+from .remaining import remaining_batches as remaining_batches

@@ -1,0 +1,222 @@
+"""From a data set to batches of clips: decoded in parallel, in a repeatable order; bad files are skipped and listed."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tfvid.core.arguments import frame_size, whole_number
+from tfvid.core.errors import ConfigError, unknown
+from tfvid.core.typed import typed
+from tfvid.data.augment import augment
+from tfvid.data.base import VideoDataset
+from tfvid.data.choose import in_turn
+from tfvid.data.decode.clip import Sample
+from tfvid.data.decode.worker import DecodePool, one_a_core
+from tfvid.data.pipeline.epochs import epochs_of, indices_of, passes
+from tfvid.data.pipeline.make import make_dataset
+from tfvid.data.pipeline.videos import Clips, read_videos
+from tfvid.data.records.read import Records
+from tfvid.data.settings import DataConfig
+from tfvid.data.share import Share
+from tfvid.data.skipped import SkipLog
+
+
+def load_dataset(
+    source,
+    split: str,
+    *,
+    training: bool = False,
+    epoch: int | tf.Variable = 0,
+    skipped: SkipLog | None = None,
+    deterministic: bool = True,
+    decoder: str = "pyav",
+    share: Share | None = None,
+    limit: int | None = None,
+    **settings,
+) -> tf.data.Dataset:
+    """Reads the clips of a data set in batches.
+
+    A clip of a damaged file is used, with the frames that could be decoded. It is listed in ``skipped.damaged``, and
+    its batch says what is wrong.
+
+    Args:
+      source: the name of a data set, a `VideoDataset`, or a `DataConfig`.
+      split: one of the splits of the data set.
+      training: whether clips are shuffled and augmented, anew in each epoch. Order and augmentation are a pure function
+        of (seed, epoch). A clip that cannot be read is replaced by another clip of the same epoch, so all epochs have
+        the same number of batches, which the dataset knows (`Dataset.cardinality`).
+      epoch: the epoch of training. A number: the first iterator over the dataset is this epoch, and each further
+        iterator is the next one (`keras.Model.fit` makes one iterator for each epoch, `Dataset.repeat` one for each
+        repetition). To continue, give the number of complete epochs. An iterator counts when its first batch is
+        requested. A `tf.Variable` of an integer: it is read when an iterator starts and is never changed, for training
+        loops that set it.
+      skipped: lists the clips that cannot be read and those of damaged files; use one for each call.
+      deterministic: False allows clips that are ready to come before slower ones.
+      decoder: of video files: "pyav" (FFmpeg's libraries), or "tfio" for tensorflow-io (see
+        `tfvid.data.decode.tfio`).
+      share: the part of each batch that this worker reads, if several workers train together. In training, a last batch
+        that is not full is then left out, so all workers take the same number of steps.
+      limit: the largest number of clips; the classes take turns, see `tfvid.data.choose`. None for all.
+      settings: fields of `DataConfig`, which replace those of `source`: num_frames, size, batch_size, workers, records
+        (a folder of shards that is read instead of videos), ... With `service`, the workers of a tf.data service read
+        the training clips. They do not end: the epochs follow one another, beginning with the present value of `epoch`.
+        Each of several service workers reads epochs of its own.
+
+    Returns:
+      A `tf.data.Dataset`, one pass over the split, of dicts: clip float32 `(B, T, H, W, 3)` in [0, 1], label
+      int32 `(B,)`, id string `(B,)`, event int32 `(B, 2)`, boxes float32 `(B, T, N, 4)`, damage string `(B,)`: what is
+      wrong with the file of the clip, "" if nothing is known to be wrong. The last batch may be smaller. Without
+      `training` the clips are in the order of the data set. Those that cannot be read are left out, so the number of
+      batches is not known before they are read. Do not call ``cache()`` on a training data set: it repeats the order
+      and the augmentation of the first epoch in all later epochs.
+
+    Raises:
+      TfvidError: the data set, the split or a setting does not exist or is not valid. If more than `max_bad_share` of
+        the clips are bad, or more than `max_damaged_share` are damaged, iteration ends with an error of TensorFlow;
+        `SkipLog.plain_errors` replaces it by one line.
+    """
+    config = _configure(source, settings)
+    dataset = source if isinstance(source, VideoDataset) and config.records is None else make_dataset(config)
+    samples = _samples(dataset, split, config)
+    is_chosen = _chosen(samples, limit)
+    in_step, share = training and share is not None, share or Share()
+    served = training and config.service is not None
+    _check_shares(config, share, served, in_step, limit)
+    chosen = int(is_chosen.sum())
+    count = share.clips(chosen, config.batch_size, in_step)
+    # A worker that trains with others reads other clips in each epoch, and after some epochs has read all of them.
+    log = _expecting(SkipLog() if skipped is None else skipped, config, chosen if in_step else count)
+    begin, workers = epochs_of(epoch), config.workers or one_a_core()
+
+    def pick(indices):
+        if not is_chosen.all():  # elements are (index, epoch), or (record, index, epoch) for shards
+            indices = indices.filter(lambda *element: tf.gather(is_chosen, element[-2]))
+        return share.of(indices, config.batch_size, in_step)
+
+    read, holder = _reader(dataset, split, samples, config, config.seed if training else None, decoder, log, pick)
+    if served:
+        assert isinstance(dataset, Records)  # a service reads shards only
+        clips = dataset.served(split, int(epoch), config.seed)
+    elif training:
+        clips = passes(begin, read, count, log)
+    else:
+        clips = read(tf.constant(0, tf.int64))
+    clips.source = holder  # the functions of the pipeline hold weak references only
+    if training:
+        clips = clips.map(_augmenting(config, dataset), workers)
+    clips = clips.map(lambda clip, epoch: clip, workers).batch(config.batch_size // share.count)
+    if served and config.service is not None and isinstance(dataset, Records):
+        clips = dataset.without_broken(split, clips.apply(_by_service(config.service)), log)
+        for id, damage in dataset.damaged(split).items():  # other processes read the clips; the log is in this one
+            log.damage(id, damage)
+    clips = clips.map(_to_unit_range, 1).prefetch(2)
+    return clips.with_options(_options(deterministic, workers))
+
+
+def _samples(dataset: VideoDataset, split: str, config: DataConfig) -> list[Sample]:
+    """Returns the samples of a split; ConfigError if it does not exist or is empty, or if a mirror is not safe."""
+    if split not in dataset.splits:
+        raise ConfigError(unknown("split", split, dataset.splits))
+    if config.augment.flip and dataset.flip_labels is None:
+        raise ConfigError(
+            "augment.flip: this data set does not declare flip_labels, so a mirror may change a label; set it to false"
+        )
+    samples = dataset.samples(split)
+    if not samples:
+        raise ConfigError(f"split {split!r} has no clips")
+    return samples
+
+
+def _check_shares(config: DataConfig, share: Share, served: bool, in_step: bool, limit: int | None) -> None:
+    """Raises ConfigError if settings exclude one another."""
+    if config.batch_size % share.count:
+        raise ConfigError(f"data.batch_size must be a multiple of {share.count} workers, got {config.batch_size}")
+    if served and limit is not None:
+        raise ConfigError("limit cannot be used with data.service, whose workers read all clips; leave one of them out")
+    if served and in_step:
+        raise ConfigError("data.service needs distribution none: its clips cannot be divided evenly between workers")
+
+
+def _expecting(log: SkipLog, config: DataConfig, total: int) -> SkipLog:
+    """Sets the number of clips of a log, and its limits for bad and damaged ones."""
+    log.total, log.max_bad_share, log.max_damaged_share = total, config.max_bad_share, config.max_damaged_share
+    return log
+
+
+def _reader(dataset: VideoDataset, split: str, samples, config: DataConfig, seed, decoder: str, log: SkipLog, pick):
+    """Returns a function from an epoch to the dataset of its clips, and an object that must exist as long as they do.
+
+    Args:
+      seed: of the order of clips; None for the order of the data set.
+      pick: a function of a dataset of indices that leaves out the clips that are not read.
+    """
+    workers = config.workers or one_a_core()
+    if isinstance(dataset, Records):
+        dataset.check_shape(split, config.num_frames, config.size)
+        return lambda epoch: dataset.stream(split, epoch, seed, workers, log, pick), dataset
+    pool = DecodePool(dataset, workers, config.time_limit, decoder)
+    clips = Clips(samples, pool, config, dataset.max_boxes, log)
+    return lambda epoch: read_videos(pick(indices_of(len(samples), epoch, seed)), clips, workers), clips
+
+
+def _options(deterministic: bool, workers: int) -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = deterministic
+    # Its own threads: those that wait for a decode process must not be threads of the model.
+    options.threading.private_threadpool_size = workers + 2
+    return options
+
+
+def _chosen(samples: list[Sample], limit: int | None) -> np.ndarray:
+    """Returns which samples are read, bool `(N,)`."""
+    if limit is None:
+        return np.ones(len(samples), bool)
+    ids = {sample.id for sample in in_turn(samples)[: whole_number(limit, "limit")]}
+    return np.array([sample.id in ids for sample in samples])
+
+
+def _by_service(address: str):
+    """Lets the workers of a tf.data service do all steps of the pipeline before this one, each epoch in one worker."""
+    policy = tf.data.experimental.service.ShardingPolicy.DYNAMIC
+    return tf.data.experimental.service.distribute(policy, address)
+
+
+def as_supervised(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns a dataset of (clip, label) pairs, for `keras.Model.fit`."""
+    return dataset.map(lambda batch: (batch["clip"], batch["label"]))
+
+
+def _configure(source, settings: dict) -> DataConfig:
+    fields = [field.name for field in dataclasses.fields(DataConfig)]
+    for name in settings:
+        if name not in fields:
+            raise ConfigError(unknown("setting", name, fields))
+    if "size" in settings:
+        settings = settings | {"size": frame_size(settings["size"])}
+    settings = typed(DataConfig, settings)
+    if isinstance(source, DataConfig):
+        return dataclasses.replace(source, **settings)
+    if isinstance(source, str):
+        settings = {"dataset": source} | settings
+    elif not isinstance(source, VideoDataset):
+        kind = type(source).__name__
+        raise ConfigError(f"expected the name of a data set, a VideoDataset or a DataConfig, got {kind}")
+    return DataConfig(**settings)
+
+
+def _augmenting(config: DataConfig, dataset: VideoDataset):
+    flip_labels = dataset.flip_labels if config.augment.flip else None
+
+    def change(clip, epoch):
+        # The seed depends on the id, not on the place in the order, so a clip from a shard is changed like its video.
+        key = tf.strings.to_hash_bucket_fast(clip["id"], 1 << 62)
+        seed = tf.random.fold_in(tf.stack([tf.constant(config.seed, tf.int64), epoch]), key)
+        return augment(clip, seed, config.augment.min_scale, flip_labels, len(dataset.class_names)), epoch
+
+    return change
+
+
+def _to_unit_range(batch: dict) -> dict:
+    # After batching, because a uint8 clip has a quarter of the size.
+    return {**batch, "clip": tf.cast(batch["clip"], tf.float32) / 255}
