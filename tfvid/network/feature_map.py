@@ -159,35 +159,46 @@ def trace_features(model: keras.Model, clip_shape: tuple, tokens: tuple[int, int
     calls, order = [], "channels_last"
     for call, tensors in zip(trace.calls, trace.tensors, strict=True):
         order = _data_format(call.layer) or order
-        output = _map_of(tensors.output, axes, tokens, order)
-        given = _map_of(source(tensors.input), axes, tokens)
+        output = _map_of(tensors.output, axes, clip_shape[0], tokens, order)
+        given = _map_of(source(tensors.input), axes, clip_shape[0], tokens)
         shape = None if call.shape is None else (None, *call.shape[1:])
         parts = (call.path, call.layer, shape, call.is_output, call.is_new)
         calls.append(FeatureCall(*parts, output, given, tensors))
     return FeatureTrace(calls, axes, graph, (clip_shape[1], clip_shape[2]))
 
 
-def _map_of(tensor, axes: dict[str, Axes], tokens, order: str | None = None) -> FeatureMap | None:
-    """How a tensor lies on the clip. `order` is that of a layer whose output of rank 5 could not be followed."""
-    if not tf.is_tensor(tensor) or tensor.shape.rank is None or None in tuple(tensor.shape):
+def _map_of(tensor, axes: dict[str, Axes], frames: int, tokens, order: str | None = None) -> FeatureMap | None:
+    """How a tensor lies on a clip of `frames`. `order` is that of a layer whose output could not be followed."""
+    if not tf.is_tensor(tensor) or tensor.shape.rank is None or None in tuple(tensor.shape[1:]):
         return None
     shape, known = tuple(tensor.shape), axes.get(tensor.name)
+    if None in shape:  # of a model of another make, which leaves the number of clips open
+        shape = (CLIPS * frames if len(shape) == 4 else CLIPS, *shape[1:])
     found = feature_map(known.of) if known else None
     if tokens is not None and (found is None or found.grid != tuple(tokens)):
         said = tokens_on(shape, tokens)
         return found if said is None else feature_map(said)
-    if known is None and order and len(shape) == 5 and shape[0] == CLIPS:
-        return feature_map(_conventional(shape, order))
+    if known is None and order:
+        said = _conventional(shape, order, frames, tensor.shape[0] is None)
+        return None if said is None else feature_map(said)
     return found
 
 
-def _conventional(shape: tuple[int, ...], order: str) -> tuple[Axis, ...]:
-    """The axes of a tensor of rank 5 that could not be followed: what its layers mean by their `data_format`."""
+def _conventional(shape: tuple[int, ...], order: str, frames: int, foreign: bool) -> tuple[Axis, ...] | None:
+    """The axes of a tensor that could not be followed: of rank 5, what its layers mean by their `data_format`.
+
+    Of rank 4 in a model of another make, the frames of all clips in one batch; None for all others.
+    """
     first = order == "channels_first"
-    sizes = shape[2:] if first else shape[1:4]
-    placed = [places(kind, size) for kind, size in zip(PLACES, sizes, strict=True)]
-    channels = features(shape[1] if first else shape[4])
-    return (places("B", shape[0]), *((channels, *placed) if first else (*placed, channels)))
+    *sizes, channels = (*shape[:1], *shape[2:], shape[1]) if first else shape
+    if len(shape) == 5 and shape[0] == CLIPS:
+        placed = [places(kind, size) for kind, size in zip(("B", *PLACES), sizes, strict=True)]
+    elif len(shape) == 4 and foreign:
+        batch = (*places("B", CLIPS), *places("T", frames))
+        placed = [batch, places("H", sizes[1]), places("W", sizes[2])]
+    else:
+        return None
+    return (placed[0], features(channels), *placed[1:]) if first else (*placed, features(channels))
 
 
 def _data_format(layer: keras.Layer) -> str | None:

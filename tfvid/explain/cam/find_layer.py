@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
+from tfvid.adapters.foreign import ForeignModel
 from tfvid.core.errors import ModelError, unknown
 from tfvid.network.attention import Attention, around, find_attention
 from tfvid.network.axes import kinds
@@ -73,6 +74,7 @@ def find_layer(model: keras.Model, trace: FeatureTrace, name: str | None, at: st
       ModelError: there is no such layer, there are several, or it makes no feature map; the message lists the layers
         that do.
     """
+    _check_has_layers(model, trace)
     if name is None:
         return _default(trace)
     by_path, first_path = dict(named_layers(model)), {id(layer): path for path, layer in distinct_layers(model)}
@@ -92,6 +94,15 @@ def find_layer(model: keras.Model, trace: FeatureTrace, name: str | None, at: st
 def of(call: FeatureCall, at: str) -> FeatureMap | None:
     """Returns how the output or the input of a call lies on the clip."""
     return call.output if at == "output" else call.input
+
+
+def _check_has_layers(model: keras.Model, trace: FeatureTrace):
+    """Raises ModelError for a model of another make whose layers cannot be watched."""
+    if not _fitting(trace, "output"):
+        for foreign in (one for one in (model, *dict(named_layers(model)).values()) if isinstance(one, ForeignModel)):
+            raise ModelError(
+                f"{foreign.make}: {foreign.no_layers}; use a method that needs no layer, e.g. 'gradient' or 'occlusion'"
+            )
 
 
 def _no_map(name: str, calls: list[FeatureCall], at: str, fitting: list[str]) -> str:
@@ -190,4 +201,4 @@ def _convolves(layer) -> bool:
 def _passes(layer) -> bool:
     if isinstance(layer, layers.TimeDistributed):
         return _passes(layer.layer)
-    return isinstance(layer, PASSING)
+    return isinstance(layer, PASSING) or getattr(layer, "passes", False)
