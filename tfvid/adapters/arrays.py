@@ -59,6 +59,17 @@ class ArrayModel(ForeignModel):
             "'kernel_shap', or the temporal mask with method='search'"
         )
 
+    def named(self, inputs, names: list[str]) -> dict[str, Any]:
+        """Returns the inputs by name, in the order of `names`: of a dict, or of the only input."""
+        if not isinstance(inputs, dict) and len(names) == 1:
+            return {names[0]: inputs}
+        if not isinstance(inputs, dict) or inputs.keys() != set(names):
+            got = ", ".join(map(str, inputs)) if isinstance(inputs, dict) else "one without a name"
+            raise ModelError(
+                f"{self.make} with the inputs {', '.join(names)} got {got}; see tfvid.VideoModel(inputs=...)"
+            )
+        return {name: inputs[name] for name in names}
+
     def _known(self, inputs, flat: list[tf.Tensor]):
         """`_probe` of inputs of these shapes, once."""
         shapes = [tuple(one.shape)[1:] for one in flat]

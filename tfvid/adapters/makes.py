@@ -14,7 +14,17 @@ from tfvid.network.model_format import declare, declared
 from tfvid.network.video_model import VideoModel
 
 # The make of a class of a module, and its adapter. The first one that a model's classes fit counts.
-MAKES = (("torch", "Module", "tfvid.adapters.torch_model:TorchModel"),)
+MAKES = (
+    ("torch", "Module", "tfvid.adapters.torch_model:TorchModel"),
+    ("tf_keras", "Layer", "tfvid.adapters.keras2:Keras2Model"),
+    ("keras", "Layer", "tfvid.adapters.tensorflow_model:TensorFlowModel"),
+    ("onnxruntime", "InferenceSession", "tfvid.adapters.onnx_model:OnnxModel"),
+    ("openvino", "CompiledModel", "tfvid.adapters.openvino_model:OpenVinoModel"),
+    *(
+        ("tensorflow", name, "tfvid.adapters.tensorflow_model:TensorFlowModel")
+        for name in ("AutoTrackable", "ConcreteFunction", "PolymorphicFunction")  # a tf.Module is an AutoTrackable
+    ),
+)
 KNOWN = (
     "a model of Keras, PyTorch (torch.nn.Module), Keras 2 (tf_keras), TensorFlow (a SavedModel, a TFSMLayer, "
     "a tf.Module, a tf.function), ONNX Runtime (InferenceSession) or OpenVINO (CompiledModel)"
@@ -29,11 +39,15 @@ def adapt(model, **options) -> keras.Model:
 
     | make | scores | gradients | layers |
     |---|---|---|---|
-    | PyTorch, `torch.nn.Module` | yes | first order | by dotted name |
+    | PyTorch: `torch.nn.Module` | yes | first order | by dotted name |
+    | Keras 2: `tf_keras` models, MoViNet, `tensorflow_hub.KerasLayer` | yes | yes | by name, but for a KerasLayer |
+    | TensorFlow: SavedModels, `TFSMLayer`, `tf.Module`, `tf.function` | yes | yes | no |
+    | ONNX Runtime: `InferenceSession` | yes | no | no |
+    | OpenVINO: `CompiledModel` | yes | no | no |
 
     Args:
       model: the model. A Keras model is returned unchanged.
-      **options: further arguments of the adapter.
+      **options: further arguments of the adapter: ``signature`` of a SavedModel.
 
     Returns:
       A `keras.Model` whose ``foreign`` is `model`.
@@ -74,7 +88,7 @@ def adapter_of(model) -> type[ForeignModel] | None:
     for kind in type(model).__mro__:
         package = kind.__module__.partition(".")[0]
         for make, name, target in MAKES:
-            if package == make and kind.__name__ in (name, "*"):
+            if package == make and kind.__name__ == name:
                 module, _, adapter = target.partition(":")
                 return getattr(importlib.import_module(module), adapter)
     return None
