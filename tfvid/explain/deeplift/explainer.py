@@ -12,7 +12,7 @@ Shrikumar et al., "Learning Important Features Through Propagating Activation Di
 """
 
 from dataclasses import dataclass
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import tensorflow as tf
@@ -159,6 +159,7 @@ class DeepSHAP(DeepLIFT):
         super().__init__(model, **options)
         if samples < 1 or not len(baselines):
             raise TfvidError(f"expected 1 baseline or more, got {len(baselines)} baselines and samples={samples}")
+        self.baselines: Any = baselines
         if isinstance(baselines, str) or not hasattr(baselines, "shape"):
             self.baselines = [
                 _checked(baseline) for baseline in ([baselines] if isinstance(baselines, str) else baselines)
