@@ -55,6 +55,8 @@ setup(
         "ray": ["ray>=2.40,<3"],
         # Supervoxels as the segments of LIME and Kernel SHAP.
         "supervoxels": ["scikit-image>=0.19"],
+        # Models of other makes that tfvid explains, see tfvid/adapters/; their tests are skipped without them.
+        "makes": ["torch>=2.4", "tf_keras>=2.16", "onnxruntime>=1.18", "openvino>=2024.4"],
         # What `benchmarks/decode.py` and `benchmarks/engines.py` are compared with.
         "bench": ["decord>=0.6", "onnxruntime>=1.18", "openvino>=2024.4", "onnx", "tf2onnx"],
         # Other libraries' values of the same maps and measures, for tests that are skipped without them. They pin old

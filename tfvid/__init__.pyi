@@ -1,5 +1,6 @@
 __version__: str
 
+from . import adapters as adapters
 from . import callbacks as callbacks
 from . import config as config
 from . import core as core
@@ -16,6 +17,7 @@ from . import results as results
 from . import tensorboard as tensorboard
 from . import testing as testing
 from . import training as training
+from .adapters.makes import adapt as adapt
 from .callbacks import ExplanationLogger as ExplanationLogger
 from .config import AttributionConfig as AttributionConfig
 from .config import ClassesConfig as ClassesConfig

@@ -396,7 +396,7 @@ def _ids(ids, count: int) -> list[str]:
     ids = range(count) if ids is None else ids
     ids = [id.decode() if isinstance(id, bytes) else str(id) for id in ids]
     if len(ids) != count or len(set(ids)) < count or "" in ids:
-        raise TfvidError(f"ids: expected {count} different non-empty names, got {ids}")
+        raise TfvidError(f"ids: expected {count} different names, none empty, got {ids}")
     return ids
 
 

@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2] / "tfvid"
 # A package imports those on its left only.
 ORDER = (
-    *("core", "network", "perturb", "data", "models", "metrics", "explain", "results", "report", "tensorboard"),
-    *("export", "callbacks", "config", "experiments", "training", "testing", "cli"),
+    *("core", "network", "perturb", "data", "adapters", "models", "metrics", "explain", "results", "report"),
+    *("tensorboard", "export", "callbacks", "config", "experiments", "training", "testing", "cli"),
 )
 MAY_IMPORT_CONFIG = {"experiments", "training", "testing", "cli"}
 # Exceptions of today, and the developer who removes each.

@@ -85,7 +85,7 @@ def test_class_order(tmp_path):
         ("file,label\na,b\n", r"no column 'path' in its first line \(file,label\)"),
         ("path;label\na;b\n", r"no column 'path'.*\(path;label\); its values must be separated by commas, not by ';'"),
         ("path,label,label\na,b,c\n", r"column 'label' is there twice in its first line \(path,label,label\)"),
-        ("path,label,split\na,b,val\n", "line 2: its column split says 'val', its file is of train"),
+        ("path,label,split\na,b,val\n", "line 2: its column split says 'val', but its file is for train"),
         ("path,label\na\n", "line 2: expected 2 values"),
         ("path,label\na,b,c\n", "line 2: expected 2 values"),
         ("path,label\na,\n", "line 2: path or label is empty"),

@@ -92,7 +92,7 @@ def test_broken_shards_cost_their_clips(shards, tmp_path):
         assert log.reasons.keys() == {f"train-{i:06d}" for i in range(5, 11)}
         for number, file in ((5, files[1]), (10, files[2])):
             said = log.reasons[f"train-{number:06d}"]
-            assert said == f"the shard {file} is truncated, corrupt or no shard of these clips"
+            assert said == f"the shard {file} is truncated, corrupt or not a shard of these clips"
         log = SkipLog()
         with pytest.raises(DataError, match="of 12 clips cannot be read, .* the shard "), log.plain_errors():
             list(load_dataset("shapes", "train", skipped=log, max_bad_share=0.4, **settings).take(8))

@@ -10,6 +10,7 @@ from tfvid.core.errors import ModelError, TfvidError
 from tfvid.explain.cam.find_layer import find_layer
 from tfvid.explain.cam.uses import find_uses
 from tfvid.network.classifier import Classifier
+from tfvid.network.feature_map import trace_features
 
 SHAPE = (2, 4, 4, 1)
 
@@ -17,8 +18,9 @@ SHAPE = (2, 4, 4, 1)
 def uses(model, name):
     classifier = Classifier(model)
     classifier.prepare(np.random.default_rng(0).random((2, *SHAPE)).astype(np.float32))
-    path, layer = find_layer(model, classifier.calls, name)
-    return path, find_uses(model, classifier.calls, layer, SHAPE)
+    trace = trace_features(model, SHAPE)
+    chosen = find_layer(model, trace, name)
+    return chosen.path, find_uses(model, trace.calls, chosen.layer, SHAPE)
 
 
 def head(features):

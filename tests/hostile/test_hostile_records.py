@@ -110,7 +110,7 @@ def huge_jpeg() -> bytes:
 
 
 RECORDS = {
-    "no example": (b"\xff\xff\xff", "no tf.train.Example"),
+    "no example": (b"\xff\xff\xff", "not a tf.train.Example"),
     "an example of something else": (b"\n\x0b\n\t\n\x01x\x12\x04\n\x02\n\x00", "expected \\(4, "),
     "too few frames": (example(frames=[b"x"]), "expected \\(4, "),
     "numbers for frames": (example(frames=[1.0, 2.0]), "expected \\(4, "),

@@ -78,23 +78,12 @@ def test_a_double_model_has_the_map_of_a_single_one(method):
 # Channels first ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", OF_FEATURES)
-def test_features_that_lie_channels_first_are_refused(method):
-    """Read channels-last they would be a map of something else."""
-    with pytest.raises(ModelError, match="'conv' is channels-first.*'gradient' or 'occlusion'"):
-        explain(method, network(order="channels_first"), clips_of(SHAPE))
-
-
-TWINS = ("gradient", "guided_backprop", "excitation_backprop", "occlusion")
+TWINS = ("gradient", "grad_cam", "saliency_tubes", "guided_backprop", "excitation_backprop", "occlusion")
 
 
 @pytest.mark.parametrize(
     "method",
-    [
-        method if method in TWINS else pytest.param(method, marks=pytest.mark.long)
-        for method in METHODS
-        if method not in OF_FEATURES
-    ],
+    [method if method in TWINS else pytest.param(method, marks=pytest.mark.long) for method in METHODS],
 )
 def test_a_channels_first_model_is_explained_as_its_channels_last_twin(method):
     clips = clips_of(SHAPE)

@@ -293,7 +293,7 @@ def bad(**changes):
         (bad(clips=CLIPS[0]), r"clips: expected shape \(B, T, H, W, 3\), got \(6, 8, 8, 3\)"),
         (bad(clips=CLIPS[..., :1]), r"clips: expected shape"),
         (bad(clips=CLIPS[:0]), r"clips: expected shape"),
-        (bad(clips=(255 * CLIPS).astype(np.uint8)), "divided by 255"),
+        (bad(clips=(255 * CLIPS).astype(np.uint8)), "divide uint8 clips by 255"),
         (bad(clips=255 * CLIPS), r"clips: expected floats in \[0, 1\], got"),
         (bad(clips=CLIPS * np.nan), r"clips: expected floats in \[0, 1\], got nan"),
         (bad(labels=[0, 1]), "labels: expected 3 classes"),

@@ -2,6 +2,7 @@ from . import arguments as arguments
 from . import engine as engine
 from . import errors as errors
 from . import files as files
+from . import keras_backend as keras_backend
 from . import python_file as python_file
 from . import registry as registry
 from . import remote as remote

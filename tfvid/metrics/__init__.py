@@ -5,4 +5,8 @@ Compare every value with those of `random_map` and `centre_prior`.
 
 import lazy_loader
 
+from tfvid.core.keras_backend import check_backend
+
+check_backend()
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

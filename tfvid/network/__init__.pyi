@@ -1,9 +1,13 @@
 from . import activations as activations
+from . import attention as attention
+from . import axes as axes
+from . import axis_rules as axis_rules
 from . import checks as checks
 from . import classifier as classifier
 from . import compiled as compiled
 from . import described as described
 from . import fast_layers as fast_layers
+from . import feature_map as feature_map
 from . import input_range as input_range
 from . import layout as layout
 from . import max_pool as max_pool

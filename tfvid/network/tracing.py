@@ -84,17 +84,40 @@ def computing_in(model: keras.Model, policy: str, but: list[keras.Layer]):
 
 
 @contextmanager
-def watched(layer: keras.Layer, see):
-    """Inside, calls ``see(output)`` each time `layer` runs."""
+def watched(layer: keras.Layer, see=None, see_input=None):
+    """Inside, calls ``see_input(input)`` before and ``see(output)`` after each run of `layer`.
+
+    The input is the first argument of the layer's ``call``.
+    """
     call = layer.call
 
     def seen(*args, **kwargs):
+        if see_input is not None:
+            see_input(args[0] if args else next(iter(kwargs.values()), None))
         output = call(*args, **kwargs)
-        see(output)
+        if see is not None:
+            see(output)
         return output
 
     with replaced(layer, "call", seen):
         yield
+
+
+@dataclass(frozen=True)
+class CallTensors:
+    """The symbolic tensors of one call of one layer.
+
+    Attributes:
+      input: the first argument of the layer's ``call``.
+      output: what it returned.
+      first: the number of operations in the graph before the call.
+      last: their number after it.
+    """
+
+    input: Any
+    output: Any
+    first: int
+    last: int
 
 
 @dataclass(frozen=True)
@@ -103,11 +126,13 @@ class Trace:
 
     Attributes:
       calls: the layer calls in the order in which they end. A layer with several paths has the first one.
+      tensors: the tensors of each of these calls.
       clips: the symbolic input of the model, `(None, T, H, W, C)`.
       output: the symbolic output of the model.
     """
 
     calls: list[LayerCall]
+    tensors: list[CallTensors]
     clips: tf.Tensor
     output: object
 
@@ -130,20 +155,33 @@ def trace_calls(model: keras.Model, clip_shape: tuple, batch_size: int | None = 
         graph = tf.compat.v1.get_default_graph()
         with ExitStack() as stack:
             for path, layer in distinct_layers(model):
-                stack.enter_context(
-                    watched(layer, lambda output, path=path, layer=layer: seen.append((path, layer, output)))
-                )
+                stack.enter_context(_recorded(path, layer, graph, seen))
             ends[:] = clips, model(clips, training=False)
-        seen[:] = [call for call in seen if getattr(call[2], "graph", graph) is graph]
+        seen[:] = [call for call in seen if getattr(call[2].output, "graph", graph) is graph]
         return ends[1]
 
     tf.function(run, autograph=False).get_concrete_function(tf.TensorSpec((batch_size, *clip_shape)))
     calls, known, result = [], set(), uncast(ends[1])
-    for path, layer, output in seen:
-        shape = tuple(output.shape) if tf.is_tensor(output) else None
-        calls.append(LayerCall(path, layer, shape, uncast(output) is result, id(output) not in known))
-        known.add(id(output))
-    return Trace(calls, *ends)
+    for path, layer, tensors in seen:
+        shape = tuple(tensors.output.shape) if tf.is_tensor(tensors.output) else None
+        is_output, is_new = uncast(tensors.output) is result, id(tensors.output) not in known
+        calls.append(LayerCall(path, layer, shape, is_output, is_new))
+        known.add(id(tensors.output))
+    return Trace(calls, [tensors for *_, tensors in seen], *ends)
+
+
+def _recorded(path: str, layer: keras.Layer, graph: tf.Graph, seen: list):
+    """Inside, each run of `layer` adds (path, layer, tensors) to `seen`."""
+    started: list[tuple] = []
+
+    def number():
+        return len(graph.get_operations())
+
+    def end(output):
+        given, first = started.pop()
+        seen.append((path, layer, CallTensors(given, output, first, number())))
+
+    return watched(layer, end, lambda given: started.append((given, number())))
 
 
 def distinct_layers(model: keras.Model):
@@ -160,3 +198,13 @@ def uncast(tensor):
     while tf.is_tensor(tensor) and tensor.op.type in ("Cast", "Identity"):
         tensor = tensor.op.inputs[0]
     return tensor
+
+
+def source(tensor):
+    """The tensor before casts, reshapes and transposes: where a block's shortcut starts, too."""
+    while tf.is_tensor(tensor) and tensor.op.type in LAYOUT:
+        tensor = tensor.op.inputs[0]
+    return tensor
+
+
+LAYOUT = ("Cast", "Identity", "Reshape", "Transpose", "ExpandDims", "Squeeze")

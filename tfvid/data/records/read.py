@@ -1,4 +1,4 @@
-"""Reads shards: a folder of them as a dataset, streamed in order or shuffled."""
+"""Reads shards: a folder of shards is a data set, whose clips are streamed in order or shuffled."""
 
 import os
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ SERVED_AT_ONCE = 16  # clips that a worker of a tf.data service decodes at once
 
 
 class Records(VideoDataset):
-    """A folder of shards as a dataset, with the classes, splits and labels of the original dataset.
+    """A folder of shards, as a data set with the classes, splits and labels of the original data set.
 
     Args:
       folder: as written by `write_records`; any path TensorFlow reads (``gs://`` too; ``s3://``, ``az://`` and
@@ -60,7 +60,7 @@ class Records(VideoDataset):
         self.reverse_labels = int_keys(about["reverse_labels"])
 
     def check_options(self, options: Mapping):
-        """Refuses dataset options that differ from those of the shards, because they would have no effect.
+        """Refuses options of the data set that differ from those of the shards, because they would have no effect.
 
         Args:
           options: `DataConfig.options`.
@@ -200,7 +200,7 @@ class Records(VideoDataset):
                 if is_whole:
                     log.good()
                 else:
-                    log.bad(id.decode(), f"the shard {files[id]} is truncated, corrupt or no shard of these clips")
+                    log.bad(id.decode(), f"the shard {files[id]} is truncated, corrupt or not a shard of these clips")
             if len(log.reasons) >= log.total:
                 log.none_left(log.total)  # the service would never give a batch
             return whole.any()
@@ -252,21 +252,19 @@ class Records(VideoDataset):
         try:
             example = tf.train.Example.FromString(record)
         except DecodeError:
-            return "no shard of clips: a record is no tf.train.Example"
+            return "not a shard of clips: a record is not a tf.train.Example"
         features = example.features.feature
         frames, boxes = features["frames"].bytes_list.value, features["boxes"].float_list.value
         label, event = features["label"].int64_list.value, features["event"].int64_list.value
         counts = (len(frames), len(boxes), len(label), len(event), len(features["id"].bytes_list.value))
         expected = (settings["num_frames"], settings["num_frames"] * self.max_boxes * 4, 1, 2, 1)
         if counts != expected:
-            return (
-                f"no shard of clips: a record has {counts} frames, numbers of boxes, labels, ..., expected {expected}"
-            )
+            return f"not a shard of clips: a record has {counts} frames, box values, labels, ..., expected {expected}"
         if not -1 <= label[0] < len(self.class_names):
-            return f"no shard of these clips: a record has label {label[0]} of {len(self.class_names)} classes"
+            return f"not a shard of these clips: a record has label {label[0]} of {len(self.class_names)} classes"
         sizes = {jpeg_size(frame) for frame in frames}
         if sizes != {tuple(settings["size"])}:
-            return f"no shard of these clips: a record has frames of {sorted(sizes)}, expected {settings['size']}"
+            return f"not a shard of these clips: a record has frames of {sorted(sizes)}, expected {settings['size']}"
         return ""
 
     def _parse_checked(self, split: str, record) -> dict:

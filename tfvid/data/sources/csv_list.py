@@ -87,7 +87,7 @@ class CSVList(VideoDataset):
         rows = {split: self._read(files[name]) for split, name in splits.items()}
         for split, row in ((split, row) for split, of in rows.items() for row in of):
             if split_of(row["split"] or "") not in (None, split):
-                raise DataError(f"{row['where']}: its column split says {row['split']!r}, its file is of {split}")
+                raise DataError(f"{row['where']}: its column split says {row['split']!r}, but its file is for {split}")
         if rows:
             if ONE_LIST in files:
                 other = min(splits.values())

@@ -138,6 +138,6 @@ def _parse_line(name: str, rest: str) -> tuple[str, list[tuple[int, int]]]:
             raise ValueError(f"got {text.strip()!r} for a range")
         first, last = map(int, first_last.groups())
         if not 1 <= first <= last:
-            raise ValueError(f"{first}-{last} is no range")
+            raise ValueError(f"{first}-{last} is not a range")
         ranges.append((first - 1, last))
     return name, ranges

@@ -1,4 +1,5 @@
 from . import cam as cam
+from . import explained as explained
 from . import features as features
 from . import find_layer as find_layer
 from . import grad_cam as grad_cam

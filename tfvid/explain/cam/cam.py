@@ -6,21 +6,21 @@ weights, so each method's file is its equation: `CAM._native`.
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Unpack
+from typing import ClassVar, Unpack
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvid.core.errors import ModelError, check_choice
+from tfvid.core.errors import ModelError, TfvidError, check_choice, warn_caller
 from tfvid.explain.base import Attribution, Explainer
-from tfvid.explain.cam.features import NORMALIZATIONS, normalized, per_step, resized
-from tfvid.explain.cam.find_layer import find_layer
-from tfvid.explain.cam.uses import chosen_uses, find_uses
+from tfvid.explain.cam.explained import Explained, explained, says_nothing_of_time
+from tfvid.explain.cam.features import NORMALIZATIONS, laid_out, normalized, resized
+from tfvid.explain.cam.find_layer import Chosen, find_layer
 from tfvid.explain.options import ExplainerOptions
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.network.compiled import Compiled
-from tfvid.network.tracing import watched
+from tfvid.network.feature_map import FeatureTrace, check_tokens, trace_features
+from tfvid.network.tracing import source, watched
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,14 @@ class CAMResult(Attribution):
       attribution: float32 `(B, T, H, W)`, the maps at the clip's resolution, normalised. All methods except Saliency
         Tubes cut values below zero.
       native: float32 `(B, T', H', W')`, the maps at the layer's resolution, not normalised.
+      explained: the layer and its use in words, "backbone/conv, sum of 2 calls"; None after `join`.
+      why: why this layer was chosen, in words; None after `join`.
     """
 
     native: np.ndarray
+
+    explained: ClassVar[str | None] = None
+    why: ClassVar[str | None] = None
 
 
 class Run:
@@ -46,10 +51,8 @@ class Run:
       classifier: the model as a `Classifier`, prepared.
       clips: float32 `(B, T, H, W, C)`.
       target: int32 `(B,)`, -1 for the predicted class.
-      layer: the layer.
-      path: the path of the layer, for messages.
+      explained: the layer, from `explained`.
       score: "logit" or "probability".
-      uses: the uses of the layer that are explained, from `find_uses`.
 
     Attributes:
       clips: the clips.
@@ -58,45 +61,53 @@ class Run:
       score: float32 `(B,)`, the logit of `target`, or its probability.
     """
 
-    def __init__(self, classifier, clips, target, layer: keras.Layer, path: str, score: str, uses: list[list[int]]):
-        self.clips, self._path, self._uses, outputs = clips, path, uses, []
+    def __init__(self, classifier, clips, target, explained: Explained, score: str):
+        self.clips, self._explained, seen = clips, explained, []
+        chosen = explained.chosen
         with tf.GradientTape(watch_accessed_variables=False) as self._tape:
 
             def see(output):
                 self._tape.watch(output)
-                outputs.append(output)
+                seen.append(output)
 
-            with watched(layer, see):
+            def see_input(given):
+                seen.append(source(given))
+
+            if chosen.at == "input":  # what leads around the layer belongs to its input, also where it starts before
+                self._tape.watch(clips)
+            of_layer = {"see": see} if chosen.at == "output" else {"see_input": see_input}
+            with watched(chosen.layer, **of_layer):
                 scores = classifier.logits(clips) if score == "logit" else classifier.probabilities(clips)
             self.predicted, self.target = chosen_class(scores, target)
             self.score = class_score(scores, self.target)
         graph = tf.compat.v1.get_default_graph()
-        if not outputs or any(getattr(output, "graph", None) is not graph for output in outputs):
-            raise ModelError(f"layer {path!r} did not run, or runs inside a loop")
-        self._outputs = [[outputs[number] for number in use] for use in uses]
+        if not seen or any(getattr(tensor, "graph", None) is not graph for tensor in seen):
+            raise ModelError(f"layer {chosen.path!r} did not run, or runs inside a loop")
+        self._features = [[seen[number] for number in use] for use in explained.uses]
 
     @property
     def A(self) -> tf.Tensor:
         """The layer's features, float32 `(B, T', H', W', K)`; several uses are concatenated along K."""
-        return self._side_by_side(self._outputs)
+        return self._side_by_side(self._features)
 
     @property
     def G(self) -> tf.Tensor:
         """The gradient of the score with respect to the features, d y_c / d A, shaped as `A`; can be read once."""
-        flat = tf.nest.flatten(self._outputs)
+        flat = tf.nest.flatten(self._features)
         gradients = self._tape.gradient(self.score, flat)
         if all(gradient is None for gradient in gradients):
-            raise ModelError(f"layer {self._path!r} does not lead to the class scores")
+            raise ModelError(f"layer {self._explained.chosen.path!r} does not lead to the class scores")
         gradients = [tf.zeros_like(x) if g is None else g for g, x in zip(gradients, flat, strict=True)]
-        return self._side_by_side(tf.nest.pack_sequence_as(self._outputs, gradients))
+        return self._side_by_side(tf.nest.pack_sequence_as(self._features, gradients))
 
     def _side_by_side(self, of_uses: list[list[tf.Tensor]]) -> tf.Tensor:
-        features = [per_step(tensors, tf.shape(self.clips)[0]) for tensors in of_uses]
+        num_clips, maps = tf.shape(self.clips)[0], [self._explained.of_use(use) for use in self._explained.uses]
+        features = [laid_out(tensors, found, num_clips) for tensors, found in zip(of_uses, maps, strict=True)]
         shapes = {tuple(one.shape[1:4]) for one in features}
         if len(shapes) > 1:
             raise ModelError(
-                f"layer {self._path!r} makes features of several sizes, {', '.join(map(str, sorted(shapes)))}: "
-                f"choose one of its {len(features)} calls, e.g. call=0"
+                f"layer {self._explained.chosen.path!r} makes features of several sizes, "
+                f"{', '.join(map(str, sorted(shapes)))}: choose one of its {len(features)} calls, e.g. call=0"
             )
         return features[0] if len(features) == 1 else tf.concat(features, axis=-1)
 
@@ -104,7 +115,9 @@ class Run:
 class LayerOptions(ExplainerOptions, total=False):
     """The options of `LayerExplainer`."""
 
+    at: str
     call: int | str
+    tokens: tuple[int, int, int] | None
     time: str
     normalize: str | None
 
@@ -119,11 +132,14 @@ class LayerExplainer(Explainer[CAMResult]):
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
       layer: the layer to explain: its path, e.g. ``"backbone/conv"``, or its name if no other layer has it. Its output
-        is `(B, T', H', W', K)`, or `(B, H', W', K)` of single frames. None: the last layer to run that makes a feature
-        map larger than 1x1, except pooling, normalisation and reshaping.
+        is `(B, T', H', W', K)`, `(B, H', W', K)` of single frames, either channels-first, or tokens `(B, N, D)`. None:
+        the last layer that makes a feature map larger than 1x1, except pooling, normalisation and reshaping; in a
+        transformer the input of the last block's first normalisation.
+      at: which tensor of the layer `layer` is explained, its "output" or its "input".
       call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
         share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
         order of a functional model's code, in other models in the order in which they run.
+      tokens: (T', h', w'), how the layer's tokens lie on the clip, class tokens first, where the model does not say it.
       time: how T' steps become T frames: "nearest" repeats steps, as published; "linear" interpolates.
       normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in
         [0, 1], or in [-1, 1] if signed. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
@@ -137,7 +153,10 @@ class LayerExplainer(Explainer[CAMResult]):
 
     Attributes:
       layer: the path of the layer explained; from the first call on if `layer` was None.
-      explained: the layer and its use in words, "backbone/conv, sum of 2 calls"; None before the first call.
+      at: which of its tensors is explained, in the same way.
+      explained: the layer and its use in words, "backbone/conv, sum of 2 calls", or "input of block/norm, tokens on
+        (8, 14, 14)"; None before the first call.
+      why: why this layer was chosen, in words; None before the first call.
       score: the score that is explained, "logit" or "probability".
     """
 
@@ -149,7 +168,9 @@ class LayerExplainer(Explainer[CAMResult]):
         model,
         layer: str | None = None,
         *,
+        at: str = "output",
         call: int | str = "sum",
+        tokens: tuple[int, int, int] | None = None,
         time: str = "nearest",
         normalize: str | None = "clip",
         **options: Unpack[ExplainerOptions],
@@ -157,35 +178,44 @@ class LayerExplainer(Explainer[CAMResult]):
         super().__init__(model, **options)
         check_choice("time", time, ("nearest", "linear"))
         check_choice("normalize", normalize, NORMALIZATIONS)
+        check_choice("at", at, ("output", "input"))
+        if at == "input" and layer is None:
+            raise TfvidError("at='input': expected layer=..., the layer whose input is explained")
         self.layer = layer
+        self.at = at
         self.call = call
+        self.tokens = check_tokens(tokens)
         self.time = time
         self.normalize = normalize
         self.explained: str | None = None
-        self._watched: keras.Layer | None = None
-        self._uses: list[list[int]] = []
-        self._num_uses = 0
+        self.why: str | None = None
+        self._of_shape: dict[tuple, Explained] = {}  # by the shape of a clip
 
     def prepare(self, clips):
         super().prepare(clips)
-        if self._watched is None:
-            self.layer, self._watched = self._find_layer(clips)
-            uses = find_uses(self.classifier.model, self.classifier.calls, self._watched, tuple(clips.shape[1:]))
-            self._uses, self.explained = chosen_uses(uses, self.call, self.layer), self.layer
-            self._num_uses = len(uses)
-            if len(uses) > 1:
-                which = (
-                    f"sum of {len(uses)} calls" if self.call == "sum" else f"call {self.call} of 0 to {len(uses) - 1}"
-                )
-                self.explained = f"{self.layer}, {which}"
+        shape = tuple(clips.shape[1:])
+        if shape not in self._of_shape:
+            trace = trace_features(self.classifier.model, shape, self.tokens)
+            chosen = self._find_layer(clips, trace)
+            found = explained(self.classifier.model, trace, shape, chosen, self.call)
+            if warning := says_nothing_of_time(found, shape):
+                warn_caller(warning)
+            self._of_shape[shape] = found
+            self.layer, self.at, self.explained = chosen.path, chosen.at, found.words
+            self.why = self.why or chosen.why
 
-    def _find_layer(self, clips) -> tuple[str, keras.Layer]:
-        """Returns the path of the layer to explain, and the layer."""
-        return find_layer(self.classifier.model, self.classifier.calls, self.layer)
+    def _find_layer(self, clips, trace: FeatureTrace) -> Chosen:
+        """Returns the layer to explain."""
+        return find_layer(self.classifier.model, trace, self.layer, self.at)
+
+    def _run(self, clips, target, **labels):
+        result = super()._run(clips, target, **labels)
+        for name in ("explained", "why"):  # results are frozen
+            object.__setattr__(result, name, getattr(self, name))
+        return result
 
     def _see(self, clips, target) -> Run:
-        assert self.layer is not None  # `prepare` has found it
-        return Run(self.classifier, clips, target, self._watched, self.layer, self.score, self._uses)
+        return Run(self.classifier, clips, target, self._of_shape[tuple(clips.shape[1:])], self.score)
 
     def _at_clip_size(self, native, clips):
         return normalized(resized(native, clips.shape[1:4], self.time), self.normalize)
@@ -197,11 +227,14 @@ class CAM(LayerExplainer):
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
       layer: the layer to explain: its path, e.g. ``"backbone/conv"``, or its name if no other layer has it. Its output
-        is `(B, T', H', W', K)`, or `(B, H', W', K)` of single frames. None: the last layer to run that makes a feature
-        map larger than 1x1, except pooling, normalisation and reshaping.
+        is `(B, T', H', W', K)`, `(B, H', W', K)` of single frames, either channels-first, or tokens `(B, N, D)`. None:
+        the last layer that makes a feature map larger than 1x1, except pooling, normalisation and reshaping; in a
+        transformer the input of the last block's first normalisation.
+      at: which tensor of the layer `layer` is explained, its "output" or its "input".
       call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
         share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
         order of a functional model's code, in other models in the order in which they run.
+      tokens: (T', h', w'), how the layer's tokens lie on the clip, class tokens first, where the model does not say it.
       time: how T' steps become T frames: "nearest" repeats steps, as published; "linear" interpolates.
       normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in
         [0, 1], or in [-1, 1] if signed. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
@@ -263,11 +296,14 @@ class PooledCAM(CAM):
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
       layer: the layer to explain: its path, e.g. ``"backbone/conv"``, or its name if no other layer has it. Its output
-        is `(B, T', H', W', K)`, or `(B, H', W', K)` of single frames. None: the last layer to run that makes a feature
-        map larger than 1x1, except pooling, normalisation and reshaping.
+        is `(B, T', H', W', K)`, `(B, H', W', K)` of single frames, either channels-first, or tokens `(B, N, D)`. None:
+        the last layer that makes a feature map larger than 1x1, except pooling, normalisation and reshaping; in a
+        transformer the input of the last block's first normalisation.
+      at: which tensor of the layer `layer` is explained, its "output" or its "input".
       call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
         share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
         order of a functional model's code, in other models in the order in which they run.
+      tokens: (T', h', w'), how the layer's tokens lie on the clip, class tokens first, where the model does not say it.
       pool: "frame", a weight for each time step, or "clip", one weight for all time steps.
       time: how T' steps become T frames: "nearest" repeats steps, as published; "linear" interpolates.
       normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in

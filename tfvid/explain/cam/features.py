@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from tfvid.network.feature_map import FeatureMap
+
 
 def resized(maps: tf.Tensor, shape: tuple, time: str = "nearest") -> tf.Tensor:
     """Returns maps `(B, T', H', W')` resized to `shape` (T, H, W): bilinear in space, "nearest" or "linear" in time.
@@ -42,11 +44,13 @@ def normalized(maps: tf.Tensor, by: str | None) -> tf.Tensor:
     return tf.math.divide_no_nan(maps, tf.reduce_max(tf.abs(maps), axis=axes, keepdims=True))
 
 
-def per_step(outputs: list[tf.Tensor], num_clips) -> tf.Tensor:
-    """Returns the outputs of one use of a layer, of one call or of one call for each frame, as `(B, T', H', W', K)`."""
-    outputs = [tf.cast(output, tf.float32) for output in outputs]
-    if outputs[0].shape.rank == 5:
-        return outputs[0]
-    if len(outputs) > 1:  # one call a frame
-        return tf.stack(outputs, axis=1)
-    return tf.reshape(outputs[0], (num_clips, -1, *outputs[0].shape[1:]))
+def laid_out(tensors: list[tf.Tensor], maps: list[FeatureMap], num_clips) -> tf.Tensor:
+    """Returns the features of one use of a layer, float32 `(B, T', H', W', K)`.
+
+    Args:
+      tensors: of one call, or of one call for each frame.
+      maps: how each of them lies on the clip.
+      num_clips: B.
+    """
+    steps = [found.read(tensor, num_clips) for tensor, found in zip(tensors, maps, strict=True)]
+    return steps[0] if len(steps) == 1 else tf.concat(steps, axis=1)

@@ -25,11 +25,14 @@ class GradCAM(PooledCAM):
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
       layer: the layer to explain: its path, e.g. ``"backbone/conv"``, or its name if no other layer has it. Its output
-        is `(B, T', H', W', K)`, or `(B, H', W', K)` of single frames. None: the last layer to run that makes a feature
-        map larger than 1x1, except pooling, normalisation and reshaping.
+        is `(B, T', H', W', K)`, `(B, H', W', K)` of single frames, either channels-first, or tokens `(B, N, D)`. None:
+        the last layer that makes a feature map larger than 1x1, except pooling, normalisation and reshaping; in a
+        transformer the input of the last block's first normalisation.
+      at: which tensor of the layer `layer` is explained, its "output" or its "input".
       call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
         share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
         order of a functional model's code, in other models in the order in which they run.
+      tokens: (T', h', w'), how the layer's tokens lie on the clip, class tokens first, where the model does not say it.
       pool: "frame", a weight for each time step (the equation above), or "clip", one weight for all time steps, the
         mean over time (the authors' PyTorch code).
       score: the score to explain, the class's "logit" or its "probability". The probability also depends on the scores

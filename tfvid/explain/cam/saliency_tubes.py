@@ -17,11 +17,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvid.core.errors import ModelError
+from tfvid.core.errors import ModelError, TfvidError
 from tfvid.explain.cam.cam import CAM, Run
-from tfvid.explain.cam.features import per_step
-from tfvid.explain.cam.find_layer import check_channels_last, find_layer, has_features
+from tfvid.explain.cam.features import laid_out
+from tfvid.explain.cam.find_layer import Chosen, find_layer
 from tfvid.network.classifier import Classifier
+from tfvid.network.feature_map import FeatureCall, FeatureTrace
 from tfvid.network.tracing import LayerCall, watched
 
 
@@ -34,9 +35,11 @@ class SaliencyTubes(CAM):
     Args:
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
       layer: the layer whose features are pooled, by path or name; None finds it.
+      at: "output"; the input of a layer is refused.
       call: which use of a layer that the model uses several times on whole clips, e.g. a backbone that two streams
         share: "sum", all of them, as one layer with all their feature maps; or the number of a use, from 0, in the
         order of a functional model's code, in other models in the order in which they run.
+      tokens: (T', h', w'), how the layer's tokens lie on the clip, class tokens first, where the model does not say it.
       time: how T' steps become T frames: "nearest" repeats steps, as published; "linear" interpolates.
       normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in
         [0, 1], or in [-1, 1] if signed. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
@@ -56,13 +59,16 @@ class SaliencyTubes(CAM):
       array([5.71, 3.02], dtype=float32)
     """
 
-    def _find_layer(self, clips):
+    def _find_layer(self, clips, trace):
+        if self.at != "output":
+            raise TfvidError(f"Saliency Tubes explain the output of a layer, expected at='output', got {self.at!r}")
         self._head = find_head(self.classifier)
-        return find_pooled(self.classifier, clips, self._head, self.layer)
+        return find_pooled(self.classifier, trace, clips, self._head, self.layer)
 
     def _native(self, run: Run):
         w = tf.gather(class_weights(self._head.layer), run.target, axis=1)  # (K, B)
-        w = tf.tile(w, (len(self._uses), 1)) / self._num_uses  # the model pools the mean over all uses of the layer
+        found = self._of_shape[tuple(run.clips.shape[1:])]
+        w = tf.tile(w, (len(found.uses), 1)) / found.count  # the model pools the mean over all uses of the layer
         return tf.einsum("bthwk,kb->bthw", run.A, w)
 
 
@@ -88,7 +94,9 @@ def find_head(classifier: Classifier) -> LayerCall:
     raise _refused(f"the model ends in layer {classifier.calls[-1].path!r}, without a linear layer to the classes")
 
 
-def find_pooled(classifier: Classifier, clips: tf.Tensor, head: LayerCall, name: str | None):
+def find_pooled(
+    classifier: Classifier, trace: FeatureTrace, clips: tf.Tensor, head: LayerCall, name: str | None
+) -> Chosen:
     """Returns the layer whose mean over time and space is the input of `head`.
 
     It is found by a run on one clip, since pooling, dropout and reshaping may be layers or lines of a subclassed
@@ -97,26 +105,24 @@ def find_pooled(classifier: Classifier, clips: tf.Tensor, head: LayerCall, name:
 
     Args:
       classifier: a `Classifier`, prepared.
+      trace: the model's layer calls, from `trace_features`.
       clips: float32 `(B, T, H, W, C)`.
       head: the last linear layer.
       name: the name of the layer; None for all layers.
 
-    Returns:
-      The layer's path and the layer.
-
     Raises:
       ModelError: there is no such layer.
     """
-    check_channels_last(classifier.model)
     W, bias = class_weights(head.layer), getattr(head.layer, "bias", None)
     bias = 0.0 if bias is None else both_classes(tf.cast(bias, tf.float32))
-    named = None if name is None else find_layer(classifier.model, classifier.calls, name)[0]
+    named = None if name is None else find_layer(classifier.model, trace, name).path
     layers = {
         call.path: call.layer
-        for call in classifier.calls
-        if (call.is_new if named is None else call.path == named)
-        and _could_be_pooled(call, classifier.calls, W.shape[0])
+        for call in trace.calls
+        if (call.is_new if named is None else call.path == named) and _could_be_pooled(call, trace.calls, W.shape[0])
     }
+
+    maps = {path: [call.output for call in trace.calls if call.layer is layer] for path, layer in layers.items()}
 
     def from_means(clips):
         outputs = {path: [] for path in layers}
@@ -124,7 +130,7 @@ def find_pooled(classifier: Classifier, clips: tf.Tensor, head: LayerCall, name:
             for path, layer in layers.items():
                 stack.enter_context(watched(layer, outputs[path].append))
             logits = classifier.logits(clips)
-        features = {path: _all_steps(seen) for path, seen in outputs.items()}
+        features = {path: laid_out(seen, maps[path], 1) for path, seen in outputs.items()}
         places = {path: tf.size(A[..., 0]) for path, A in features.items()}
         linear = {path: tf.reduce_mean(A, (1, 2, 3)) @ W + bias for path, A in features.items()}
         return logits, linear, places
@@ -141,22 +147,16 @@ def find_pooled(classifier: Classifier, clips: tf.Tensor, head: LayerCall, name:
     pooled = [path for path in reversed(layers) if fits(path)]
     if pooled:
         path = max(pooled, key=lambda path: int(places[path]))
-        return path, layers[path]
+        return Chosen(path, layers[path], "output", "the scores are a linear function of its mean")
     which = "a layer's features" if name is None else f"the features of layer {name!r}"
     raise _refused(f"layer {head.path!r} is not given the mean over time and space of {which}")
 
 
-def _all_steps(outputs: list[tf.Tensor]) -> tf.Tensor:
-    """A layer's features of one clip in all its uses, concatenated in time, float32 `(1, T', H', W', K)`."""
-    if outputs[0].shape.rank == 5:
-        return tf.concat([tf.cast(output, tf.float32) for output in outputs], axis=1)
-    return per_step(outputs, 1)
-
-
-def _could_be_pooled(call: LayerCall, calls: list[LayerCall], channels: int) -> bool:
+def _could_be_pooled(call: FeatureCall, calls: list[FeatureCall], channels: int) -> bool:
     """Whether the layer makes features with `channels` channels, of the same shape in all its calls."""
-    shapes = {other.shape for other in calls if other.layer is call.layer}
-    return has_features(call) and call.shape[-1] == channels and len(shapes) == 1
+    maps = [other.output for other in calls if other.layer is call.layer]
+    known = [found for found in maps if found is not None]
+    return len(known) == len(maps) and {(found.size, found.grid) for found in known} == {(channels, known[0].grid)}
 
 
 def _is_linear(layer, num_units: int) -> bool:

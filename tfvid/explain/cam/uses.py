@@ -10,16 +10,17 @@ import tensorflow as tf
 from keras import layers
 
 from tfvid.core.errors import ModelError, TfvidError
+from tfvid.network.feature_map import FeatureCall
 from tfvid.network.private_api import creation_order, running_order
-from tfvid.network.tracing import LayerCall, named_layers, trace_calls, watched
+from tfvid.network.tracing import named_layers, trace_calls, watched
 
 
-def find_uses(model: keras.Model, calls: list[LayerCall], layer: keras.Layer, clip_shape: tuple) -> list[list[int]]:
+def find_uses(model: keras.Model, calls: list[FeatureCall], layer: keras.Layer, clip_shape: tuple) -> list[list[int]]:
     """Returns the uses of a layer on whole clips.
 
     Args:
       model: the model.
-      calls: the model's layer calls, in order.
+      calls: the model's layer calls, in order, from `trace_features`.
       layer: the layer.
       clip_shape: `(T, H, W, C)`.
 
@@ -35,7 +36,7 @@ def find_uses(model: keras.Model, calls: list[LayerCall], layer: keras.Layer, cl
     uses, waiting, count = [], [], 0
     for call in calls:
         if call.layer is layer:
-            if len(call.shape or ()) == 5:
+            if _has_all_frames(call):
                 uses.append([count])
             else:
                 waiting.append(count)
@@ -50,7 +51,11 @@ def find_uses(model: keras.Model, calls: list[LayerCall], layer: keras.Layer, cl
     return _as_created(model, layer, uses)
 
 
-def _uses_per_frame(numbers: list[int], wrapper: LayerCall, layer: keras.Layer) -> list[list[int]]:
+def _has_all_frames(call: FeatureCall) -> bool:
+    return len(call.shape or ()) == 5 or any(found and found.has_time for found in (call.output, call.input))
+
+
+def _uses_per_frame(numbers: list[int], wrapper: FeatureCall, layer: keras.Layer) -> list[list[int]]:
     """The uses that the layer's calls `numbers` make up in one call of a `TimeDistributed` layer, `wrapper`."""
     steps = wrapper.shape[1]
     if not steps or len(numbers) % steps:

@@ -21,15 +21,16 @@ import tensorflow as tf
 from tfvid.core.errors import ModelError, check_choice
 from tfvid.explain.base import Attribution, Explainer
 from tfvid.explain.cam.cam import Run
+from tfvid.explain.cam.explained import Explained, explained
 from tfvid.explain.cam.features import resized
 from tfvid.explain.cam.find_layer import find_layer
-from tfvid.explain.cam.uses import find_uses
 from tfvid.explain.excitation.model import excited
 from tfvid.explain.excitation.recurrent import GATES
 from tfvid.explain.excitation.rules import INSTEAD
 from tfvid.explain.options import ExplainerOptions
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.network.compiled import Compiled
+from tfvid.network.feature_map import trace_features
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,17 @@ class ExcitationBackprop(Explainer[ExcitationResult]):
         self.layer = layer
         self.gates = gates
         self.time = time
+        self._of_shape: dict[tuple, Explained] = {}  # the layer, by the shape of a clip
         self._compiled = Compiled(self._maps, "gradient")
+
+    def prepare(self, clips):
+        super().prepare(clips)
+        shape = tuple(clips.shape[1:])
+        if self.layer is not None and shape not in self._of_shape:
+            trace = trace_features(self.classifier.model, shape)
+            chosen = find_layer(self.classifier.model, trace, self.layer)
+            self.layer = chosen.path
+            self._of_shape[shape] = explained(self.classifier.model, trace, shape, chosen)
 
     def _compute(self, clips, target):
         found = self._compiled(clips, target)
@@ -126,10 +137,7 @@ class ExcitationBackprop(Explainer[ExcitationResult]):
             if self.layer is None:
                 P, predicted, target, score = self._at_clips(clips, target)
             else:
-                model, calls = self.classifier.model, self.classifier.calls
-                self.layer, layer = find_layer(model, calls, self.layer)
-                uses = find_uses(model, calls, layer, tuple(clips.shape[1:]))
-                run = Run(self.classifier, clips, target, layer, self.layer, "logit", uses)
+                run = Run(self.classifier, clips, target, self._of_shape[tuple(clips.shape[1:])], "logit")
                 P, predicted, target, score = run.G, run.predicted, run.target, run.score
         native = tf.reduce_sum(P, axis=-1)
         places = tf.reduce_prod(tf.shape(native)[1:]) / tf.reduce_prod(clips.shape[1:4])

@@ -63,9 +63,9 @@ class LRP(PixelExplainer[LRPResult]):
         absolute values; or "abs_max", the largest absolute value.
       output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
         scores.
-      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
-        scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
-        model card), or else the range that the model's first layers say.
+      input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255). Clips in [0, 1]
+        are scaled to this range. None: clips are passed to the model unscaled. "auto": the range declared with
+        `tfvid.declare` or in a model card, or the range that the model's first layers imply.
       batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Raises:

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from tfvid.adapters.makes import adapted
 from tfvid.core.errors import ModelError, TfvidError, check_choice
 from tfvid.network.checks import class_indices
 from tfvid.network.classifier import Classifier, class_score
@@ -31,7 +32,7 @@ class Scorer:
     """
 
     def __init__(self, model, output: str = "auto", input_range="auto"):
-        self.classifier = Classifier(model, output, any_callable=True, input_range=input_range)
+        self.classifier = Classifier(adapted(model), output, any_callable=True, input_range=input_range)
         self._compiled = Compiled(self._probability)
 
     @classmethod
