@@ -90,7 +90,7 @@ def test_the_table_as_text_and_html():
     lines = str(table).splitlines()
     assert [line.split()[0] for line in lines] == ["method", "gradient", "lrp"]
     assert lines[1].split() == ["gradient", "yes", "1", "1", "0.250"]
-    assert lines[2].split() == ["lrp", "no", *"no rule for <Dense>".split()]
+    assert lines[2].split() == ["lrp", "no", "no", "rule", "for", "<Dense>"]
     assert lines[0].index(TITLES[-1]) == lines[2].index("no rule")
     assert "<td>no rule for &lt;Dense&gt;</td>" in table._repr_html_()
     assert len(table) == 2 and table[1].name == "lrp" and np.ndim(table.rows) == 1
