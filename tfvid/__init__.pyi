@@ -92,6 +92,7 @@ from .explain import SmoothGradSquared as SmoothGradSquared
 from .explain import TemporalMask as TemporalMask
 from .explain import VarGrad as VarGrad
 from .explain import explainer as explainer
+from .explain.methods import methods as methods
 from .models import CNNLSTM as CNNLSTM
 from .models import I3D as I3D
 from .models import ConvLSTM as ConvLSTM

@@ -5,6 +5,7 @@ from . import excitation as excitation
 from . import explainers as explainers
 from . import lrp as lrp
 from . import masks as masks
+from . import methods as methods
 from . import options as options
 from . import pixels as pixels
 from . import propagation as propagation
@@ -42,6 +43,8 @@ from .masks.meaningful_perturbation import MeaningfulPerturbationResult as Meani
 from .masks.step import STEP as STEP
 from .masks.temporal_mask import TemporalMask as TemporalMask
 from .masks.temporal_mask import TemporalMaskResult as TemporalMaskResult
+from .methods import Method as Method
+from .methods import Methods as Methods
 from .pixels.blur_ig import BlurIG as BlurIG
 from .pixels.coalitions import SegmentsExplainer as SegmentsExplainer
 from .pixels.coalitions import SegmentsResult as SegmentsResult
