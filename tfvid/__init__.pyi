@@ -67,6 +67,8 @@ from .explain import BlurIG as BlurIG
 from .explain import ContrastiveExcitationBackprop as ContrastiveExcitationBackprop
 from .explain import CropSearch as CropSearch
 from .explain import Deconv as Deconv
+from .explain import DeepLIFT as DeepLIFT
+from .explain import DeepSHAP as DeepSHAP
 from .explain import ExcitationBackprop as ExcitationBackprop
 from .explain import Explainer as Explainer
 from .explain import Explanation as Explanation
@@ -90,6 +92,7 @@ from .explain import SmoothGradSquared as SmoothGradSquared
 from .explain import TemporalMask as TemporalMask
 from .explain import VarGrad as VarGrad
 from .explain import explainer as explainer
+from .explain.methods import methods as methods
 from .models import CNNLSTM as CNNLSTM
 from .models import I3D as I3D
 from .models import ConvLSTM as ConvLSTM

@@ -1,9 +1,11 @@
 from . import base as base
 from . import cam as cam
+from . import deeplift as deeplift
 from . import excitation as excitation
 from . import explainers as explainers
 from . import lrp as lrp
 from . import masks as masks
+from . import methods as methods
 from . import options as options
 from . import pixels as pixels
 from . import propagation as propagation
@@ -21,6 +23,9 @@ from .cam.grad_cam_plus_plus import GradCAMPlusPlus as GradCAMPlusPlus
 from .cam.layer_cam import LayerCAM as LayerCAM
 from .cam.saliency_tubes import SaliencyTubes as SaliencyTubes
 from .cam.score_cam import ScoreCAM as ScoreCAM
+from .deeplift.explainer import DeepLIFT as DeepLIFT
+from .deeplift.explainer import DeepLIFTResult as DeepLIFTResult
+from .deeplift.explainer import DeepSHAP as DeepSHAP
 from .excitation.backprop import ContrastiveExcitationBackprop as ContrastiveExcitationBackprop
 from .excitation.backprop import ExcitationBackprop as ExcitationBackprop
 from .excitation.backprop import ExcitationResult as ExcitationResult
@@ -38,6 +43,8 @@ from .masks.meaningful_perturbation import MeaningfulPerturbationResult as Meani
 from .masks.step import STEP as STEP
 from .masks.temporal_mask import TemporalMask as TemporalMask
 from .masks.temporal_mask import TemporalMaskResult as TemporalMaskResult
+from .methods import Method as Method
+from .methods import Methods as Methods
 from .pixels.blur_ig import BlurIG as BlurIG
 from .pixels.coalitions import SegmentsExplainer as SegmentsExplainer
 from .pixels.coalitions import SegmentsResult as SegmentsResult
