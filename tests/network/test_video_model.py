@@ -198,6 +198,24 @@ def test_resizing_letterboxing_and_cropping():
         tfvid.preprocess.center_crop((5, 4))(clips)
 
 
+@pytest.mark.parametrize("chained", [False, True])
+@pytest.mark.parametrize("frame", [(4, 8), (8, 4)])
+def test_maps_of_letterboxed_frames_lie_on_the_clip(frame, chained):
+    """A 1x1 convolution of a clip with two bright pixels: the map shows these pixels at their own places."""
+    frames = keras.Input((8, 8, 3))
+    x = layers.Conv2D(1, 1, activation="relu", kernel_initializer="ones", name="conv")(frames)
+    pooled = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(frames, layers.Dense(1, kernel_initializer="ones")(pooled))
+    box = tfvid.preprocess.letterbox((8, 8))
+    box = tfvid.preprocess.chain(lambda x: x * 2, box) if chained else box
+    video_model = tfvid.VideoModel(model, layout="(BT)HWC", frames="all", preprocess=box, output="score")
+    clip = np.zeros((1, 2, *frame, 3), np.float32)
+    clip[0, :, 0, 1] = clip[0, :, 3, 2] = 1
+    np.testing.assert_allclose(tfvid.GradCAM(video_model)(clip).attribution, clip[..., 0], atol=1e-6)
+    with pytest.raises(TfvidError, match="one letterbox at most"):
+        tfvid.preprocess.chain(box, tfvid.preprocess.letterbox((9, 9)))
+
+
 # Several inputs ---------------------------------------------------------------------------------------------------
 
 
@@ -495,3 +513,17 @@ def test_a_described_model_is_exported_with_its_conversions(tmp_path):
     folder = tfvid.export.save(video_model, tmp_path / "1", mask={"iterations": 2}, grad_cam={"layer": "conv"})
     answers = tf.saved_model.load(str(folder)).signatures["serving_default"](clips=tf.constant(CLIPS))
     np.testing.assert_allclose(answers["probabilities"], model(CLIPS.transpose(0, 4, 1, 2, 3)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("pattern", ["HWTC", "WTHC"])
+def test_class_activation_maps_follow_the_layout(pattern):
+    """A convolution over the axes of another layout, with the kernel of the plain one in that order."""
+    plain = network()
+    order = ["THWC".index(letter) for letter in pattern]
+    given = keras.Input([SHAPE[axis] for axis in order])
+    x = layers.Conv3D(4, 3, padding="same", activation="relu", name="conv")(given)
+    model = keras.Model(given, layers.Dense(3, name="head")(layers.GlobalAveragePooling3D()(x)))
+    model.get_layer("conv").kernel.assign(np.transpose(plain.get_layer("conv").kernel, (*order[:3], 3, 4)))
+    model.get_layer("head").set_weights(plain.get_layer("head").get_weights())
+    explained = tfvid.GradCAM(tfvid.VideoModel(model, layout=pattern), pool="clip")(CLIPS).attribution
+    np.testing.assert_allclose(explained, tfvid.GradCAM(plain, pool="clip")(CLIPS).attribution, atol=1e-5)

@@ -111,6 +111,12 @@ class Classifier:
         """The order of the colours that the model takes, "rgb" or "bgr"."""
         return self.scaling.channels
 
+    @property
+    def borders(self):
+        """The preprocessing if it adds borders to frames, as `tfvid.preprocess.letterbox` does; else None."""
+        preprocess = self.model.description.preprocess if isinstance(self.model, Described) else None
+        return preprocess if hasattr(preprocess, "back") else None
+
     def prepare(self, clips: tf.Tensor):
         """Traces the model and reads what it takes and returns, once. Checks the range of the clips at each call.
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfvid.core.errors import ModelError, TfvidError, check_choice, warn_caller
 from tfvid.explain.base import Attribution, Explainer
 from tfvid.explain.cam.explained import Explained, explained, says_nothing_of_time
-from tfvid.explain.cam.features import NORMALIZATIONS, laid_out, normalized, resized
+from tfvid.explain.cam.features import NORMALIZATIONS, laid_out, normalized, on_clip
 from tfvid.explain.cam.find_layer import Chosen, find_layer
 from tfvid.explain.options import ExplainerOptions
 from tfvid.network.classifier import chosen_class, class_score
@@ -218,7 +218,7 @@ class LayerExplainer(Explainer[CAMResult]):
         return Run(self.classifier, clips, target, self._of_shape[tuple(clips.shape[1:])], self.score)
 
     def _at_clip_size(self, native, clips):
-        return normalized(resized(native, clips.shape[1:4], self.time), self.normalize)
+        return normalized(on_clip(native, clips, self.classifier, self.time), self.normalize)
 
 
 class CAM(LayerExplainer):

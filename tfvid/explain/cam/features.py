@@ -2,7 +2,24 @@
 
 import tensorflow as tf
 
+from tfvid.network.classifier import Classifier
 from tfvid.network.feature_map import FeatureMap
+
+
+def on_clip(maps: tf.Tensor, clips: tf.Tensor, classifier: Classifier, time: str = "nearest") -> tf.Tensor:
+    """Returns maps `(B, T', H', W')` of the model's frames at the places of the clip's pixels: `(B, T, H, W)`.
+
+    They are resized, see `resized`. The borders that the model's preprocessing adds are cut off.
+
+    Args:
+      maps: float32 `(B, T', H', W')`.
+      clips: `(B, T, H, W, C)`.
+      classifier: the model.
+      time: "nearest" or "linear".
+    """
+    if (box := classifier.borders) is not None:
+        maps = box.back(resized(maps, (clips.shape[1], *box.size), time), clips.shape[2:4])
+    return resized(maps, clips.shape[1:4], time)
 
 
 def resized(maps: tf.Tensor, shape: tuple, time: str = "nearest") -> tf.Tensor:

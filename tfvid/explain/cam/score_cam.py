@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from tfvid.core.errors import TfvidError
 from tfvid.explain.cam.cam import LayerExplainer, LayerOptions
-from tfvid.explain.cam.features import resized
+from tfvid.explain.cam.features import on_clip
 from tfvid.network.classifier import class_score
 from tfvid.network.compiled import Compiled
 
@@ -101,7 +101,7 @@ class ScoreCAM(LayerExplainer):
 
     def _masked_scores(self, clips, maps, target):
         """Returns the logit of each clip multiplied by its map; traced once."""
-        maps = resized(maps, clips.shape[1:4], self.time)
+        maps = on_clip(maps, clips, self.classifier, self.time)
         lowest, highest = (reduce(maps, (1, 2, 3), keepdims=True) for reduce in (tf.reduce_min, tf.reduce_max))
         H = tf.math.divide_no_nan(maps - lowest, highest - lowest)[..., tf.newaxis]
         return class_score(self.classifier.logits(clips * H), target)

@@ -22,7 +22,7 @@ from tfvid.core.errors import ModelError, check_choice
 from tfvid.explain.base import Attribution, Explainer
 from tfvid.explain.cam.cam import Run
 from tfvid.explain.cam.explained import Explained, explained
-from tfvid.explain.cam.features import resized
+from tfvid.explain.cam.features import on_clip
 from tfvid.explain.cam.find_layer import find_layer
 from tfvid.explain.excitation.model import excited
 from tfvid.explain.excitation.recurrent import GATES
@@ -157,7 +157,7 @@ class ExcitationBackprop(Explainer[ExcitationResult]):
             "target": target,
             "predicted": predicted,
             "score": score,
-            "attribution": tf.nn.relu(resized(native, clips.shape[1:4], self.time)) * tf.cast(places, tf.float32),
+            "attribution": tf.nn.relu(on_clip(native, clips, self.classifier, self.time)) * tf.cast(places, tf.float32),
             "native": native,
         }
 
