@@ -67,6 +67,8 @@ from .explain import BlurIG as BlurIG
 from .explain import ContrastiveExcitationBackprop as ContrastiveExcitationBackprop
 from .explain import CropSearch as CropSearch
 from .explain import Deconv as Deconv
+from .explain import DeepLIFT as DeepLIFT
+from .explain import DeepSHAP as DeepSHAP
 from .explain import ExcitationBackprop as ExcitationBackprop
 from .explain import Explainer as Explainer
 from .explain import Explanation as Explanation

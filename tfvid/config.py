@@ -166,13 +166,15 @@ class LoadConfig:
         range.
       channels: the order of the colour channels that the model expects.
       output: what the model returns.
+      describe: ``"my_file.py:name"``, a function from the loaded model to its `tfvid.VideoModel`. tfvid runs the file.
       custom: a Python file with the model's own layers and functions.
     """
 
     input_range: tuple[float, float] | None = None
     channels: Literal["auto", "rgb", "bgr"] = "auto"
-    output: Literal["auto", "logits", "probabilities"] = "auto"
+    output: Literal["auto", "logits", "probabilities", "sigmoid_logits", "sigmoid", "score"] = "auto"
     custom: str | None = None
+    describe: str | None = None
 
     def __post_init__(self):
         low, high = self.input_range or (0, 1)

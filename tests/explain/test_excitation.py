@@ -218,6 +218,25 @@ def test_what_only_a_bias_excites_keeps_its_mass():
     np.testing.assert_array_equal(native(ExcitationBackprop(net), clip(1, 2)), [[0, 0]])
 
 
+def test_products_and_quotients_by_hand():
+    """x = (1, 2) / 4 has P = (1/3, 2/3) by weights of 1; in x y, x and y = 3 x get half each."""
+    for scale in (lambda x: x / 4.0, lambda x: x * 0.25, lambda x: x * (3.0 * x) / 4.0):
+        inputs, head = keras.Input((2, 1, 1, 1)), layers.Dense(2, use_bias=False)
+        net = keras.Model(inputs, head(layers.Flatten()(scale(inputs))))
+        head.set_weights([np.array([[1, -1], [1, -1]], np.float32)])
+        value = np.array([scale(x) for x in (1, 2)])
+        np.testing.assert_allclose(native(ExcitationBackprop(net), clip(1, 2)), [value / value.sum()], rtol=1e-5)
+
+
+def test_depthwise_convolution_by_hand():
+    """Two channels (1, 2) with weights (3, 1) give (3, 2): P = (3/5, 2/5), each back to its channel's frame."""
+    depthwise, head = layers.DepthwiseConv2D(1, use_bias=False), layers.Dense(2, use_bias=False)
+    net = keras.Sequential([keras.Input((2, 1, 1, 1)), layers.Reshape((1, 1, 2)), depthwise, layers.Flatten(), head])
+    depthwise.set_weights([np.array([3, 1], np.float32).reshape(1, 1, 2, 1)])
+    head.set_weights([np.array([[1, -1], [1, -1]], np.float32)])
+    np.testing.assert_allclose(native(ExcitationBackprop(net), clip(1, 2)), [[0.6, 0.4]], rtol=1e-5)
+
+
 @keras.saving.register_keras_serializable("toys")
 class Block(layers.Layer):
     """A user's layer that leaves the work to layers, or adds by itself."""
@@ -238,8 +257,10 @@ def test_a_layer_of_ones_own():
     clips = toy_models.clips(2)
     result = ExcitationBackprop(keras.Sequential([Block(add=True), layers.Flatten(), layers.Dense(3)]))(clips)
     np.testing.assert_allclose(result.native.sum(axis=(1, 2, 3)), 1, atol=1e-4)
-    with pytest.raises(ModelError, match="sum to 1, got .*outside of layers; use Add layers, or use occlusion"):
+    with pytest.raises(ModelError, match="sum to 1, got .*outside of layers; use Add layers, or use lrp"):
         ExcitationBackprop(keras.Sequential([Block(add=False), layers.Flatten(), layers.Dense(3)]))(clips)
+    with pytest.raises(ModelError, match="sum to 1, got .*outside of layers"):
+        ContrastiveExcitationBackprop(keras.Sequential([Block(add=False), layers.Flatten(), layers.Dense(3)]))(clips)
 
 
 class Weighing(layers.Layer):
@@ -257,7 +278,7 @@ def test_what_has_no_rule_is_named():
     for body, message in [
         (
             [frames, layers.GRU(4, name="memory"), layers.Dense(3)],
-            r"layer 'memory' \(GRU\): .* no rule for it; use occ",
+            r"layer 'memory' \(GRU\): .* no rule for it; use lrp, occ",
         ),
         ([flat, Weighing(name="mine")], r"layer 'mine' \(Weighing\)"),
         ([layers.Conv3DTranspose(3, 1, name="up"), flat, layers.Dense(3)], r"layer 'up' \(Conv3DTranspose\)"),
@@ -271,11 +292,11 @@ def test_what_has_no_rule_is_named():
         explain = ContrastiveExcitationBackprop if "contrastive" in message else ExcitationBackprop
         with pytest.raises(ModelError, match=message):
             explain(keras.Sequential([keras.Input(toy_models.SHAPE), *body]))(clips)
-    product = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(inputs * inputs)))
-    with pytest.raises(ModelError, match=r"layer 'multiply.*' \(Multiply\)"):
-        ExcitationBackprop(product)(clips)
+    difference = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(inputs - inputs * inputs)))
+    with pytest.raises(ModelError, match=r"layer 'subtract.*' \(Subtract\)"):
+        ExcitationBackprop(difference)(clips)
     with pytest.raises(TfvidError, match="unknown gates 'none'"):
-        ExcitationBackprop(product, gates="none")
+        ExcitationBackprop(difference, gates="none")
 
 
 class SoftmaxInCall(toy_models.Subclassed):

@@ -12,14 +12,14 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 pytest.importorskip("zennit", reason="zennit is not installed: pip install tfvid[peers]")
 
 
-def ours_and_theirs():
+def ours_and_theirs(pool="Max"):
     """Convolution, batch norm, ReLU, max-pool, convolution, ReLU, mean, two dense layers; random weights and biases."""
     keras.utils.set_random_seed(0)
     body = [
         layers.Conv3D(6, 3, padding="same"),
         layers.BatchNormalization(epsilon=1e-7),  # zennit leaves a norm of variance 1 + epsilon behind
         layers.ReLU(),
-        layers.MaxPooling3D((1, 2, 2)),
+        {"Max": layers.MaxPooling3D, "Avg": layers.AveragePooling3D}[pool]((1, 2, 2)),
         layers.Conv3D(8, (2, 3, 3), strides=(2, 1, 1), activation="relu"),
         layers.AveragePooling3D((1, 2, 2)),
         layers.GlobalAveragePooling3D(),
@@ -37,7 +37,7 @@ def ours_and_theirs():
         nn.Conv3d(3, 6, 3, padding=1),
         nn.BatchNorm3d(6, eps=norm.epsilon),
         nn.ReLU(),
-        nn.MaxPool3d((1, 2, 2)),
+        getattr(nn, f"{pool}Pool3d")((1, 2, 2)),
         nn.Conv3d(6, 8, (2, 3, 3), stride=(2, 1, 1)),
         nn.ReLU(),
         nn.AvgPool3d((1, 2, 2)),

@@ -117,7 +117,15 @@ TWINS = (
 OF_LOGITS = (
     *("grad_cam", "grad_cam_plus_plus", "layer_cam", "score_cam", "saliency_tubes"),
     *("gradient", "gradient_x_input", "smooth_grad", "smooth_grad_squared", "var_grad", "guided_backprop", "deconv"),
-    *("integrated_gradients", "blur_ig", "excitation_backprop", "contrastive_excitation_backprop", "lrp"),
+    *(
+        "integrated_gradients",
+        "blur_ig",
+        "excitation_backprop",
+        "contrastive_excitation_backprop",
+        "lrp",
+        "deep_lift",
+        "deep_shap",
+    ),
 )
 
 

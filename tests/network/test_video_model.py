@@ -10,6 +10,7 @@ from keras import layers
 
 import tfvid
 from tfvid.core.errors import ModelError, TfvidError
+from tfvid.models.loaded import load_model_as
 from tfvid.network.classifier import Classifier
 from tfvid.network.described import in_batches
 from tfvid.network.layout import Layout
@@ -456,3 +457,41 @@ def test_the_callback_takes_a_description_of_the_model_in_training(tmp_path):
 def test_what_is_no_model_is_refused():
     with pytest.raises(ModelError, match="model: expected a Keras model or a function of clips, got str"):
         tfvid.VideoModel("model.keras")
+
+
+# Files and commands -----------------------------------------------------------------------------------------------
+
+
+def test_a_card_says_the_same(tmp_path):
+    model = network((3, 4, 6, 5), before=layers.Permute(LAYOUTS["CTHW"]))
+    model.save(tmp_path / "model.keras")
+    card = tfvid.ModelCard("net", ("a", "b", "c"), 4, (6, 5), input_range=(0, 255), layout="CTHW")
+    (tmp_path / "card.json").write_text(card.to_json())
+    loaded, read = load_model_as(tmp_path / "model.keras")
+    assert read == card and loaded.class_names == card.class_names
+    plain = network()
+    assert_explains(loaded, lambda x: tf.reduce_max(plain(255 * x), axis=1))
+    (tmp_path / "card.json").write_text(card.to_json().replace('"CTHW"', "4"))
+    with pytest.raises(ModelError, match="field 'layout': a value of the wrong type; expected an order of axes"):
+        load_model_as(tmp_path / "model.keras")
+
+
+def test_a_function_in_a_file_describes_the_rest(tmp_path):
+    model = two_streams()
+    model.save(tmp_path / "model.keras")
+    own = tmp_path / "own.py"
+    own.write_text("import tfvid\ndef describe(m): return tfvid.VideoModel(m, inputs={'slow': lambda x: x[:, ::2]})")
+    loaded, card = load_model_as(tmp_path / "model.keras", describe=f"{own}:describe")
+    assert (card.class_names, card.num_frames, card.size) == (("class 0", "class 1", "class 2"), 4, (6, 5))
+    assert_explains(loaded, lambda x: tf.reduce_max(model([x[:, ::2], x]), axis=1))
+    own.write_text("def describe(m): return m.name")
+    with pytest.raises(ModelError, match="own.py:describe: expected a function that returns a tfvid.VideoModel"):
+        load_model_as(tmp_path / "model.keras", describe=f"{own}:describe")
+
+
+def test_a_described_model_is_exported_with_its_conversions(tmp_path):
+    model = network((3, 4, 6, 5), head="softmax", before=layers.Permute(LAYOUTS["CTHW"]))
+    video_model = tfvid.VideoModel(model, layout="CTHW")
+    folder = tfvid.export.save(video_model, tmp_path / "1", mask={"iterations": 2}, grad_cam={"layer": "conv"})
+    answers = tf.saved_model.load(str(folder)).signatures["serving_default"](clips=tf.constant(CLIPS))
+    np.testing.assert_allclose(answers["probabilities"], model(CLIPS.transpose(0, 4, 1, 2, 3)), rtol=1e-5)

@@ -1,6 +1,7 @@
 """The options of commands that load a model: properties that the file of the model does not contain."""
 
 from tfvid.config import LoadConfig
+from tfvid.network.model_format import OUTPUTS
 
 
 def add_model_options(parser):
@@ -19,12 +20,17 @@ def add_model_options(parser):
     )
     options.add_argument(
         "--output",
-        choices=("logits", "probabilities"),
+        choices=OUTPUTS[1:],
         default="auto",
         help="what the model returns (default: read from its last layer)",
     )
     options.add_argument(
         "--custom", metavar="FILE.py", help="a Python file that defines the model's own layers; tfvid runs it"
+    )
+    options.add_argument(
+        "--describe",
+        metavar="FILE.py:NAME",
+        help="a function from the loaded model to its tfvid.VideoModel (other inputs, layouts, scores); tfvid runs it",
     )
 
 
@@ -35,4 +41,5 @@ def load_config_of(arguments) -> LoadConfig:
         channels=arguments.channels,
         output=arguments.output,
         custom=arguments.custom,
+        describe=arguments.describe,
     )

@@ -1,5 +1,6 @@
 from . import base as base
 from . import cam as cam
+from . import deeplift as deeplift
 from . import excitation as excitation
 from . import explainers as explainers
 from . import lrp as lrp
@@ -22,6 +23,9 @@ from .cam.grad_cam_plus_plus import GradCAMPlusPlus as GradCAMPlusPlus
 from .cam.layer_cam import LayerCAM as LayerCAM
 from .cam.saliency_tubes import SaliencyTubes as SaliencyTubes
 from .cam.score_cam import ScoreCAM as ScoreCAM
+from .deeplift.explainer import DeepLIFT as DeepLIFT
+from .deeplift.explainer import DeepLIFTResult as DeepLIFTResult
+from .deeplift.explainer import DeepSHAP as DeepSHAP
 from .excitation.backprop import ContrastiveExcitationBackprop as ContrastiveExcitationBackprop
 from .excitation.backprop import ExcitationBackprop as ExcitationBackprop
 from .excitation.backprop import ExcitationResult as ExcitationResult

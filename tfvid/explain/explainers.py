@@ -35,6 +35,8 @@ EXPLAINERS = Registry(
         "excitation_backprop": "tfvid.explain.excitation.backprop:ExcitationBackprop",
         "contrastive_excitation_backprop": "tfvid.explain.excitation.backprop:ContrastiveExcitationBackprop",
         "lrp": "tfvid.explain.lrp.explainer:LRP",
+        "deep_lift": "tfvid.explain.deeplift.explainer:DeepLIFT",
+        "deep_shap": "tfvid.explain.deeplift.explainer:DeepSHAP",
         "occlusion": "tfvid.explain.pixels.occlusion:Occlusion",
         "rise": "tfvid.explain.pixels.rise:RISE",
         "lime": "tfvid.explain.pixels.lime:LIME",

@@ -21,13 +21,14 @@ from tfvid.models.card import ModelCard
 from tfvid.models.loading import card_from_shapes
 from tfvid.network.model_format import checked_range
 from tfvid.network.private_api import used_variables
+from tfvid.network.video_model import VideoModel
 
 CARD, SETTINGS = "card.json", "explain.json"
 FORMAT = 1  # of explain.json and the signatures
 
 
 def save(
-    model: keras.Model,
+    model: keras.Model | VideoModel,
     path,
     *,
     card: ModelCard | None = None,
@@ -42,7 +43,8 @@ def save(
     computing in it.
 
     Args:
-      model: a Keras model from float clips `(B, T, H, W, C)` to class scores `(B, K)`. It is left unchanged.
+      model: a Keras model from float clips `(B, T, H, W, C)` to class scores `(B, K)`, or a `tfvid.VideoModel` of a
+        Keras model. It is left unchanged.
       path: the folder to write. For TensorFlow Serving it ends in a version, ``.../<name>/1``.
       card: class names, and num_frames and size for models that take clips of any shape. Its `layer` is explained by
         Grad-CAM unless `grad_cam` names another. None: classes are named "class 0", "class 1", ...
@@ -75,7 +77,7 @@ def save(
     options = explainer_options(mask, grad_cam)
     learn, locate = _explainers(model, mask, grad_cam, input_range)
     card = card or card_from_shapes(model, path.name)
-    shape = clip_shape(model, card.num_frames, card.size)
+    shape = clip_shape(learn.classifier.model, card.num_frames, card.size)
     input_range = _prepare(learn, locate, shape, input_range)
     if len(card.class_names) != learn.classifier.num_classes:
         raise ModelError(f"{len(card.class_names)} class names for a model of {learn.classifier.num_classes} classes")

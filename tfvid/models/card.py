@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfvid.core.errors import ModelError, unknown
-from tfvid.network.model_format import CHANNELS, OUTPUTS
+from tfvid.network.model_format import CHANNELS, GREY, OUTPUTS
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,11 @@ class ModelCard:
       metrics: validation results by name.
       input_range: the model's input range: the values (low, high) of black and white. Clips in [0, 1] are scaled to
         this range. None: the range of the model's first layers, or (0, 1) if these do not determine it.
-      channels: the colour order of the input, "rgb" or "bgr".
-      output: "logits", "probabilities", or "auto" if the last layer determines it.
+      channels: the colours of the input, "rgb", "bgr" or "grey".
+      output: what the scores are, see `tfvid.VideoModel`; "auto" if the last layer determines it.
+      layout: the order of the input's axes, see `tfvid.VideoModel`.
+      head: the output that is explained, by name or place, of a model with several; None for a model with one.
+      frames: of a model that returns scores of each frame: a frame, a span (start, stop), or "all"; else None.
     """
 
     name: str
@@ -41,6 +44,9 @@ class ModelCard:
     input_range: tuple[float, float] | None = None
     channels: str = "rgb"
     output: str = "auto"
+    layout: str = "THWC"
+    head: str | int | None = None
+    frames: int | tuple[int, int] | str | None = None
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
@@ -119,17 +125,29 @@ EXPECTED = {
         ),
         "[lowest, highest] pixel value, or null",
     ),
-    "channels": (lambda value: value in CHANNELS, " or ".join(CHANNELS)),
-    "output": (lambda value: value in OUTPUTS, " or ".join(OUTPUTS)),
+    "channels": (lambda value: value in (*CHANNELS, GREY), ", ".join((*CHANNELS, GREY))),
+    "output": (lambda value: value in OUTPUTS, ", ".join(OUTPUTS)),
+    "layout": (lambda value: isinstance(value, str), "an order of axes such as THWC or CTHW"),
+    "head": (lambda value: value is None or _is_text(value) or type(value) is int, "text, a whole number, or null"),
+    "frames": (
+        lambda value: (
+            value in (None, "all")
+            or type(value) is int
+            or (isinstance(value, list) and len(value) == 2 and all(type(one) is int for one in value))
+        ),
+        'a frame, [start, stop], "all", or null',
+    ),
 }
 
 
 def _as_python(values: dict) -> dict:
     """Converts the fields that JSON cannot represent: tuples and integer keys."""
     size, reverse, pixels = values["size"], values.get("reverse_labels"), values.get("input_range")
+    frames = values.get("frames")
     return {
         "class_names": tuple(values["class_names"]),
         "size": None if size is None else tuple(size),
         "reverse_labels": None if reverse is None else {int(a): b for a, b in reverse.items()},
         "input_range": None if pixels is None else (float(pixels[0]), float(pixels[1])),
+        "frames": tuple(frames) if isinstance(frames, list) else frames,
     }

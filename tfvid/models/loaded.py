@@ -60,6 +60,7 @@ def load_model_as(
     channels: str = "auto",
     output: str = "auto",
     custom: str | None = None,
+    describe: str | None = None,
 ):
     """Loads a model, and declares its input range, colour order and output.
 
@@ -71,22 +72,37 @@ def load_model_as(
       output: what the model returns, "logits" or "probabilities"; "auto": as stated in the card, or determined by the
         last layer.
       custom: a Python file that defines the model's custom layers and functions. The file is run.
+      describe: ``"my_file.py:name"``, a function in a Python file from the loaded model to its `tfvid.VideoModel`, for
+        what a card cannot say: other inputs, preprocessing, a score. The file is run.
 
     Returns:
-      The Keras model and its `ModelCard`.
+      The Keras model, or a `tfvid.VideoModel` of it, and its `ModelCard`.
 
     Raises:
-      ModelError: the model or the file `custom` cannot be loaded.
+      ModelError: the model or a file cannot be loaded, or `describe` returns something else.
     """
     from tfvid.models.custom import load_custom
-    from tfvid.models.loading import load_card, load_model
+    from tfvid.models.loading import described_by, load_card, load_model
     from tfvid.network.model_format import declare
 
     model = load_model(path, compile=False, custom_objects=load_custom(custom) if custom else None)
-    card = load_card(path, model)
     given = {"channels": channels, "output": output, "input_range": input_range or "auto"}
     declare(model, **{name: value for name, value in given.items() if value != "auto"})
-    return model, card
+    if describe is not None:
+        model = _described(model, describe)
+    card = load_card(path, model)
+    return described_by(card, model), card
+
+
+def _described(model, describe: str):
+    """The `VideoModel` that the user's function returns for `model`."""
+    from tfvid.core.registry import Registry
+    from tfvid.network.video_model import VideoModel
+
+    described = Registry("description", {}).find(describe)(model)
+    if not isinstance(described, VideoModel):
+        raise ModelError(f"{describe}: expected a function that returns a tfvid.VideoModel, got {described!r}")
+    return described
 
 
 def load_models(

@@ -16,13 +16,15 @@ from tempfile import TemporaryDirectory
 
 import h5py
 import keras
+import tensorflow as tf
 
 import tfvid.network.activations  # noqa: F401  registers the activations with Keras
 from tfvid.core.errors import ModelError
 from tfvid.models.card import ModelCard, read_card
 from tfvid.models.compiling import compile_by_card, read_compiled
 from tfvid.models.legacy import is_hdf5, readable_archive, readable_hdf5
-from tfvid.network.model_format import declare
+from tfvid.network.model_format import GREY, declare
+from tfvid.network.video_model import VideoModel
 
 PLACES = ("", "assets.extra")
 MOST_EXPANSION = 64  # compression hardly shrinks weights, and shrinks a configuration of many equal layers tenfold
@@ -75,7 +77,8 @@ def load_model(
         raise ModelError(f"{file}: cannot load the model ({_reason(error)}{_other_version(file)})") from error
     if (beside := file.with_name("card.json")).is_file():
         card = read_card(beside)
-        declare(model, input_range=card.input_range or "auto", channels=card.channels, output=card.output)
+        channels = "rgb" if card.channels == GREY else card.channels  # `described_by` converts to grey
+        declare(model, input_range=card.input_range or "auto", channels=channels, output=card.output)
         if compile:
             compile_by_card(model, card)
     return model
@@ -97,7 +100,23 @@ def _by_name(custom_objects) -> dict[str, object]:
     )
 
 
-def load_card(path: str | Path, model: keras.Model | None = None) -> ModelCard:
+def described_by(card: ModelCard, model: keras.Model | VideoModel) -> keras.Model | VideoModel:
+    """Returns `model`, or the `VideoModel` that its card describes, by a layout, a head, frames or grey clips.
+
+    Args:
+      card: the model's card.
+      model: the model, for which `declare` holds the rest of the card.
+    """
+    if isinstance(model, VideoModel):
+        return model
+    grey = GREY if card.channels == GREY else None
+    if (card.layout, card.head, card.frames, grey) == ("THWC", None, None, None):
+        return model
+    names = card.class_names
+    return VideoModel(model, layout=card.layout, head=card.head, frames=card.frames, channels=grey, class_names=names)
+
+
+def load_card(path: str | Path, model: keras.Model | VideoModel | None = None) -> ModelCard:
     """Returns the card of the model at `path`. For a model without a card, makes one from the model's shapes.
 
     Args:
@@ -115,7 +134,8 @@ def load_card(path: str | Path, model: keras.Model | None = None) -> ModelCard:
     else:
         model = model or load_model(file, compile=False)
         card = card_from_shapes(model, file.stem)
-    given = getattr(model, "output_shape", None)  # a subclassed model has none
+    is_plain = model is None or not isinstance(described_by(card, model), VideoModel)
+    given = getattr(model, "output_shape", None) if is_plain else None  # a subclassed model has none
     if given is not None and not _is_shape(given, 2):
         raise ModelError(f"{file}: expected a model of clips to logits (B, K), got {given}")
     if given is not None and given[-1] and max(given[-1], 2) != len(card.class_names):
@@ -125,7 +145,7 @@ def load_card(path: str | Path, model: keras.Model | None = None) -> ModelCard:
     return card
 
 
-def card_from_shapes(model: keras.Model, name: str) -> ModelCard:
+def card_from_shapes(model: keras.Model | VideoModel, name: str) -> ModelCard:
     """Makes a card from the input and output shapes of a model.
 
     The classes are named "class 0", "class 1", and so on. A model with a single output unit has two classes.
@@ -137,6 +157,8 @@ def card_from_shapes(model: keras.Model, name: str) -> ModelCard:
     Raises:
       ModelError: the model has other shapes, or is a subclassed model, whose shapes are unknown.
     """
+    if isinstance(model, VideoModel):
+        return _card_of_described(model, name)
     taken, given = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if taken is None or given is None:
         raise ModelError(
@@ -149,6 +171,18 @@ def card_from_shapes(model: keras.Model, name: str) -> ModelCard:
     _, num_frames, height, width, _ = taken
     size = (height, width) if height and width else None
     return ModelCard(name, tuple(f"class {label}" for label in range(max(given[-1], 2))), num_frames, size)
+
+
+def _card_of_described(model: VideoModel, name: str) -> ModelCard:
+    """Makes a card for a `VideoModel`; the number of classes is that of the scores of a black clip."""
+    frames, height, width, channels = getattr(model.network, "clip_shape", (None, None, None, None))
+    names = ("score",) if model.score is not None and model.class_names is None else model.class_names
+    if names is None:
+        if None in (frames, height, width):
+            raise ModelError(f"{name}: the number of classes is unknown; set class_names= of the VideoModel")
+        scores = model.network(tf.zeros((1, frames, height, width, channels or 3)))
+        names = tuple(f"class {label}" for label in range(max(scores.shape[-1], 2)))
+    return ModelCard(name, tuple(names), frames, (height, width) if height and width else None)
 
 
 def load_weights(model: keras.Model, path: str | Path, *, other_classifier: bool = False) -> str:

@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from tfvid.core.errors import ModelError, TfvidError
 from tfvid.network.layout import Layout
-from tfvid.network.model_format import declare, declared
+from tfvid.network.model_format import GREY, declare, declared
 from tfvid.network.shapes import shapes
-from tfvid.network.video_model import ALL, GREY, VideoModel
+from tfvid.network.video_model import ALL, VideoModel
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 

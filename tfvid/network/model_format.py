@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from tfvid.core.errors import TfvidError, check_choice
 
 CHANNELS = ("rgb", "bgr")
+GREY = "grey"  # one channel; a `tfvid.VideoModel` converts the clips
 # "logits" and "probabilities" are of classes that exclude one another, "sigmoid_logits" and "sigmoid" of independent
 # classes; "score" is any number.
 OUTPUTS = ("auto", "logits", "probabilities", "sigmoid_logits", "sigmoid", "score")

@@ -13,10 +13,9 @@ import keras
 
 from tfvid.core.errors import ModelError, TfvidError, check_choice
 from tfvid.network.layout import Layout
-from tfvid.network.model_format import CHANNELS, OUTPUTS, checked_range
+from tfvid.network.model_format import CHANNELS, GREY, OUTPUTS, checked_range
 
 ALL = "all"
-GREY = "grey"
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,8 +60,7 @@ class ExcitationBackprop(Explainer[ExcitationResult]):
     activations, sums (layers or ``+`` in a functional model), `Concatenate` and layers that only move elements, and for
     LSTM and ConvLSTM2D; see `rules`. Containers, `TimeDistributed` and subclassed models work, too. Operations outside
     of layers in a model's own ``call`` have their ordinary gradient. This is the rule for reshaping and concatenation,
-    but not for ``x + y``: use an `Add` layer there. (Such a map sums to more than 1, which raises an error; maps of the
-    contrastive form cannot be checked.)
+    but not for ``x + y``: use an `Add` layer there. (Such a map sums to more than 1, which raises an error.)
 
     A map sums to 1, minus the probability of outputs that only their bias excites.
 
@@ -111,6 +110,7 @@ class ExcitationBackprop(Explainer[ExcitationResult]):
         self.time = time
         self._of_shape: dict[tuple, Explained] = {}  # the layer, by the shape of a clip
         self._compiled = Compiled(self._maps, "gradient")
+        self._plain = Compiled(self._native, "gradient")  # for the check of the contrastive form
 
     def prepare(self, clips):
         super().prepare(clips)
@@ -123,17 +123,29 @@ class ExcitationBackprop(Explainer[ExcitationResult]):
 
     def _compute(self, clips, target):
         found = self._compiled(clips, target)
-        mass = found["native"].numpy().sum(axis=(1, 2, 3)).max()
+        if self.contrastive:
+            self._check_mass(self._plain(clips, target))
+        else:
+            self._check_mass(found["native"])
+        return found
+
+    def _check_mass(self, native):
+        """Raises ModelError if a map, not of the contrastive form, sums to more than 1."""
+        mass = native.numpy().sum(axis=(1, 2, 3)).max()
         if self.gates == "signal" and mass > MOST:
             raise ModelError(
                 f"expected probabilities that sum to 1, got {mass:.3g}: the model's own call adds or scales features "
                 f"outside of layers; use Add layers, or {INSTEAD}"
             )
-        return found
 
-    def _maps(self, clips, target) -> dict[str, tf.Tensor]:
+    def _native(self, clips, target) -> tf.Tensor:
+        """Returns the maps that are not contrastive; traced once."""
+        return self._maps(clips, target, contrastive=False)["native"]
+
+    def _maps(self, clips, target, contrastive: bool | None = None) -> dict[str, tf.Tensor]:
         """Returns the fields of the result; traced once."""
-        with excited(self.classifier, self.gates, self.contrastive):
+        contrastive = self.contrastive if contrastive is None else contrastive
+        with excited(self.classifier, self.gates, contrastive):
             if self.layer is None:
                 P, predicted, target, score = self._at_clips(clips, target)
             else:

@@ -86,6 +86,7 @@ def _excited_call(path: str, part, gates: str):
 _RULES = (
     (rules.average, rules.AVERAGES, ("Mean",)),
     (rules.addition, rules.ADDITIONS, ("Add",)),
+    (rules.product, (layers.Multiply,), ("Multiply", "Divide", "TrueDivide")),
     (rules.one_to_one, rules.ONE_TO_ONE, ("Relu", "Relu6", "LeakyRelu", "Elu", "Gelu", "Silu", "Tanh", "Sigmoid")),
     (
         None,

@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-INSTEAD = "use occlusion or rise"  # for layers without a rule
+INSTEAD = "use lrp, occlusion or rise"  # for layers without a rule
 
 
 def linked(inputs: list[tf.Tensor], output: tf.Tensor, share) -> tf.Tensor:
@@ -83,8 +83,7 @@ def linear(layer, contrast: bool = False, signed: bool = False):
       signed: whether negative P is the probability of the same layer with negated weights: at the top layer of a model
         with one output, whose class 0 is the opposite of class 1.
     """
-    call = layer.call
-    apply = keras.ops.matmul if isinstance(layer, layers.Dense) else layer.convolution_op
+    call, apply = layer.call, _linear_map(layer)
 
     def excited(x, *args, **kwargs):
         def share(P):
@@ -101,6 +100,21 @@ def linear(layer, contrast: bool = False, signed: bool = False):
         return linked([x], call(tf.stop_gradient(x), *args, **kwargs), share)
 
     return excited
+
+
+def _linear_map(layer):
+    """The map ``apply(x, w)`` of a dense layer or a convolution, for other weights."""
+    if isinstance(layer, layers.Dense):
+        return keras.ops.matmul
+    if not isinstance(layer, DEPTHWISE):
+        return layer.convolution_op
+
+    def depthwise(x, w):
+        return keras.ops.depthwise_conv(
+            x, w, tuple(layer.strides), layer.padding, layer.data_format, tuple(layer.dilation_rate)
+        )
+
+    return depthwise
 
 
 def average(layer):
@@ -143,13 +157,39 @@ def one_to_one(layer):
     return excited
 
 
+def product(operation):
+    """Returns the ``call`` of a product or quotient: a constant gets nothing, of two tensors each gets half of P.
+
+    A divisor gets nothing.
+    """
+    call = operation.call
+
+    def excited(*inputs):
+        given = tf.nest.flatten(inputs)
+        flat = [x for x in given if tf.is_tensor(x)]
+        if type(operation).__name__ in ("Divide", "TrueDivide"):
+            flat = [x for x in given[:1] if tf.is_tensor(x)]
+
+        def share(P):
+            return [_summed_to(P / len(flat), x) for x in flat]
+
+        return linked(flat, call(*tf.nest.map_structure(_constant, inputs)), share)
+
+    return excited
+
+
+def _constant(x):
+    return tf.stop_gradient(x) if tf.is_tensor(x) else x
+
+
 def _summed_to(share, x):
     """The share of a broadcast input, summed over the places it was broadcast to."""
     axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(x), s1=tf.shape(share))
     return tf.reshape(tf.reduce_sum(share, axes), tf.shape(x))
 
 
-LINEAR = (layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv3D)
+DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+LINEAR = (layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv3D, *DEPTHWISE)
 
 AVERAGES = (
     *(layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D),

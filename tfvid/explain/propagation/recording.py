@@ -23,7 +23,7 @@ class Recording:
     Attributes:
       clips: the clips, as a tensor of this run's own.
       logits: float32 `(B, K)`.
-      operations: the operations from `clips` to `logits`, in the order in which they run.
+      operations: those that depend on the clips, in the order in which they run.
     """
 
     def __init__(self, classifier: Classifier, clips: tf.Tensor, blocked: tuple[str, ...] = ()):
@@ -32,16 +32,17 @@ class Recording:
         before = len(graph.get_operations())
         with unrolled(classifier.model):
             self.logits = classifier.logits(self.clips)
-        self.operations = graph.get_operations()[before:]
+        operations = graph.get_operations()[before:]
         self._layers = dict(named_layers(classifier.model))
         self._live = {self.clips.ref()}
         self._users: dict = {}
         self._before: dict = {}  # by the tensor that a function of each element returns: the tensor that it is given
         self.fused: dict[str, tf.Tensor] = {}  # by the name of an operation
         self.pixels = {self.clips.ref()}  # the clips' values, moved or with another scale
-        for operation in self.operations:
+        for operation in operations:
             if operation.type not in (*SHAPES, *blocked):
                 self._see(operation)
+        self.operations = [o for o in operations if any(y.ref() in self._live for y in o.outputs)]
 
     def _see(self, operation):
         live = self.live_inputs(operation)

@@ -1,0 +1,2 @@
+from . import explainer as explainer
+from . import rules as rules
