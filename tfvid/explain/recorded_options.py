@@ -44,7 +44,7 @@ def _options(prefix: str, explainer: str, given: Mapping) -> dict:
     options = defaults | given
     del options[f"{prefix}.batch_size"]  # it does not change results
     for name, default in IMPLIED.items():
-        if options.get(f"{prefix}.{name}") == default:
+        if options.get(f"{prefix}.{name}", ...) == default:  # some options are those of one explainer only
             del options[f"{prefix}.{name}"]
     return options
 
