@@ -5,8 +5,9 @@ import dataclasses
 from tfvid.explain import EXPLAINERS
 from tfvid.explain.methods import QUICK
 
-__all__ = ["METHODS", "POOLED", "QUICK", "arrays"]
-METHODS = list(EXPLAINERS)
+__all__ = ["METHODS", "OF_TRANSFORMERS", "POOLED", "QUICK", "arrays"]
+OF_TRANSFORMERS = {"attention_rollout", "attention_relevance", "attention_maps"}  # tests/explain/test_attention.py
+METHODS = [name for name in EXPLAINERS if name not in OF_TRANSFORMERS]
 POOLED = {"saliency_tubes"}  # methods for models that end in a global average pool and one linear layer
 
 

@@ -62,6 +62,9 @@ from .explain import LIME as LIME
 from .explain import LRP as LRP
 from .explain import RISE as RISE
 from .explain import STEP as STEP
+from .explain import AttentionMaps as AttentionMaps
+from .explain import AttentionRelevance as AttentionRelevance
+from .explain import AttentionRollout as AttentionRollout
 from .explain import Attribution as Attribution
 from .explain import BlurIG as BlurIG
 from .explain import ContrastiveExcitationBackprop as ContrastiveExcitationBackprop

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from tfvid.explain import EXPLAINERS
+from quick_explainers import METHODS
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 WARM = 3  # batches after which all is traced, built and cached
@@ -37,7 +36,7 @@ def test_explaining_on_and_on_does_not_grow(soak):
 
 @pytest.mark.long
 def test_no_method_grows(soak):
-    assert_steady(soak, list(EXPLAINERS), batches=23)
+    assert_steady(soak, METHODS, batches=23)
 
 
 def test_what_grows_is_seen(soak, monkeypatch):

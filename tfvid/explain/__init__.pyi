@@ -1,3 +1,4 @@
+from . import attention as attention
 from . import base as base
 from . import cam as cam
 from . import deeplift as deeplift
@@ -11,6 +12,10 @@ from . import pixels as pixels
 from . import propagation as propagation
 from . import recorded_options as recorded_options
 from . import shown as shown
+from .attention.base import AttentionResult as AttentionResult
+from .attention.maps import AttentionMaps as AttentionMaps
+from .attention.relevance import AttentionRelevance as AttentionRelevance
+from .attention.rollout import AttentionRollout as AttentionRollout
 from .base import Attribution as Attribution
 from .base import Explainer as Explainer
 from .base import Explanation as Explanation
