@@ -50,7 +50,7 @@ class Classifier:
     A linear unit is z if `output` is "logits", or if the model is compiled with a binary loss ``from_logits=True``;
     otherwise it raises an error, since it may be a regression.
 
-    Clips in [0, 1] are scaled to the values that the model takes, see `input_range`. Gradients are those with respect
+    Clips in [0, 1] are scaled to the values that the model expects, see `input_range`. Gradients are those with respect
     to the clips in [0, 1]. `tfvid.declare` or a model card can also say the values.
 
     Where only scores are needed, the model may be any callable, e.g. a network of another framework:
@@ -62,7 +62,8 @@ class Classifier:
       output: what the model returns, one of `tfvid.network.model_format.OUTPUTS`. "auto" is what was declared, or else
         what the last layer implies.
       any_callable: whether `model` may be any callable.
-      input_range: the values (low, high) that the model takes for black and white. Clips in [0, 1] are scaled to them;
+      input_range: the values (low, high) that the model expects for black and white. Clips in [0, 1] are scaled
+        to them;
         other clips raise an error. None: the model gets clips unchanged. "auto": what was declared, or else what the
         model's first layers say (see `tfvid.network.input_range`), or else None. If the layers say a range and the
         first clips lie outside [0, 1], the model gets clips unchanged, with a warning.
@@ -73,7 +74,7 @@ class Classifier:
       num_classes: K, from `prepare` on; 2 for a model with one output unit, 1 for a `score`.
       num_units: the number of the model's output units: K, or 1.
       output: one of `OUTPUTS` other than "auto", from `prepare` on.
-      scaling: the map from clips in [0, 1] to the values that the model takes.
+      scaling: the map from clips in [0, 1] to the values that the model expects.
 
     Raises:
       ModelError: `model` is not a Keras model, and `any_callable` is False or the model is not callable.

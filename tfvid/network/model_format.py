@@ -23,7 +23,8 @@ class ModelFormat:
     """The values that a model takes and returns.
 
     Attributes:
-      input_range: the values (low, high) that the model takes for black and white; clips in [0, 1] are scaled to them.
+      input_range: the values (low, high) that the model expects for black and white; clips in [0, 1] are scaled
+        to them.
         None: the model gets clips unchanged. "auto": what the model's first layers say, see
         `tfvid.network.input_range`, or else None.
       channels: the colour order that the model expects, "rgb" or "bgr".
@@ -58,7 +59,7 @@ def checked_range(value) -> tuple[float, float] | str | None:
             raise ValueError
     except (TypeError, ValueError):
         raise TfvidError(
-            "input_range: expected the values that the model takes for black and white, e.g. (0, 255), or 'auto', or "
+            "input_range: expected the values that the model expects for black and white, e.g. (0, 255), or 'auto', or "
             f"None for clips that are given to the model as they are, got {value!r}"
         ) from None
     return low, high

@@ -44,11 +44,11 @@ class SaliencyTubes(CAM):
       normalize: "frame" or "clip" divides maps by the largest absolute value of each frame or clip, so that they lie in
         [0, 1], or in [-1, 1] if signed. "frame_range" and "clip_range" subtract the minimum first, so that maps lie in
         [0, 1]. None leaves maps unchanged. A map of zeros stays zero. Maps are signed.
-      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+      output: what the model returns: "logits", "probabilities", or "auto", which finds out from the last layer or the
         scores.
-      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+      input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255); clips in [0, 1] are
         scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
-        model card), or else the range that the model's first layers say.
+        model card), or else the range that the model's first layers imply.
       batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Raises:

@@ -62,11 +62,11 @@ class DeepLIFT(Explainer[DeepLIFTResult]):
         same shape.
       reduce: how the values of a pixel's colours become one: "sum", signed and complete; "abs_sum", the sum of absolute
         values; or "abs_max", the largest absolute value.
-      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+      output: what the model returns: "logits", "probabilities", or "auto", which finds out from the last layer or the
         scores.
-      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+      input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255); clips in [0, 1] are
         scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
-        model card), or else the range that the model's first layers say.
+        model card), or else the range that the model's first layers imply.
       batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Raises:
@@ -131,11 +131,11 @@ class DeepSHAP(DeepLIFT):
       seed: of the draw.
       reduce: how the values of a pixel's colours become one: "sum", signed and complete; "abs_sum", the sum of absolute
         values; or "abs_max", the largest absolute value.
-      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+      output: what the model returns: "logits", "probabilities", or "auto", which finds out from the last layer or the
         scores.
-      input_range: the values (low, high) that the model takes for black and white, e.g. (0, 255); clips in [0, 1] are
+      input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255); clips in [0, 1] are
         scaled to them. None: the model gets clips unchanged. "auto": the range that was declared (`tfvid.declare`, a
-        model card), or else the range that the model's first layers say.
+        model card), or else the range that the model's first layers imply.
       batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
 
     Raises:

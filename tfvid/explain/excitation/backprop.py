@@ -74,7 +74,7 @@ class ExcitationBackprop(Explainer[ExcitationResult]):
         pass on. "gradient" is the rule of the published code; its maps do not sum to 1 and may be negative with tanh
         units, and `attribution` sets negative values to 0. See `tfvid.explain.excitation.recurrent`.
       time: how T' steps become T frames: "nearest" repeats steps; "linear" interpolates.
-      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+      output: what the model returns: "logits", "probabilities", or "auto", which finds out from the last layer or the
         scores.
       input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255). Clips in [0, 1]
         are scaled to this range. None: clips are passed to the model unscaled. "auto": the range declared with
@@ -191,7 +191,7 @@ class ContrastiveExcitationBackprop(ExcitationBackprop):
         pass on. "gradient" is the rule of the published code; its maps do not sum to 1 and may be negative with tanh
         units, and `attribution` sets negative values to 0. See `tfvid.explain.excitation.recurrent`.
       time: how T' steps become T frames: "nearest" repeats steps; "linear" interpolates.
-      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+      output: what the model returns: "logits", "probabilities", or "auto", which finds out from the last layer or the
         scores.
       input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255). Clips in [0, 1]
         are scaled to this range. None: clips are passed to the model unscaled. "auto": the range declared with

@@ -31,7 +31,7 @@ class BlurIG(PathExplainer):
       steps: N, the number of gradients along the path, 1 or more; they are computed one after another.
       reduce: how the values of a pixel's colours become one: "sum", signed and complete; "abs_sum", the sum of absolute
         values; or "abs_max", the largest absolute value.
-      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+      output: what the model returns: "logits", "probabilities", or "auto", which finds out from the last layer or the
         scores.
       input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255). Clips in [0, 1]
         are scaled to this range. None: clips are passed to the model unscaled. "auto": the range declared with

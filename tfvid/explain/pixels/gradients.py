@@ -80,7 +80,7 @@ class PixelExplainer(Explainer[ResultType]):
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
       reduce: how the values of a pixel's colours become one: "abs_max", the largest absolute value; "abs_sum", the sum
         of absolute values; or "sum", signed.
-      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+      output: what the model returns: "logits", "probabilities", or "auto", which finds out from the last layer or the
         scores.
       input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255). Clips in [0, 1]
         are scaled to this range. None: clips are passed to the model unscaled. "auto": the range declared with
@@ -125,7 +125,7 @@ class Gradient(PixelExplainer[Attribution]):
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
       reduce: how the values of a pixel's colours become one: "abs_max", the largest absolute value; "abs_sum", the sum
         of absolute values; or "sum", signed.
-      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+      output: what the model returns: "logits", "probabilities", or "auto", which finds out from the last layer or the
         scores.
       input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255). Clips in [0, 1]
         are scaled to this range. None: clips are passed to the model unscaled. "auto": the range declared with
@@ -148,7 +148,7 @@ class GradientXInput(PixelExplainer[Attribution]):
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
       reduce: how the values of a pixel's colours become one: "abs_max", the largest absolute value; "abs_sum", the sum
         of absolute values; or "sum", signed.
-      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+      output: what the model returns: "logits", "probabilities", or "auto", which finds out from the last layer or the
         scores.
       input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255). Clips in [0, 1]
         are scaled to this range. None: clips are passed to the model unscaled. "auto": the range declared with

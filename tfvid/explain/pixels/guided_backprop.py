@@ -79,7 +79,7 @@ class GuidedBackprop(PixelExplainer[Attribution]):
         unchanged.
       reduce: how the values of a pixel's colours become one: "abs_max", the largest absolute value; "abs_sum", the sum
         of absolute values; or "sum", signed.
-      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+      output: what the model returns: "logits", "probabilities", or "auto", which finds out from the last layer or the
         scores.
       input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255). Clips in [0, 1]
         are scaled to this range. None: clips are passed to the model unscaled. "auto": the range declared with
@@ -111,7 +111,7 @@ class Deconv(GuidedBackprop):
         unchanged.
       reduce: how the values of a pixel's colours become one: "abs_max", the largest absolute value; "abs_sum", the sum
         of absolute values; or "sum", signed.
-      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+      output: what the model returns: "logits", "probabilities", or "auto", which finds out from the last layer or the
         scores.
       input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255). Clips in [0, 1]
         are scaled to this range. None: clips are passed to the model unscaled. "auto": the range declared with

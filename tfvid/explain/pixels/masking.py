@@ -64,7 +64,7 @@ class MaskingExplainer(Explainer[ResultType]):
         C)` to a clip of the same shape. No fill is neutral for all models.
       score: the score to explain, the "probability" of the class or its "logit".
       progress: whether to show a bar on stderr for work of more than ten seconds a clip.
-      output: what the model returns: "logits", "probabilities", or "auto", which reads it from the last layer or the
+      output: what the model returns: "logits", "probabilities", or "auto", which finds out from the last layer or the
         scores.
       input_range: the values (low, high) that the model expects for black and white, e.g. (0, 255). Clips in [0, 1]
         are scaled to this range. None: clips are passed to the model unscaled. "auto": the range declared with
