@@ -472,7 +472,7 @@ def no_maps():
         (
             toy_models.functional,
             {"input_range": (1, 0)},
-            "input_range: expected the values that the model takes for black and white",
+            "input_range: expected the values that the model expects for black and white",
         ),
     ],
 )

@@ -235,7 +235,7 @@ def test_a_range_that_is_given():
 def test_ranges_that_are_none(given):
     for say in (lambda: tfvid.GradCAM(network(), input_range=given), lambda: ModelFormat(input_range=given)):
         with pytest.raises(
-            TfvidError, match="input_range: expected the values that the model takes for black and white"
+            TfvidError, match="input_range: expected the values that the model expects for black and white"
         ):
             say()
 
