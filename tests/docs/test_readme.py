@@ -36,6 +36,7 @@ NOT_RUN = {
     "grpc.insecure_channel": "needs TensorFlow Serving",
     "onnxruntime.InferenceSession": "needs a network in ONNX",
     "torch.jit.load": "needs PyTorch",
+    "import torchvision": "needs torchvision",
     'load_model("runs/i3d_kth")': "needs KTH",
 }
 # Pages of docs/ whose other Python blocks are run.

@@ -287,7 +287,7 @@ def test_logits_are_the_values_before_the_last_activation(head):
     clips, before = tf.constant(toy_models.clips(2)), fingerprint(model)
     classifier = Classifier(model)
     classifier.prepare(clips)
-    assert classifier.output == "probabilities"
+    assert classifier.output == ("sigmoid" if head == "sigmoid" else "probabilities")
     logits, probabilities = classifier.logits(clips), classifier.probabilities(clips)
     squash = tf.sigmoid if head == "sigmoid" else tf.nn.softmax
     np.testing.assert_allclose(squash(logits), probabilities, atol=1e-6)

@@ -286,7 +286,8 @@ def test_a_callback_explains_what_fit_is_given(tmp_path):
         rows.append(logger.table)
     assert [row["OS"] for row in rows[0]] == pytest.approx([row["OS"] for row in rows[1]], rel=1e-4)
     with pytest.raises(
-        TfvidError, match=r"floats in \[0, 1\], got .* say with input_range=\(low, high\) what the model"
+        TfvidError,
+        match=r"floats in \[0, 1\], got .* pass the range that the model expects as input_range=\(low, high\)",
     ):
         ExplanationLogger(["grad_cam"], clips * 255, tmp_path)
 

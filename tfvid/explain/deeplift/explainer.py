@@ -11,6 +11,7 @@ Shrikumar et al., "Learning Important Features Through Propagating Activation Di
 "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017, section 4.2.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -48,7 +49,58 @@ class DeepLIFTResult(Attribution):
     completeness_gap: np.ndarray
 
 
-class DeepLIFT(Explainer[DeepLIFTResult]):
+class Compared(Explainer[DeepLIFTResult]):
+    """The base of explainers by differences from baselines: `_baselines`.
+
+    Args:
+      model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`. It stays unchanged.
+      reduce: how the values of a pixel's colours become one, see `tfvid.explain.pixels.gradients.REDUCTIONS`.
+      output: what the model returns, see `Explainer`.
+      input_range: the values (low, high) that the model expects for black and white, see `Explainer`.
+      batch_size: the number of clips explained at a time, 1 or more. It bounds memory and does not change results.
+    """
+
+    result_type = DeepLIFTResult
+
+    def __init__(self, model, *, reduce: str = "sum", **options: Unpack[ExplainerOptions]):
+        super().__init__(model, **options)
+        check_choice("reduce", reduce, REDUCTIONS)
+        self.reduce = reduce
+        self._compiled = Compiled(self._compare, "gradient")
+
+    @abstractmethod
+    def _baselines(self, clips) -> list[tf.Tensor]:
+        """Returns the baselines of clips, each in their shape."""
+
+    def _compute(self, clips, target):
+        runs = [self._compiled(clips, target, baseline) for baseline in self._baselines(clips)]
+        pixels, baseline_score = (tf.add_n([run[name] for run in runs]) / len(runs) for name in ("pixels", "baseline"))
+        attributed, score = tf.reduce_sum(pixels, axis=(1, 2, 3, 4)), runs[0]["score"]
+        return {
+            "target": runs[0]["target"],
+            "predicted": runs[0]["predicted"],
+            "score": score,
+            "attribution": REDUCTIONS[self.reduce](pixels),
+            "baseline_score": baseline_score,
+            "attributed": attributed,
+            "completeness_gap": attributed - (score - baseline_score),
+        }
+
+    def _compare(self, clips, target, baseline) -> dict[str, tf.Tensor]:
+        """Returns what each colour of each pixel adds, and the scores; traced once."""
+        run, reference = (Recording(self.classifier, x) for x in (clips, baseline))
+        predicted, target = chosen_class(run.logits, target)
+        start = tf.one_hot(target, run.logits.shape[1])
+        return {
+            "target": target,
+            "predicted": predicted,
+            "score": class_score(run.logits, target),
+            "baseline": class_score(reference.logits, target),
+            "pixels": Differences(run, reference).multipliers(start) * (clips - baseline),
+        }
+
+
+class DeepLIFT(Compared):
     """DeepLIFT of the logit, by the rescale rule.
 
     It works on the operations that the model runs, so subclassed models and custom layers need no adaption. There are
@@ -79,47 +131,15 @@ class DeepLIFT(Explainer[DeepLIFTResult]):
       (array([3.21, 0.87], dtype=float32), array([3.21, 0.87], dtype=float32))
     """
 
-    result_type = DeepLIFTResult
-
-    def __init__(self, model, baseline="fade", *, reduce: str = "sum", **options: Unpack[ExplainerOptions]):
+    def __init__(self, model, baseline="fade", **options: Unpack[PixelOptions]):
         super().__init__(model, **options)
-        check_choice("reduce", reduce, REDUCTIONS)
-        self.baseline, self.reduce = _checked(baseline), reduce
-        self._compiled = Compiled(self._compare, "gradient")
+        self.baseline = _checked(baseline)
 
-    def _baselines(self, clips) -> list[tf.Tensor]:
-        """Returns the baselines of clips, each in their shape."""
+    def _baselines(self, clips):
         return [_fill(self.baseline)(clips)]
 
-    def _compute(self, clips, target):
-        runs = [self._compiled(clips, target, baseline) for baseline in self._baselines(clips)]
-        pixels, baseline_score = (tf.add_n([run[name] for run in runs]) / len(runs) for name in ("pixels", "baseline"))
-        attributed, score = tf.reduce_sum(pixels, axis=(1, 2, 3, 4)), runs[0]["score"]
-        return {
-            "target": runs[0]["target"],
-            "predicted": runs[0]["predicted"],
-            "score": score,
-            "attribution": REDUCTIONS[self.reduce](pixels),
-            "baseline_score": baseline_score,
-            "attributed": attributed,
-            "completeness_gap": attributed - (score - baseline_score),
-        }
 
-    def _compare(self, clips, target, baseline) -> dict[str, tf.Tensor]:
-        """Returns what each colour of each pixel adds, and the scores; traced once."""
-        run, reference = (Recording(self.classifier, x) for x in (clips, baseline))
-        predicted, target = chosen_class(run.logits, target)
-        start = tf.one_hot(target, run.logits.shape[1])
-        return {
-            "target": target,
-            "predicted": predicted,
-            "score": class_score(run.logits, target),
-            "baseline": class_score(reference.logits, target),
-            "pixels": Differences(run, reference).multipliers(start) * (clips - baseline),
-        }
-
-
-class DeepSHAP(DeepLIFT):
+class DeepSHAP(Compared):
     """DeepSHAP of the logit: the mean of DeepLIFT over several baselines.
 
     Args:

@@ -81,7 +81,7 @@ class Differences:
         """The rescale rule; `otherwise` where x does not change."""
         change = x - self._twin(x)
         is_same = tf.abs(change) < SAME
-        return tf.where(is_same, otherwise, m * (y - self._twin(y)) / tf.where(is_same, 1.0, change))
+        return tf.where(is_same, otherwise, m * (y - self._twin(y)) / tf.where(is_same, tf.ones_like(change), change))
 
     def _of_fused(self, operation, m):
         """A function of each element that takes several operations, such as GELU, as one activation."""
