@@ -51,7 +51,8 @@ def rounding(model_name):
 def assert_same(first, second, atol):
     for name, value in arrays(first).items():
         relative = atol if atol > 1e-3 else 1e-7  # the steps of bfloat16 grow with the value
-        np.testing.assert_allclose(arrays(second)[name], value, atol=atol, rtol=relative, err_msg=name)
+        absolute = 5 * atol if name == "completeness_gap" else atol  # a difference of two scores
+        np.testing.assert_allclose(arrays(second)[name], value, atol=absolute, rtol=relative, err_msg=name)
 
 
 def fingerprint(model):

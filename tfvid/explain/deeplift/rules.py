@@ -104,7 +104,7 @@ class Differences:
             if self.clip.is_live(x):
                 change = x - self._twin(x)
                 is_same = tf.abs(change) < SAME
-                shares.append((x, tf.where(is_same, 0.0, (rise + fall) / tf.where(is_same, 1.0, change))))
+                shares.append((x, tf.math.divide_no_nan(rise + fall, tf.where(is_same, tf.zeros_like(change), change))))
         return shares
 
     def _of_softmax(self, operation, m):
