@@ -98,7 +98,7 @@ def described_function(description: VideoModel):
     """Returns the function of NumPy clips to NumPy scores that a `VideoModel` of a function describes."""
 
     def function(clips: np.ndarray) -> np.ndarray:
-        inputs = tf.nest.map_structure(lambda x: np.asarray(x), arranged(description, tf.convert_to_tensor(clips)))
+        inputs = tf.nest.map_structure(np.asarray, arranged(description, tf.convert_to_tensor(clips)))
         return np.asarray(class_scores(description, description.model(inputs), clips))
 
     return declare(
@@ -133,11 +133,10 @@ def arranged(description: VideoModel, clips: tf.Tensor) -> Any:
     taken = _clip_input(description)
     if taken is not None and tf.as_dtype(taken.dtype).is_integer:  # Keras would cut the fraction off
         clip = tf.cast(tf.round(clip), taken.dtype)
-    names = _input_names(description)
-    if not description.inputs and description.clip is None and len(names) < 2:
+    own = _clip_name(description)
+    if own is None and not description.inputs:
         return clip
-    known = {name: _fed(value, clip, name) for name, value in description.inputs.items()}
-    own = description.clip if description.clip is not None else _only_other(names, known)
+    known = {name: _fed(value, clip) for name, value in description.inputs.items()}
     if own is not None:
         known[own] = clip
     if all(isinstance(name, int) for name in known):
@@ -145,7 +144,7 @@ def arranged(description: VideoModel, clips: tf.Tensor) -> Any:
     return known
 
 
-def _fed(value, clip: tf.Tensor, name) -> tf.Tensor:
+def _fed(value, clip: tf.Tensor) -> tf.Tensor:
     """What one further input gets: the value of a function of the clip, or an array repeated for all clips."""
     if callable(value):
         return value(clip)
@@ -155,25 +154,25 @@ def _fed(value, clip: tf.Tensor, name) -> tf.Tensor:
     return tf.repeat(value[tf.newaxis], tf.shape(clip)[0], axis=0)
 
 
-def _input_names(description: VideoModel) -> list[str]:
-    """The names of the inputs of a functional model; an empty list if they are unknown."""
-    inputs = getattr(description.model, "inputs", None) or []
-    return [tensor.name for tensor in inputs]
+def _inputs(description: VideoModel) -> list:
+    """The symbolic inputs of a functional model; an empty list if they are unknown."""
+    return getattr(description.model, "inputs", None) or []
 
 
-def _only_other(names: list[str], known: dict) -> str | int | None:
-    """The one input that `known` does not name.
+def _clip_name(description: VideoModel) -> str | int | None:
+    """The name or the place of the input that gets the clip; None for a model of one input, or of unknown ones.
 
     Raises:
-      ModelError: there are several, or a name that does not exist.
+      ModelError: several inputs are left for the clip, or `inputs` names one that does not exist.
     """
-    if not names:
-        return None
-    if all(isinstance(name, int) for name in known):
-        others: list = [place for place in range(len(names)) if place not in known]
+    names, fed = [tensor.name for tensor in _inputs(description)], description.inputs
+    if description.clip is not None or not names or len(names) == 1 and not fed:
+        return description.clip
+    if all(isinstance(name, int) for name in fed):
+        others: list = [place for place in range(len(names)) if place not in fed]
     else:
-        others = [name for name in names if name not in known]
-        if unknown := [name for name in known if name not in names]:
+        others = [name for name in names if name not in fed]
+        if unknown := [name for name in fed if name not in names]:
             raise ModelError(f"inputs: the model has no input {unknown[0]!r}; it has {', '.join(names)}")
     if len(others) > 1:
         raise ModelError(
@@ -185,16 +184,11 @@ def _only_other(names: list[str], known: dict) -> str | int | None:
 
 def _clip_input(description: VideoModel):
     """The symbolic input of a functional model that gets the clip; None if it is unknown."""
-    inputs = getattr(description.model, "inputs", None) or []
-    names = [tensor.name for tensor in inputs]
-    own = description.clip
-    if own is None and description.inputs:
-        own = _only_other(names, dict(description.inputs))
+    inputs, own = _inputs(description), _clip_name(description)
     if own is None:
         return inputs[0] if len(inputs) == 1 else None
-    if isinstance(own, int):
-        return inputs[own] if own < len(inputs) else None
-    return inputs[names.index(own)] if own in names else None
+    by_name = {tensor.name: tensor for tensor in inputs} | dict(enumerate(inputs))
+    return by_name.get(own)
 
 
 def class_scores(description: VideoModel, outputs, clips) -> tf.Tensor:

@@ -44,11 +44,6 @@ class Layout:
         """The letters of the axes, without B: the order within one clip."""
         return self.pattern.replace(FRAMES_IN_BATCH, "T")
 
-    @property
-    def is_default(self) -> bool:
-        """Whether the layout is tfvid's own."""
-        return self.pattern == "THWC"
-
     def arranged(self, clips: tf.Tensor) -> tf.Tensor:
         """Returns clips `(B, T, H, W, C)` with their axes in this order.
 
