@@ -63,10 +63,9 @@ class Classifier:
         what the last layer implies.
       any_callable: whether `model` may be any callable.
       input_range: the values (low, high) that the model expects for black and white. Clips in [0, 1] are scaled
-        to them;
-        other clips raise an error. None: the model gets clips unchanged. "auto": what was declared, or else what the
-        model's first layers say (see `tfvid.network.input_range`), or else None. If the layers say a range and the
-        first clips lie outside [0, 1], the model gets clips unchanged, with a warning.
+        to them; other clips raise an error. None: the model gets clips unchanged. "auto": what was declared, or else
+        what the model's first layers say (see `tfvid.network.input_range`), or else None. If the layers say a range
+        and the first clips lie outside [0, 1], the model gets clips unchanged, with a warning.
 
     Attributes:
       model: the model, a function of clips: for a `tfvid.VideoModel`, its `network`.

@@ -24,8 +24,7 @@ class ModelFormat:
 
     Attributes:
       input_range: the values (low, high) that the model expects for black and white; clips in [0, 1] are scaled
-        to them.
-        None: the model gets clips unchanged. "auto": what the model's first layers say, see
+        to them. None: the model gets clips unchanged. "auto": what the model's first layers say, see
         `tfvid.network.input_range`, or else None.
       channels: the colour order that the model expects, "rgb" or "bgr".
       output: what the model returns: one of `OUTPUTS`, see `tfvid.network.classifier.Classifier`. "auto": what its last

@@ -17,9 +17,8 @@ class Scaling:
 
     Args:
       input_range: the values (low, high) that the model expects for black and white; clips in [0, 1] are scaled
-        to them,
-        other clips raise an error. None: the model gets clips unchanged. "auto": what the model's first layers say, see
-        `tfvid.network.input_range`, from `settle` on; None if they say nothing.
+        to them, other clips raise an error. None: the model gets clips unchanged. "auto": what the model's first layers
+        say, see `tfvid.network.input_range`, from `settle` on; None if they say nothing.
       channels: the colour order that the model expects, "rgb" or "bgr".
 
     Raises:

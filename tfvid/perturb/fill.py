@@ -34,6 +34,22 @@ def first_frame(clips):
 FILLS = {"fade": fade, "mean": mean_colour, "blur": blurred, "first_frame": first_frame}
 
 
+def fill_of(fill, argument: str = "baseline"):
+    """Returns the function of a fill: of a name in `FILLS`, or the function that is given.
+
+    Args:
+      fill: a name, or a function from clips to clips.
+      argument: the name of the argument, for the error message.
+
+    Raises:
+      TfvidError: an unknown name.
+    """
+    if callable(fill):
+        return fill
+    check_choice(argument, fill, FILLS)
+    return FILLS[fill]
+
+
 PADDINGS = ("edge", "zeros")
 
 

@@ -26,7 +26,7 @@ from tfvid.explain.pixels.gradients import REDUCTIONS, PixelOptions
 from tfvid.explain.propagation.recording import Recording
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.network.compiled import Compiled
-from tfvid.perturb.fill import FILLS
+from tfvid.perturb.fill import fill_of
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,10 @@ class DeepLIFT(Compared):
 
     def __init__(self, model, baseline="fade", **options: Unpack[PixelOptions]):
         super().__init__(model, **options)
-        self.baseline = _checked(baseline)
+        self.baseline, self._fill = baseline, fill_of(baseline)
 
     def _baselines(self, clips):
-        return [_fill(self.baseline)(clips)]
+        return [self._fill(clips)]
 
 
 class DeepSHAP(Compared):
@@ -181,9 +181,8 @@ class DeepSHAP(Compared):
             raise TfvidError(f"expected 1 baseline or more, got {len(baselines)} baselines and samples={samples}")
         self.baselines: Any = baselines
         if isinstance(baselines, str) or not hasattr(baselines, "shape"):
-            self.baselines = [
-                _checked(baseline) for baseline in ([baselines] if isinstance(baselines, str) else baselines)
-            ]
+            names = [baselines] if isinstance(baselines, str) else baselines
+            self.baselines = [fill_of(baseline) for baseline in names]
         else:
             drawn = np.random.default_rng(seed).permutation(len(baselines))[:samples]
             self.baselines = np.asarray(baselines)[np.sort(drawn)]
@@ -191,20 +190,10 @@ class DeepSHAP(Compared):
 
     def _baselines(self, clips):
         if isinstance(self.baselines, list):
-            return [_fill(baseline)(clips) for baseline in self.baselines]
+            return [fill(clips) for fill in self.baselines]
         if self.baselines.shape[1:] != tuple(clips.shape[1:]) or self.baselines.dtype.kind != "f":
             raise TfvidError(
                 f"baselines: expected float clips (N, {', '.join(map(str, clips.shape[1:]))}), as those explained, got "
                 f"{self.baselines.dtype} {self.baselines.shape}"
             )
         return [tf.zeros_like(clips) + tf.cast(baseline, clips.dtype) for baseline in self.baselines]
-
-
-def _checked(baseline):
-    if not callable(baseline):
-        check_choice("baseline", baseline, FILLS)
-    return baseline
-
-
-def _fill(baseline):
-    return baseline if callable(baseline) else FILLS[baseline]

@@ -22,7 +22,7 @@ from tfvid.explain.base import Attribution
 from tfvid.explain.masks.descent import adam
 from tfvid.explain.masks.learned_mask import LearnedMask, PassedOptions
 from tfvid.network.classifier import chosen_class, class_score
-from tfvid.perturb.fill import FILLS, gaussian_blur
+from tfvid.perturb.fill import fill_of, gaussian_blur
 
 
 @dataclass(frozen=True)
@@ -172,12 +172,10 @@ class MeaningfulPerturbation(LearnedMask[MeaningfulPerturbationResult]):
     ):
         super().__init__(model, iterations=iterations, batch_size=batch_size, **options)
         check_choice("per", per, ("frame", "clip"))
-        if not callable(fill):
-            check_choice("fill", fill, FILLS)
+        self.fill = fill_of(fill, "fill")
         if variation_power < 1:
             raise TfvidError(f"expected variation_power >= 1, got {variation_power}")
         self.per = per
-        self.fill = fill if callable(fill) else FILLS[fill]
         self.length_weight = length_weight
         self.variation_weight = variation_weight
         self.variation_power = variation_power

@@ -15,12 +15,12 @@ from typing import Unpack
 import numpy as np
 import tensorflow as tf
 
-from tfvid.core.errors import TfvidError, check_choice
+from tfvid.core.errors import TfvidError
 from tfvid.explain.base import Attribution
 from tfvid.explain.options import ExplainerOptions
 from tfvid.explain.pixels.gradients import PixelExplainer, PixelOptions, PixelRun, gradient_function, sum_over_steps
 from tfvid.network.classifier import class_score
-from tfvid.perturb.fill import FILLS
+from tfvid.perturb.fill import fill_of
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,10 @@ class IntegratedGradients(PathExplainer):
 
     def __init__(self, model, *, baseline="fade", **options: Unpack[PathOptions]):
         super().__init__(model, **options)
-        if not callable(baseline):
-            check_choice("baseline", baseline, FILLS)
-        self.baseline = baseline
+        self.baseline, self._fill = baseline, fill_of(baseline)
 
     def _start(self, clips):
-        return self.baseline(clips) if callable(self.baseline) else FILLS[self.baseline](clips)
+        return self._fill(clips)
 
     def _pixels(self, run: PixelRun):
         gradient, baseline = gradient_function(self.classifier), self._start(run.clips)

@@ -21,7 +21,7 @@ from tfvid.explain.base import Attribution, Explainer, ResultType
 from tfvid.explain.options import ExplainerOptions
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.network.compiled import Compiled
-from tfvid.perturb.fill import FILLS
+from tfvid.perturb.fill import fill_of
 
 SILENT_SECONDS = 10  # shorter work shows no bar
 
@@ -87,9 +87,7 @@ class MaskingExplainer(Explainer[ResultType]):
     ):
         super().__init__(model, **options)
         check_choice("score", score, ("probability", "logit"))
-        if not callable(fill):
-            check_choice("fill", fill, FILLS)
-        self.fill = fill if callable(fill) else FILLS[fill]
+        self.fill = fill_of(fill, "fill")
         self.score = score
         self.progress = progress
         self._compiled = Compiled(self._masked_scores)

@@ -12,7 +12,8 @@ which is the default baseline "fade" here. Both functions return one value for e
 import numpy as np
 
 from tfvid.metrics.checks import checked_maps
-from tfvid.metrics.faithfulness.scorer import Scorer, fill_of
+from tfvid.metrics.faithfulness.scorer import Scorer
+from tfvid.perturb.fill import fill_of
 
 ROUNDING = 1e-5  # the relative difference of the probability between two runs on one clip
 

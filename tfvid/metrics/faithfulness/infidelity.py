@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from tfvid.core.errors import TfvidError
 from tfvid.metrics.checks import checked_maps
-from tfvid.metrics.faithfulness.scorer import Scorer, fill_of
+from tfvid.metrics.faithfulness.scorer import Scorer
+from tfvid.perturb.fill import fill_of
 
 
 def infidelity(

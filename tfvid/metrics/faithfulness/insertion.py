@@ -21,8 +21,9 @@ import tensorflow as tf
 
 from tfvid.core.errors import TfvidError, check_choice
 from tfvid.metrics.checks import checked_maps
-from tfvid.metrics.faithfulness.scorer import Scorer, fill_of
+from tfvid.metrics.faithfulness.scorer import Scorer
 from tfvid.metrics.ranking import ranking
+from tfvid.perturb.fill import fill_of
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.adapters.makes import adapted
-from tfvid.core.errors import ModelError, TfvidError, check_choice
+from tfvid.core.errors import ModelError, TfvidError
 from tfvid.network.checks import class_indices
 from tfvid.network.classifier import Classifier, class_score
 from tfvid.network.compiled import Compiled
-from tfvid.perturb.fill import FILLS
 
 
 class Scorer:
@@ -87,11 +86,3 @@ class Scorer:
 
     def _probability(self, clips, target):
         return class_score(self.classifier.probabilities(clips), target)
-
-
-def fill_of(baseline):
-    """Returns the function that replaces hidden pixels, of a name in `tfvid.perturb.fill.FILLS` or of a function."""
-    if callable(baseline):
-        return baseline
-    check_choice("baseline", baseline, FILLS)
-    return FILLS[baseline]
