@@ -79,7 +79,7 @@ HELD = {
 
 
 @cache
-def tests_in(file: str) -> set[str]:
+def names_in(file: str) -> set[str]:
     tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
@@ -88,7 +88,7 @@ def tests_in(file: str) -> set[str]:
 def test_each_fault_is_held(fault):
     for test in HELD[fault]:
         file, _, name = test.partition("::")
-        assert name in tests_in(file), test
+        assert name in names_in(file), test
 
 
 def network(first):
