@@ -47,12 +47,11 @@ def save(
         Keras model. It is left unchanged.
       path: the folder to write. For TensorFlow Serving it ends in a version, ``.../<name>/1``.
       card: class names, and num_frames and size for models that take clips of any shape. Its `layer` is explained by
-        Grad-CAM unless `grad_cam` names another. None: classes are named "class 0", "class 1", ...
+        Grad-CAM unless `grad_cam` names another. None: classes are "class 0", "class 1", ...
       mask: options of `tfvid.TemporalMask`, by keyword; `iterations` is the number of steps that `load` uses.
       grad_cam: options of `tfvid.GradCAM`, by keyword.
       input_range: lowest and highest pixel value that the model was trained on. The exported model takes clips in this
-        range, in Python too, and refuses others; JPEG frames are scaled to it. "auto": the declared range, or the range
-        that the first layers imply, or (0, 1).
+        range only; JPEG frames are scaled to it. "auto": the declared range, or that of the first layers, or (0, 1).
       overwrite: whether to replace a SavedModel at `path`.
 
     Returns:
