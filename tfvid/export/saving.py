@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 import tfvid
-from tfvid.core.errors import ModelError, TfvidError
+from tfvid.core.errors import ModelError, TfvidError, message_line
 from tfvid.core.files import replacing_folder
 from tfvid.explain.cam.grad_cam import GradCAM
 from tfvid.explain.masks.temporal_mask import TemporalMask
@@ -143,7 +143,7 @@ def _write(path: Path, functions: dict, about: dict[str, str]) -> None:
         with replacing_folder(path) as temporary:
             _write_saved_model(temporary, functions | {"metadata": metadata}, about)
     except (OSError, tf.errors.OpError) as error:
-        raise TfvidError(f"{path}: cannot write the exported model ({' '.join(str(error).split())})") from error
+        raise TfvidError(f"{path}: cannot write the exported model ({message_line(error)})") from error
 
 
 def _write_saved_model(folder: Path, functions: dict, about: dict[str, str]) -> None:
@@ -161,4 +161,4 @@ def _write_saved_model(folder: Path, functions: dict, about: dict[str, str]) -> 
         try:
             tf.saved_model.save(root, str(folder), functions, options)
         except AssertionError as error:  # e.g. a table that the model does not track
-            raise ModelError(f"the model cannot be exported: {' '.join(str(error).split())[:300]}") from error
+            raise ModelError(f"the model cannot be exported: {message_line(error)}") from error

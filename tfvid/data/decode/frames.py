@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from tfvid.core.errors import DataError, VideoError
+from tfvid.core.errors import DataError, VideoError, message_line
 from tfvid.core.sampling import even_indices
 from tfvid.data.decode.clip import Clip
 from tfvid.data.decode.clip_files import PICTURES, SUFFIXES, frame_series, numbers_in, restarted, shown, visible
@@ -168,7 +168,7 @@ def _read(file: Path) -> np.ndarray:
     except (_Unreadable, MemoryError):
         raise
     except Exception as error:  # Pillow raises errors of any type for a damaged file
-        raise _Unreadable(" ".join(str(error).split())[:200] or type(error).__name__) from None
+        raise _Unreadable(message_line(error, 200) or type(error).__name__) from None
 
 
 def _upright(picture: Image.Image) -> Image.Image:
