@@ -56,7 +56,7 @@ def assert_same(first, second, atol):
 
 
 def assert_close(first, second, model_name):
-    """Of two batch sizes. In bfloat16 other kernels round otherwise: at most 15 % of the largest value, 1 % on average."""
+    """Of two batch sizes, whose kernels round differently in bfloat16: 15 % of the largest value, 1 % on average."""
     if model_name != "mixed_precision":
         return assert_same(first, second, atol=rounding(model_name))
     for name in arrays(first).keys() - NOT_KNOWN:
