@@ -55,6 +55,17 @@ def assert_same(first, second, atol):
         np.testing.assert_allclose(arrays(second)[name], value, atol=absolute, rtol=relative, err_msg=name)
 
 
+def assert_close(first, second, model_name):
+    """Of two batch sizes, whose kernels round differently in bfloat16: 15 % of the largest value, 1 % on average."""
+    if model_name != "mixed_precision":
+        return assert_same(first, second, atol=rounding(model_name))
+    for name in arrays(first).keys() - NOT_KNOWN:
+        value = arrays(first)[name]
+        largest = np.abs(first.score if name == "completeness_gap" else value).max()  # a gap is a difference of scores
+        difference = np.abs(arrays(second)[name] - value.astype(np.float32))
+        assert difference.max() <= 0.15 * largest and difference.mean() <= 0.01 * largest, name
+
+
 def fingerprint(model):
     """Everything of a model that an explainer could leave changed."""
     return {
@@ -110,7 +121,7 @@ def test_contract(method, model_name):
     np.testing.assert_array_equal(result.target, result.predicted)
 
     assert_same(result, explain(clips), atol=rounding(model_name))
-    assert_same(result, build(method, model, batch_size=3)(clips), atol=rounding(model_name))
+    assert_close(result, build(method, model, batch_size=3)(clips), model_name)
     assert explain.traces == 1  # chunks of 2 and of 1 share it
     assert fingerprint(model) == before
 

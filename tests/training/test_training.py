@@ -477,7 +477,9 @@ def test_an_extended_cosine_goes_on_with_the_rates_of_the_long_run(tmp_path, cap
     rates += [record["learning_rate"] for record in metrics["history"][1:]]
     # Of the next step after each epoch: cos^2 of the share of the way, in quarters of a right angle.
     np.testing.assert_allclose(rates, [0, 5e-4, 1e-3 * math.sin(math.pi / 8) ** 2, 0], atol=1e-9)
-    assert "epochs up to 1 were trained with the learning rates of a run of 1, the others" in capsys.readouterr().out
+    assert (
+        "epochs up to 1 were trained with the learning rates of a run of 1 epochs, further" in capsys.readouterr().out
+    )
 
 
 def test_what_cannot_be_extended_is_one_line(finished, tmp_path):

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from tfvid.cli.limit import add_limit
 from tfvid.cli.model_options import add_model_options, load_config_of
+from tfvid.cli.overrides import add_overrides
 from tfvid.cli.results_folder import check_folder
 from tfvid.cli.tensorflow_log import load_tensorflow
 from tfvid.config import RunConfig, load
@@ -178,6 +179,5 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_limit(parser, verb="measure")
     add_model_options(parser)
-    words = "settings of the YAML file to change: data.root=/data/ssv2"
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help=words)
+    add_overrides(parser, "settings of the YAML file to change: data.root=/data/ssv2")
     return parser

@@ -11,7 +11,7 @@ from tfvid.core.errors import TfvidError, unknown
 from tfvid.core.files import safe_name
 from tfvid.report import film
 from tfvid.report.reel import save_reel
-from tfvid.report.sheet import draw_sheet, save_sheet
+from tfvid.report.sheet import Block, draw_blocks, save_sheet
 from tfvid.results.result_store import Result
 
 FORMATS = ("gif", "mp4", "webp")
@@ -77,7 +77,7 @@ def write_media(
     caption = f"{result.target_name}  {result.original_score:.2f}"
     names: dict[str, Any] = {"sheet": f"sheets/{name}.png", "reel": f"reels/{name}.webp"}
     save_reel(out / names["reel"], columns)
-    save_sheet(out / names["sheet"], draw_sheet(columns, result.mask, title=caption, **texts))
+    save_sheet(out / names["sheet"], draw_blocks([Block(columns, result.mask)], title=caption, **texts))
     if films.formats:
         frames = film.compose(columns, result.mask, caption=caption, **texts)
         for suffix in films.formats:
