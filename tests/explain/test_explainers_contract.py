@@ -27,6 +27,7 @@ COUNTS = {
     "window",
     "segments",
 }  # whole numbers in results
+FLAGS = {"still", "kernels"}  # bool
 NOT_KNOWN = {"true_score", "window_loss"}  # NaN where nothing was asked that tells
 MODELS = list(toy_models.BUILDS)
 
@@ -115,9 +116,7 @@ def test_contract(method, model_name):
     assert len(result) == 3
     for name, value in arrays(result).items():
         assert isinstance(value, np.ndarray) and len(value) == 3, name
-        assert value.dtype == (np.int32 if name in COUNTS else bool if name in ("still", "kernels") else np.float32), (
-            name
-        )
+        assert value.dtype == (np.int32 if name in COUNTS else bool if name in FLAGS else np.float32), name
         assert name in NOT_KNOWN or np.isfinite(value).all(), name
     for name, shape in {"attribution": (3, 6, 8, 8), "mask": (3, 6), "window": (3, 2)}.items():
         assert getattr(result, name, np.empty(shape)).shape == shape

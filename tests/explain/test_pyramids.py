@@ -12,7 +12,7 @@ from tfvid.explain.pyramids.kernels import of_class, of_kernels
 
 
 def test_kernels_of_a_class_by_hand():
-    """Over the layer's range of -1 to 3, the weights of class 0 are 0, .5 and .75; those of class 1 are 1, .25 and .5."""
+    """Over the layer's range of -1 to 3, class 0 has the weights 0, .5 and .75, class 1 has 1, .25 and .5."""
     W = tf.constant([[-1.0, 3.0], [1.0, 0.0], [2.0, 1.0]])
     signs = tf.constant([[1.0, 0.0], [0.0, 1.0]])
     np.testing.assert_array_equal(of_class(W, signs, 0.6), [[False, False, True], [True, False, False]])
@@ -180,7 +180,7 @@ def test_what_is_refused():
     for body, message in (
         (
             [conv, layers.Flatten()],
-            r"layer 'flatten.*' \(Flatten\): a class feature pyramid has no rule .* Reshape; use",
+            r"layer 'flatten.*' \(Flatten\): a class feature pyramid has no rule .* Reshape",
         ),
         ([per_frame, layers.LSTM(2)], r"layer 'lstm.*' \(LSTM\): .* no rule for recurrent layers; use 'grad_cam'"),
         ([per_frame, layers.GlobalAveragePooling1D()], r"layer '.*conv2d.*' \(Conv2D\): .* no rule for its operation"),

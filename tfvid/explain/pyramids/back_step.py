@@ -134,12 +134,9 @@ class BackStep:
 
     def _of_linear(self, operation, m):
         x, w = (tf.cast(tensor, tf.float32) for tensor in operation.inputs)
-        places = list(range(1, x.shape.rank - 1)) if operation.type == "Conv3D" else []
-        if (
-            operation.type != "Conv3D"
-            and "transpose_b" in operation.node_def.attr
-            and operation.get_attr("transpose_b")
-        ):
+        places = list(range(1, x.shape.rank - 1))
+        transposed = {"MatMul": "transpose_b", "Conv3D": None}.get(operation.type, "adj_y")
+        if transposed and operation.get_attr(transposed):
             w = tf.transpose(w)
         w = tf.reduce_mean(tf.reshape(w, (-1, *w.shape[-2:])), axis=0)
         m = tf.sign(tf.reduce_sum(tf.cast(m, tf.float32), places))
