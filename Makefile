@@ -42,7 +42,7 @@ test-io: .venv-io/.ready
 compat:
 	$(PYTHON) tests/compat.py $(COMPAT)
 
-# Style, and the types of the package: pyproject.toml says which modules are not checked yet.
+# Style, and the types of the package.
 lint: $(READY)
 	$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 

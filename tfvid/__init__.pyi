@@ -95,6 +95,7 @@ from .explain import SmoothGradSquared as SmoothGradSquared
 from .explain import TemporalMask as TemporalMask
 from .explain import VarGrad as VarGrad
 from .explain import explainer as explainer
+from .explain.inputs import explain_inputs as explain_inputs
 from .explain.methods import methods as methods
 from .models import CNNLSTM as CNNLSTM
 from .models import I3D as I3D

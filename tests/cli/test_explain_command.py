@@ -31,6 +31,7 @@ from tfvid.experiments import explanation_writer
 from tfvid.experiments.explain_clips import explain_clips
 from tfvid.experiments.explanation_records import overlaps
 from tfvid.experiments.explanation_summary import finish, summary
+from tfvid.explain.cam.find_layer import LAST_MAP
 from tfvid.explain.masks.temporal_mask import TemporalMask
 from tfvid.models.card import ModelCard
 from tfvid.models.conv_lstm import ConvLSTM
@@ -109,10 +110,13 @@ def test_two_models_on_drawn_clips(models, tmp_path, capsys):
         assert result.loss == pytest.approx(result.length_term + result.variation_term + result.score_term, abs=1e-5)
         assert result.event[0] >= 1 and 0 <= result.temporal_iou <= 1
         assert result.correct == (result.predicted_name == result.label_name)
+        layer = {"cnn": "features", "c_lstm": "conv_lstm_2"}[result.model]
+        assert result.map_method == "grad_cam" and result.map_layer == f"{layer}: {LAST_MAP}"
         for file in (result.gif, result.mp4, result.webp, result.reversed, result.sheet, result.reel):
             assert (tmp_path / file).stat().st_size > 0
     assert pq.read_table(tmp_path / "results.parquet").num_rows == 6
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert page.count(f"Grad-CAM of layer features: {LAST_MAP}.") == 6  # in the list and in the data of the script
     assert page.count('class="card"') == 3 and page.count('class="film"') == 6
     printed = capsys.readouterr().out
     assert "cnn: 3 clips, accuracy " in printed and "temporal IoU" in printed

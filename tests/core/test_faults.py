@@ -213,7 +213,7 @@ def test_explain_finishes_its_batch_and_goes_on(model, tmp_path, monkeypatch, ca
 
 
 def test_prepare_finishes_its_shard_and_goes_on(tmp_path, monkeypatch):
-    ask_once(monkeypatch, importlib.import_module("tfvid.data.records.write"), "encode")
+    ask_once(monkeypatch, importlib.import_module("tfvid.data.records.write_shard"), "encode")
     stops(prepare.main, preparing(tmp_path / "stopped"))
     assert len(list(tmp_path.glob("stopped/train/*.tfrecord"))) == 1
     for name in ("stopped", "whole"):

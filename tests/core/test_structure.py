@@ -1,10 +1,11 @@
-"""The packages of tfvid import one another in one direction, and their folders in no circle.
+"""The packages of tfvid import one another in one direction, their folders in no circle, and functions are short.
 
 Imports inside functions count. For the direction, so do the names in registries, ``"tfvid.package.module:Object"``.
 """
 
 import ast
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ ORDER = (
     *("core", "network", "perturb", "data", "adapters", "models", "metrics", "explain", "results", "report"),
     *("tensorboard", "export", "callbacks", "config", "experiments", "training", "testing", "cli"),
 )
+LONGEST_FUNCTION, MEDIAN_FUNCTION = 60, 8  # lines, with signature and docstring
 MAY_IMPORT_CONFIG = {"experiments", "training", "testing", "cli"}
 # Exceptions of today, and the developer who removes each.
 KNOWN: dict[tuple[str, str], str] = {}
@@ -108,6 +110,21 @@ def test_data_sources_know_no_engines(start):
     assert not lines, "\n".join(lines)
 
 
+def lengths(text: str) -> list[tuple[int, int, str]]:
+    """The functions and methods in a module, also nested ones: lines, first line, name."""
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [(node.end_lineno - node.lineno + 1, node.lineno, node.name) for node in functions]
+
+
+def test_functions_are_short():
+    found = [(name, *function) for name, file in FILES.items() for function in lengths(file.read_text("utf-8"))]
+    long = [
+        f"{name}:{line} {function}: {lines} lines" for name, lines, line, function in found if lines > LONGEST_FUNCTION
+    ]
+    assert not long, f"longer than {LONGEST_FUNCTION} lines:\n" + "\n".join(long)
+    assert statistics.median(lines for _, lines, _, _ in found) <= MEDIAN_FUNCTION
+
+
 # The checks themselves, on made-up modules.
 
 
@@ -141,3 +158,19 @@ def test_what_is_wrong(name, target, wrong):
 def test_circles_are_found():
     assert circles({("a", "b"), ("b", "c"), ("c", "a"), ("c", "d"), ("e", "a")}) == {("a", "b", "c")}
     assert circles({("a", "b"), ("b", "c"), ("a", "c")}) == set()
+
+
+def test_lines_of_functions_are_counted():
+    text = """
+@cached
+def f(
+    a,
+):
+    def g():
+        pass
+
+    return g
+class C:
+    async def h(self): ...
+"""
+    assert sorted(lengths(text)) == [(1, 11, "h"), (2, 6, "g"), (7, 3, "f")]

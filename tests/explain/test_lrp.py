@@ -146,6 +146,28 @@ def test_batch_norm_is_merged_into_the_convolution():
         np.testing.assert_allclose(relevance(net, X, composite).attribution, merged, atol=1e-5, err_msg=composite)
 
 
+@pytest.mark.parametrize("order, groups", [("channels_first", 1), ("channels_last", 2)])
+def test_compiled_convolutions_have_the_rules_of_plain_ones(order, groups):
+    """Keras compiles 3-D convolutions that are channels-first or in groups; a plain one has zeros between groups."""
+    kernel, bias = RNG.normal(0, 1, (2, 1, 1, 4 // groups, 4)), RNG.normal(0, 0.5, 4)
+    zeros = np.zeros((2, 1, 1, 2, 2))
+    blocks = np.concatenate([kernel[..., :2], zeros], -2), np.concatenate([zeros, kernel[..., 2:]], -2)
+    full = kernel if groups == 1 else np.concatenate(blocks, -1)
+    nets = []
+    for weights, axes, count in ((full, "channels_last", 1), (kernel, order, groups)):
+        first, norm, head = layers.Conv3D(4, (2, 1, 1), data_format=axes, groups=count), None, layers.Dense(2)
+        norm = layers.BatchNormalization(-1 if axes == "channels_last" else 1)
+        permuted = [layers.Permute((4, 1, 2, 3))] if axes == "channels_first" else []
+        back = [layers.Permute((2, 3, 4, 1))] if permuted else []
+        net = model(layers.Conv3D(4, 1), layers.ReLU(), *permuted, first, norm, *back, layers.Flatten(), head)
+        set_weights(first, weights, bias), set_weights(head, np.arange(16) / 8 - 1, [0.0, 0.1])
+        set_weights(norm, [1.5, -0.5, 2.0, -1.0], [0.1, 0.2, -0.3, 0.4], np.full(4, 0.3), np.ones(4))
+        set_weights(net.layers[0], [1.0, -0.5, 2.0, 0.3], [0.0, 0.6, 0.1, 0.2])
+        nets.append(net)
+    plain, compiled = (relevance(net, X, "epsilon_gamma_box").attribution for net in nets)
+    np.testing.assert_allclose(compiled, plain, atol=1e-5)
+
+
 # Products, softmax, normalisation, recurrence: in NumPy.
 
 

@@ -8,7 +8,7 @@ from PIL import Image, ImageSequence
 from tfvid.core.errors import TfvidError
 from tfvid.report.film import compose, panels, save
 from tfvid.report.reel import grid, save_reel
-from tfvid.report.sheet import draw_sheet, save_sheet
+from tfvid.report.sheet import Block, draw_blocks, save_sheet
 
 MASK = np.array([0, 0.2, 0.9, 1, 0], np.float32)
 
@@ -121,7 +121,7 @@ def test_columns_that_do_not_agree(columns):
 
 
 def test_sheet_has_a_row_a_panel_and_a_column_a_frame(columns, tmp_path):
-    sheet = draw_sheet(columns, MASK, title="left to right 0.87", note="note", event=(1, 4))
+    sheet = draw_blocks([Block(columns, MASK)], title="left to right 0.87", note="note", event=(1, 4))
     path = save_sheet(tmp_path / "sheet.png", sheet)
     with Image.open(path) as image:
         pixels = np.asarray(image)
@@ -140,7 +140,7 @@ def test_sheet_has_a_row_a_panel_and_a_column_a_frame(columns, tmp_path):
 def test_sheet_of_a_long_clip_shows_evenly_spread_frames():
     clip = np.arange(40, dtype=np.uint8)[:, None, None, None] * np.ones((1, 20, 20, 3), np.uint8)
     rows = panels(clip, np.zeros((40, 1, 1)), clip)
-    sheet = np.asarray(draw_sheet(rows, np.zeros(40), columns=4))
+    sheet = np.asarray(draw_blocks([Block(rows, np.zeros(40))], columns=4))
     shown = [grey for grey in range(40) if ((sheet == grey).all(-1)).sum() >= 3 * 136 * 136]
     assert shown == [0, 13, 26, 39]
 

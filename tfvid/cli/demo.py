@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tfvid.cli import evaluate, explain, prepare
 from tfvid.cli.limit import add_limit
+from tfvid.cli.overrides import add_overrides
 from tfvid.cli.results_folder import check_folder
 from tfvid.cli.tensorflow_log import load_tensorflow
 from tfvid.cli.time_estimate import about, pace
@@ -150,10 +151,5 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("runs/demo"), help="folder for the results (default: %(default)s)"
     )
     add_limit(parser, CLIPS)
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        metavar="key=value",
-        help="settings of both models' configurations to change, e.g. train.epochs=2",
-    )
+    add_overrides(parser, "settings of both models' configurations to change, e.g. train.epochs=2")
     return parser

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tfvid.cli.limit import add_limit
+from tfvid.cli.overrides import add_overrides
 from tfvid.cli.results_folder import check_folder
 from tfvid.config import load
 
@@ -30,7 +31,7 @@ def experiment_parser(
     )
     parser.add_argument("--document", type=Path, help=f"also write the findings to this Markdown file, e.g. {document}")
     add_limit(parser, without="as in the YAML file")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help=f"settings of the file to change: {override}")
+    add_overrides(parser, f"settings of the file to change: {override}")
     return parser
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tfvid import config as configuration
 from tfvid.cli.model_options import add_model_options, load_config_of
+from tfvid.cli.overrides import add_overrides
 from tfvid.cli.tensorflow_log import load_tensorflow
 
 
@@ -69,10 +70,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", required=True, type=Path, help="folder for the SavedModel, e.g. exported/<name>/1")
     parser.add_argument("--overwrite", action="store_true", help="replace a SavedModel that is already there")
     add_model_options(parser)
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        metavar="key=value",
-        help="options of the explainers, e.g. mask.iterations=100 grad_cam.layer=Mixed_5c",
-    )
+    add_overrides(parser, "options of the explainers, e.g. mask.iterations=100 grad_cam.layer=Mixed_5c")
     return parser

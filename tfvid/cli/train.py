@@ -2,6 +2,7 @@
 
 import argparse
 
+from tfvid.cli.overrides import add_overrides
 from tfvid.cli.results_folder import check_folder
 from tfvid.cli.tensorflow_log import load_tensorflow
 from tfvid.config import load
@@ -53,10 +54,5 @@ def _parser() -> argparse.ArgumentParser:
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--overwrite", action="store_true", help="start over, and replace a run or model of this name")
     again.add_argument("--extend", action="store_true", help="continue a finished run to a larger train.epochs")
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        metavar="key=value",
-        help="settings of the file to change: data.root=/data/ssv2 train.epochs=2",
-    )
+    add_overrides(parser, "settings of the file to change: data.root=/data/ssv2 train.epochs=2")
     return parser

@@ -59,9 +59,14 @@ def one_line(text: str) -> str:
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
 
+def message_line(error: BaseException | str, most: int = 300) -> str:
+    """Returns the message of another library's error in one line of at most `most` characters, without colours."""
+    return " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())[:most]
+
+
 def error_line(error: BaseException) -> str:
     """Returns ``ValueError: the message`` in one line of at most 300 characters, for errors of other libraries."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return f"{type(error).__name__}: {message_line(error)}"[:300].rstrip()
 
 
 def first_of(names: Sequence[str], most: int) -> str:

@@ -4,6 +4,7 @@ from . import cam as cam
 from . import deeplift as deeplift
 from . import excitation as excitation
 from . import explainers as explainers
+from . import inputs as inputs
 from . import lrp as lrp
 from . import masks as masks
 from . import methods as methods

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 import tfvid
-from tfvid.core.errors import ModelError, TfvidError
+from tfvid.core.errors import ModelError, TfvidError, message_line
 from tfvid.core.files import replacing_folder
 from tfvid.explain.cam.grad_cam import GradCAM
 from tfvid.explain.masks.temporal_mask import TemporalMask
@@ -47,12 +47,11 @@ def save(
         Keras model. It is left unchanged.
       path: the folder to write. For TensorFlow Serving it ends in a version, ``.../<name>/1``.
       card: class names, and num_frames and size for models that take clips of any shape. Its `layer` is explained by
-        Grad-CAM unless `grad_cam` names another. None: classes are named "class 0", "class 1", ...
+        Grad-CAM unless `grad_cam` names another. None: classes are "class 0", "class 1", ...
       mask: options of `tfvid.TemporalMask`, by keyword; `iterations` is the number of steps that `load` uses.
       grad_cam: options of `tfvid.GradCAM`, by keyword.
       input_range: lowest and highest pixel value that the model was trained on. The exported model takes clips in this
-        range, in Python too, and refuses others; JPEG frames are scaled to it. "auto": the declared range, or the range
-        that the first layers imply, or (0, 1).
+        range only; JPEG frames are scaled to it. "auto": the declared range, or that of the first layers, or (0, 1).
       overwrite: whether to replace a SavedModel at `path`.
 
     Returns:
@@ -144,7 +143,7 @@ def _write(path: Path, functions: dict, about: dict[str, str]) -> None:
         with replacing_folder(path) as temporary:
             _write_saved_model(temporary, functions | {"metadata": metadata}, about)
     except (OSError, tf.errors.OpError) as error:
-        raise TfvidError(f"{path}: cannot write the exported model ({' '.join(str(error).split())})") from error
+        raise TfvidError(f"{path}: cannot write the exported model ({message_line(error)})") from error
 
 
 def _write_saved_model(folder: Path, functions: dict, about: dict[str, str]) -> None:
@@ -162,4 +161,4 @@ def _write_saved_model(folder: Path, functions: dict, about: dict[str, str]) -> 
         try:
             tf.saved_model.save(root, str(folder), functions, options)
         except AssertionError as error:  # e.g. a table that the model does not track
-            raise ModelError(f"the model cannot be exported: {' '.join(str(error).split())[:300]}") from error
+            raise ModelError(f"the model cannot be exported: {message_line(error)}") from error

@@ -2,14 +2,13 @@
 
 import inspect
 import random
-import re
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 
-from tfvid.core.errors import ModelError, unknown
+from tfvid.core.errors import ModelError, message_line, unknown
 from tfvid.models import MODELS
 from tfvid.models.loading import load_weights
 from tfvid.models.weights import is_checkpoint, load_kinetics
@@ -62,8 +61,7 @@ def build_model(
         except ModelError:
             raise
         except (TypeError, ValueError) as error:  # Keras' layers raise these for an invalid value
-            reason = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
-            raise ModelError(f"cannot build {name} with {options}: {reason[:300]}") from error
+            raise ModelError(f"cannot build {name} with {options}: {message_line(error)}") from error
 
 
 def _options_of(builder) -> list[str]:

@@ -9,7 +9,8 @@ import keras
 from keras import layers
 
 from tfvid.core.errors import ModelError, check_choice
-from tfvid.models.residual import FILTERS, basic_block, scaled
+from tfvid.models.ends import classified, signed_clips
+from tfvid.models.residual import ResidualLayers, check_stages
 
 
 def CNNLSTM(
@@ -43,43 +44,36 @@ def CNNLSTM(
       units: of the LSTM; LRCN uses 256 for frames.
       dropout: rate before the classifier, in [0, 1).
       synchronized: batch norm over all replicas; set it under a `tf.distribute` strategy only.
-      dtype: Keras dtype policy of the layers, e.g. "mixed_bfloat16"; None for the global one. Logits are
-        always float32.
+      dtype: Keras dtype policy of the layers, e.g. "mixed_bfloat16"; None for the global one.
 
     Returns:
-      A functional model from float32 clips `(B, T, H, W, 3)` in [0, 1] to logits `(B, K)`. The last spatial feature
-      map is the output of the layer ``stage<s>_block<b>``, `(B, T, H', W', F)`.
+      A functional model from float32 clips `(B, T, H, W, 3)` in [0, 1] to float32 logits `(B, K)`. The last spatial
+      feature map is the output of the layer ``stage<s>_block<b>``, `(B, T, H', W', F)`.
 
     Raises:
       ModelError: no stage, more than four stages, or pooling "flatten" with frames of unknown size.
     """
-    if not 1 <= len(blocks) <= len(FILTERS) or min(blocks) < 1:
-        raise ModelError(f"CNNLSTM: expected blocks for 1 to {len(FILTERS)} stages, 1 or more each, got {blocks}")
+    check_stages("CNNLSTM", blocks)
     check_choice("pooling", pooling, ("average", "flatten"))
     if pooling == "flatten" and None in size:
         raise ModelError(f"CNNLSTM: pooling 'flatten' takes frames of one size, got {tuple(size)}; or 'average'")
-    options = {"dtype": dtype}
-
-    def norm(x, name):
-        return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=synchronized, name=name, **options)(x)
-
-    def conv(x, filters, strides, name, kernel=3):
-        return layers.Conv3D(filters, (1, kernel, kernel), strides, "same", use_bias=False, name=name, **options)(x)
-
-    clips = keras.Input((num_frames, *size, 3), name="clips")
-    x = layers.Rescaling(2.0, -1.0, name="to_signed", **options)(clips)
-    x = norm(conv(x, scaled(FILTERS[0], width), (1, 2, 2), "stem.conv", kernel=7), "stem.batch_norm")
-    x = layers.ReLU(name="stem", **options)(x)
-    x = layers.MaxPooling3D((1, 3, 3), (1, 2, 2), "same", name="stem.pool", **options)(x)
-    for stage, number in enumerate(blocks, start=1):
-        for block in range(1, number + 1):
-            side = 2 if stage > 1 and block == 1 else 1
-            filters = scaled(FILTERS[stage - 1], width)
-            x = basic_block(x, filters, (1, side, side), conv, norm, f"stage{stage}_block{block}", **options)
+    net = _PerFrame(width, synchronized, dtype)
+    clips, x = signed_clips(num_frames, size, dtype=dtype)
+    x = net.norm(net.conv3d(x, net.filters(1), (1, 7, 7), (1, 2, 2), "stem.conv"), "stem.batch_norm")
+    x = net.relu(x, "stem")
+    x = layers.MaxPooling3D((1, 3, 3), (1, 2, 2), "same", name="stem.pool", dtype=dtype)(x)
+    x = net.stages(x, blocks, (1,) * len(blocks))
     pool = layers.GlobalAveragePooling2D if pooling == "average" else layers.Flatten
-    x = layers.TimeDistributed(pool(**options), name="features", **options)(x)
-    x = layers.LSTM(units, name="lstm", **options)(x)
-    if dropout:
-        x = layers.Dropout(dropout, name="dropout", **options)(x)
-    logits = layers.Dense(num_classes, dtype="float32", name="logits")(x)
-    return keras.Model(clips, logits, name=name)
+    x = layers.TimeDistributed(pool(dtype=dtype), name="features", dtype=dtype)(x)
+    x = layers.LSTM(units, name="lstm", dtype=dtype)(x)
+    return classified(clips, x, num_classes, dropout, name, dtype=dtype)
+
+
+class _PerFrame(ResidualLayers):
+    """Convolutions over space."""
+
+    def convolution(self, before: int, after: int):
+        return self.conv
+
+    def conv(self, x, filters: int, strides, name: str):
+        return self.conv3d(x, filters, (1, 3, 3), strides, name)

@@ -12,6 +12,7 @@ import keras
 from keras import layers
 
 from tfvid.core.errors import ModelError, check_choice
+from tfvid.models.ends import classified, signed_clips
 from tfvid.network.activations import keras2_hard_sigmoid
 
 GATES = {"sigmoid": "sigmoid", "hard_sigmoid": keras2_hard_sigmoid}
@@ -34,8 +35,7 @@ def ConvLSTM(
 ) -> keras.Model:
     """Builds the C-LSTM.
 
-    With the defaults and 174 classes, it has 1,324,014 trainable parameters (1,324,142 with a separate batch norm in
-    each block).
+    With the defaults and 174 classes, it has 1,324,014 trainable parameters; 1,324,142 if each block has a batch norm.
 
     Args:
       num_classes: number of classes, K.
@@ -49,18 +49,39 @@ def ConvLSTM(
       dropout: rate between the blocks, in [0, 1).
       shared_batch_norm: use one batch-norm layer for all blocks, as the published parameter count implies.
       synchronized: batch norm over all replicas; set it under a `tf.distribute` strategy only.
-      dtype: Keras dtype policy of the layers, e.g. "mixed_bfloat16"; None for the global one. Logits are
-        always float32.
+      dtype: Keras dtype policy of the layers, e.g. "mixed_bfloat16"; None for the global one.
 
     Returns:
-      A functional model from float32 clips `(B, T, H, W, 3)` in [0, 1] to logits `(B, K)`. Grad-CAM explains the last
-      ConvLSTM2D, the layer ``conv_lstm_<blocks>``.
+      A functional model from float32 clips `(B, T, H, W, 3)` in [0, 1] to float32 logits `(B, K)`. Grad-CAM explains
+      the last ConvLSTM2D, the layer ``conv_lstm_<blocks>``.
 
     Raises:
       ModelError: the frames are too small for the number of blocks.
       TfvidError: `gates` is unknown.
     """
     check_choice("gates", gates, GATES)
+    _check_blocks(blocks, size)
+    options = {"dtype": dtype}
+
+    def batch_norm(block):
+        return layers.BatchNormalization(synchronized=synchronized, name=f"batch_norm{block}", **options)
+
+    shared = batch_norm("") if shared_batch_norm else None
+    recurrent = options | {"return_sequences": True, "recurrent_activation": GATES[gates]}
+    # Scaled to [-1, 1] like I3D's input; the paper does not state the range.
+    clips, x = signed_clips(num_frames, size, **options)
+    for block in range(1, blocks + 1):
+        x = layers.ConvLSTM2D(filters, kernel, 2, "same", name=f"conv_lstm_{block}", **recurrent)(x)
+        x = (shared or batch_norm(f"_{block}"))(x)
+        x = layers.MaxPooling3D((1, 2, 2), name=f"pool_{block}", **options)(x)
+        if dropout and block < blocks:
+            x = layers.Dropout(dropout, name=f"dropout_{block}", **options)(x)
+    x = layers.Flatten(name="flatten", **options)(x)
+    return classified(clips, x, num_classes, 0.0, name)
+
+
+def _check_blocks(blocks: int, size: tuple[int, int]) -> None:
+    """Raises ModelError if there is no block, or if frames of `size` are too small for `blocks`."""
     if blocks < 1:
         raise ModelError(f"ConvLSTM: blocks must be 1 or more, got {blocks}")
     side = min(size)
@@ -68,30 +89,3 @@ def ConvLSTM(
         side = (side + 1) // 2 // 2  # convolution with stride 2 and padding "same", then pool with padding "valid"
     if side < 1:
         raise ModelError(f"ConvLSTM: {blocks} blocks halve frames {2 * blocks} times; {tuple(size)} is too small")
-    options = {"dtype": dtype}
-
-    def batch_norm(block):
-        return layers.BatchNormalization(synchronized=synchronized, name=f"batch_norm{block}", **options)
-
-    shared = batch_norm("") if shared_batch_norm else None
-    clips = keras.Input((num_frames, *size, 3), name="clips")
-    # Scaled to [-1, 1] like I3D's input; the paper does not state the range.
-    x = layers.Rescaling(2.0, -1.0, name="to_signed", **options)(clips)
-    for block in range(1, blocks + 1):
-        x = layers.ConvLSTM2D(
-            filters,
-            kernel,
-            strides=2,
-            padding="same",
-            recurrent_activation=GATES[gates],
-            return_sequences=True,
-            name=f"conv_lstm_{block}",
-            **options,
-        )(x)
-        x = (shared or batch_norm(f"_{block}"))(x)
-        x = layers.MaxPooling3D((1, 2, 2), name=f"pool_{block}", **options)(x)
-        if dropout and block < blocks:
-            x = layers.Dropout(dropout, name=f"dropout_{block}", **options)(x)
-    x = layers.Flatten(name="flatten", **options)(x)
-    logits = layers.Dense(num_classes, dtype="float32", name="logits")(x)
-    return keras.Model(clips, logits, name=name)

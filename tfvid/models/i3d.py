@@ -6,10 +6,15 @@ Grad-CAM explains, has T/2 time steps. The layers have the published endpoint na
 these names ``.`` replaces ``/``, which Keras 3 does not allow.
 """
 
+from dataclasses import dataclass
+from typing import Any
+
 import keras
 from keras import layers
 
 from tfvid.core.errors import ModelError
+from tfvid.models.ends import signed_clips
+from tfvid.models.residual import scaled
 
 # Filters of each Inception module: branch 0 (1x1), branch 1 (1x1, 3x3), branch 2 (1x1, 3x3), branch 3 (pool, 1x1).
 MODULES = {
@@ -53,55 +58,65 @@ def I3D(
       temporal_strides: temporal strides of ``Conv3d_1a_7x7``, ``MaxPool3d_4a_3x3`` and ``MaxPool3d_5a_2x2``: (1, 1, 2)
         as in Mänttäri et al., or (2, 2, 2) as in Carreira & Zisserman.
       synchronized: batch norm over all replicas; set it under a `tf.distribute` strategy only.
-      dtype: Keras dtype policy of the layers, e.g. "mixed_bfloat16"; None for the global one. Logits are
-        always float32.
+      dtype: Keras dtype policy of the layers, e.g. "mixed_bfloat16"; None for the global one.
 
     Returns:
-      A functional model from float32 clips `(B, T, H, W, 3)` in [0, 1] to logits `(B, K)`.
+      A functional model from float32 clips `(B, T, H, W, 3)` in [0, 1] to float32 logits `(B, K)`.
 
     Raises:
       ModelError: `depth` is out of range.
     """
     if not 1 <= depth <= len(MODULES):
         raise ModelError(f"I3D depth must be 1 to {len(MODULES)} Inception modules, got {depth}")
-    options = {"dtype": dtype}
-
-    def unit(x, filters, kernel, name, strides=1):
-        """Convolution without bias, batch norm, ReLU (``Unit3D`` of the published code)."""
-        filters = max(4, int(filters * width + 0.5))
-        x = layers.Conv3D(filters, kernel, strides, "same", use_bias=False, name=f"{name}.conv_3d", **options)(x)
-        x = layers.BatchNormalization(epsilon=1e-3, synchronized=synchronized, name=f"{name}.batch_norm", **options)(x)
-        return layers.ReLU(name=name, **options)(x)
-
-    def pool(x, window, strides, name):
-        return layers.MaxPooling3D(window, strides, "same", name=name, **options)(x)
-
-    def inception(x, name):
-        b0, b1a, b1b, b2a, b2b, b3 = MODULES[name]
-        branches = [
-            unit(x, b0, 1, f"{name}.Branch_0.Conv3d_0a_1x1"),
-            unit(unit(x, b1a, 1, f"{name}.Branch_1.Conv3d_0a_1x1"), b1b, 3, f"{name}.Branch_1.Conv3d_0b_3x3"),
-            unit(unit(x, b2a, 1, f"{name}.Branch_2.Conv3d_0a_1x1"), b2b, 3, f"{name}.Branch_2.Conv3d_0b_3x3"),
-            unit(pool(x, 3, 1, f"{name}.Branch_3.MaxPool3d_0a_3x3"), b3, 1, f"{name}.Branch_3.Conv3d_0b_1x1"),
-        ]
-        return layers.Concatenate(name=name, **options)(branches)
-
+    net = _InceptionLayers(width, synchronized, dtype)
     first, fourth, fifth = temporal_strides
-    before = {
-        "Mixed_3b": lambda x: pool(x, (1, 3, 3), (1, 2, 2), "MaxPool3d_3a_3x3"),
-        "Mixed_4b": lambda x: pool(x, 3, (fourth, 2, 2), "MaxPool3d_4a_3x3"),
-        "Mixed_5b": lambda x: pool(x, (fifth, 2, 2), (fifth, 2, 2), "MaxPool3d_5a_2x2"),
+    pools = {  # before some modules: name, window and strides
+        "Mixed_3b": ("MaxPool3d_3a_3x3", (1, 3, 3), (1, 2, 2)),
+        "Mixed_4b": ("MaxPool3d_4a_3x3", 3, (fourth, 2, 2)),
+        "Mixed_5b": ("MaxPool3d_5a_2x2", (fifth, 2, 2), (fifth, 2, 2)),
     }
-
-    clips = keras.Input((num_frames, *size, 3), name="clips")
-    x = layers.Rescaling(2.0, -1.0, name="to_signed", **options)(clips)
-    x = unit(x, 64, 7, "Conv3d_1a_7x7", (first, 2, 2))
-    x = pool(x, (1, 3, 3), (1, 2, 2), "MaxPool3d_2a_3x3")
-    x = unit(x, 64, 1, "Conv3d_2b_1x1")
-    x = unit(x, 192, 3, "Conv3d_2c_3x3")
+    clips, x = signed_clips(num_frames, size, dtype=dtype)
+    x = net.unit(x, 64, 7, "Conv3d_1a_7x7", (first, 2, 2))
+    x = net.pool(x, "MaxPool3d_2a_3x3", (1, 3, 3), (1, 2, 2))
+    x = net.unit(x, 64, 1, "Conv3d_2b_1x1")
+    x = net.unit(x, 192, 3, "Conv3d_2c_3x3")
     for module in list(MODULES)[:depth]:
-        x = inception(before.get(module, lambda x: x)(x), module)
-    x = layers.GlobalAveragePooling3D(name="Logits.AvgPool3d", **options)(x)
-    x = layers.Dropout(dropout, name="Logits.Dropout", **options)(x)
+        if module in pools:
+            x = net.pool(x, *pools[module])
+        x = net.inception(x, module)
+    x = layers.GlobalAveragePooling3D(name="Logits.AvgPool3d", dtype=dtype)(x)
+    x = layers.Dropout(dropout, name="Logits.Dropout", dtype=dtype)(x)
     logits = layers.Dense(num_classes, dtype="float32", name="Logits.Conv3d_0c_1x1")(x)
     return keras.Model(clips, logits, name=name)
+
+
+@dataclass(frozen=True)
+class _InceptionLayers:
+    """The layers of I3D, with the options that all of them have."""
+
+    width: float
+    synchronized: bool
+    dtype: Any
+
+    def unit(self, x, filters: int, kernel: int, name: str, strides=1):
+        """Convolution without bias, batch norm, ReLU (``Unit3D`` of the published code)."""
+        filters, options = scaled(filters, self.width), {"dtype": self.dtype}
+        x = layers.Conv3D(filters, kernel, strides, "same", use_bias=False, name=f"{name}.conv_3d", **options)(x)
+        options["synchronized"] = self.synchronized
+        x = layers.BatchNormalization(epsilon=1e-3, name=f"{name}.batch_norm", **options)(x)
+        return layers.ReLU(name=name, dtype=self.dtype)(x)
+
+    def pool(self, x, name: str, window, strides):
+        return layers.MaxPooling3D(window, strides, "same", name=name, dtype=self.dtype)(x)
+
+    def inception(self, x, name: str):
+        """An Inception module: four branches, joined by their filters."""
+        b0, b1a, b1b, b2a, b2b, b3 = MODULES[name]
+        unit, branch = self.unit, f"{name}.Branch_"
+        branches = [
+            unit(x, b0, 1, f"{branch}0.Conv3d_0a_1x1"),
+            unit(unit(x, b1a, 1, f"{branch}1.Conv3d_0a_1x1"), b1b, 3, f"{branch}1.Conv3d_0b_3x3"),
+            unit(unit(x, b2a, 1, f"{branch}2.Conv3d_0a_1x1"), b2b, 3, f"{branch}2.Conv3d_0b_3x3"),
+            unit(self.pool(x, f"{branch}3.MaxPool3d_0a_3x3", 3, 1), b3, 1, f"{branch}3.Conv3d_0b_1x1"),
+        ]
+        return layers.Concatenate(name=name, dtype=self.dtype)(branches)

@@ -9,11 +9,14 @@ convolution to N' filters. With
 the two have together as many weights as the original convolution, and there is one more non-linearity.
 """
 
+from functools import partial
+
 import keras
 from keras import layers
 
 from tfvid.core.errors import ModelError
-from tfvid.models.residual import FILTERS, basic_block, scaled
+from tfvid.models.ends import classified, signed_clips
+from tfvid.models.residual import ResidualLayers, check_stages, scaled
 
 
 def R2Plus1D(
@@ -45,54 +48,39 @@ def R2Plus1D(
       width: factor on every filter count; 1 as in the paper.
       dropout: rate before the classifier, in [0, 1); the paper uses none.
       synchronized: batch norm over all replicas; set it under a `tf.distribute` strategy only.
-      dtype: Keras dtype policy of the layers, e.g. "mixed_bfloat16"; None for the global one. Logits are
-        always float32.
+      dtype: Keras dtype policy of the layers, e.g. "mixed_bfloat16"; None for the global one.
 
     Returns:
-      A functional model from float32 clips `(B, T, H, W, 3)` in [0, 1] to logits `(B, K)`. The last feature map is the
-      output of the layer ``stage<s>_block<b>``; its average over time and space is the input of the classifier.
+      A functional model from float32 clips `(B, T, H, W, 3)` in [0, 1] to float32 logits `(B, K)`. The last feature
+      map is the output of the layer ``stage<s>_block<b>``; the classifier gets its average over time and space.
 
     Raises:
       ModelError: no stage, more than four stages, or not one temporal stride per stage.
     """
-    if not 1 <= len(blocks) <= len(FILTERS) or min(blocks) < 1:
-        raise ModelError(f"R2Plus1D: expected blocks for 1 to {len(FILTERS)} stages, 1 or more each, got {blocks}")
+    check_stages("R2Plus1D", blocks)
     if len(temporal_strides) != len(blocks):
         raise ModelError(f"R2Plus1D: expected {len(blocks)} temporal_strides, one per stage, got {temporal_strides}")
-    options = {"dtype": dtype}
+    net = _Factorised(width, synchronized, dtype)
+    clips, x = signed_clips(num_frames, size, dtype=dtype)
+    x = net.split_conv(x, net.filters(1), (1, 2, 2), "stem.conv", middle=scaled(45, width), kernel=7)
+    x = net.relu(net.norm(x, "stem.batch_norm"), "stem")
+    x = net.stages(x, blocks, temporal_strides)
+    x = layers.GlobalAveragePooling3D(name="pool", dtype=dtype)(x)
+    return classified(clips, x, num_classes, dropout, name, dtype=dtype)
 
-    def norm(x, name):
-        return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=synchronized, name=name, **options)(x)
 
-    def split_conv(x, filters, middle, kernel, strides, name):
+class _Factorised(ResidualLayers):
+    """Convolutions over space, then over time."""
+
+    def convolution(self, before: int, after: int):
+        return partial(self.split_conv, middle=middle_filters(before, after))
+
+    def split_conv(self, x, filters: int, strides, name: str, *, middle: int, kernel: int = 3):
         """A convolution over space to `middle` filters, batch norm, ReLU, and a convolution over time to `filters`."""
         t, h, w = strides
-        x = layers.Conv3D(
-            middle, (1, kernel, kernel), (1, h, w), "same", use_bias=False, name=f"{name}.space", **options
-        )(x)
-        x = layers.ReLU(name=f"{name}.relu", **options)(norm(x, f"{name}.batch_norm"))
-        return layers.Conv3D(filters, (3, 1, 1), (t, 1, 1), "same", use_bias=False, name=f"{name}.time", **options)(x)
-
-    clips = keras.Input((num_frames, *size, 3), name="clips")
-    x = layers.Rescaling(2.0, -1.0, name="to_signed", **options)(clips)
-    x = split_conv(x, scaled(FILTERS[0], width), scaled(45, width), 7, (1, 2, 2), "stem.conv")
-    x = layers.ReLU(name="stem", **options)(norm(x, "stem.batch_norm"))
-    for stage, (number, stride) in enumerate(zip(blocks, temporal_strides, strict=True), start=1):
-        for block in range(1, number + 1):
-            middle = middle_filters(x.shape[-1], scaled(FILTERS[stage - 1], width))
-
-            def conv(x, filters, strides, name, middle=middle):
-                return split_conv(x, filters, middle, 3, strides, name)
-
-            side = 1 if stage == 1 else 2
-            strides = (stride, side, side) if block == 1 else (1, 1, 1)
-            filters = scaled(FILTERS[stage - 1], width)
-            x = basic_block(x, filters, strides, conv, norm, f"stage{stage}_block{block}", **options)
-    x = layers.GlobalAveragePooling3D(name="pool", **options)(x)
-    if dropout:
-        x = layers.Dropout(dropout, name="dropout", **options)(x)
-    logits = layers.Dense(num_classes, dtype="float32", name="logits")(x)
-    return keras.Model(clips, logits, name=name)
+        x = self.conv3d(x, middle, (1, kernel, kernel), (1, h, w), f"{name}.space")
+        x = self.relu(self.norm(x, f"{name}.batch_norm"), f"{name}.relu")
+        return self.conv3d(x, filters, (3, 1, 1), (t, 1, 1), f"{name}.time")
 
 
 def middle_filters(before: int, after: int) -> int:

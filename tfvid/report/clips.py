@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tfvid.metrics.masks import is_trusted
-from tfvid.report.film import titles
+from tfvid.report.film import map_title, titles
 from tfvid.report.links import beside
 from tfvid.report.numbers import number
 from tfvid.report.overlay import display_size
@@ -170,7 +170,8 @@ def _row(model: int, row: Result, values: Mapping[str, float | None], names: dic
         "values": _finite(own_measures(row) | dict(values)),
         "baselines": _finite({"random": row.temporal_iou_random, "centred": row.temporal_iou_centred}),
         "mask": [_level(float(value)) for value in np.clip(row.mask, 0, 1)],
-        "panes": titles(row.perturbation),
+        "panes": titles(row.perturbation, row.map_method),
+        "map": _map_in_words(row),
         "doubt": _doubt(row),
         "top": [
             [names.setdefault(name, len(names)), round(float(score), 4), _role(row, label)]
@@ -190,6 +191,11 @@ def _doubt(row: Result) -> str:
     if is_trusted(row.original_score, row.full_drop):
         return ""
     return "Perturbing the whole clip lowers this score by less than a tenth: the mask says little."
+
+
+def _map_in_words(row: Result) -> str:
+    """Returns the line about the layer of the maps; "" for maps without one, and for records of earlier versions."""
+    return f"{map_title(row.map_method)} of layer {row.map_layer}." if row.map_layer else ""
 
 
 def _role(row: Result, label: int) -> str:
@@ -267,5 +273,6 @@ def _plain_row(data: dict, row: Result) -> dict:
         "scores": " · ".join(f"{name} {number(value, 2)}" for name, value in data["scores"].items()),
         "perturbed": f"{perturbed} of {len(row.mask)}",
         "top": f"Top {len(row.top)}: {top}" if row.top else "",
+        "map": data["map"],
         "doubt": data["doubt"],
     }

@@ -11,7 +11,7 @@ from tfvid.core.errors import TfvidError, unknown
 from tfvid.core.files import safe_name
 from tfvid.report import film
 from tfvid.report.reel import save_reel
-from tfvid.report.sheet import draw_sheet, save_sheet
+from tfvid.report.sheet import Block, draw_blocks, save_sheet
 from tfvid.results.result_store import Result
 
 FORMATS = ("gif", "mp4", "webp")
@@ -71,19 +71,20 @@ def write_media(
     """
     out = Path(out)
     name = f"{safe_name(result.model)}/{safe_name(result.id)}"
-    columns = film.panels(clip, heat, perturbed, perturbation=result.perturbation, colormap=films.colormap)
+    drawn: dict[str, Any] = {"map_method": result.map_method, "colormap": films.colormap}
+    columns = film.panels(clip, heat, perturbed, perturbation=result.perturbation, **drawn)
     texts: dict[str, Any] = {"note": note(result), "event": result.event}
     caption = f"{result.target_name}  {result.original_score:.2f}"
     names: dict[str, Any] = {"sheet": f"sheets/{name}.png", "reel": f"reels/{name}.webp"}
     save_reel(out / names["reel"], columns)
-    save_sheet(out / names["sheet"], draw_sheet(columns, result.mask, title=caption, **texts))
+    save_sheet(out / names["sheet"], draw_blocks([Block(columns, result.mask)], title=caption, **texts))
     if films.formats:
         frames = film.compose(columns, result.mask, caption=caption, **texts)
         for suffix in films.formats:
             names[suffix] = f"films/{name}.{suffix}"
             film.save(out / names[suffix], frames, films.fps)
         if reversed_clip is not None:
-            columns = film.panels(clip, heat, reversed_clip, perturbation="reverse", colormap=films.colormap)
+            columns = film.panels(clip, heat, reversed_clip, perturbation="reverse", **drawn)
             names["reversed"] = f"reversed/{name}.{films.formats[-1]}"
             frames = film.compose(columns, result.mask, caption=caption, **texts)
             film.save(out / names["reversed"], frames, films.fps)

@@ -35,34 +35,6 @@ class Block:
     note: str = ""
 
 
-def draw_sheet(
-    rows: tuple[Panel, ...],
-    mask: np.ndarray,
-    *,
-    title: str = "",
-    note: str = "",
-    event: tuple[int, int] = (-1, -1),
-    columns: int = 16,
-    theme: Theme = LIGHT,
-) -> Image.Image:
-    """Draws the contact sheet of one explained clip.
-
-    Args:
-      rows: panels of the same size and length T, one per row.
-      mask: `(T,)` in [0, 1], drawn as a strip below the rows.
-      title: first line, e.g. the explained class and its score.
-      note: second line, smaller.
-      event: [start, stop) of the known event in frames; (-1, -1) if unknown.
-      columns: maximum number of frames shown, evenly spaced over the clip; the strip always has all T.
-      theme: colours.
-
-    Returns:
-      An RGB image.
-    """
-    block = Block(rows, mask)
-    return draw_blocks([block], title=title, note=note, event=event, columns=columns, theme=theme)
-
-
 def draw_blocks(
     blocks: Sequence[Block],
     *,

@@ -57,7 +57,8 @@ class Result:
       score_term: the target's score under the mask.
       iterations: number of optimisation steps.
       full_drop: how much the score falls if all frames are perturbed; below a tenth of OS the mask says little.
-      map: float32 `(T', H', W')`, Grad-CAM at the resolution of its layer, not normalised.
+      map: float32 `(T', H', W')`, Grad-CAM at the resolution of its layer, not normalised; or the map of another method
+        at the clip's resolution.
       size: (H, W) of the frames that the model received.
       event: [start, stop) of the known event in frames; (-1, -1) if unknown.
       temporal_iou: temporal IoU of the mask with the event; NaN if the event is unknown.
@@ -72,6 +73,8 @@ class Result:
       damage: a description of the video file's damage; "" if none is known.
       still: whether all frames of the clip, as the model received them, are identical. The mask then says nothing about
         time.
+      map_method: the name of the method of `map`, see `tfvid.explain.EXPLAINERS`.
+      map_layer: the layer whose features `map` shows and why it was chosen, in words; "" for a method without a layer.
     """
 
     id: str
@@ -114,6 +117,8 @@ class Result:
     top_scores: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     damage: str = ""
     still: bool = False
+    map_method: str = "grad_cam"
+    map_layer: str = ""
 
     @property
     def correct(self) -> bool | None:
@@ -135,7 +140,15 @@ SCHEMA = pa.schema(
     metadata={VERSION: "1"},
 )
 # Default values of the columns that records of earlier versions lack.
-DEFAULTS = {"top": [], "top_names": [], "top_scores": [], "damage": "", "still": False}
+DEFAULTS = {
+    "top": [],
+    "top_names": [],
+    "top_scores": [],
+    "damage": "",
+    "still": False,
+    "map_method": "grad_cam",
+    "map_layer": "",
+}
 
 
 def _row_store(folder) -> RowStore:

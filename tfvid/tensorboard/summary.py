@@ -47,15 +47,14 @@ def explanation(
     """Writes explained clips to the default summary writer, like `tf.summary.image` writes images.
 
     Each clip has its own tag, ``<name>/<id>``; the steps of the tag show how the explanation changes during training.
-    A clip of 16 frames of 224x224 with maps of 7x7 or 14x14 takes about 150 KB (75 to 255 KB over 30 real clips), and
-    its plain image another 180 KB.
+    A clip of 16 frames of 224x224 with maps of 7x7 or 14x14 takes about 150 KB, and its plain image another 180 KB.
 
     Args:
       name: the name the clips are logged under, usually the method's name.
       clips: `(B, T, H, W, 3)`, float in [0, 1] or uint8, RGB.
       step: the training step; None for ``tf.summary.experimental.get_step()``.
       attribution: maps `(B, T', h, w)` of finite values, signed or not. Pass them at the small resolution at which the
-        method computes them (``CAMResult.native``); the page enlarges them.
+        method computes them (``CAMResult.native``).
       mask: `(B, T)` in [0, 1], 1 = perturbed.
       scores: numbers by name, each `(B,)`, e.g. ``{"OS": ..., "FS": ...}``; NaN if unknown. Or the result of an
         explainer: its scores are logged, and its mask and native maps unless `mask` and `attribution` are given.
@@ -64,8 +63,7 @@ def explanation(
       ids: B different strings that name the clips; default "0" to "B-1".
       perturbation: what the mask does to the frames: "freeze" (the default if there is a mask), "reverse", or any
         other name together with `perturbed`.
-      perturbed: the perturbed clips, in the same format as `clips`. Not needed and not stored for "freeze" and
-        "reverse", because the page computes these from the clip and its mask.
+      perturbed: the perturbed clips, as `clips`. Not stored for "freeze" and "reverse", which the page computes.
       events: int `(B, 2)`, the known event as [start, stop) in frames; (-1, -1) if unknown.
       method: the name of the explanation method; default `name`.
       plain: also write scalars ``<name>/<score>`` and ``<name>/mask_length``, which are means over the batch without
@@ -76,28 +74,27 @@ def explanation(
       ValueError: there is no step, as in `tf.summary.image`.
     """
     if not tf.executing_eagerly():
-        raise TfvidError(
-            "tfvid.summary.explanation encodes pictures: expected a call outside tf.function, got one inside"
-        )
+        raise TfvidError("summary.explanation encodes pictures: expected a call outside tf.function, got one inside")
     if not tf.summary.should_record_summaries():
         return
     batch = checked(clips, attribution, mask, scores, labels, ids, perturbation, perturbed, events)
     averages = _averages(batch) if plain else {}
     check_tags(name, batch.ids, averages, plain)
-    with tf.summary.experimental.summary_scope(name, "explanation") as (scoped, _):
-        for index, id in enumerate(batch.ids):
-            clip = metadata.Clip(scoped, id)
-            tf.summary.write(
-                clip.tag,
-                lambda index=index: tf.constant(_blobs(batch, index, method or name)),
-                step=step,
-                metadata=metadata.create(clip, description),
-            )
+    _write_clips(name, batch, method or name, step, description)
     for key, value in averages.items():
         tf.summary.scalar(f"{name}/{key}", value, step=step, description=description)
     for index, id in enumerate(batch.ids if plain else ()):
         tag = f"{metadata.Clip(name, id).tag}/film"
         tf.summary.image(tag, _film(batch, index)[np.newaxis], step=step, description=description)
+
+
+def _write_clips(name: str, batch: Batch, method: str, step, description: str | None) -> None:
+    """Writes a tensor of blobs for each clip, which the plugin reads."""
+    with tf.summary.experimental.summary_scope(name, "explanation") as (scoped, _):
+        for index, id in enumerate(batch.ids):
+            clip = metadata.Clip(scoped, id)
+            blobs = tf.constant(_blobs(batch, index, method))
+            tf.summary.write(clip.tag, blobs, step=step, metadata=metadata.create(clip, description))
 
 
 def _blobs(batch: Batch, index: int, method: str) -> list[bytes]:

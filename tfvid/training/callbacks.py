@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tfvid.core.errors import TfvidError
+from tfvid.core.errors import TfvidError, message_line
 from tfvid.core.stopping import is_asked, stop_if_asked
 from tfvid.data.skipped import SkipLog, damage_line
 from tfvid.training.checkpoints import Checkpoints, History
@@ -157,7 +157,6 @@ class Logs(keras.callbacks.Callback):
         try:
             yield
         except tf.errors.OpError as error:
-            reason = " ".join(error.message.split())
             raise TfvidError(
-                f"{self.folder}: cannot write the logs ({reason}); start the run again to continue"
+                f"{self.folder}: cannot write the logs ({message_line(error.message)}); start the run again to continue"
             ) from error

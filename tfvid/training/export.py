@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tfvid.core.errors import TfvidError
+from tfvid.core.errors import TfvidError, message_line
 from tfvid.core.files import replacing_folder
 from tfvid.models.card import ModelCard
 
@@ -37,7 +37,7 @@ def write_saved_model(folder: Path, model: keras.Model, card: ModelCard, setting
             (extra / "card.json").write_text(card.to_json(), encoding="utf-8")
             (extra / "config.yaml").write_text(settings, encoding="utf-8")
     except (OSError, tf.errors.OpError) as error:
-        reason = " ".join(str(error).split())
         raise TfvidError(
-            f"{folder}: cannot write the saved model ({reason}); start the run again: it does not repeat the training"
+            f"{folder}: cannot write the saved model ({message_line(error)}); start the run again: "
+            "it does not repeat the training"
         ) from error

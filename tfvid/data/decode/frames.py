@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from tfvid.core.errors import DataError, VideoError
+from tfvid.core.errors import DataError, VideoError, message_line
 from tfvid.core.sampling import even_indices
 from tfvid.data.decode.clip import Clip
 from tfvid.data.decode.clip_files import PICTURES, SUFFIXES, frame_series, numbers_in, restarted, shown, visible
@@ -62,29 +62,49 @@ def decode_frames(
     left = names[start:stop]
     if not left:
         raise VideoError(folder, f"it has {len(names)} frames, the clip starts at frame {start}")
-    frames, bad, first = {}, {}, None
+    pictures = _Pictures(folder, size)
     while left:
         wanted = [left[index] for index in even_indices(len(left), num_frames)]
         for name in dict.fromkeys(wanted):
             if time.monotonic() > deadline:
                 raise VideoError(folder, f"not decoded within {time_limit:g} s")
-            if name in frames:
-                continue
-            try:
-                picture = _read(Path(folder) / name)
-            except _Unreadable as error:
-                bad[name] = str(error)
-                continue
-            first = first or (name, picture.shape[:2])
-            if picture.shape[:2] != first[1]:
-                raise VideoError(folder, _sizes(*first, name, picture.shape[:2]))
-            frames[name] = np.empty((*size, 3), np.uint8)
-            resize_into(frames[name], picture)
-        if frames.keys() >= set(wanted):
-            return Clip(np.stack([frames[name] for name in wanted]), decoded=len(left), damage=_damage(names, bad))
-        left = [name for name in left if name not in bad]
-    name, why = next(iter(bad.items()))
+            pictures.read(name)
+        frames = [pictures.frames[name] for name in wanted if name in pictures.frames]
+        if len(frames) == num_frames:
+            return Clip(np.stack(frames), decoded=len(left), damage=_damage(names, pictures.bad))
+        left = [name for name in left if name not in pictures.bad]
+    name, why = next(iter(pictures.bad.items()))
     raise VideoError(folder, f"none of its pictures can be read; the first: {name}: {why}")
+
+
+class _Pictures:
+    """Reads pictures of one folder, which must have the same size.
+
+    Attributes:
+      frames: by name, uint8 `(H, W, 3)`, resized to `size`.
+      bad: why a picture cannot be read, by name.
+    """
+
+    def __init__(self, folder, size: tuple[int, int]):
+        self.folder, self.size = folder, size
+        self.frames: dict[str, np.ndarray] = {}
+        self.bad: dict[str, str] = {}
+        self._first: tuple[str, tuple[int, int]] | None = None  # its name and size
+
+    def read(self, name: str) -> None:
+        """Adds a picture to `frames` or `bad`; raises VideoError if it has another size than the first."""
+        if name in self.frames:
+            return
+        try:
+            picture = _read(Path(self.folder) / name)
+        except _Unreadable as error:
+            self.bad[name] = str(error)
+            return
+        self._first = self._first or (name, picture.shape[:2])
+        if picture.shape[:2] != self._first[1]:
+            raise VideoError(self.folder, _sizes(*self._first, name, picture.shape[:2]))
+        self.frames[name] = np.empty((*self.size, 3), np.uint8)
+        resize_into(self.frames[name], picture)
 
 
 def frame_names(folder) -> list[str]:
@@ -148,7 +168,7 @@ def _read(file: Path) -> np.ndarray:
     except (_Unreadable, MemoryError):
         raise
     except Exception as error:  # Pillow raises errors of any type for a damaged file
-        raise _Unreadable(" ".join(str(error).split())[:200] or type(error).__name__) from None
+        raise _Unreadable(message_line(error, 200) or type(error).__name__) from None
 
 
 def _upright(picture: Image.Image) -> Image.Image:

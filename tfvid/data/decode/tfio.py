@@ -11,7 +11,7 @@ import warnings
 import cv2
 import numpy as np
 
-from tfvid.core.errors import TfvidError, VideoError
+from tfvid.core.errors import TfvidError, VideoError, message_line
 from tfvid.core.sampling import even_indices
 from tfvid.data.decode.clip import Clip
 from tfvid.data.decode.video import check_file, check_range
@@ -34,9 +34,9 @@ def available() -> tuple[bool, str]:
         try:
             import tensorflow_io  # noqa: F401  (registers the file systems)
         except Exception as error:  # a broken native library raises errors of any type
-            return False, f"tensorflow-io cannot be imported: {_one_line(error)}"
+            return False, f"tensorflow-io cannot be imported: {message_line(error)}"
     failures = [str(warning.message) for warning in said if "unable to load" in str(warning.message)]
-    return (False, f"tensorflow-io: {_one_line(failures[0])}") if failures else (True, "")
+    return (False, f"tensorflow-io: {message_line(failures[0])}") if failures else (True, "")
 
 
 def decoder_available() -> tuple[bool, str]:
@@ -88,7 +88,7 @@ def decode_clip(path, num_frames: int, size: tuple[int, int], start: int = 0, st
     try:
         frames = decode_video(tf.io.read_file(str(path))).numpy()
     except tf.errors.OpError as error:
-        raise VideoError(path, f"no video stream that can be decoded ({_one_line(error.message)})") from None
+        raise VideoError(path, f"no video stream that can be decoded ({message_line(error.message)})") from None
     count = len(frames)
     if count <= start:
         raise VideoError(path, f"it has {count} frames, the clip starts at frame {start}")
@@ -103,7 +103,3 @@ def decode_clip(path, num_frames: int, size: tuple[int, int], start: int = 0, st
 def _require(ok: bool, reason: str):
     if not ok:
         raise TfvidError(reason)
-
-
-def _one_line(error) -> str:
-    return " ".join(str(error).split())[:200]

@@ -37,81 +37,118 @@ def load_dataset(
 ) -> tf.data.Dataset:
     """Reads the clips of a data set in batches.
 
-    A clip of a damaged file is used, with the frames that could be decoded. It is listed in ``skipped.damaged``, and
-    its batch says what is wrong.
+    A clip of a damaged file is used, with the frames that could be decoded; ``skipped.damaged`` lists it.
 
     Args:
       source: the name of a data set, a `VideoDataset`, or a `DataConfig`.
       split: one of the splits of the data set.
-      training: whether clips are shuffled and augmented, anew in each epoch. Order and augmentation are a pure function
-        of (seed, epoch). A clip that cannot be read is replaced by another clip of the same epoch, so all epochs have
-        the same number of batches, which the dataset knows (`Dataset.cardinality`).
-      epoch: the epoch of training. A number: the first iterator over the dataset is this epoch, and each further
-        iterator is the next one (`keras.Model.fit` makes one iterator for each epoch, `Dataset.repeat` one for each
-        repetition). To continue, give the number of complete epochs. An iterator counts when its first batch is
-        requested. A `tf.Variable` of an integer: it is read when an iterator starts and is never changed, for training
-        loops that set it.
+      training: whether clips are shuffled and augmented, anew in each epoch, as a pure function of (seed, epoch). A
+        clip that cannot be read is replaced by another of the same epoch, so all epochs have the same number of
+        batches, `Dataset.cardinality`.
+      epoch: the number of complete epochs of training: the first iterator over the dataset is this epoch, and each
+        further one the next (`keras.Model.fit` and `Dataset.repeat` make one for each epoch). An iterator counts when
+        its first batch is requested. Or a `tf.Variable` of an integer, which each iterator reads when it starts.
       skipped: lists the clips that cannot be read and those of damaged files; use one for each call.
       deterministic: False allows clips that are ready to come before slower ones.
-      decoder: of video files: "pyav" (FFmpeg's libraries), or "tfio" for tensorflow-io (see
-        `tfvid.data.decode.tfio`).
-      share: the part of each batch that this worker reads, if several workers train together. In training, a last batch
-        that is not full is then left out, so all workers take the same number of steps.
-      limit: the largest number of clips; the classes take turns, see `tfvid.data.choose`. None for all.
-      settings: fields of `DataConfig`, which replace those of `source`: num_frames, size, batch_size, workers, records
-        (a folder of shards that is read instead of videos), ... With `service`, the workers of a tf.data service read
-        the training clips. They do not end: the epochs follow one another, beginning with the present value of `epoch`.
-        Each of several service workers reads epochs of its own.
+      decoder: of video files: "pyav" (FFmpeg's libraries), or "tfio" (`tfvid.data.decode.tfio`).
+      share: the part of each batch that this worker reads, if several train together. In training, a last batch that
+        is not full is then left out, so all workers take the same number of steps.
+      limit: the largest number of clips; the classes take turns (`tfvid.data.choose`). None for all.
+      settings: fields of `DataConfig`, which replace those of `source`: num_frames, size, batch_size, ... With
+        `service`, the workers of a tf.data service read the training clips, each of them epochs of its own. They do not
+        end: the epochs follow one another, beginning with the present value of `epoch`.
 
     Returns:
       A `tf.data.Dataset`, one pass over the split, of dicts: clip float32 `(B, T, H, W, 3)` in [0, 1], label
       int32 `(B,)`, id string `(B,)`, event int32 `(B, 2)`, boxes float32 `(B, T, N, 4)`, damage string `(B,)`: what is
-      wrong with the file of the clip, "" if nothing is known to be wrong. The last batch may be smaller. Without
-      `training` the clips are in the order of the data set. Those that cannot be read are left out, so the number of
-      batches is not known before they are read. Do not call ``cache()`` on a training data set: it repeats the order
-      and the augmentation of the first epoch in all later epochs.
+      wrong with the file, "" if nothing is known. The last batch may be smaller. Without `training`, clips have the
+      order of the data set, and those that cannot be read are left out, so the number of batches is not known. Do not
+      ``cache()`` a training data set: it repeats the order and the augmentation of one epoch.
 
     Raises:
       TfvidError: the data set, the split or a setting does not exist or is not valid. If more than `max_bad_share` of
-        the clips are bad, or more than `max_damaged_share` are damaged, iteration ends with an error of TensorFlow;
-        `SkipLog.plain_errors` replaces it by one line.
+        the clips are bad, or more than `max_damaged_share` damaged, iteration ends with an error of TensorFlow, which
+        `SkipLog.plain_errors` replaces by one line.
     """
     config = _configure(source, settings)
     dataset = source if isinstance(source, VideoDataset) and config.records is None else make_dataset(config)
-    samples = _samples(dataset, split, config)
-    is_chosen = _chosen(samples, limit)
-    in_step, share = training and share is not None, share or Share()
-    served = training and config.service is not None
-    _check_shares(config, share, served, in_step, limit)
-    chosen = int(is_chosen.sum())
-    count = share.clips(chosen, config.batch_size, in_step)
-    # A worker that trains with others reads other clips in each epoch, and after some epochs has read all of them.
-    log = _expecting(SkipLog() if skipped is None else skipped, config, chosen if in_step else count)
-    begin, workers = epochs_of(epoch), config.workers or one_a_core()
+    reading = _Reading(dataset, split, config, training, share, limit)
+    log = SkipLog() if skipped is None else skipped
+    clips = reading.batches(reading.clips(epoch, decoder, log), log)
+    return clips.map(_to_unit_range, 1).prefetch(2).with_options(_options(deterministic, reading.workers))
 
-    def pick(indices):
-        if not is_chosen.all():  # elements are (index, epoch), or (record, index, epoch) for shards
-            indices = indices.filter(lambda *element: tf.gather(is_chosen, element[-2]))
-        return share.of(indices, config.batch_size, in_step)
 
-    read, holder = _reader(dataset, split, samples, config, config.seed if training else None, decoder, log, pick)
-    if served:
-        assert isinstance(dataset, Records)  # a service reads shards only
-        clips = dataset.served(split, int(epoch), config.seed)
-    elif training:
-        clips = passes(begin, read, count, log)
-    else:
-        clips = read(tf.constant(0, tf.int64))
-    clips.source = holder  # the functions of the pipeline hold weak references only
-    if training:
-        clips = clips.map(_augmenting(config, dataset), workers)
-    clips = clips.map(lambda clip, epoch: clip, workers).batch(config.batch_size // share.count)
-    if served and config.service is not None and isinstance(dataset, Records):
-        clips = dataset.without_broken(split, clips.apply(_by_service(config.service)), log)
-        for id, damage in dataset.damaged(split).items():  # other processes read the clips; the log is in this one
-            log.damage(id, damage)
-    clips = clips.map(_to_unit_range, 1).prefetch(2)
-    return clips.with_options(_options(deterministic, workers))
+class _Reading:
+    """How one split is read: which clips, by which workers, in which steps.
+
+    Args:
+      dataset: the data set.
+      split: one of its splits.
+      config: its settings.
+      training: whether clips are shuffled and augmented.
+      share: the part of each batch that this worker reads; None for whole batches.
+      limit: the largest number of clips; None for all.
+
+    Raises:
+      ConfigError: the split does not exist or is empty, or settings exclude one another.
+    """
+
+    def __init__(self, dataset: VideoDataset, split: str, config: DataConfig, training: bool, share, limit):
+        self.dataset, self.split, self.config, self.training = dataset, split, config, training
+        self.samples = _samples(dataset, split, config)
+        self.is_chosen = _chosen(self.samples, limit)
+        # Workers that train together take the same number of steps.
+        self.in_step, self.share = training and share is not None, share or Share()
+        self.service = config.service if training else None
+        self.workers = config.workers or one_a_core()
+        _check_shares(config, self.share, self.service is not None, self.in_step, limit)
+
+    def clips(self, epoch: int | tf.Variable, decoder: str, log: SkipLog) -> tf.data.Dataset:
+        """Returns a dataset of (clip, epoch), and sets the numbers of `log`."""
+        chosen, begin = int(self.is_chosen.sum()), epochs_of(epoch)
+        count = self.share.clips(chosen, self.config.batch_size, self.in_step)
+        # A worker that trains with others reads other clips in each epoch, and after some epochs has read all of them.
+        log.total = chosen if self.in_step else count
+        log.max_bad_share, log.max_damaged_share = self.config.max_bad_share, self.config.max_damaged_share
+        read, holder = self._reader(decoder, log)
+        if self.service is not None:
+            assert isinstance(self.dataset, Records)  # a service reads shards only
+            clips = self.dataset.served(self.split, int(epoch), self.config.seed)
+        elif self.training:
+            clips = passes(begin, read, count, log)
+        else:
+            clips = read(tf.constant(0, tf.int64))
+        clips.source = holder  # the functions of the pipeline hold weak references only
+        return clips
+
+    def _reader(self, decoder: str, log: SkipLog):
+        """Returns a function from an epoch to the dataset of its clips, and an object that must exist as long."""
+        dataset, config, workers = self.dataset, self.config, self.workers
+        seed = config.seed if self.training else None
+        if isinstance(dataset, Records):
+            dataset.check_shape(self.split, config.num_frames, config.size)
+            return lambda epoch: dataset.stream(self.split, epoch, seed, workers, log, self._pick), dataset
+        pool = DecodePool(dataset, workers, config.time_limit, decoder)
+        clips = Clips(self.samples, pool, config, dataset.max_boxes, log)
+        count = len(self.samples)
+        return lambda epoch: read_videos(self._pick(indices_of(count, epoch, seed)), clips, workers), clips
+
+    def _pick(self, indices: tf.data.Dataset) -> tf.data.Dataset:
+        """Leaves out the clips that are not read."""
+        if not self.is_chosen.all():  # elements are (index, epoch), or (record, index, epoch) for shards
+            indices = indices.filter(lambda *element: tf.gather(self.is_chosen, element[-2]))
+        return self.share.of(indices, self.config.batch_size, self.in_step)
+
+    def batches(self, clips: tf.data.Dataset, log: SkipLog) -> tf.data.Dataset:
+        """Returns batches of `clips`, augmented in training, with uint8 frames."""
+        if self.training:
+            clips = clips.map(_augmenting(self.config, self.dataset), self.workers)
+        clips = clips.map(lambda clip, epoch: clip, self.workers).batch(self.config.batch_size // self.share.count)
+        if self.service is not None and isinstance(self.dataset, Records):
+            clips = self.dataset.without_broken(self.split, clips.apply(_by_service(self.service)), log)
+            for id, damage in self.dataset.damaged(self.split).items():  # other processes read the clips, without log
+                log.damage(id, damage)
+        return clips
 
 
 def _samples(dataset: VideoDataset, split: str, config: DataConfig) -> list[Sample]:
@@ -136,28 +173,6 @@ def _check_shares(config: DataConfig, share: Share, served: bool, in_step: bool,
         raise ConfigError("limit cannot be used with data.service, whose workers read all clips; leave one of them out")
     if served and in_step:
         raise ConfigError("data.service needs distribution none: its clips cannot be divided evenly between workers")
-
-
-def _expecting(log: SkipLog, config: DataConfig, total: int) -> SkipLog:
-    """Sets the number of clips of a log, and its limits for bad and damaged ones."""
-    log.total, log.max_bad_share, log.max_damaged_share = total, config.max_bad_share, config.max_damaged_share
-    return log
-
-
-def _reader(dataset: VideoDataset, split: str, samples, config: DataConfig, seed, decoder: str, log: SkipLog, pick):
-    """Returns a function from an epoch to the dataset of its clips, and an object that must exist as long as they do.
-
-    Args:
-      seed: of the order of clips; None for the order of the data set.
-      pick: a function of a dataset of indices that leaves out the clips that are not read.
-    """
-    workers = config.workers or one_a_core()
-    if isinstance(dataset, Records):
-        dataset.check_shape(split, config.num_frames, config.size)
-        return lambda epoch: dataset.stream(split, epoch, seed, workers, log, pick), dataset
-    pool = DecodePool(dataset, workers, config.time_limit, decoder)
-    clips = Clips(samples, pool, config, dataset.max_boxes, log)
-    return lambda epoch: read_videos(pick(indices_of(len(samples), epoch, seed)), clips, workers), clips
 
 
 def _options(deterministic: bool, workers: int) -> tf.data.Options:

@@ -1,9 +1,10 @@
 from . import read as read
 from . import schema as schema
 from . import write as write
+from . import write_shard as write_shard
 from .read import Records as Records
 from .schema import MANIFEST as MANIFEST
 from .schema import shard_names as shard_names
-from .write import WriteShard as WriteShard
-from .write import encode as encode
 from .write import write_records as write_records
+from .write_shard import WriteShard as WriteShard
+from .write_shard import encode as encode

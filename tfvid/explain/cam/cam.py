@@ -6,7 +6,7 @@ weights, so each method's file is its equation: `CAM._native`.
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Unpack
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import tensorflow as tf
@@ -34,14 +34,26 @@ class CAMResult(Attribution):
       attribution: float32 `(B, T, H, W)`, the maps at the clip's resolution, normalised. All methods except Saliency
         Tubes cut values below zero.
       native: float32 `(B, T', H', W')`, the maps at the layer's resolution, not normalised.
-      explained: the layer and its use in words, "backbone/conv, sum of 2 calls"; None after `join`.
-      why: why this layer was chosen, in words; None after `join`.
+      explained: the layer and its use in words, "backbone/conv, sum of 2 calls"; None after `join` of results of
+        several layers.
+      why: why this layer was chosen, in words; None likewise.
     """
 
     native: np.ndarray
 
     explained: ClassVar[str | None] = None
     why: ClassVar[str | None] = None
+
+    @classmethod
+    def join(cls, parts):
+        joined = super().join(parts)
+        return joined.by(parts[0]) if len({(part.explained, part.why) for part in parts}) == 1 else joined
+
+    def by(self, source: Any) -> "CAMResult":
+        """This result, with `explained` and `why` of `source`, an explainer or a result."""
+        for name in ("explained", "why"):  # results are frozen
+            object.__setattr__(self, name, getattr(source, name))
+        return self
 
 
 class Run:
@@ -209,10 +221,7 @@ class LayerExplainer(Explainer[CAMResult]):
         return find_layer(self.classifier.model, trace, self.layer, self.at)
 
     def _run(self, clips, target, **labels):
-        result = super()._run(clips, target, **labels)
-        for name in ("explained", "why"):  # results are frozen
-            object.__setattr__(result, name, getattr(self, name))
-        return result
+        return super()._run(clips, target, **labels).by(self)
 
     def _see(self, clips, target) -> Run:
         return Run(self.classifier, clips, target, self._of_shape[tuple(clips.shape[1:])], self.score)

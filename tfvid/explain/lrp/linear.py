@@ -12,7 +12,8 @@ from tfvid.explain.lrp.rules import share_weights, stabilized
 from tfvid.explain.propagation.operations import AFFINE, CONVOLUTIONS, MATRIX_PRODUCTS, again
 from tfvid.explain.propagation.recording import Recording
 
-KEPT_IN_SHAPE = (*AFFINE, "Reshape", "Squeeze", "BatchToSpaceND")
+# What may follow W x in a unit; `Transpose` follows a channels-first convolution.
+FOLLOWING = (*AFFINE, "Reshape", "Squeeze", "BatchToSpaceND", "Transpose")
 
 
 class LinearUnit:
@@ -46,7 +47,7 @@ class LinearUnit:
     def _following(self, recording):
         y = self.end.outputs[0]
         users = recording.users(y)
-        if len(users) != 1 or y is recording.logits or users[0].type not in KEPT_IN_SHAPE:
+        if len(users) != 1 or y is recording.logits or users[0].type not in FOLLOWING:
             return None
         following = users[0]
         is_scale_by = following.type != "RealDiv" or following.inputs[0] is y

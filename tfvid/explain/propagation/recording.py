@@ -4,6 +4,7 @@ import re
 from contextlib import ExitStack, contextmanager
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError
@@ -30,7 +31,7 @@ class Recording:
         graph = tf.compat.v1.get_default_graph()
         self.clips = tf.identity(clips)
         before = len(graph.get_operations())
-        with unrolled(classifier.model):
+        with plain_operations(classifier.model):
             self.logits = classifier.logits(self.clips)
         operations = graph.get_operations()[before:]
         self._layers = dict(named_layers(classifier.model))
@@ -110,10 +111,11 @@ def _same_shape(x, y) -> bool:
 
 
 @contextmanager
-def unrolled(model: keras.Model):
-    """Inside, recurrent layers run step by step, as plain operations, not as a loop of the graph.
+def plain_operations(model: keras.Model):
+    """Inside, layers run as plain operations, which have rules, where Keras uses loops or compiled functions.
 
-    Steps must be known in number; a layer of unknown length keeps its loop.
+    Recurrent layers run step by step; a layer of unknown length keeps its loop. Convolutions that Keras compiles, 3-D
+    ones of channels-first features and those in groups, run on channels-last features and ungrouped.
     """
     with ExitStack() as stack:
         for _, layer in named_layers(model):
@@ -121,4 +123,41 @@ def unrolled(model: keras.Model):
                 stack.enter_context(replaced(layer, "unroll", True))
                 if hasattr(layer, "use_cudnn"):
                     stack.enter_context(replaced(layer, "use_cudnn", False))
+            elif hasattr(layer, "convolution_op") and (layer.groups > 1 or _is_compiled(layer)):
+                stack.enter_context(replaced(layer, "convolution_op", _plain_convolution(layer)))
         yield
+
+
+def _is_compiled(layer) -> bool:
+    return layer.rank == 3 and layer.data_format == "channels_first"
+
+
+def _plain_convolution(layer):
+    """The ``convolution_op`` of a layer as one plain convolution, with its order of axes changed if it has to be."""
+    ends = [0, layer.rank + 1, *range(1, layer.rank + 1)]  # from channels-last to channels-first
+    starts = [0, *range(2, layer.rank + 2), 1]
+
+    def convolution(inputs, kernel):
+        is_first = layer.data_format == "channels_first"
+        x = tf.transpose(inputs, starts) if is_first else inputs
+        y = keras.ops.conv(
+            x,
+            _ungrouped(tf.convert_to_tensor(kernel), layer.groups),
+            strides=list(layer.strides),
+            padding=layer.padding,
+            dilation_rate=layer.dilation_rate,
+            data_format="channels_last",
+        )
+        return tf.transpose(y, ends) if is_first else y
+
+    return convolution
+
+
+def _ungrouped(kernel: tf.Tensor, groups: int) -> tf.Tensor:
+    """The kernel of a convolution in groups as one of all channels: zero between channels of different groups."""
+    if groups == 1:
+        return kernel
+    channels, units = kernel.shape[-2] * groups, kernel.shape[-1]
+    of_channel, of_unit = (np.arange(count) * groups // count for count in (channels, units))
+    same = tf.constant(of_channel[:, None] == of_unit, kernel.dtype)
+    return tf.tile(kernel, [1] * (kernel.shape.rank - 2) + [groups, 1]) * same

@@ -94,6 +94,7 @@ function makeModel(card, row, film) {
     make("h3", {}, mark, make("b", {}, model.name), `: ${row.predicted}${explained}`),
     film.element,
     make("div", { class: "numbers" }, makeScores(row), makeTop(row), makeMeasures(row)));
+  if (row.map) section.append(make("p", { class: "map" }, row.map));
   if (row.doubt) section.append(make("p", { class: "doubt" }, row.doubt));
   const links = Object.entries(row.files).map(([name, file]) => make("a", { href: file }, name));
   if (links.length) section.append(make("p", { class: "files" }, ...links));
