@@ -68,7 +68,7 @@ def optical_flow(clips) -> np.ndarray:
     low, high = (extreme(grey, axis=(1, 2, 3), keepdims=True) for extreme in (np.min, np.max))
     frames = (255 * (grey - low) / np.maximum(high - low, 1e-12)).astype(np.uint8)
     flows = np.zeros((len(frames), max(frames.shape[1] - 1, 0), *frames.shape[2:]), np.float32)
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     for clip, place in np.ndindex(flows.shape[:2]):
         flows[clip, place] = _flow(search, frames[clip, place], frames[clip, place + 1])
     return _of_both_sides(flows, grey.shape)
