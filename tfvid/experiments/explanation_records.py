@@ -100,7 +100,7 @@ def explained(
     ]
     perturbed = np.asarray(explainers.learn.perturb(known.clips, masks.mask))
     backwards = None if perturbation == "reverse" else _reversed(known.clips, masks.mask)
-    return Explained(records, known.clips, shown(maps), perturbed, backwards, batch)
+    return Explained(records, known.clips, shown(maps), perturbed, backwards, batch, explainers.learn.perturb)
 
 
 def shown(maps) -> np.ndarray:
