@@ -44,6 +44,11 @@ class CAMResult(Attribution):
     explained: ClassVar[str | None] = None
     why: ClassVar[str | None] = None
 
+    @property
+    def layer_in_words(self) -> str:
+        """The layer and why it was chosen, "conv: the last layer that ..."; "" if they are not known."""
+        return ": ".join(words for words in (self.explained, self.why) if words)
+
     @classmethod
     def join(cls, parts):
         joined = super().join(parts)
