@@ -298,7 +298,7 @@ def test_videos_of_any_length_and_size_bad_ones_listed(models, tmp_path, capsys)
     shown, *_ = read_reel(out / results[0].reel, 8, display_size((40, 48)))
     original = tfvid.read_clip(files[0], 8, (40, 48)) * 255
     smaller = [cv2.resize(frame, (48, 40), interpolation=cv2.INTER_AREA) for frame in shown]
-    assert np.abs(np.float32(smaller) - original).mean() < 12  # WebP is lossy; frames of noise differ by 85
+    assert np.corrcoef(np.ravel(smaller), np.ravel(original))[0, 1] > 0.7  # WebP is lossy; other frames of noise have 0
     printed = capsys.readouterr().out
     assert f"skipped: {bad}: no video stream" in printed
     (reason,) = json.loads((out / "skipped.json").read_text(encoding="utf-8")).items()
