@@ -67,6 +67,7 @@ from .explain import AttentionRelevance as AttentionRelevance
 from .explain import AttentionRollout as AttentionRollout
 from .explain import Attribution as Attribution
 from .explain import BlurIG as BlurIG
+from .explain import ClassFeaturePyramids as ClassFeaturePyramids
 from .explain import ContrastiveExcitationBackprop as ContrastiveExcitationBackprop
 from .explain import CropSearch as CropSearch
 from .explain import Deconv as Deconv
@@ -95,6 +96,7 @@ from .explain import SmoothGradSquared as SmoothGradSquared
 from .explain import TemporalMask as TemporalMask
 from .explain import VarGrad as VarGrad
 from .explain import explainer as explainer
+from .explain.inputs import explain_inputs as explain_inputs
 from .explain.methods import methods as methods
 from .models import CNNLSTM as CNNLSTM
 from .models import I3D as I3D

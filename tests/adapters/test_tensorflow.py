@@ -91,11 +91,21 @@ def test_signatures_of_several_inputs_and_outputs(tmp_path):
     with pytest.raises(tfvid.ModelError, match="input 'n' is int32, which has no gradient"):
         tfvid.adapt(loaded, signature="numbers")(tf.zeros(2))
     net = tfvid.adapt(loaded, signature="two")
-    with pytest.raises(tfvid.ModelError, match="the signature has the inputs"):
+    with pytest.raises(tfvid.ModelError, match=r"say what the inputs (rgb, flow|flow, rgb) get: tfvid.VideoModel"):
         tfvid.Gradient(net)(clips())
     model = tfvid.VideoModel(net, clip="rgb", inputs={"flow": np.zeros(clips().shape[1:], np.float32)}, head="scores")
     found = tfvid.Gradient(model, output="logits")(clips(), 2)
     np.testing.assert_allclose(found.attribution, 0.5 / (6 * 8 * 8), atol=1e-7)
+
+
+def test_the_inputs_that_are_stated(exported):
+    loaded = tf.saved_model.load(exported[1])
+    KEPT.append(loaded)
+    for net in (loaded, loaded.serve, keras.layers.TFSMLayer(exported[1], call_endpoint="serving_default")):
+        (stated,) = tfvid.adapt(net).inputs
+        assert tuple(stated.shape) == (None, 6, 8, 8, 3) and stated.dtype == tf.float32
+    unknown = tf.function(lambda x: x).get_concrete_function(tf.TensorSpec(None, tf.float32))
+    assert tfvid.adapt(unknown).inputs == [] and tfvid.adapt(Module()).inputs == []
 
 
 def test_one_thread_for_operations_suffices(exported):

@@ -118,7 +118,7 @@ def test_files_that_are_not_a_store(tmp_path):
 
 
 def test_records_of_earlier_versions_are_read_and_merged_with_new_ones(tmp_path):
-    new = ["top", "top_names", "top_scores", "damage", "still"]
+    new = ["top", "top_names", "top_scores", "damage", "still", "map_method", "map_layer", "shown", "seconds"]
     old = make("a")
     (tmp_path / "results.parts").mkdir()
     pq.write_table(to_table([old, make("b")]).drop_columns(new), tmp_path / "results.parts" / "part-000001-a.parquet")
@@ -129,6 +129,7 @@ def test_records_of_earlier_versions_are_read_and_merged_with_new_ones(tmp_path)
         first, second = read_results(tmp_path)
         same(old, first)
         assert (first.top, first.top_names, first.damage, first.still) == ((), (), "", False)
+        assert (first.map_method, first.map_layer) == ("grad_cam", "")
         assert first.top_scores.shape == (0,) and first.top_scores.dtype == np.float32
         same(dataclasses.replace(record, damage="ends early"), second)
         store.merge()

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfvid.adapters.foreign import ForeignModel
 from tfvid.core.errors import ModelError
+from tfvid.network.python_calls import noting
 
 # Batch sizes to try on zeros: models that have the frames in their batch expect a multiple of the number of frames.
 PROBES = (1, 8, 16, 32, 60, 100)
@@ -141,7 +142,7 @@ def gradient_function(function, tensors, outputs: list[tf.TensorSpec], make: str
 
 def _on_arrays(function, tensors, outputs: list[tf.TensorSpec]) -> tuple[tf.Tensor, ...]:
     # Not stateful: the same inputs give the same outputs, so TensorFlow need not run what nobody uses.
-    results = tf.numpy_function(function, list(tensors), [spec.dtype for spec in outputs], stateful=False)
+    results = tf.numpy_function(noting(function), list(tensors), [spec.dtype for spec in outputs], stateful=False)
     return tuple(
         tf.ensure_shape(result, spec.shape) for result, spec in zip(tf.nest.flatten(results), outputs, strict=True)
     )

@@ -6,8 +6,12 @@ activation maps work as for a Keras layer, gradients included.
 """
 
 import re
+from collections.abc import Iterable
+from pathlib import Path
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from tfvid.core.errors import ModelError
 
@@ -56,6 +60,7 @@ class ForeignModel(keras.Model):
     Attributes:
       foreign: the foreign model.
       parts: the `ForeignLayer` of each layer of the foreign model.
+      file: the file that it was loaded from by `tfvid.load_model`; None if it was made in another way.
       make: class attribute: the make in words, for messages.
       no_layers: class attribute: why there are no layers, for messages.
     """
@@ -67,10 +72,29 @@ class ForeignModel(keras.Model):
         super().__init__(name=re.sub(r"\W", "_", type(foreign).__name__).strip("_").lower() or None, autocast=False)
         self.__dict__["foreign"] = foreign  # not by Keras' __setattr__, which may wrap it
         self.parts = parts or []
+        self.file: Path | None = None
         self.built = True
+
+    @property
+    def inputs(self) -> list[tf.TensorSpec]:
+        """The name, the shape and the dtype of each input, as the model states them; [] if it does not state all."""
+        stated = self._stated_inputs()
+        return stated if all(one.shape.rank is not None for one in stated) else []
+
+    def _stated_inputs(self) -> list[tf.TensorSpec]:
+        """What is known of the inputs; [] if nothing is."""
+        return []
 
     def compute_mask(self, inputs, previous_mask):
         return None
+
+    def get_weights(self):
+        """Returns the foreign model's weights as arrays; [] if they are not to be had."""
+        return [np.asarray(one) for one in self._weights_of()]
+
+    def _weights_of(self) -> Iterable:
+        """What `get_weights` returns, as anything that NumPy converts."""
+        return getattr(self.foreign, "variables", None) or ()
 
     def get_config(self):
         raise ModelError(f"{self.make} cannot be saved by Keras; save the {type(self.foreign).__name__} itself")

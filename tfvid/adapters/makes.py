@@ -10,6 +10,7 @@ import keras
 
 from tfvid.adapters.foreign import ForeignModel
 from tfvid.core.errors import ModelError
+from tfvid.network.classifier import Classifier
 from tfvid.network.model_format import declare, declared
 from tfvid.network.video_model import VideoModel
 
@@ -81,6 +82,22 @@ def adapted(model):
     if adapter is None:
         return model
     return declare(adapter(model), **vars(declared(model)))
+
+
+def classifier_of(model, output: str = "auto", any_callable: bool = False, input_range="auto") -> Classifier:
+    """Returns the `Classifier` of any model that tfvid takes; a `Classifier` is returned unchanged.
+
+    All explainers, metrics and commands get their `Classifier` here, so a model of another make is adapted everywhere.
+
+    Args:
+      model: a Keras model, a model of a make in `MAKES`, a `tfvid.VideoModel` of one, or a function of clips.
+      output: see `Classifier`.
+      any_callable: see `Classifier`.
+      input_range: see `Classifier`.
+    """
+    if isinstance(model, Classifier):
+        return model
+    return Classifier(adapted(model), output, any_callable=any_callable, input_range=input_range)
 
 
 def adapter_of(model) -> type[ForeignModel] | None:

@@ -6,6 +6,7 @@ operations where there is one thread. Gradients of the inputs are TensorFlow's.
 
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfvid.adapters.foreign import ForeignModel
@@ -43,6 +44,9 @@ class TensorFlowModel(ForeignModel):
         # Not by Keras' __setattr__, which would track a layer's weights.
         self.__dict__["_function"] = _function(foreign, signature)
         self.__dict__["_takes_training"] = None
+
+    def _stated_inputs(self):
+        return _stated(self._function)
 
     def call(self, inputs, training=None):
         names = _input_names(self._function)
@@ -85,6 +89,23 @@ def _input_names(function) -> dict[str, tf.TensorSpec] | None:
     """The inputs of a signature by name; None for a function of positional arguments."""
     positional, named = getattr(function, "structured_input_signature", None) or ((), {})
     return named if named and not positional else None
+
+
+def _stated(function) -> list[tf.TensorSpec]:
+    """The inputs that a signature, or a function with one tensor as its argument, states; [] if it states none."""
+    if isinstance(function, keras.layers.TFSMLayer):
+        function = function.call_endpoint_fn
+    named = _input_names(function)
+    if named is not None:
+        return [tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in named.items()]
+    restored = getattr(function, "__call__", None)  # noqa: B004  what a loaded SavedModel calls, if it can be called
+    traced = [function, *getattr(function, "concrete_functions", ()), *getattr(restored, "concrete_functions", ())]
+    for one in traced:
+        given = tf.nest.flatten(getattr(one, "structured_input_signature", None) or ())
+        tensors = [spec for spec in given if isinstance(spec, tf.TensorSpec)]
+        if len(tensors) == 1:
+            return tensors
+    return []
 
 
 def _by_name(inputs, expected: dict[str, tf.TensorSpec]) -> dict[str, tf.Tensor]:

@@ -40,6 +40,9 @@ class TorchModel(ArrayModel):
         super().__init__(foreign, [ForeignLayer(name, kind) for name, kind in named])
         self.__dict__["_by_name"] = dict(zip((name for name, _ in named), self.parts, strict=True))
 
+    def _weights_of(self):
+        return (value.detach().cpu().numpy() for value in self.foreign.state_dict().values())
+
     def _probe(self, inputs):
         """Returns the outputs as `tf.TensorSpec` and the `Features` of the modules."""
         with torch.no_grad(), evaluating(self.foreign):

@@ -23,16 +23,16 @@ def main(argv: list[str]) -> None:
     check_folder(arguments.out or "runs")
     load_tensorflow()
 
+    from tfvid.adapters.makes import classifier_of
     from tfvid.cli.evaluation_files import write_evaluation
     from tfvid.data.pipeline import make_dataset
     from tfvid.data.skipped import SkipLog
     from tfvid.models.loaded import load_model_as
-    from tfvid.network.classifier import Classifier
 
     model, card = load_model_as(arguments.model, **load_config_of(arguments).load_options())
     dataset = make_dataset(config.data)
     _check_fit(model, card, config, dataset, arguments)
-    classifier, skips = Classifier(model), SkipLog()
+    classifier, skips = classifier_of(model), SkipLog()
     evaluation = _evaluate(classifier, card.name, dataset, config, skips, arguments)
     results = {
         "model": str(arguments.model),
@@ -115,6 +115,8 @@ def _config_of(model: Path) -> Path:
 
 def _check_fit(model, card, config: RunConfig, dataset, arguments) -> None:
     """Raises ModelError if the model has other classes or expects clips of another shape."""
+    from tfvid.network.stated import input_shape
+
     if card.dataset and card.class_names != tuple(dataset.class_names):
         raise ModelError(
             f"{arguments.model}: the model was trained on other classes than those of {config.data.dataset}"
@@ -122,8 +124,8 @@ def _check_fit(model, card, config: RunConfig, dataset, arguments) -> None:
     if len(card.class_names) != len(dataset.class_names):
         known, asked = len(card.class_names), len(dataset.class_names)
         raise ModelError(f"{arguments.model}: the model has {known} classes, {config.data.dataset} has {asked}")
-    shape, clip = getattr(model, "input_shape", None), (None, config.data.num_frames, *config.data.size, 3)
-    if isinstance(shape, tuple) and not _agree(shape, clip):  # a subclassed model has none
+    shape, clip = input_shape(model), (None, config.data.num_frames, *config.data.size, 3)
+    if shape is not None and not _agree(shape, clip):
         raise ModelError(
             f"{arguments.model}: the model expects clips of {shape[1:]}, data.num_frames and data.size give {clip[1:]}"
         )

@@ -23,7 +23,6 @@ from tfvid.data.choose import choose
 from tfvid.data.decode.clip import Sample
 from tfvid.data.sources.video_files import VIDEOS, VideoFiles
 from tfvid.experiments.explanation_summary import finish, summary
-from tfvid.explain.recorded_options import explainer_options
 from tfvid.models.loaded import Loaded, load_models
 
 # The trained models in a checkout's saved_models/; the demo trains models of the same names.
@@ -40,9 +39,12 @@ def main(argv: list[str]) -> None:
 
     load_tensorflow()
 
+    from tfvid.experiments.record_settings import record_options
+
     dataset, split, samples = _clips(arguments, config)
     drawn = _drawn(samples, dataset, split, arguments)
-    explainer_options(config.explain.mask, config.explain.grad_cam)  # raises on an unknown option, before the work
+    # Raises on an unknown option, before the work.
+    record_options(config.explain.mask, config.explain.grad_cam, arguments.maps)
     options = load_config_of(arguments).load_options()
     models = load_models(arguments.model, config.data.num_frames, config.data.size, options)
     with _records(arguments.out) as folder:

@@ -18,6 +18,7 @@ from tfvid.core.timing import listed
 from tfvid.data.base import VideoDataset
 from tfvid.data.decode.clip import Sample
 from tfvid.data.skipped import SkipLog
+from tfvid.experiments.clip_explainers import GRAD_CAM
 from tfvid.experiments.explain_shard import ExplainShard
 from tfvid.models.loaded import Loaded
 from tfvid.report.media import Films
@@ -112,8 +113,10 @@ class Job:
 
         arguments, data = self.arguments, self.config.data
         mask, grad_cam = dict(self.config.explain.mask), dict(self.config.explain.grad_cam)
-        grad_cam.setdefault("layer", model.card.layer)
+        if arguments.maps == GRAD_CAM:
+            grad_cam.setdefault("layer", model.card.layer)
         explaining = {"target": arguments.target, "source": self._source(model), "mask": mask, "grad_cam": grad_cam}
+        explaining["maps"] = arguments.maps
         wanted = {sample.label for sample in self.samples if sample.label >= 0}
         to_model, class_names = model.labels(self.dataset.class_names, wanted)
         films = Films(tuple(arguments.films), arguments.fps, arguments.colormap, self.drawn)

@@ -12,7 +12,7 @@ from tfvid.cli.limit import add_limit, at_least, positive
 from tfvid.cli.model_options import add_model_options
 from tfvid.config import RunConfig
 from tfvid.core.errors import ConfigError
-from tfvid.experiments.clip_explainers import TARGETS
+from tfvid.experiments.clip_explainers import GRAD_CAM, TARGETS
 from tfvid.report.media import FORMATS
 from tfvid.report.overlay import COLORMAPS
 
@@ -46,8 +46,8 @@ def _config(arguments: argparse.Namespace, overrides: list[str]) -> RunConfig:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tfvid explain",
-        description="Explain video classifiers: learned temporal masks and Grad-CAM, as films, numbers and a page. "
-        "A run that was stopped continues where it stopped.",
+        description="Explain video classifiers: learned temporal masks and maps (Grad-CAM), as films, numbers "
+        "and a page. A run that was stopped continues where it stopped.",
         epilog="Further arguments of the form key=value change a setting, for example mask.iterations=100, "
         "grad_cam.layer=Mixed_5c or data.options.seed=1.",
     )
@@ -55,12 +55,20 @@ def _parser() -> argparse.ArgumentParser:
         "--model",
         action="append",
         type=Path,
-        help="runs/<name>, saved_models/<name> or a .keras or .h5 file; repeat it to explain with several models "
+        help="runs/<name>, saved_models/<name>, a .keras or .h5 file, a SavedModel folder, or an .onnx, OpenVINO .xml "
+        "or TorchScript .pt file; repeat it to explain with several models "
         "(default: the two small models that come with tfvid)",
     )
     _add_clip_options(parser)
     parser.add_argument(
         "--target", choices=TARGETS, default="predicted", help="which class is explained (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--maps",
+        metavar="METHOD",
+        default=GRAD_CAM,
+        help="the method of the maps; models without layers, such as SavedModels, need one without, e.g. gradient or "
+        "occlusion (default: %(default)s)",
     )
     parser.add_argument(
         "--out",
@@ -108,5 +116,5 @@ def _add_film_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--fps", type=positive, default=5, help="frames per second of the films (default: %(default)s)")
     parser.add_argument(
-        "--colormap", choices=COLORMAPS, default="inferno", help="colours of the Grad-CAM maps (default: %(default)s)"
+        "--colormap", choices=COLORMAPS, default="inferno", help="colours of the maps (default: %(default)s)"
     )

@@ -8,15 +8,17 @@ import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from scipy.stats import binom
 
+from tfvid.adapters.makes import classifier_of
 from tfvid.core.errors import DataError, ModelError, TfvidError
 from tfvid.metrics import classification
-from tfvid.network.classifier import OUT_OF_MEMORY, Classifier
+from tfvid.network.classifier import OUT_OF_MEMORY
+from tfvid.network.python_calls import plainly_raised
 
 PLAYBACKS = ("forward", "reversed", "shuffled", "single_frame")
 
@@ -57,7 +59,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: keras.Model | Classifier,
+    model: Any,
     clips: tf.data.Dataset,
     *,
     class_names: Sequence[str] | None = None,
@@ -69,7 +71,7 @@ def evaluate(
     """Measures a model on labelled clips: unchanged, reversed, shuffled, and with one frame repeated.
 
     Args:
-      model: a Keras model of clips `(B, T, H, W, C)` to class scores, or a `Classifier` of one.
+      model: a model of clips `(B, T, H, W, C)` to class scores, see `stream`.
       clips: batches of labelled clips, as from `tfvid.load_dataset`.
       class_names: the K names of the classes; the model must return K scores. None accepts any number.
       reverse_labels: for each label, the label of the clip played backwards; see `measure`.
@@ -95,9 +97,7 @@ def evaluate(
     return Evaluation(predictions, measure(predictions, reverse_labels))
 
 
-def predict(
-    model: keras.Model | Classifier, clips: tf.data.Dataset, playbacks: Sequence[str] = ("forward",), seed: int = 0
-) -> Predictions:
+def predict(model: Any, clips: tf.data.Dataset, playbacks: Sequence[str] = ("forward",), seed: int = 0) -> Predictions:
     """Returns the predictions for all clips. Each clip is decoded once for all playbacks.
 
     Args:
@@ -106,7 +106,7 @@ def predict(
       playbacks: names in `PLAYBACKS`.
       seed: the seed of the shuffled order. The order also depends on the clip's id, but not on its place in a batch.
     """
-    model = model if isinstance(model, Classifier) else Classifier(model)
+    model = classifier_of(model, any_callable=True)
     answers = list(stream(model, clips, playbacks, seed))
     num_classes = model.num_classes or max(model.model.output_shape[-1], 2)
     empty = Predictions([], np.zeros(0, np.int32), {name: np.zeros((0, num_classes), np.float32) for name in playbacks})
@@ -119,19 +119,19 @@ def predict(
 
 
 def stream(
-    model: keras.Model | Classifier, clips: Iterable[Mapping], playbacks: Sequence[str] = ("forward",), seed: int = 0
+    model: Any, clips: Iterable[Mapping], playbacks: Sequence[str] = ("forward",), seed: int = 0
 ) -> Iterator[Predictions]:
     """Yields the predictions batch by batch, see `predict`.
 
     Args:
-      model: a Keras model of clips, or a `tfvid.network.classifier.Classifier` of one. The classifier scales clips to
-        the range that the model expects, and converts its scores to logits. A model with one output unit has two
-        classes.
+      model: a Keras model of clips, a `tfvid.VideoModel`, a model of another make, a function of clips, or a
+        `tfvid.network.classifier.Classifier` of one. The classifier scales clips to the range that the model expects,
+        and converts its scores to logits. A model with one output unit has two classes.
       clips: batches as in `predict`, of tensors or arrays.
       playbacks: names in `PLAYBACKS`.
       seed: see `predict`.
     """
-    classifier, forward = model if isinstance(model, Classifier) else Classifier(model), None
+    classifier, forward = classifier_of(model, any_callable=True), None
     for batch in clips:
         frames = classifier.checked(batch["clip"])
         if forward is None:  # one trace, also for a smaller last batch
@@ -149,7 +149,8 @@ def stream(
 def _in_memory(forward, frames: tf.Tensor) -> np.ndarray:
     """Returns the logits of all clips; if memory runs out, of half of them at a time."""
     try:
-        return forward(frames).numpy()
+        with plainly_raised():
+            return forward(frames).numpy()
     except OUT_OF_MEMORY as error:
         if len(frames) == 1:
             raise TfvidError(f"out of memory with a single clip ({str(error).splitlines()[0]})") from None

@@ -83,6 +83,7 @@ def explained(
         )
     perturbation = str(settings["mask.perturbation"])
     shared: dict[str, Any] = {"model": name, "perturbation": perturbation, "settings": json.dumps(settings)}
+    shared |= {"map_method": explainers.maps, "map_layer": getattr(maps, "layer_in_words", "")}
     records = [
         Result(
             id=id,
@@ -90,7 +91,7 @@ def explained(
             damage=known.damage[i],
             size=known.clips.shape[2:4],
             event=tuple(known.events[i].tolist()),
-            map=maps.native[i],
+            map=getattr(maps, "native", maps.attribution)[i],
             **shared,
             **_classes(masks, known.labels, class_names, i),
             **_mask(masks, known.events, i),
@@ -99,7 +100,16 @@ def explained(
     ]
     perturbed = np.asarray(explainers.learn.perturb(known.clips, masks.mask))
     backwards = None if perturbation == "reverse" else _reversed(known.clips, masks.mask)
-    return Explained(records, known.clips, maps.attribution, perturbed, backwards, batch)
+    return Explained(records, known.clips, shown(maps), perturbed, backwards, batch, explainers.learn.perturb)
+
+
+def shown(maps) -> np.ndarray:
+    """Returns maps to draw, in [0, 1]: class activation maps as they are, those of other methods without their sign."""
+    if hasattr(maps, "native"):
+        return maps.attribution
+    strength = np.abs(maps.attribution)
+    largest = strength.max(axis=(1, 2, 3), keepdims=True)
+    return strength / np.where(largest > 0, largest, 1)
 
 
 def _classes(masks, labels: np.ndarray, class_names: tuple[str, ...], i: int) -> dict[str, Any]:

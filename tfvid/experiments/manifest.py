@@ -15,7 +15,6 @@ from tfvid.core.errors import ConfigError, DataError
 from tfvid.core.files import replacing
 from tfvid.data.base import VideoDataset
 from tfvid.data.decode.clip import Sample
-from tfvid.experiments.clip_explainers import weights_digest
 from tfvid.models.loaded import Loaded
 from tfvid.results.result_store import ResultStore, differences
 
@@ -29,6 +28,8 @@ DATA_SETTINGS = ("dataset", "root", "records", "options", "num_frames", "size")
 
 def _described(models: Mapping[str, Sequence[Loaded]]) -> dict[str, list[dict]]:
     """Returns, by group, the ``name``, the ``path`` and a digest of the ``weights`` of each model."""
+    from tfvid.experiments.record_settings import weights_digest
+
     return {
         group: [
             {"name": model.name, "path": str(model.path), "weights": weights_digest(model.model)} for model in members

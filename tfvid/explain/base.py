@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 import tensorflow as tf
 
-from tfvid.adapters.makes import adapted
+from tfvid.adapters.makes import classifier_of
 from tfvid.core.errors import ModelError, TfvidError, warn_caller
 from tfvid.explain.options import check_options, full_signature
 from tfvid.explain.shown import Shown
 from tfvid.network.checks import class_indices
-from tfvid.network.classifier import OUT_OF_MEMORY, Classifier, chosen_class, class_score
+from tfvid.network.classifier import OUT_OF_MEMORY, chosen_class, class_score
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Explainer(ABC, Generic[ResultType]):
     def __init__(self, model, *, output: str = "auto", input_range="auto", batch_size: int = 8):
         if batch_size < 1:
             raise TfvidError(f"batch_size must be 1 or more, got {batch_size}")
-        self.classifier = Classifier(adapted(model), output, any_callable=self.scores_only, input_range=input_range)
+        self.classifier = classifier_of(model, output, any_callable=self.scores_only, input_range=input_range)
         self.batch_size = batch_size
 
     def __call__(self, clips, target=None) -> ResultType:

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfvid.adapters.makes import adapted, classifier_of
 from tfvid.core.errors import TfvidError, error_line
 from tfvid.explain.explainers import EXPLAINERS, explainer
 from tfvid.metrics.cost import cost
-from tfvid.network.classifier import Classifier
-from tfvid.network.described import Described
-from tfvid.network.video_model import network_of
+from tfvid.network.stated import input_shape
 
 # Options with which a costly method takes a few passes. All other options, and all other methods, are as by default.
 QUICK: dict[str, dict[str, Any]] = {
@@ -135,7 +134,7 @@ def methods(model, clips=None, *, measure: bool = True, names: Sequence[str] | N
       >>> tfvid.methods(model, measure=False).applicable
     """
     clip = random_clip(model) if clips is None else tf.convert_to_tensor(clips)[:1]
-    classifier = Classifier(model, any_callable=True)
+    classifier = classifier_of(model, any_callable=True)
     classifier.prepare(classifier.checked(clip))  # what no method takes is said once
     chosen = list(EXPLAINERS) if names is None else list(names)
     for name in chosen:
@@ -163,13 +162,8 @@ def random_clip(model) -> np.ndarray:
     Raises:
       TfvidError: a function of clips, which states no size.
     """
-    network = network_of(model)
-    if isinstance(network, Described):
-        stated = network.clip_shape
-    else:
-        shape = getattr(network, "input_shape", None)
-        if not isinstance(shape, tuple) or len(shape) != 5:
-            raise TfvidError("clips: the model does not state the size of its clips; give one clip (1, T, H, W, C)")
-        stated = shape[1:]
-    shape = tuple(size or default for size, default in zip(stated, UNKNOWN_SIZE, strict=True))
+    stated = input_shape(adapted(model))
+    if stated is None or len(stated) != 5:
+        raise TfvidError("clips: the model does not state the size of its clips; give one clip (1, T, H, W, C)")
+    shape = tuple(size or default for size, default in zip(stated[1:], UNKNOWN_SIZE, strict=True))
     return np.random.default_rng(0).random((1, *shape), np.float32)

@@ -10,6 +10,7 @@ from tfvid.core.errors import ModelError
 from tfvid.explain.cam.grad_cam import GradCAM
 from tfvid.explain.masks.temporal_mask import TemporalMask
 from tfvid.network.described import Described
+from tfvid.network.stated import OPEN, input_shape
 from tfvid.perturb.temporal import freeze, reverse
 
 # Share of the range by which clips may exceed it, since freezing and reversing mix frames in float32.
@@ -208,10 +209,10 @@ def clip_shape(model: keras.Model, num_frames: int | None, size: tuple[int, int]
     Raises:
       ModelError: an axis is unknown, or model and arguments contradict each other.
     """
-    inputs = getattr(model, "inputs", None) or []
-    taken = tuple(inputs[0].shape[1:]) if inputs else (None, None, None, 3)
-    if isinstance(model, Described):
-        taken = (*model.clip_shape[:3], model.clip_shape[3] or 3)
+    stated = input_shape(model)
+    taken = (*OPEN[:3], 3) if stated is None else stated[1:]
+    if isinstance(model, Described) and taken[3] is None:
+        taken = (*taken[:3], 3)
     asked = (num_frames, *(size or (None, None)), None)
     if len(taken) != 4 or any(None not in pair and pair[0] != pair[1] for pair in zip(taken, asked, strict=True)):
         raise ModelError(f"the model takes clips {taken}, but its card says {asked[:3]} frames, height and width")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
+from tfvid.adapters.makes import adapted
 from tfvid.network.checks import checked_clips
 from tfvid.network.tracing import replaced
 from tfvid.network.video_model import network_of
@@ -45,7 +46,7 @@ def cost(build, model, clips, *arguments) -> Cost:
       clips: float `(B, T, H, W, C)`.
       *arguments: further arguments of the explainer, after the clips.
     """
-    model = network_of(model)
+    model = network_of(adapted(model))
     clips = checked_clips(clips, model)
     with counted(model) as (counting, count):
         explain = build(counting)

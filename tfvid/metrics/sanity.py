@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from tfvid.adapters.makes import classifier_of
 from tfvid.core.errors import ModelError, check_choice
 from tfvid.metrics.checks import checked_maps
 from tfvid.metrics.similarity import spearman, ssim
-from tfvid.network.classifier import Classifier
 from tfvid.network.tracing import LayerCall
 
 
@@ -88,7 +88,7 @@ def weighted_layers(model: keras.Model, clips) -> dict[str, list]:
     A layer that only runs in a loop inside another layer, such as a recurrent cell, belongs to the other layer. A layer
     that runs several times has the place of its last run.
     """
-    classifier = Classifier(model)
+    classifier = classifier_of(model)
     clips = classifier.checked(clips)
     classifier.prepare(clips)
     last_run: dict[int, LayerCall] = {}

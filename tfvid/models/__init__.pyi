@@ -6,6 +6,7 @@ from . import compiling as compiling
 from . import conv_lstm as conv_lstm
 from . import custom as custom
 from . import ends as ends
+from . import foreign_files as foreign_files
 from . import i3d as i3d
 from . import legacy as legacy
 from . import loaded as loaded

@@ -19,11 +19,15 @@ import keras
 import tensorflow as tf
 
 import tfvid.network.activations  # noqa: F401  registers the activations with Keras
+from tfvid.adapters.foreign import ForeignModel
 from tfvid.core.errors import ModelError
 from tfvid.models.card import ModelCard, read_card
 from tfvid.models.compiling import compile_by_card, read_compiled
+from tfvid.models.foreign_files import SAVED_MODEL, is_foreign_file, load_foreign, model_name
 from tfvid.models.legacy import is_hdf5, readable_archive, readable_hdf5
 from tfvid.network.model_format import GREY, declare
+from tfvid.network.shapes import shapes
+from tfvid.network.stated import clip_shape, input_shape
 from tfvid.network.video_model import VideoModel
 
 PLACES = ("", "assets.extra")
@@ -40,7 +44,9 @@ def load_model(
 
     Args:
       path: a ``.keras`` or HDF5 file (``.h5``, or an HDF5 file named ``.keras``), or a ``runs/<name>``,
-        ``saved_models/<name>`` or checkpoint folder.
+        ``saved_models/<name>`` or checkpoint folder; or a model of another make, see `tfvid.adapt`, which is not
+        compiled: a SavedModel folder, an ONNX (``.onnx``), OpenVINO (``.xml``) or TorchScript file (``.pt``, ``.pth``,
+        ``.torchscript``).
       compile: True compiles the model for ``fit`` and ``evaluate`` with the loss, metrics and optimizer saved in the
         file. If these cannot be restored, the model is not compiled, and a warning states the reason. If the file has
         none but has a card beside it, like the files of `tfvid.training`, the model gets the loss and metrics of
@@ -56,6 +62,8 @@ def load_model(
         contains Python code; or Keras does not know a layer or an argument.
     """
     file, known = model_file(path), _by_name(custom_objects)
+    if is_foreign_file(file):
+        return _declared_by_card(load_foreign(file), file)
     # The name must be that of an archive, too: Keras reads every file named .h5 as HDF5.
     is_archive = file.suffix == ".keras" and zipfile.is_zipfile(file)
     if not is_archive and not is_hdf5(file):
@@ -75,12 +83,18 @@ def load_model(
         raise
     except Exception as error:  # Keras, h5py, zipfile and json each raise their own exceptions for a bad file
         raise ModelError(f"{file}: cannot load the model ({_reason(error)}{_other_version(file)})") from error
+    _declared_by_card(model, file)
+    if compile and (beside := file.with_name("card.json")).is_file():
+        compile_by_card(model, read_card(beside))
+    return model
+
+
+def _declared_by_card(model: keras.Model, file: Path) -> keras.Model:
+    """Declares what the card beside the file says of the model, and returns the model."""
     if (beside := file.with_name("card.json")).is_file():
         card = read_card(beside)
         channels = "rgb" if card.channels == GREY else card.channels  # `described_by` converts to grey
         declare(model, input_range=card.input_range or "auto", channels=channels, output=card.output)
-        if compile:
-            compile_by_card(model, card)
     return model
 
 
@@ -133,7 +147,7 @@ def load_card(path: str | Path, model: keras.Model | VideoModel | None = None) -
         card = read_card(beside)
     else:
         model = model or load_model(file, compile=False)
-        card = card_from_shapes(model, file.stem)
+        card = card_from_shapes(model, model_name(file))
     is_plain = model is None or not isinstance(described_by(card, model), VideoModel)
     given = getattr(model, "output_shape", None) if is_plain else None  # a subclassed model has none
     if given is not None and not _is_shape(given, 2):
@@ -157,29 +171,36 @@ def card_from_shapes(model: keras.Model | VideoModel, name: str) -> ModelCard:
     Raises:
       ModelError: the model has other shapes, or is a subclassed model, whose shapes are unknown.
     """
+    if isinstance(model, ForeignModel):
+        model = VideoModel(model)
     if isinstance(model, VideoModel):
         return _card_of_described(model, name)
-    taken, given = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
-    if taken is None or given is None:
+    given = getattr(model, "output_shape", None)
+    if not getattr(model, "inputs", None) or given is None:
         raise ModelError(
             f"{name}: a subclassed model does not say what it takes and returns; give it a card: ModelCard in Python, "
             'or card.json beside the file: {"name": ..., "class_names": [...], "num_frames": 16, "size": '
             "[height, width]}"
         )
-    if not (_is_shape(taken, 5) and _is_shape(given, 2) and given[-1]):
+    stated = input_shape(model)
+    if stated is None or not (_is_shape(stated, 5) and _is_shape(given, 2) and given[-1]):
+        taken = stated or shapes(model.inputs)
         raise ModelError(f"{name}: expected a model of clips (B, T, H, W, C) to logits (B, K), got {taken} to {given}")
-    _, num_frames, height, width, _ = taken
+    num_frames, height, width, _ = clip_shape(model)
     size = (height, width) if height and width else None
     return ModelCard(name, tuple(f"class {label}" for label in range(max(given[-1], 2))), num_frames, size)
 
 
 def _card_of_described(model: VideoModel, name: str) -> ModelCard:
     """Makes a card for a `VideoModel`; the number of classes is that of the scores of a black clip."""
-    frames, height, width, channels = getattr(model.network, "clip_shape", (None, None, None, None))
+    frames, height, width, channels = clip_shape(model)
     names = ("score",) if model.score is not None and model.class_names is None else model.class_names
     if names is None:
         if None in (frames, height, width):
-            raise ModelError(f"{name}: the number of classes is unknown; set class_names= of the VideoModel")
+            raise ModelError(
+                f"{name}: the size of its clips is unknown; say it in a card.json beside the file, num_frames and "
+                "size, or set class_names= of the VideoModel"
+            )
         scores = model.network(tf.zeros((1, frames, height, width, channels or 3)))
         names = tuple(f"class {label}" for label in range(max(scores.shape[-1], 2)))
     return ModelCard(name, tuple(names), frames, (height, width) if height and width else None)
@@ -227,10 +248,10 @@ def load_weights(model: keras.Model, path: str | Path, *, other_classifier: bool
 
 
 def model_file(path: str | Path) -> Path:
-    """Returns the model file at `path`: the file itself, or ``model.keras`` in the folder.
+    """Returns the model file at `path`: the file itself, or ``model.keras`` or ``saved_model.pb`` in the folder.
 
     Args:
-      path: a file, or a folder with ``model.keras`` or ``assets.extra/model.keras``.
+      path: a file, or a folder with ``model.keras``, ``assets.extra/model.keras`` or ``saved_model.pb``.
 
     Raises:
       ModelError: there is no model.
@@ -240,20 +261,14 @@ def model_file(path: str | Path) -> Path:
         return path
     if not path.is_dir():
         raise ModelError(
-            f"{path}: no such model; expected a .keras or .h5 file, a runs/<name> or a saved_models/<name> folder"
+            f"{path}: no such model; expected a .keras, .h5, .onnx, .xml or TorchScript .pt file, or a runs/<name>, "
+            "saved_models/<name> or SavedModel folder"
         )
-    for place in PLACES:
-        file = path / place / "model.keras"
+    for file in (*(path / place / "model.keras" for place in PLACES), path / SAVED_MODEL):
         if file.is_file():
             return file
     if (path / "checkpoints").is_dir():
         raise ModelError(f"{path}: this run has no model.keras yet; it was stopped before the end")
-    if (path / "saved_model.pb").is_file():
-        raise ModelError(
-            f"{path}: a TensorFlow SavedModel, which Keras 3 does not load as a model; save it as .keras where it was "
-            "made, or in Python explain keras.layers.TFSMLayer(path, call_endpoint='serving_default') or what tf_keras "
-            "loads as a function of clips, see docs/models.md"
-        )
     raise ModelError(f"{path}: no model.keras in this folder or its assets.extra/")
 
 

@@ -16,10 +16,12 @@ from . import onednn as onednn
 from . import output_kind as output_kind
 from . import preprocess as preprocess
 from . import private_api as private_api
+from . import python_calls as python_calls
 from . import recurrence as recurrence
 from . import scaling as scaling
 from . import scores as scores
 from . import shapes as shapes
+from . import stated as stated
 from . import tracing as tracing
 from . import undisturbed as undisturbed
 from . import video_model as video_model

@@ -3,9 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
-from tfvid.core.errors import ModelError, TfvidError
+from tfvid.core.errors import ModelError, TfvidError, warn_caller
 from tfvid.network.described import Described
+from tfvid.network.layout import likely_layout
 from tfvid.network.shapes import shapes
+from tfvid.network.stated import input_shape
 
 
 def checked_clips(clips, model) -> tf.Tensor:
@@ -31,10 +33,9 @@ def checked_clips(clips, model) -> tf.Tensor:
             f"expected float clips in the range the model was trained on, got {clips.dtype.name}; "
             "tfvid's models take tf.cast(clips, tf.float32) / 255"
         )
-    if isinstance(model, Described):
-        _check_shape(clips, (None, *model.clip_shape))
-    else:
-        _check_inputs(clips, getattr(model, "inputs", None) or [])
+    if not isinstance(model, Described):
+        _check_inputs(getattr(model, "inputs", None) or [])
+    _check_shape(clips, input_shape(model))
     clips = tf.cast(clips, tf.float32)
     bad = np.flatnonzero(~tf.reduce_all(tf.math.is_finite(clips), axis=(1, 2, 3, 4)).numpy())
     if bad.size:
@@ -42,8 +43,21 @@ def checked_clips(clips, model) -> tf.Tensor:
     return clips
 
 
-def _check_inputs(clips: tf.Tensor, inputs: list):
-    """Checks the symbolic inputs of a functional model, and that they take the clips."""
+def warn_of_layout(model):
+    """Warns of a model whose input seems to have another order of axes, and of which no layout was given."""
+    inner, given = (model.inner, model.description.layout) if isinstance(model, Described) else (model, "THWC")
+    stated = input_shape(model) if given == "THWC" else None
+    likely = None if stated is None else likely_layout(stated)
+    if likely is not None:
+        name = getattr(inner, "name", "model")
+        warn_caller(
+            f"the input of {name!r}, {stated}, looks like {likely}, and clips are given to it as (B, T, H, W, C); if "
+            f"it is, set tfvid.VideoModel(model, layout={likely!r})"
+        )
+
+
+def _check_inputs(inputs: list):
+    """Checks the symbolic inputs of a functional model."""
     if len(inputs) > 1:
         raise ModelError(
             f"expected a model with one input, clips (B, T, H, W, C), got {shapes(inputs)}; say what the inputs "
@@ -60,16 +74,15 @@ def _check_inputs(clips: tf.Tensor, inputs: list):
                 f"expected a model of any batch size, got one of {expected.shape[0]} clips exactly; "
                 "tfvid.VideoModel(model) runs it in batches of that size"
             )
-        _check_shape(clips, tuple(expected.shape))
 
 
-def _check_shape(clips: tf.Tensor, expected: tuple):
-    if not clips.shape.is_compatible_with(expected):
-        hint = ""
-        if clips.shape[-1] == 3 and expected[-1] == 1:
+def _check_shape(clips: tf.Tensor, expected: tuple | None):
+    if expected is not None and not clips.shape.is_compatible_with(expected):
+        hint, likely, usual = "", likely_layout(expected), "CTHW" if len(expected) == 5 else "THW"
+        if clips.shape[-1] == 3 and expected[-1] == 1 and len(expected) == 5:
             hint = "; for a model of grey clips: tfvid.VideoModel(model, channels='grey')"
-        elif clips.shape[-1] not in (1, 3) or expected[-1] not in (None, 1, 3):
-            hint = "; for a model with another order of axes: tfvid.VideoModel(model, layout='CTHW')"
+        elif likely is not None or clips.shape[-1] not in (1, 3) or expected[-1] not in (None, 1, 3):
+            hint = f"; for a model with another order of axes: tfvid.VideoModel(model, layout={likely or usual!r})"
         raise TfvidError(f"the model takes clips of shape {expected}, got {tuple(clips.shape)}{hint}")
 
 

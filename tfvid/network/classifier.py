@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvid.core.errors import ModelError, TfvidError, check_choice
-from tfvid.network.checks import checked_clips
+from tfvid.network.checks import checked_clips, warn_of_layout
 from tfvid.network.described import Described
 from tfvid.network.fast_layers import fast_layers
 from tfvid.network.input_range import read_ranges
@@ -25,6 +25,7 @@ from tfvid.network.output_kind import (
     looks_like,
     probabilities_of,
 )
+from tfvid.network.python_calls import noting, plainly_raised
 from tfvid.network.scaling import Scaling
 from tfvid.network.shapes import shapes
 from tfvid.network.tracing import LayerCall, Trace, computing_in, replaced, trace_calls, uncast
@@ -149,6 +150,7 @@ class Classifier:
         return checked_clips(clips, self.model)
 
     def _prepare_keras(self, clips):
+        warn_of_layout(self.model)
         trace = self._tried(clips)
         self.calls, scores = trace.calls, trace.output
         if not tf.is_tensor(scores) or scores.shape.rank != 2 or scores.shape[1] is None:
@@ -268,7 +270,9 @@ class Classifier:
         """The model's outputs, float32 `(B, units)`, for clips before `scaling`."""
         clips = self.scaling(clips)
         if not self.is_keras:
-            scores = tf.numpy_function(lambda x: np.asarray(self.model(x), np.float32), [clips], tf.float32)
+            function = noting(lambda x: np.asarray(self.model(x), np.float32))
+            with plainly_raised():  # where this is not traced
+                scores = tf.numpy_function(function, [clips], tf.float32)
             return _all_or_none(tf.ensure_shape(scores, (None, self.num_units)))
         with ExitStack() as stack:
             if self._precision:

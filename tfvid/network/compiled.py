@@ -5,6 +5,7 @@ from functools import partial
 import tensorflow as tf
 
 from tfvid.core.timing import timed
+from tfvid.network.python_calls import plainly_raised
 
 
 class Compiled:
@@ -29,7 +30,7 @@ class Compiled:
             # Without autograph, as Keras traces its training step. Each explainer has its own partial: TensorFlow
             # counts retraces by function, and would warn of the retraces of other explainers.
             self._compiled[signature] = tf.function(partial(self._function), signature, autograph=False)
-        with timed(part):
+        with timed(part), plainly_raised():
             return self._compiled[signature](*tensors)
 
     @property

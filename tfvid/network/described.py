@@ -125,14 +125,7 @@ def arranged(description: VideoModel, clips: tf.Tensor) -> Any:
     Returns:
       A tensor; or a dict or list of tensors, if there are several inputs or the clip's input is named.
     """
-    if description.channels == GREY and clips.shape[-1] == 3:
-        clips = tf.tensordot(clips, tf.constant(LUMA, clips.dtype), 1)[..., tf.newaxis]
-    if description.preprocess is not None:
-        clips = description.preprocess(clips)
-    clip = Layout(description.layout).arranged(clips)
-    taken = _clip_input(description)
-    if taken is not None and tf.as_dtype(taken.dtype).is_integer:  # Keras would cut the fraction off
-        clip = tf.cast(tf.round(clip), taken.dtype)
+    clip = arranged_clip(description, clips)
     own = _clip_name(description)
     if own is None and not description.inputs:
         return clip
@@ -142,6 +135,24 @@ def arranged(description: VideoModel, clips: tf.Tensor) -> Any:
     if all(isinstance(name, int) for name in known):
         return [known[place] for place in sorted(known)]
     return known
+
+
+def arranged_clip(description: VideoModel, clips: tf.Tensor) -> tf.Tensor:
+    """Returns what the clip's own input gets: colours, preprocessing, layout and dtype as the model expects.
+
+    Args:
+      description: the `VideoModel`.
+      clips: as in `arranged`.
+    """
+    if description.channels == GREY and clips.shape[-1] == 3:
+        clips = tf.tensordot(clips, tf.constant(LUMA, clips.dtype), 1)[..., tf.newaxis]
+    if description.preprocess is not None:
+        clips = description.preprocess(clips)
+    clip = Layout(description.layout).arranged(clips)
+    taken = _clip_input(description)
+    if taken is not None and tf.as_dtype(taken.dtype).is_integer:  # Keras would cut the fraction off
+        clip = tf.cast(tf.round(clip), taken.dtype)
+    return clip
 
 
 def _fed(value, clip: tf.Tensor) -> tf.Tensor:

@@ -156,15 +156,29 @@ def trace_features(model: keras.Model, clip_shape: tuple, tokens: tuple[int, int
     trace = trace_calls(model, clip_shape, CLIPS)
     graph = trace.clips.graph
     axes = axes_of_graph(graph, trace.clips, _by_layer(trace))
-    calls, order = [], "channels_last"
+    computed, calls, order = _computed_from(trace.clips), [], "channels_last"
     for call, tensors in zip(trace.calls, trace.tensors, strict=True):
         order = _data_format(call.layer) or order
-        output = _map_of(tensors.output, axes, clip_shape[0], tokens, order)
-        given = _map_of(source(tensors.input), axes, clip_shape[0], tokens)
+        output = _map_of(_within(computed, tensors.output), axes, clip_shape[0], tokens, order)
+        given = _map_of(_within(computed, source(tensors.input)), axes, clip_shape[0], tokens)
         shape = None if call.shape is None else (None, *call.shape[1:])
         parts = (call.path, call.layer, shape, call.is_output, call.is_new)
         calls.append(FeatureCall(*parts, output, given, tensors))
     return FeatureTrace(calls, axes, graph, (clip_shape[1], clip_shape[2]))
+
+
+def _computed_from(clips: tf.Tensor) -> set[str]:
+    """The names of the tensors that are computed from the pixels of `clips`, not from their shape alone."""
+    found = {clips.name}
+    for op in clips.graph.get_operations():  # an operation comes after those that it needs
+        if op.type not in ("Shape", "ShapeN", "Size", "Rank") and any(tensor.name in found for tensor in op.inputs):
+            found.update(tensor.name for tensor in op.outputs)
+    return found
+
+
+def _within(computed: set[str], tensor):
+    """`tensor`, or None if it is a tensor of something else than the clip, such as the other stream of two."""
+    return None if tf.is_tensor(tensor) and tensor.name not in computed else tensor
 
 
 def _map_of(tensor, axes: dict[str, Axes], frames: int, tokens, order: str | None = None) -> FeatureMap | None:

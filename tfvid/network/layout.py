@@ -14,6 +14,36 @@ FRAMES_IN_BATCH = "(BT)"
 EXAMPLES = "'THWC', 'CTHW', 'TCHW', 'HWTC', '(BT)HWC' or '(BT)CHW'"
 
 
+# Numbers of channels that a last axis of clips may have: grey, optical flow, RGB, RGB with depth or alpha.
+COLOURS = (1, 2, 3, 4)
+
+
+def likely_layout(shape: tuple[int | None, ...]) -> str | None:
+    """Returns the layout that a model's input seems to have, if that is not "THWC"; None if nothing speaks against it.
+
+    It is "CTHW" or "TCHW" if the last axis has too many values for colours and the first or the second of a clip has 3,
+    or 1 before square frames; "HWTC" if rows come first and are as many as columns, with fewer frames; and "(BT)HWC" or
+    "(BT)CHW" for single frames.
+
+    Args:
+      shape: of the input, the batch first, None for unknown sizes.
+    """
+    sizes = shape[1:]
+    if len(sizes) not in (3, 4):
+        return None
+    if len(sizes) == 3:
+        return "(BT)HWC" if sizes[-1] in COLOURS else "(BT)CHW" if sizes[0] in COLOURS else None
+    if sizes[-1] in COLOURS:
+        rows, columns, frames, _ = sizes
+        is_square = rows is not None and columns is not None and rows == columns
+        return "HWTC" if is_square and frames is not None and frames < (rows or 0) else None
+    is_square = sizes[-1] is not None and sizes[-1] == sizes[-2]
+    for place, pattern in enumerate(("CTHW", "TCHW")):
+        if sizes[place] == 3 or sizes[place] == 1 and is_square:
+            return pattern
+    return None
+
+
 @dataclass(frozen=True)
 class Layout:
     """The order of the axes of a clip, and the conversion from tfvid's own order, `(B, T, H, W, C)`.

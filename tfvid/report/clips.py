@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tfvid.metrics.masks import is_trusted
-from tfvid.report.film import titles
+from tfvid.report.film import map_title, titles
 from tfvid.report.links import beside
 from tfvid.report.numbers import number
 from tfvid.report.overlay import display_size
@@ -159,7 +159,7 @@ def _row(model: int, row: Result, values: Mapping[str, float | None], names: dic
       values: further numbers by measure.
       names: the number of each class name on the page; new names are added to it.
     """
-    height, width = display_size(row.size)
+    height, width = display_size(row.film_size)
     scores = {"OS": row.original_score, "FS": row.freeze_score, "RS": row.reverse_score, "CS": row.true_score}
     data = {
         "model": model,
@@ -170,7 +170,9 @@ def _row(model: int, row: Result, values: Mapping[str, float | None], names: dic
         "values": _finite(own_measures(row) | dict(values)),
         "baselines": _finite({"random": row.temporal_iou_random, "centred": row.temporal_iou_centred}),
         "mask": [_level(float(value)) for value in np.clip(row.mask, 0, 1)],
-        "panes": titles(row.perturbation),
+        "panes": titles(row.perturbation, row.map_method),
+        "map": _map_in_words(row),
+        "seconds": [round(float(second), 2) for second in row.seconds],
         "doubt": _doubt(row),
         "top": [
             [names.setdefault(name, len(names)), round(float(score), 4), _role(row, label)]
@@ -190,6 +192,11 @@ def _doubt(row: Result) -> str:
     if is_trusted(row.original_score, row.full_drop):
         return ""
     return "Perturbing the whole clip lowers this score by less than a tenth: the mask says little."
+
+
+def _map_in_words(row: Result) -> str:
+    """Returns the line about the layer of the maps; "" for maps without one, and for records of earlier versions."""
+    return f"{map_title(row.map_method)} of layer {row.map_layer}." if row.map_layer else ""
 
 
 def _role(row: Result, label: int) -> str:
@@ -256,7 +263,8 @@ def _models(groups: Sequence[Group]) -> list[dict]:
 
 
 def _plain_row(data: dict, row: Result) -> dict:
-    perturbed = ", ".join(str(frame + 1) for frame in np.flatnonzero(row.mask > 0.5)) or "none"
+    times = [f" ({second:.2f} s)" for second in row.seconds] or [""] * len(row.mask)
+    perturbed = ", ".join(f"{frame + 1}{times[frame]}" for frame in np.flatnonzero(row.mask > 0.5)) or "none"
     top = " · ".join(f"{name} {number(score, 2)}" for name, score in zip(row.top_names, row.top_scores, strict=True))
     return {
         "outcome": {True: "✓ ", False: "✗ ", None: ""}[row.correct],
@@ -267,5 +275,6 @@ def _plain_row(data: dict, row: Result) -> dict:
         "scores": " · ".join(f"{name} {number(value, 2)}" for name, value in data["scores"].items()),
         "perturbed": f"{perturbed} of {len(row.mask)}",
         "top": f"Top {len(row.top)}: {top}" if row.top else "",
+        "map": data["map"],
         "doubt": data["doubt"],
     }

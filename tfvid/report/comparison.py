@@ -39,10 +39,10 @@ def draw_comparison(folder, results: Sequence[Result]) -> Image.Image:
         if result.id != first.id or not result.reel:
             what = f"one of {result.id}" if result.id != first.id else f"none by {result.model}"
             raise TfvidError(f"expected reels of one clip, {first.id}; got {what}")
-    of_clip, of_map, _ = titles(first.perturbation)
+    of_clip, of_map, _ = titles(first.perturbation, first.map_method)
     blocks: list[Block] = []
     for result in results:
-        clip, heat, _ = read_reel(Path(folder) / result.reel, len(result.mask), display_size(result.size))
+        clip, heat, _ = read_reel(Path(folder) / result.reel, len(result.mask), display_size(result.film_size))
         if not blocks:
             blocks.append(Block((Panel(of_clip, clip),)))
         blocks.append(Block((Panel(of_map, heat),), result.mask, _told(result)))

@@ -32,18 +32,30 @@ class Panel:
     frames: np.ndarray
 
 
-def titles(perturbation: str) -> tuple[str, str, str]:
+def titles(perturbation: str, map_method: str = "grad_cam") -> tuple[str, str, str]:
     """Returns the titles of the three columns.
 
     Args:
       perturbation: a name in `tfvid.perturb.PERTURBATIONS`, or that of a user's perturbation, ``my_file.py:name``.
+      map_method: the method of the maps, a name in `tfvid.explain.EXPLAINERS`, or a user's, ``my_file.py:Name``.
     """
     changed = {"freeze": "frozen", "reverse": "reversed", "blur": "blurred"}
-    return "clip", "Grad-CAM", changed.get(perturbation, perturbation.rpartition(":")[2])
+    return "clip", map_title(map_method), changed.get(perturbation, perturbation.rpartition(":")[2])
+
+
+def map_title(method: str) -> str:
+    """Returns the title of the maps of a method: "Grad-CAM", "integrated gradients"."""
+    return "Grad-CAM" if method == "grad_cam" else method.rpartition(":")[2].replace("_", " ")
 
 
 def panels(
-    clip: np.ndarray, heat: np.ndarray, perturbed: np.ndarray, *, perturbation: str = "freeze", **options
+    clip: np.ndarray,
+    heat: np.ndarray,
+    perturbed: np.ndarray,
+    *,
+    perturbation: str = "freeze",
+    map_method: str = "grad_cam",
+    **options,
 ) -> tuple[Panel, Panel, Panel]:
     """Returns the three columns at display size.
 
@@ -52,6 +64,7 @@ def panels(
       heat: `(T, h, w)` in [0, 1].
       perturbed: the clip perturbed by its mask, in the same format as `clip`.
       perturbation: name of the perturbation.
+      map_method: the method of `heat`, for its title.
       **options: keyword arguments of `overlay.overlay`.
     """
     clip, perturbed = to_uint8(clip), to_uint8(perturbed)
@@ -59,7 +72,9 @@ def panels(
     clip, perturbed = resize(clip, size), resize(perturbed, size)
     # The overlay is drawn on the enlarged clip, so that the edges of the heatmap stay smooth.
     shown = clip, overlay(clip, heat, **options), perturbed
-    left, middle, right = (Panel(title, frames) for title, frames in zip(titles(perturbation), shown, strict=True))
+    left, middle, right = (
+        Panel(title, frames) for title, frames in zip(titles(perturbation, map_method), shown, strict=True)
+    )
     return left, middle, right
 
 

@@ -71,7 +71,8 @@ def write_media(
     """
     out = Path(out)
     name = f"{safe_name(result.model)}/{safe_name(result.id)}"
-    columns = film.panels(clip, heat, perturbed, perturbation=result.perturbation, colormap=films.colormap)
+    drawn: dict[str, Any] = {"map_method": result.map_method, "colormap": films.colormap}
+    columns = film.panels(clip, heat, perturbed, perturbation=result.perturbation, **drawn)
     texts: dict[str, Any] = {"note": note(result), "event": result.event}
     caption = f"{result.target_name}  {result.original_score:.2f}"
     names: dict[str, Any] = {"sheet": f"sheets/{name}.png", "reel": f"reels/{name}.webp"}
@@ -83,7 +84,7 @@ def write_media(
             names[suffix] = f"films/{name}.{suffix}"
             film.save(out / names[suffix], frames, films.fps)
         if reversed_clip is not None:
-            columns = film.panels(clip, heat, reversed_clip, perturbation="reverse", colormap=films.colormap)
+            columns = film.panels(clip, heat, reversed_clip, perturbation="reverse", **drawn)
             names["reversed"] = f"reversed/{name}.{films.formats[-1]}"
             frames = film.compose(columns, result.mask, caption=caption, **texts)
             film.save(out / names["reversed"], frames, films.fps)

@@ -6,7 +6,7 @@ weights, so each method's file is its equation: `CAM._native`.
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Unpack
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import tensorflow as tf
@@ -34,14 +34,32 @@ class CAMResult(Attribution):
       attribution: float32 `(B, T, H, W)`, the maps at the clip's resolution, normalised. All methods except Saliency
         Tubes cut values below zero.
       native: float32 `(B, T', H', W')`, the maps at the layer's resolution, not normalised.
-      explained: the layer and its use in words, "backbone/conv, sum of 2 calls"; None after `join`.
-      why: why this layer was chosen, in words; None after `join`.
+      explained: the layer and its use in words, "backbone/conv, sum of 2 calls"; None after `join` of results of
+        several layers.
+      why: why this layer was chosen, in words; None likewise.
     """
 
     native: np.ndarray
 
     explained: ClassVar[str | None] = None
     why: ClassVar[str | None] = None
+
+    @property
+    def layer_in_words(self) -> str:
+        """The layer and why it was chosen, "conv: the last layer that ..."; "" if they are not known."""
+        return ": ".join(words for words in (self.explained, self.why) if words)
+
+    @classmethod
+    def join(cls, parts):
+        joined = super().join(parts)
+        return _of_layer(joined, parts[0]) if len({(part.explained, part.why) for part in parts}) == 1 else joined
+
+
+def _of_layer(result, source: Any):
+    """Returns `result` with `explained` and `why` of `source`, an explainer or another result."""
+    for name in ("explained", "why"):  # results are frozen
+        object.__setattr__(result, name, getattr(source, name))
+    return result
 
 
 class Run:
@@ -209,10 +227,7 @@ class LayerExplainer(Explainer[CAMResult]):
         return find_layer(self.classifier.model, trace, self.layer, self.at)
 
     def _run(self, clips, target, **labels):
-        result = super()._run(clips, target, **labels)
-        for name in ("explained", "why"):  # results are frozen
-            object.__setattr__(result, name, getattr(self, name))
-        return result
+        return _of_layer(super()._run(clips, target, **labels), self)
 
     def _see(self, clips, target) -> Run:
         return Run(self.classifier, clips, target, self._of_shape[tuple(clips.shape[1:])], self.score)

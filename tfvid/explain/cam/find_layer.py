@@ -15,6 +15,7 @@ from tfvid.adapters.foreign import ForeignModel
 from tfvid.core.errors import ModelError, unknown
 from tfvid.network.attention import Attention, around, find_attention
 from tfvid.network.axes import kinds
+from tfvid.network.described import Described
 from tfvid.network.feature_map import FeatureCall, FeatureMap, FeatureTrace
 from tfvid.network.tracing import distinct_layers, named_layers, source
 
@@ -97,7 +98,13 @@ def of(call: FeatureCall, at: str) -> FeatureMap | None:
 
 
 def _check_has_layers(model: keras.Model, trace: FeatureTrace):
-    """Raises ModelError for a model of another make whose layers cannot be watched."""
+    """Raises ModelError for a model whose layers cannot be watched: it runs in a loop, or is of another make."""
+    if isinstance(model, Described) and model.batch_size is not None:
+        raise ModelError(
+            f"the model works for exactly {model.batch_size} clips at a time, so it runs in a loop, in which its "
+            "layers cannot be watched; use a method that needs no layer, e.g. 'gradient' or 'occlusion', or build the "
+            "model for any batch size"
+        )
     if not _fitting(trace, "output"):
         for foreign in (one for one in (model, *dict(named_layers(model)).values()) if isinstance(one, ForeignModel)):
             raise ModelError(

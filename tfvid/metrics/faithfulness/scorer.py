@@ -3,10 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from tfvid.adapters.makes import adapted
+from tfvid.adapters.makes import classifier_of
 from tfvid.core.errors import ModelError, TfvidError
 from tfvid.network.checks import class_indices
-from tfvid.network.classifier import Classifier, class_score
+from tfvid.network.classifier import class_score
 from tfvid.network.compiled import Compiled
 
 
@@ -31,7 +31,7 @@ class Scorer:
     """
 
     def __init__(self, model, output: str = "auto", input_range="auto"):
-        self.classifier = Classifier(adapted(model), output, any_callable=True, input_range=input_range)
+        self.classifier = classifier_of(model, output, any_callable=True, input_range=input_range)
         self._compiled = Compiled(self._probability)
 
     @classmethod

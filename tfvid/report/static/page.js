@@ -94,6 +94,7 @@ function makeModel(card, row, film) {
     make("h3", {}, mark, make("b", {}, model.name), `: ${row.predicted}${explained}`),
     film.element,
     make("div", { class: "numbers" }, makeScores(row), makeTop(row), makeMeasures(row)));
+  if (row.map) section.append(make("p", { class: "map" }, row.map));
   if (row.doubt) section.append(make("p", { class: "doubt" }, row.doubt));
   const links = Object.entries(row.files).map(([name, file]) => make("a", { href: file }, name));
   if (links.length) section.append(make("p", { class: "files" }, ...links));
@@ -214,9 +215,11 @@ function show(card, frameOfLongest) {
     film.slider.value = frame + 1;
     const value = film.mask[frame];
     const state = value > 0.5 ? "perturbed" : "kept";
-    film.slider.setAttribute("aria-valuetext",
-      `frame ${frame + 1} of ${film.mask.length}, ${state}, mask ${value.toFixed(2)}`);
-    film.now.textContent = `frame ${frame + 1} of ${film.mask.length} · ${state} · mask ${value.toFixed(2)}`;
+    const second = film.row.seconds[frame];
+    const words = [`frame ${frame + 1} of ${film.mask.length}`, ...(second === undefined ? [] : [`${second.toFixed(2)} s`]),
+      state, `mask ${value.toFixed(2)}`];
+    film.slider.setAttribute("aria-valuetext", words.join(", "));
+    film.now.textContent = words.join(" · ");
   }
 }
 
