@@ -1,9 +1,5 @@
 """SavedModels, their signatures and TensorFlow functions have scores and gradients, and no layers."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -98,7 +94,7 @@ def test_signatures_of_several_inputs_and_outputs(tmp_path):
     np.testing.assert_allclose(found.attribution, 0.5 / (6 * 8 * 8), atol=1e-7)
 
 
-def test_one_thread_for_operations_suffices(exported):
+def test_one_thread_for_operations_suffices(exported, forks, tmp_path):
     """A TensorFlow function inside `tf.numpy_function` waits for ever for the thread that waits for it."""
     code = (
         "import sys, tfvid, numpy as np, tensorflow as tf\n"
@@ -108,7 +104,5 @@ def test_one_thread_for_operations_suffices(exported):
         "for model in (net, tf.function(lambda x: net.serve(x))):\n"
         "    print(tfvid.explainer('occlusion', model, window=(6, 8, 8))(clips).attribution.shape)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, exported[1]], capture_output=True, text=True, timeout=240, env=os.environ
-    )
+    done = forks.run(code, exported[1], cwd=tmp_path)
     assert done.stdout.splitlines() == ["(1, 6, 8, 8)"] * 2, done.stderr
