@@ -1,6 +1,7 @@
 """TensorBoard's tab in a real Chromium: what it shows, plays and steps through, and that it draws what Python draws."""
 
 import base64
+import sys
 
 import board
 import browser as chromium
@@ -183,8 +184,11 @@ class Page:
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
     """A browser and a TensorBoard that was opened on an empty folder; its page, and what it said at first."""
-    logs = tmp_path_factory.mktemp("logs")
-    with chromium.started(tmp_path_factory.mktemp("profile")) as browser, board.started(logs) as tensorboard:
+    logs, program = tmp_path_factory.mktemp("logs"), (sys.executable, "-c", board.ALONE)
+    with (
+        chromium.started(tmp_path_factory.mktemp("profile")) as browser,
+        board.started(logs, program=program) as tensorboard,
+    ):
         page = Page(browser, tensorboard.url)
         page.open()
         browser.until("document.querySelector('.empty:not([hidden])')")
