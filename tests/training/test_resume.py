@@ -136,7 +136,8 @@ def test_optimizer_and_dropout_states_are_bit_equal(folders):
     states = [
         np.load(f / "runs" / "run" / "checkpoints" / "epoch-0004" / "training.npz", allow_pickle=False) for f in folders
     ]
-    assert states[0].files == states[1].files and len(states[0].files) > 20
+    # Dropout's generator; of Adam its step, its rate and two moments of four weights.
+    assert states[0].files == states[1].files and len(states[0].files) >= 11
     for name in states[0].files:
         assert states[0][name].tobytes() == states[1][name].tobytes()
 
