@@ -43,10 +43,12 @@ def saved(build, folder, name):
     return path
 
 
-def DropoutNetwork(num_classes, num_frames, size, filters=2, dropout=0.2, dtype=None):  # noqa: N802, a model
+def DropoutNetwork(num_classes, num_frames, size, filters=2, dropout=0.2, norm=False, dtype=None):  # noqa: N802
     """Clips (B, T, H, W, 3) to logits (B, K), quick to trace: for tests of training at any architecture."""
     clips = keras.Input((num_frames, *size, 3))
     x = layers.Conv3D(filters, 3, padding="same", activation="relu", dtype=dtype, name="conv")(clips)
+    if norm:
+        x = layers.BatchNormalization(dtype=dtype)(x)
     x = layers.MaxPooling3D((1, 2, 2), dtype=dtype, name="pool")(x)
     x = layers.Dropout(dropout, dtype=dtype)(layers.Flatten(dtype=dtype)(x))
     return keras.Model(clips, layers.Dense(num_classes, dtype="float32", name="logits")(x))

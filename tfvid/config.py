@@ -350,7 +350,7 @@ class AttributionConfig:
       classes: the classes of the clips; () for all.
       limit: the maximum number of clips; the classes take turns. None for all clips of the split.
       target: the class explained: each clip's "predicted" or "true" class.
-      methods: the methods, one or more. Two baselines, a random map and a centred map, are always added.
+      methods: the methods, one or more. The five baselines of `tfvid.metrics.baselines` are always added.
       measures: the measures, one or more. Measures that need a known event are skipped if the dataset has none.
       sanity_methods: rows of `methods` for the sanity check, which explains again while more and more of the network's
         weights are randomised; () to skip it.

@@ -94,6 +94,16 @@ def test_signatures_of_several_inputs_and_outputs(tmp_path):
     np.testing.assert_allclose(found.attribution, 0.5 / (6 * 8 * 8), atol=1e-7)
 
 
+def test_the_inputs_that_are_stated(exported):
+    loaded = tf.saved_model.load(exported[1])
+    KEPT.append(loaded)
+    for net in (loaded, loaded.serve, keras.layers.TFSMLayer(exported[1], call_endpoint="serving_default")):
+        (stated,) = tfvid.adapt(net).inputs
+        assert tuple(stated.shape) == (None, 6, 8, 8, 3) and stated.dtype == tf.float32
+    unknown = tf.function(lambda x: x).get_concrete_function(tf.TensorSpec(None, tf.float32))
+    assert tfvid.adapt(unknown).inputs == [] and tfvid.adapt(Module()).inputs == []
+
+
 def test_one_thread_for_operations_suffices(exported, forks, tmp_path):
     """A TensorFlow function inside `tf.numpy_function` waits for ever for the thread that waits for it."""
     code = (

@@ -16,6 +16,7 @@ import tensorflow as tf
 from forks import SCRIPT
 from small_videos import damaged_dataset
 
+import tfvid
 from tfvid.cli import explain as explain_command
 from tfvid.cli.explain import main
 from tfvid.core.errors import ConfigError, DataError, ModelError, StillClipWarning, TfvidError
@@ -35,6 +36,8 @@ from tfvid.models.conv_lstm import ConvLSTM
 from tfvid.models.loading import load_model
 from tfvid.network.compiled import Compiled
 from tfvid.report.media import Films
+from tfvid.report.overlay import display_size
+from tfvid.report.reel import read_reel
 from tfvid.results.result_store import ResultStore, read_results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -288,12 +291,19 @@ def test_videos_of_any_length_and_size_bad_ones_listed(models, tmp_path, capsys)
         ("short", str(files[1]), -1, None),
     ]
     assert all(np.isnan(r.true_score) and r.event == (-1, -1) and r.webp and not r.gif for r in results)
+    assert [(r.size, r.shown) for r in results] == [((32, 32), (40, 48))] * 2  # films show the original frames
+    np.testing.assert_allclose(results[0].seconds, [0, 0.4, 0.8, 1.2, 1.7, 2.1, 2.5, 2.9], atol=1e-6)
+    shown, *_ = read_reel(out / results[0].reel, 8, display_size((40, 48)))
+    original = tfvid.read_clip(files[0], 8, (40, 48)) * 255
+    smaller = [cv2.resize(frame, (48, 40), interpolation=cv2.INTER_AREA) for frame in shown]
+    assert np.corrcoef(np.ravel(smaller), np.ravel(original))[0, 1] > 0.7  # WebP is lossy; other frames of noise have 0
     printed = capsys.readouterr().out
     assert f"skipped: {bad}: no video stream" in printed
     (reason,) = json.loads((out / "skipped.json").read_text(encoding="utf-8")).items()
     assert reason[0].startswith("<b>bad-") and "no video stream" in reason[1]
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "&lt;b&gt;bad" in page and "<b>bad" not in page
+    assert "1.7,2.1,2.5,2.9]" in page.replace(", ", ",")
 
     with pytest.raises(DataError, match="none of the 1 clips could be explained"):
         explain(tmp_path / "none", [models["cnn"]], "--video", str(bad))

@@ -25,6 +25,7 @@ from tfvid.experiments.attribution.measures import OBJECTIVE, TRUTH, Measure, fi
 from tfvid.experiments.attribution.methods import as_map, baseline, check_options
 from tfvid.experiments.attribution.records import Record
 from tfvid.explain.base import Attribution, Explanation
+from tfvid.metrics.baselines import BASELINES
 from tfvid.models.card import ModelCard
 from tfvid.report.finding import Finding
 
@@ -145,13 +146,13 @@ def rows_of(folder: Path) -> dict[tuple, dict]:
 
 
 def test_a_benchmark_leaves_what_it_promises(finished):
-    """Rows for both blind maps, each method and each clip; a network refused has a row that says why."""
+    """Rows for the five blind maps, each method and each clip; a network refused has a row that says why."""
     report = json.loads((finished / "report.json").read_text(encoding="utf-8"))
     assert all(math.isfinite(number) for number in numbers(report))
     kept = rows_of(finished)
-    assert len(kept) == 6 * 4 + 5 * 4 and not list(finished.rglob("*.parts"))
+    assert len(kept) == 9 * 4 + 8 * 4 and not list(finished.rglob("*.parts"))
     table = next(table for table in report["tables"] if table["id"] == "methods")
-    assert len(table["rows"]) == 12
+    assert len(table["rows"]) == 18
     refused = [row for row in table["rows"] if row["note"]]
     assert [(row["network"], row["method"]) for row in refused] == [("plain", "bright")]
     assert refused[0]["note"] == "expected a pooling layer | got none; use grad_cam" and refused[0]["insertion"] is None
@@ -159,7 +160,7 @@ def test_a_benchmark_leaves_what_it_promises(finished):
         if not row["note"]:
             assert row["insertion"]["n"] == 4 and row["seconds"] >= 0
             assert (row["max_sensitivity"] is None) == (row["method"] == "temporal_mask")
-    assert [row["method"] for row in table["rows"][:2]] == ["random", "centre"]
+    assert [row["method"] for row in table["rows"][:5]] == list(BASELINES)
     assert {row["max_sensitivity"]["n"] for row in table["rows"] if row["max_sensitivity"]} == {1}
     for table in report["tables"]:
         with (finished / table["csv"]).open(encoding="utf-8") as file:
@@ -212,7 +213,7 @@ def test_killed_and_resumed_equals_uninterrupted(finished, networks, tmp_path, m
 
     def stops(maps):
         calls.append(len(maps))
-        if len(calls) == 8:
+        if len(calls) == 11:
             raise KeyboardInterrupt
         return real(maps)
 
@@ -220,10 +221,10 @@ def test_killed_and_resumed_equals_uninterrupted(finished, networks, tmp_path, m
     with pytest.raises(KeyboardInterrupt):
         flow.run(config, tmp_path)
     kept = rows_of(tmp_path)
-    assert len(kept) == 7 * 2
+    assert len(kept) == 10 * 2
     monkeypatch.setattr(records, "coarse", lambda maps: calls.append(len(maps)) or real(maps))
     flow.run(config, tmp_path)
-    assert sum(calls[8:]) == 20 - 14
+    assert sum(calls[11:]) == 32 - 20
     resumed = rows_of(tmp_path)
     whole = {key: row for key, row in rows_of(finished).items() if key[0] == "plain"}
     assert resumed.keys() == whole.keys()
@@ -376,13 +377,11 @@ def test_digests_follow_weights_and_options():
         return records.made_by(records.with_baselines(config.methods), config.measures, weights)
 
     before = digests(config, {"n": "weights"})
-    assert (
-        set(before) == {("n", row) for row in ("random", "centre", "grad_cam", "rise")} and len({*before.values()}) == 4
-    )
+    assert set(before) == {("n", row) for row in (*BASELINES, "grad_cam", "rise")} and len({*before.values()}) == 7
     assert before != digests(config, {"n": "others"})
     steps = dataclasses.replace(config, measures=(MeasureConfig("insertion", {"steps": 9}),))
     changed = {key for key, digest in digests(steps, {"n": "weights"}).items() if digest != before[key]}
-    assert changed == {("n", row) for row in ("random", "centre", "grad_cam")}  # the other is without it
+    assert changed == {("n", row) for row in (*BASELINES, "grad_cam")}  # the other is without it
     more = dataclasses.replace(config, measures=(MeasureConfig("insertion", limit=5),))
     assert digests(more, {"n": "weights"}) == before
 
@@ -517,7 +516,7 @@ def test_methods_no_better_than_blind_maps():
     judged_ = Judged(["random", "centre", "good", "poor"], [b], list("wxyz"), values, {}, None)
     found = findings.beaten_by_chance("net", judged_)
     assert found.holds is False  # one of two is not most
-    answer = "Of 2 methods, 1 are better than both by one measure or more; "
+    answer = "Of 2 methods, 1 are better than all 2 by one measure or more; "
     answer += "best, by 1 of 1 measures: good; by no measure: poor."
     assert found.answer == answer
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 import toy_models
 
 import tfvid
+from tfvid.metrics.faithfulness.imputation import impute
 from tfvid.metrics.faithfulness.scorer import Scorer
 from tfvid.metrics.localization import inside_boxes
 from tfvid.metrics.similarity import ssim
@@ -124,3 +125,24 @@ def test_ssim_of_scikit_image():
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1}
     expected = np.mean([similarity(first[0, t], second[0, t], **options) for t in range(2)])
     np.testing.assert_allclose(ssim(first, second), [expected], atol=1e-4)
+
+
+@pytest.mark.parametrize("name, ours", [("Sparseness", "sparseness"), ("Complexity", "complexity")])
+def test_concentration_of_quantus(name, ours):
+    quantus = pytest.importorskip("quantus")
+    flat = np.abs(MAPS).reshape(len(MAPS), 1, -1, 1)
+    expected = getattr(quantus, name)(disable_warnings=True).evaluate_batch(x_batch=flat, a_batch=flat)
+    np.testing.assert_allclose(getattr(tfvid.metrics.complexity, ours)(MAPS), expected, rtol=1e-4)
+
+
+def test_noisy_linear_imputation_of_quantus():
+    """One frame with a third of its pixels hidden; its noise is drawn otherwise, so it is turned off in both."""
+    pytest.importorskip("quantus")
+    from quantus.functions.perturb_func import noisy_linear_imputation
+
+    frame = np.random.default_rng(0).random((3, 12, 14)).astype(np.float32)
+    hidden = np.random.default_rng(1).permutation(12 * 14)[:56]
+    theirs = noisy_linear_imputation(arr=frame.copy(), indices=hidden, noise=0.0)
+    mask = np.isin(np.arange(12 * 14), hidden).reshape(1, 12, 14)
+    ours = impute(frame.transpose(1, 2, 0)[np.newaxis], mask, noise=0)
+    np.testing.assert_allclose(ours[0].transpose(2, 0, 1), theirs, atol=1e-4)

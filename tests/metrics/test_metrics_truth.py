@@ -1,5 +1,6 @@
 """Maps against boxes and event windows: worked out by hand, then what holds for all."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 import tfvid.metrics
 from tfvid.core.errors import TfvidError
 from tfvid.metrics import METRICS, OF_BOXES, OF_EVENTS
-from tfvid.metrics.baselines import centre_prior, random_map
+from tfvid.metrics.baselines import BASELINES, centre_prior, edges, frame_difference, optical_flow, random_map
 from tfvid.metrics.localization import inside_boxes, known_events
 from tfvid.metrics.overlap import overlap
 from tfvid.metrics.when import frame_relevance
@@ -287,3 +288,43 @@ def test_centre_prior():
     # One pixel off the middle in time and half a pixel in height: exp(-(1 / .75)^2 / 2) and exp(-(.5 / 1)^2 / 2).
     np.testing.assert_allclose(prior[0, 0, 1, 2], np.exp(-0.5 * (16 / 9 + 1 / 4)), rtol=1e-6)
     assert centre_prior((1, 1, 1, 1)) == 1
+
+
+def test_frame_difference():
+    """Values 0, 1, 3 in a pixel: steps of 1 and 2; the frame between them has the mean. Channels are averaged."""
+    clips = np.zeros((2, 3, 2, 2, 3), np.float32)
+    clips[1, :, 1, 0, :2] = np.array([0, 1, 3])[:, np.newaxis]
+    maps = frame_difference(clips)
+    assert maps.shape == (2, 3, 2, 2) and maps.dtype == np.float32
+    np.testing.assert_allclose(maps[1, :, 1, 0], np.array([1, 1.5, 2]) * 2 / 3, rtol=1e-6)
+    assert np.count_nonzero(maps) == 3
+
+
+@pytest.mark.parametrize("scale", [1, 255])
+def test_optical_flow_is_the_distance_that_a_texture_moves(scale):
+    texture = cv2.GaussianBlur(np.random.default_rng(0).random((64, 80), np.float32), (0, 0), 2)
+    clip = np.stack([np.roll(texture, 2 * t, axis=1) for t in range(3)])[np.newaxis, ..., np.newaxis] * scale
+    maps = optical_flow(clip)
+    assert maps.shape == (1, 3, 64, 80) and maps.dtype == np.float32
+    np.testing.assert_allclose(np.median(maps[:, :, 16:48, 20:60], axis=(2, 3)), 2, atol=0.1)
+    still = np.repeat(clip[:, :1], 3, axis=1)
+    np.testing.assert_allclose(optical_flow(still), 0, atol=1e-3)
+
+
+def test_edges():
+    """Sobel's filter of a step of 1 between two columns: 4 in both."""
+    clip = np.zeros((1, 2, 5, 6, 3), np.float32)
+    clip[:, 1, :, 3:] = 1
+    maps = edges(clip)
+    np.testing.assert_allclose(maps[0, 1], np.tile([0, 0, 4, 4, 0, 0], (5, 1)))
+    assert not maps[0, 0].any() and maps.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("shape", [(2, 3, 8, 9, 3), (1, 1, 6, 6, 1)])
+def test_each_baseline_takes_small_clips(name, shape):
+    clips = np.random.default_rng(1).random(shape, np.float32)
+    maps = BASELINES[name](clips, 0)
+    assert maps.shape == shape[:4] and maps.dtype == np.float32 and np.isfinite(maps).all() and (maps >= 0).all()
+    if len(clips) > 1 and name != "random":
+        np.testing.assert_allclose(maps[1:], BASELINES[name](clips[1:], 0), atol=1e-5)  # of each clip alone

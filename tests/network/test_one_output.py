@@ -122,6 +122,7 @@ OF_LOGITS = (
         "blur_ig",
         "excitation_backprop",
         "contrastive_excitation_backprop",
+        "class_feature_pyramids",
         "lrp",
         "deep_lift",
         "deep_shap",

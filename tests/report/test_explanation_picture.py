@@ -95,6 +95,19 @@ def test_a_notebook_cell_shows_eight_clips():
     assert dataclasses.replace(attribution())._repr_html_().startswith("<pre>Attribution(")  # keeps no clips
 
 
+def test_a_class_activation_map_says_its_layer():
+    plain = attribution(2)
+    maps = tfvid.explain.CAMResult(
+        plain.target, plain.predicted, plain.score, plain.attribution, native=plain.attribution
+    ).of(clips(2))
+    assert "<th>layer" not in maps._repr_html_()
+    of_layer = tfvid.GradCAM(toy_models.build("functional"))(toy_models.clips(2))
+    assert "<th>layer<td>conv: the last layer that makes a feature map" in of_layer._repr_html_()
+    joined = type(of_layer).join([of_layer, of_layer])
+    assert joined.layer_in_words == of_layer.layer_in_words
+    assert type(of_layer).join([of_layer, maps]).layer_in_words == ""
+
+
 def test_show_draws_one_figure(monkeypatch):
     import matplotlib.pyplot as plt
 

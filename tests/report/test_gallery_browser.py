@@ -58,6 +58,8 @@ def page(tmp_path_factory) -> str:
                 top_scores=np.float32([0.75, 0.25]),
                 damage=EVIL if id == "second" else "",
                 still=id == "second",
+                map_layer=f"conv: {EVIL}",
+                seconds=np.arange(LENGTH, dtype=np.float32) / 4 if id == "second" else np.zeros(0, np.float32),
             )
             store.append([write_media(record, out, clip, np.zeros((LENGTH, 2, 2)), frozen, None, Films(("webp",)))])
     return write_gallery(out, skipped={EVIL: EVIL}).as_uri()
@@ -145,6 +147,8 @@ def test_keyboard_steps_through_the_frames(fresh):
     assert fresh.script("return cards[0].films.map((film) => film.slider.value)") == ["2", "2"]
     said = fresh.script("return cards[0].films[0].slider.getAttribute('aria-valuetext')")
     assert said == "frame 2 of 8, kept, mask 0.00"
+    fresh.script("show(cards[1], 5)")
+    assert fresh.script("return cards[1].films[0].now.textContent") == "frame 6 of 8 · 1.25 s · kept · mask 0.30"
     assert abs(pixel(fresh, ".panes figure:nth-child(1) canvas")[0] - 40) < 8
 
 
@@ -264,3 +268,8 @@ def test_without_scripts_the_animated_films_show(browser, page):
         assert browser.script("return getComputedStyle(document.querySelector('form')).display") == "none"
     finally:
         browser.devtools("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_the_layer_of_the_map_is_said(fresh):
+    said = fresh.script("return [...document.querySelectorAll('.model .map')].map((line) => line.textContent)")
+    assert set(said) == {f"Grad-CAM of layer conv: {EVIL}."}

@@ -12,7 +12,7 @@ from small_models import DROPOUT_NETWORK
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Dropout, momenta, augmentation, a shuffled order and a rate that depends on the history: all have to go on.
+# Dropout, batch norm, momenta, augmentation, a shuffled order, a rate that depends on the history: all have to go on.
 CONFIG = f"""
 name: run
 data:
@@ -22,7 +22,7 @@ data:
   batch_size: 2
   workers: 1
   augment: {{min_scale: 0.6, flip: true}}
-model: {{name: '{DROPOUT_NETWORK}', options: {{filters: 3, dropout: 0.5}}}}
+model: {{name: '{DROPOUT_NETWORK}', options: {{filters: 3, dropout: 0.5, norm: true}}}}
 train:
   epochs: 4
   optimizer: adam
@@ -136,8 +136,8 @@ def test_optimizer_and_dropout_states_are_bit_equal(folders):
     states = [
         np.load(f / "runs" / "run" / "checkpoints" / "epoch-0004" / "training.npz", allow_pickle=False) for f in folders
     ]
-    # Dropout's generator; of Adam its step, its rate and two moments of four weights.
-    assert states[0].files == states[1].files and len(states[0].files) >= 11
+    # Dropout's generator; of Adam its step, its rate and two moments of six weights.
+    assert states[0].files == states[1].files and len(states[0].files) >= 15
     for name in states[0].files:
         assert states[0][name].tobytes() == states[1][name].tobytes()
 

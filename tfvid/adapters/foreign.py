@@ -77,7 +77,12 @@ class ForeignModel(keras.Model):
 
     @property
     def inputs(self) -> list[tf.TensorSpec]:
-        """The name, the shape and the dtype of each input, as the model states them; [] if it does not."""
+        """The name, the shape and the dtype of each input, as the model states them; [] if it does not state all."""
+        stated = self._stated_inputs()
+        return stated if all(one.shape.rank is not None for one in stated) else []
+
+    def _stated_inputs(self) -> list[tf.TensorSpec]:
+        """What is known of the inputs; [] if nothing is."""
         return []
 
     def compute_mask(self, inputs, previous_mask):

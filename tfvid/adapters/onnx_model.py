@@ -28,12 +28,13 @@ class OnnxModel(ArrayModel):
     make = "an ONNX Runtime session"
     no_layers = "its layers are not to be had"
 
-    @property
-    def inputs(self):
+    def _stated_inputs(self):
+        ports = self.foreign.get_inputs()
+        if any(one.type not in DTYPES for one in ports):
+            return []
         return [
             tf.TensorSpec([size if isinstance(size, int) else None for size in one.shape], DTYPES[one.type], one.name)
-            for one in self.foreign.get_inputs()
-            if one.type in DTYPES
+            for one in ports
         ]
 
     def _compute(self, inputs):

@@ -18,8 +18,7 @@ class OpenVinoModel(ArrayModel):
     make = "an OpenVINO model"
     no_layers = "its layers are not to be had"
 
-    @property
-    def inputs(self):
+    def _stated_inputs(self):
         return [_stated(port, place) for place, port in enumerate(self.foreign.inputs)]
 
     def _compute(self, inputs):

@@ -45,8 +45,7 @@ class TensorFlowModel(ForeignModel):
         self.__dict__["_function"] = _function(foreign, signature)
         self.__dict__["_takes_training"] = None
 
-    @property
-    def inputs(self):
+    def _stated_inputs(self):
         return _stated(self._function)
 
     def call(self, inputs, training=None):

@@ -9,5 +9,6 @@ from . import explanation_summary as explanation_summary
 from . import explanation_writer as explanation_writer
 from . import groups as groups
 from . import manifest as manifest
+from . import originals as originals
 from . import record_settings as record_settings
 from . import study as study

@@ -97,12 +97,13 @@ class ExplainShard:
         from tfvid.data.skipped import SkipLog
         from tfvid.experiments.explain_clips import explain_batches
         from tfvid.experiments.explanation_writer import ExplanationWriter
+        from tfvid.experiments.originals import Originals
         from tfvid.results.result_store import ResultPart
 
         with timed("load"):
             model = self.model if self.model.model is not None else _loaded(self.model)
         explainers = self.explainers or _explainers(model, self.explaining)
-        dataset = _dataset(self.data)
+        dataset, is_files = _dataset(self.data), isinstance(self.data, tuple)
         log, samples = SkipLog(), list(shard.items)
         store = self.store or ResultPart(folder, f"shard-{self.number:03d}-{shard.name}-{_digest(samples)}")
         with log.plain_errors():
@@ -123,7 +124,15 @@ class ExplainShard:
             not_finite = explain_batches(
                 explainers,
                 batches,
-                ExplanationWriter(folder, store, films=self.films, progress=progress),
+                ExplanationWriter(
+                    folder,
+                    store,
+                    films=self.films,
+                    progress=progress,
+                    originals=Originals({sample.id: sample for sample in samples}, self.time_limit)
+                    if is_files
+                    else None,
+                ),
                 name=model.name,
                 class_names=self.class_names,
                 paths={sample.id: sample.path for sample in samples},

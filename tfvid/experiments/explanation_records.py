@@ -83,7 +83,7 @@ def explained(
         )
     perturbation = str(settings["mask.perturbation"])
     shared: dict[str, Any] = {"model": name, "perturbation": perturbation, "settings": json.dumps(settings)}
-    shared |= {"map_method": explainers.maps, "map_layer": layer_in_words(maps)}
+    shared |= {"map_method": explainers.maps, "map_layer": getattr(maps, "layer_in_words", "")}
     records = [
         Result(
             id=id,
@@ -100,7 +100,7 @@ def explained(
     ]
     perturbed = np.asarray(explainers.learn.perturb(known.clips, masks.mask))
     backwards = None if perturbation == "reverse" else _reversed(known.clips, masks.mask)
-    return Explained(records, known.clips, shown(maps), perturbed, backwards, batch)
+    return Explained(records, known.clips, shown(maps), perturbed, backwards, batch, explainers.learn.perturb)
 
 
 def shown(maps) -> np.ndarray:
@@ -110,12 +110,6 @@ def shown(maps) -> np.ndarray:
     strength = np.abs(maps.attribution)
     largest = strength.max(axis=(1, 2, 3), keepdims=True)
     return strength / np.where(largest > 0, largest, 1)
-
-
-def layer_in_words(maps) -> str:
-    """Returns the layer that class activation maps show and why it was chosen, in words; "" for other results."""
-    explained, why = (getattr(maps, name, None) for name in ("explained", "why"))
-    return "" if explained is None else f"{explained}: {why}" if why else explained
 
 
 def _classes(masks, labels: np.ndarray, class_names: tuple[str, ...], i: int) -> dict[str, Any]:

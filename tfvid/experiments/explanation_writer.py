@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tfvid.core.errors import DataError
 from tfvid.core.timing import timed
+from tfvid.experiments.originals import Originals
 from tfvid.report.media import Films, write_media
 from tfvid.results.result_store import Result
 
@@ -24,6 +25,7 @@ class Explained:
       perturbed: the clips perturbed with their masks, like `clips`.
       backwards: the clips reversed with their masks, for a second film, like `clips`; None for no second film.
       batch: the batch of the data set, with all its keys.
+      perturb: the perturbation.
     """
 
     records: list[Result]
@@ -32,6 +34,15 @@ class Explained:
     perturbed: np.ndarray
     backwards: np.ndarray | None
     batch: Mapping[str, np.ndarray]
+    perturb: Callable
+
+    def changed(self, frames: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Returns frames `(T, H, W, 3)`, perturbed by a mask `(T,)`, and reversed by it if there is a second film."""
+        from tfvid.perturb.temporal import reverse
+
+        clips, masks = frames[np.newaxis], mask[np.newaxis]
+        backwards = None if self.backwards is None else np.asarray(reverse(clips, masks))[0]
+        return frames, np.asarray(self.perturb(clips, masks))[0], backwards
 
 
 class ExplanationWriter:
@@ -48,6 +59,7 @@ class ExplanationWriter:
         `(B, T, H, W)` and their batch. If the process is killed before the records are stored, the next run calls it
         again with the same clips.
       progress: a function that is called with the number of clips just stored.
+      originals: reads the original frames of clips, which films then show; None: films show the model's.
 
     Attributes:
       store: the store.
@@ -61,9 +73,11 @@ class ExplanationWriter:
         films: Films,
         measure: Callable[[list[Result], np.ndarray, Mapping], None] = lambda records, maps, batch: None,
         progress: Callable[[int], None] = lambda clips: None,
+        originals: Originals | None = None,
     ):
         self.store = store
         self._out, self._films, self._measure, self._progress = out, films, measure, progress
+        self._originals = originals
         self._thread = ThreadPoolExecutor(1, "films")
         self._waiting: tuple[Explained, Future] | None = None
 
@@ -75,6 +89,8 @@ class ExplanationWriter:
             self.finish()
         finally:
             self._thread.shutdown()
+            if self._originals is not None:
+                self._originals.close()
 
     def ids(self, model: str) -> set[str]:
         """Returns the ids of the clips of a model that are stored, or taken and not stored yet."""
@@ -104,19 +120,19 @@ class ExplanationWriter:
     def _written(self, explained: Explained) -> list[Result]:
         """Writes the films of a batch, and returns its records with the names of the films."""
         return [
-            write_media(
-                record,
-                self._out,
-                explained.clips[i],
-                explained.maps[i],
-                explained.perturbed[i],
-                None if explained.backwards is None else explained.backwards[i],
-                self._films,
-            )
-            if self._films.include(record.id)
-            else record
+            self._drawn(explained, i) if self._films.include(record.id) else record
             for i, record in enumerate(explained.records)
         ]
+
+    def _drawn(self, explained: Explained, i: int) -> Result:
+        """Writes the films of one clip, and returns its record."""
+        record, backwards = explained.records[i], explained.backwards
+        frames = explained.clips[i], explained.perturbed[i], None if backwards is None else backwards[i]
+        if self._originals is not None and (original := self._originals.read(record.id, len(record.mask))) is not None:
+            record = replace(record, shown=original.frames.shape[1:3], seconds=np.array(original.seconds, np.float32))
+            frames = explained.changed(original.frames / np.float32(255), record.mask)
+        clip, perturbed, reversed_clip = frames
+        return write_media(record, self._out, clip, explained.maps[i], perturbed, reversed_clip, self._films)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Measures of a classifier, a temporal mask or an attribution map.
 
-Compare every value with those of `random_map` and `centre_prior`.
+Compare every value with those of the maps in `tfvid.metrics.baselines`.
 """
 
 import lazy_loader

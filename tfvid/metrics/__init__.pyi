@@ -3,6 +3,7 @@ from . import baselines as baselines
 from . import blobs as blobs
 from . import checks as checks
 from . import classification as classification
+from . import complexity as complexity
 from . import cost as cost
 from . import faithfulness as faithfulness
 from . import localization as localization
@@ -17,7 +18,11 @@ from . import when as when
 from . import where as where
 from .agreement import spearman_matrix as spearman_matrix
 from .agreement import top_iou_matrix as top_iou_matrix
+from .baselines import BASELINES as BASELINES
 from .baselines import centre_prior as centre_prior
+from .baselines import edges as edges
+from .baselines import frame_difference as frame_difference
+from .baselines import optical_flow as optical_flow
 from .baselines import random_map as random_map
 from .blobs import BlobStatistics as BlobStatistics
 from .blobs import blob_statistics as blob_statistics
@@ -27,6 +32,7 @@ from .faithfulness.drop import increase as increase
 from .faithfulness.infidelity import infidelity as infidelity
 from .faithfulness.insertion import deletion as deletion
 from .faithfulness.insertion import insertion as insertion
+from .faithfulness.road import road as road
 from .faithfulness.scorer import Scorer as Scorer
 from .faithfulness.sensitivity import max_sensitivity as max_sensitivity
 from .metrics import METRICS as METRICS

@@ -18,6 +18,7 @@ METRICS = Registry(
         "increase": "tfvid.metrics.faithfulness.drop:increase",
         "infidelity": "tfvid.metrics.faithfulness.infidelity:infidelity",
         "max_sensitivity": "tfvid.metrics.faithfulness.sensitivity:max_sensitivity",
+        "road": "tfvid.metrics.faithfulness.road:road",
         "pointing_game": "tfvid.metrics.where:pointing_game",
         "energy_in_box": "tfvid.metrics.where:energy_in_box",
         "spatio_temporal_iou": "tfvid.metrics.where:spatio_temporal_iou",
@@ -29,8 +30,8 @@ METRICS = Registry(
 )
 
 # What a measure needs besides the maps: the model, boxes, or event windows.
-OF_MODEL = ("insertion", "deletion", "average_drop", "increase", "infidelity", "max_sensitivity")
+OF_MODEL = ("insertion", "deletion", "average_drop", "increase", "infidelity", "max_sensitivity", "road")
 OF_BOXES = ("pointing_game", "energy_in_box", "spatio_temporal_iou")
 OF_EVENTS = ("temporal_pointing", "temporal_iou", "average_precision")
 # Smaller values of these are better; of all others, larger ones.
-SMALLER_IS_BETTER = ("deletion", "average_drop", "infidelity", "max_sensitivity")
+SMALLER_IS_BETTER = ("deletion", "average_drop", "infidelity", "max_sensitivity", "road")

@@ -26,6 +26,8 @@ from tfvid.models.compiling import compile_by_card, read_compiled
 from tfvid.models.foreign_files import SAVED_MODEL, is_foreign_file, load_foreign, model_name
 from tfvid.models.legacy import is_hdf5, readable_archive, readable_hdf5
 from tfvid.network.model_format import GREY, declare
+from tfvid.network.shapes import shapes
+from tfvid.network.stated import clip_shape, input_shape
 from tfvid.network.video_model import VideoModel
 
 PLACES = ("", "assets.extra")
@@ -173,23 +175,25 @@ def card_from_shapes(model: keras.Model | VideoModel, name: str) -> ModelCard:
         model = VideoModel(model)
     if isinstance(model, VideoModel):
         return _card_of_described(model, name)
-    taken, given = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
-    if taken is None or given is None:
+    given = getattr(model, "output_shape", None)
+    if not getattr(model, "inputs", None) or given is None:
         raise ModelError(
             f"{name}: a subclassed model does not say what it takes and returns; give it a card: ModelCard in Python, "
             'or card.json beside the file: {"name": ..., "class_names": [...], "num_frames": 16, "size": '
             "[height, width]}"
         )
-    if not (_is_shape(taken, 5) and _is_shape(given, 2) and given[-1]):
+    stated = input_shape(model)
+    if stated is None or not (_is_shape(stated, 5) and _is_shape(given, 2) and given[-1]):
+        taken = stated or shapes(model.inputs)
         raise ModelError(f"{name}: expected a model of clips (B, T, H, W, C) to logits (B, K), got {taken} to {given}")
-    _, num_frames, height, width, _ = taken
+    num_frames, height, width, _ = clip_shape(model)
     size = (height, width) if height and width else None
     return ModelCard(name, tuple(f"class {label}" for label in range(max(given[-1], 2))), num_frames, size)
 
 
 def _card_of_described(model: VideoModel, name: str) -> ModelCard:
     """Makes a card for a `VideoModel`; the number of classes is that of the scores of a black clip."""
-    frames, height, width, channels = getattr(model.network, "clip_shape", (None, None, None, None))
+    frames, height, width, channels = clip_shape(model)
     names = ("score",) if model.score is not None and model.class_names is None else model.class_names
     if names is None:
         if None in (frames, height, width):

@@ -159,7 +159,7 @@ def _row(model: int, row: Result, values: Mapping[str, float | None], names: dic
       values: further numbers by measure.
       names: the number of each class name on the page; new names are added to it.
     """
-    height, width = display_size(row.size)
+    height, width = display_size(row.film_size)
     scores = {"OS": row.original_score, "FS": row.freeze_score, "RS": row.reverse_score, "CS": row.true_score}
     data = {
         "model": model,
@@ -172,6 +172,7 @@ def _row(model: int, row: Result, values: Mapping[str, float | None], names: dic
         "mask": [_level(float(value)) for value in np.clip(row.mask, 0, 1)],
         "panes": titles(row.perturbation, row.map_method),
         "map": _map_in_words(row),
+        "seconds": [round(float(second), 2) for second in row.seconds],
         "doubt": _doubt(row),
         "top": [
             [names.setdefault(name, len(names)), round(float(score), 4), _role(row, label)]
@@ -262,7 +263,8 @@ def _models(groups: Sequence[Group]) -> list[dict]:
 
 
 def _plain_row(data: dict, row: Result) -> dict:
-    perturbed = ", ".join(str(frame + 1) for frame in np.flatnonzero(row.mask > 0.5)) or "none"
+    times = [f" ({second:.2f} s)" for second in row.seconds] or [""] * len(row.mask)
+    perturbed = ", ".join(f"{frame + 1}{times[frame]}" for frame in np.flatnonzero(row.mask > 0.5)) or "none"
     top = " · ".join(f"{name} {number(score, 2)}" for name, score in zip(row.top_names, row.top_scores, strict=True))
     return {
         "outcome": {True: "✓ ", False: "✗ ", None: ""}[row.correct],

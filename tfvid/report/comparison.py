@@ -42,7 +42,7 @@ def draw_comparison(folder, results: Sequence[Result]) -> Image.Image:
     of_clip, of_map, _ = titles(first.perturbation, first.map_method)
     blocks: list[Block] = []
     for result in results:
-        clip, heat, _ = read_reel(Path(folder) / result.reel, len(result.mask), display_size(result.size))
+        clip, heat, _ = read_reel(Path(folder) / result.reel, len(result.mask), display_size(result.film_size))
         if not blocks:
             blocks.append(Block((Panel(of_clip, clip),)))
         blocks.append(Block((Panel(of_map, heat),), result.mask, _told(result)))

@@ -217,6 +217,8 @@ class Pictured:
         data = base64.b64encode(encoded.getvalue()).decode()
         rows = {"explained class": self.caption(i), "predicted class": self._class_name(self.explanation.predicted[i])}
         rows |= {LONG_NAMES.get(name, name): f"{value:.3g}" for name, value in self.scores(i).items()}
+        if layer := getattr(self.explanation, "layer_in_words", ""):
+            rows["layer"] = layer
         cells = "".join(f"<tr><th>{html.escape(name)}<td>{html.escape(text)}" for name, text in rows.items())
         picture = f'<img alt="film strip of clip {i}" style="max-width:100%" src="data:image/webp;base64,{data}">'
         return f"<figure>{picture}<figcaption><table>{cells}</table></figcaption></figure>"

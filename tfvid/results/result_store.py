@@ -75,6 +75,8 @@ class Result:
         time.
       map_method: the name of the method of `map`, see `tfvid.explain.EXPLAINERS`.
       map_layer: the layer whose features `map` shows and why it was chosen, in words; "" for a method without a layer.
+      shown: (H, W) of the original frames that films show; (0, 0) if they show the frames that the model received.
+      seconds: float32 `(T,)`, when each frame is shown in its file; empty if unknown.
     """
 
     id: str
@@ -119,6 +121,13 @@ class Result:
     still: bool = False
     map_method: str = "grad_cam"
     map_layer: str = ""
+    shown: tuple[int, int] = (0, 0)
+    seconds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    @property
+    def film_size(self) -> tuple[int, int]:
+        """(H, W) of the frames that films show."""
+        return self.shown if self.shown[0] else self.size
 
     @property
     def correct(self) -> bool | None:
@@ -148,6 +157,8 @@ DEFAULTS = {
     "still": False,
     "map_method": "grad_cam",
     "map_layer": "",
+    "shown": [0, 0],
+    "seconds": [],
 }
 
 
@@ -161,7 +172,7 @@ def to_table(results: Iterable[Result]) -> pa.Table:
     for result in results:
         row = {item.name: getattr(result, item.name) for item in dataclasses.fields(Result)}
         heat = np.asarray(result.map, np.float32)
-        arrays = {name: np.asarray(row[name]) for name in ("mask", "top_scores")}
+        arrays = {name: np.asarray(row[name]) for name in ("mask", "top_scores", "seconds")}
         rows.append(row | arrays | {"map": heat.ravel(), "map_shape": list(heat.shape)})
     return pa.Table.from_pylist(rows, SCHEMA)
 
@@ -180,7 +191,8 @@ def from_table(table: pa.Table) -> list[Result]:
         shape = row.pop("map_shape", (0, 0, 0))
         row["map"] = np.asarray(row.get("map", ()), np.float32).reshape(shape)
         row["mask"] = np.asarray(row["mask"], np.float32)
-        row["size"], row["event"] = tuple(row["size"]), tuple(row["event"])
+        row["seconds"] = np.asarray(row["seconds"], np.float32)
+        row["size"], row["event"], row["shown"] = tuple(row["size"]), tuple(row["event"]), tuple(row["shown"])
         row["top"], row["top_names"] = tuple(row["top"]), tuple(row["top_names"])
         row["top_scores"] = np.asarray(row["top_scores"], np.float32)
         counts = {len(row[name]) for name in ("top", "top_names", "top_scores")}

@@ -40,6 +40,8 @@ class Clip:
       decoded: number of frames that the file has in the range of the sample; 0 for a generated clip.
       damage: what is wrong with the file, e.g. "gives 3 of the 80 frames that its header names"; "" if nothing is known
         to be wrong.
+      seconds: when each of the T frames is shown, in seconds after the first frame of the file; () if it is not asked
+        for or not known.
     """
 
     frames: np.ndarray
@@ -47,6 +49,7 @@ class Clip:
     boxes: np.ndarray = None  # type: ignore[assignment]  # None becomes an array of no boxes below
     decoded: int = 0
     damage: str = ""
+    seconds: tuple[float, ...] = ()
 
     def __post_init__(self):
         if self.boxes is None:

@@ -139,6 +139,21 @@ def frame_names(folder) -> list[str]:
     return series[0]
 
 
+def first_size(folder) -> tuple[int, int]:
+    """Returns the (H, W) of the first picture of a folder that can be read, upright.
+
+    Raises:
+      VideoError: as `frame_names`, or no picture can be read.
+    """
+    for name in frame_names(folder):
+        try:
+            height, width = _read(Path(folder) / name).shape[:2]
+        except _Unreadable:
+            continue
+        return height, width
+    raise VideoError(folder, "none of its pictures can be read")
+
+
 def _is_broken_link(entry: os.DirEntry) -> bool:
     """Returns whether an entry is a link to nothing, which counts as a picture that cannot be read."""
     return entry.is_symlink() and not os.path.exists(entry.path)

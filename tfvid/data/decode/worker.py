@@ -138,7 +138,8 @@ class _Child:
             _transfer(os.preadv, self.memory, [frames, boxes])
         except (EOFError, OSError):
             raise self._death(name) from None
-        return Clip(frames, np.array(reply["event"], np.int32), boxes, reply["decoded"], reply["damage"])
+        event, seconds = np.array(reply["event"], np.int32), tuple(reply["seconds"])
+        return Clip(frames, event, boxes, reply["decoded"], reply["damage"], seconds)
 
     def _wait(self, name: str, most: int):
         """Waits for a reply; VideoError after the time limit, or if the child has more than `most` bytes of memory."""
@@ -311,7 +312,8 @@ def _answer(read, request: dict) -> tuple[dict, list[np.ndarray]]:
     except Exception as error:  # a data set of a user may raise any error; only the clip is bad
         return {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}, []
     reply = {"frames": frames.shape, "boxes": boxes.shape, "event": event}
-    return reply | {"decoded": clip.decoded, "damage": clip.damage}, [frames, boxes]
+    reply |= {"decoded": clip.decoded, "damage": clip.damage, "seconds": list(clip.seconds)}
+    return reply, [frames, boxes]
 
 
 def main(argv: list[str]):

@@ -5,6 +5,7 @@ from . import folder as folder
 from . import groups as groups
 from . import kth as kth
 from . import matlab as matlab
+from . import original_frames as original_frames
 from . import root as root
 from . import shapes as shapes
 from . import something as something

@@ -6,7 +6,7 @@ After Li et al., "A Comprehensive Study on Visual Explanations for Spatio-tempor
 
     flow         runs everything clip by clip; a second start continues
     judge        one network: its methods explain, its measures evaluate
-    methods      an explainer as a function from clips to maps, and two maps that do not use the network
+    methods      an explainer as a function from clips to maps, and maps that do not use the network
     measures     every metric with the same call
     sanity       maps of a network with randomised weights
     records      one row for each network, method and clip, in Parquet

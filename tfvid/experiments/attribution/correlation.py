@@ -7,7 +7,7 @@ this module computes
     rho = Spearman(means of the methods by one measure, by the other)
 
 where the sign of each measure is chosen so that higher is better. The interval is a percentile bootstrap: each resample
-draws the same clips for all methods and measures, recomputes the means and ranks the methods again. The two baselines,
+draws the same clips for all methods and measures, recomputes the means and ranks the methods again. The baselines,
 which do not use the network, are excluded: they are bad by every measure and would make any two measures agree.
 """
 

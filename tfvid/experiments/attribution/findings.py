@@ -9,7 +9,7 @@ from tfvid.core.errors import first_of
 from tfvid.experiments.attribution.correlation import Correlation, between, within
 from tfvid.experiments.attribution.judged import Judged
 from tfvid.experiments.attribution.measures import OBJECTIVE, TRUTH
-from tfvid.experiments.attribution.methods import BASELINES
+from tfvid.metrics.baselines import BASELINES
 from tfvid.metrics.statistics import comparison
 from tfvid.report.finding import Finding
 
@@ -129,7 +129,7 @@ def beaten_by_chance(name: str, network: Judged, seed: int = 0) -> Finding:
     rows = [row for row, method in enumerate(network.methods) if method not in BASELINES]
     blind = [network.methods.index(name) for name in BASELINES if name in network.methods]
     measures = [measure for measure in network.measures if measure.kind == TRUTH]
-    question = f"{name}: do most methods find the event better than the two baselines?"
+    question = f"{name}: do most methods find the event better than all baselines?"
     better: dict[str, int] = {}
     for row in rows:
         wins = [all(_better(network, measure, row, other, seed) for other in blind) for measure in measures]
@@ -139,7 +139,9 @@ def beaten_by_chance(name: str, network: Judged, seed: int = 0) -> Finding:
     none = [method for method, wins in better.items() if not wins]
     most = max(better.values())
     leaders = [method for method, wins in better.items() if wins == most]
-    answer = f"Of {len(better)} methods, {len(better) - len(none)} are better than both by one measure or more"
+    answer = (
+        f"Of {len(better)} methods, {len(better) - len(none)} are better than all {len(blind)} by one measure or more"
+    )
     answer += f"; best, by {most} of {len(measures)} measures: {first_of(leaders, MOST_NAMED)}" if most else ""
     answer += f"; by no measure: {first_of(none, MOST_NAMED)}." if none else "."
     return Finding(question, answer, len(none) < len(better) / 2)

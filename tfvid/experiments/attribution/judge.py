@@ -16,8 +16,9 @@ from tfvid.core.stopping import stop_if_asked
 from tfvid.data.skipped import SkipLog
 from tfvid.experiments.attribution import records
 from tfvid.experiments.attribution.measures import Measure
-from tfvid.experiments.attribution.methods import BASELINES, Maps, Method, baseline, build
+from tfvid.experiments.attribution.methods import Maps, Method, baseline, build
 from tfvid.experiments.clips import Clips
+from tfvid.metrics.baselines import BASELINES
 from tfvid.metrics.faithfulness.scorer import Scorer
 
 

@@ -1,4 +1,4 @@
-"""An explainer as a function from clips to maps, and the two maps that do not use the network."""
+"""An explainer as a function from clips to maps, and the maps that do not use the network."""
 
 import inspect
 import time
@@ -10,9 +10,7 @@ import numpy as np
 from tfvid.config import MethodConfig
 from tfvid.core.errors import ConfigError, unknown
 from tfvid.explain import EXPLAINERS
-from tfvid.metrics.baselines import centre_prior, random_map
-
-BASELINES = ("random", "centre")
+from tfvid.metrics.baselines import BASELINES
 
 
 @dataclass(frozen=True)
@@ -74,20 +72,19 @@ def build(method: MethodConfig, model) -> Method:
 
 
 def baseline(name: str, target_of: Callable, seed: int) -> Method:
-    """One of the two maps that do not use the network.
+    """One of the maps that do not use the network.
 
     Args:
       name: one of `BASELINES`.
       target_of: returns the class that the map is evaluated for: clips to `(B,)`.
       seed: of the random map.
     """
-    draw = {"random": lambda shape: random_map(shape, seed), "centre": centre_prior}[name]
 
     def maps(clips, target=None) -> Maps:
         predicted = target_of(clips)
         target = predicted if target is None else target
         start = time.perf_counter()
-        drawn = draw(tuple(clips.shape[:4]))
+        drawn = BASELINES[name](np.asarray(clips), seed)
         return Maps(drawn, np.asarray(target), predicted, time.perf_counter() - start)
 
     return maps

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tfvid.config import MeasureConfig, MethodConfig
-from tfvid.experiments.attribution.methods import BASELINES
+from tfvid.metrics.baselines import BASELINES
 from tfvid.results.row_store import VERSION, RowStore
 
 NAME = "records"
@@ -140,7 +140,7 @@ def made_by(
 
 
 def with_baselines(methods: Sequence[MethodConfig]) -> list[MethodConfig]:
-    """Returns all rows of a network: the two baselines, which do not use the network, and the methods."""
+    """Returns all rows of a network: the baselines, which do not use the network, and the methods."""
     return [*(MethodConfig(name) for name in BASELINES), *methods]
 
 

@@ -109,7 +109,8 @@ def _notes(target: str, measures: Sequence[Measure], methods: Sequence[MethodCon
     notes = [
         f"Each clip's {target} class is explained. Intervals are 95 % BCa bootstrap intervals over clips.",
         "The baselines do not use the network: random draws each voxel independently, centre is a Gaussian in the "
-        "middle of the clip. Compare every value with theirs.",
+        "middle of the clip, frame_difference and optical_flow show what moves, edges what stands out in a frame. "
+        "Compare every value with theirs.",
         "The mask of a method that explains only time is used as a map that is constant over each frame.",
         "Seconds per clip are wall-clock time on the machine below, without compilation if there was a second call.",
     ]

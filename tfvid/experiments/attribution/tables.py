@@ -81,7 +81,7 @@ def correlation_table(found: Mapping[str, list[Correlation]]) -> Table:
         "correlation",
         "Do the measures rank the methods in the same order?",
         "Rank correlation of two measures over the methods. If lower values of a measure are better, its sign is "
-        "reversed. The baselines random and centre are left out. Intervals are 95 % bootstrap intervals over clips.",
+        "reversed. The baselines are left out. Intervals are 95 % bootstrap intervals over clips.",
         [
             ("network", "network"),
             ("first", "measure"),

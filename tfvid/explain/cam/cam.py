@@ -44,16 +44,22 @@ class CAMResult(Attribution):
     explained: ClassVar[str | None] = None
     why: ClassVar[str | None] = None
 
+    @property
+    def layer_in_words(self) -> str:
+        """The layer and why it was chosen, "conv: the last layer that ..."; "" if they are not known."""
+        return ": ".join(words for words in (self.explained, self.why) if words)
+
     @classmethod
     def join(cls, parts):
         joined = super().join(parts)
-        return joined.by(parts[0]) if len({(part.explained, part.why) for part in parts}) == 1 else joined
+        return _of_layer(joined, parts[0]) if len({(part.explained, part.why) for part in parts}) == 1 else joined
 
-    def by(self, source: Any) -> "CAMResult":
-        """This result, with `explained` and `why` of `source`, an explainer or a result."""
-        for name in ("explained", "why"):  # results are frozen
-            object.__setattr__(self, name, getattr(source, name))
-        return self
+
+def _of_layer(result, source: Any):
+    """Returns `result` with `explained` and `why` of `source`, an explainer or another result."""
+    for name in ("explained", "why"):  # results are frozen
+        object.__setattr__(result, name, getattr(source, name))
+    return result
 
 
 class Run:
@@ -221,7 +227,7 @@ class LayerExplainer(Explainer[CAMResult]):
         return find_layer(self.classifier.model, trace, self.layer, self.at)
 
     def _run(self, clips, target, **labels):
-        return super()._run(clips, target, **labels).by(self)
+        return _of_layer(super()._run(clips, target, **labels), self)
 
     def _see(self, clips, target) -> Run:
         return Run(self.classifier, clips, target, self._of_shape[tuple(clips.shape[1:])], self.score)

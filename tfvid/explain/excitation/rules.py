@@ -19,6 +19,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from tfvid.explain.propagation.walk import summed_to
+
 INSTEAD = "use lrp, occlusion or rise"  # for layers without a rule
 
 
@@ -140,7 +142,7 @@ def addition(operation):
         def share(P):
             positive = [tf.broadcast_to(tf.nn.relu(tf.cast(x, tf.float32)), tf.shape(P)) for x in flat]
             shares = excitation(P, lambda *parts: tf.add_n(parts), positive)
-            return [_summed_to(s, x) for s, x in zip(shares, flat, strict=True)]
+            return [summed_to(s, x) for s, x in zip(shares, flat, strict=True)]
 
         return linked(flat, call(*tf.nest.map_structure(tf.stop_gradient, inputs)), share)
 
@@ -171,7 +173,7 @@ def product(operation):
             flat = [x for x in given[:1] if tf.is_tensor(x)]
 
         def share(P):
-            return [_summed_to(P / len(flat), x) for x in flat]
+            return [summed_to(P / len(flat), x) for x in flat]
 
         return linked(flat, call(*tf.nest.map_structure(_constant, inputs)), share)
 
@@ -180,12 +182,6 @@ def product(operation):
 
 def _constant(x):
     return tf.stop_gradient(x) if tf.is_tensor(x) else x
-
-
-def _summed_to(share, x):
-    """The share of a broadcast input, summed over the places it was broadcast to."""
-    axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(x), s1=tf.shape(share))
-    return tf.reshape(tf.reduce_sum(share, axes), tf.shape(x))
 
 
 DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)

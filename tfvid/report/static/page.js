@@ -215,9 +215,11 @@ function show(card, frameOfLongest) {
     film.slider.value = frame + 1;
     const value = film.mask[frame];
     const state = value > 0.5 ? "perturbed" : "kept";
-    film.slider.setAttribute("aria-valuetext",
-      `frame ${frame + 1} of ${film.mask.length}, ${state}, mask ${value.toFixed(2)}`);
-    film.now.textContent = `frame ${frame + 1} of ${film.mask.length} · ${state} · mask ${value.toFixed(2)}`;
+    const second = film.row.seconds[frame];
+    const words = [`frame ${frame + 1} of ${film.mask.length}`, ...(second === undefined ? [] : [`${second.toFixed(2)} s`]),
+      state, `mask ${value.toFixed(2)}`];
+    film.slider.setAttribute("aria-valuetext", words.join(", "));
+    film.now.textContent = words.join(" · ");
   }
 }
 
