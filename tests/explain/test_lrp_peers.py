@@ -12,11 +12,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 pytest.importorskip("zennit", reason="zennit is not installed: pip install tfvid[peers]")
 
 
-def ours_and_theirs(pool="Max", pool_first=False):
-    """Convolution, batch norm, ReLU, max-pool, convolution, ReLU, mean, two dense layers; random weights and biases.
-
-    `pool_first`: the pool comes before the first ReLU, which makes the same function.
-    """
+def ours_and_theirs(pool="Max"):
+    """Convolution, batch norm, ReLU, max-pool, convolution, ReLU, mean, two dense layers; random weights and biases."""
     keras.utils.set_random_seed(0)
     body = [
         layers.Conv3D(6, 3, padding="same"),
@@ -29,8 +26,6 @@ def ours_and_theirs(pool="Max", pool_first=False):
         layers.Dense(7, activation="relu"),
         layers.Dense(3),
     ]
-    if pool_first:
-        body[2:4] = reversed(body[2:4])
     model = keras.Sequential([keras.Input(toy_models.SHAPE), *body])
     rng = np.random.default_rng(1)
     first, norm, _, _, second, _, _, dense, head = body
@@ -38,11 +33,11 @@ def ours_and_theirs(pool="Max", pool_first=False):
         layer.set_weights([w + rng.normal(0, 0.1, w.shape) for w in layer.get_weights()])
     norm.set_weights([rng.normal(0, 1, 6), *rng.normal(0, 0.1, (2, 6)), rng.uniform(0.5, 2, 6)])
     nn = torch.nn
-    middle = [nn.ReLU(), getattr(nn, f"{pool}Pool3d")((1, 2, 2))]
     net = nn.Sequential(
         nn.Conv3d(3, 6, 3, padding=1),
         nn.BatchNorm3d(6, eps=norm.epsilon),
-        *(reversed(middle) if pool_first else middle),
+        nn.ReLU(),
+        getattr(nn, f"{pool}Pool3d")((1, 2, 2)),
         nn.Conv3d(6, 8, (2, 3, 3), stride=(2, 1, 1)),
         nn.ReLU(),
         nn.AvgPool3d((1, 2, 2)),

@@ -119,6 +119,28 @@ def _linear_map(layer):
     return depthwise
 
 
+def separable(layer):
+    """Returns the ``call`` of a separable convolution, as a depthwise layer and a convolution of size 1."""
+    call, order = layer.call, layer.data_format
+
+    def depthwise(x, w):
+        return keras.ops.depthwise_conv(
+            x, w, tuple(layer.strides), layer.padding, order, dilation_rate=tuple(layer.dilation_rate)
+        )
+
+    def pointwise(x, w):
+        return keras.ops.conv(x, w, 1, "valid", order)
+
+    def excited(x, *args, **kwargs):
+        w, v = layer.depthwise_kernel, layer.pointwise_kernel
+        between = depthwise(tf.stop_gradient(x), tf.cast(w, x.dtype))
+        between = linked([x], between, lambda P: linear_excitation(P, [(x, w, depthwise)]))
+        output = call(tf.stop_gradient(x), *args, **kwargs)
+        return linked([between], output, lambda P: linear_excitation(P, [(between, v, pointwise)]))
+
+    return excited
+
+
 def average(layer):
     """Returns the ``call`` of an average over places or times; its weights are >= 0, so positive inputs excite."""
     call = layer.call
@@ -184,6 +206,7 @@ def _constant(x):
     return tf.stop_gradient(x) if tf.is_tensor(x) else x
 
 
+SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
 DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
 LINEAR = (layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv3D, *DEPTHWISE)
 
