@@ -43,7 +43,7 @@ def numpy_grad_cam(A, G):
     return np.maximum((G.mean(axis=(2, 3), keepdims=True) * A).sum(-1), 0)
 
 
-@pytest.mark.parametrize("name", ["joint", "trailing", "pooled"])
+@pytest.mark.parametrize("name", ["joint", "pooled", pytest.param("trailing", marks=pytest.mark.long)])
 def test_equals_a_plain_gradient_tape(name):
     """The tokens before the last block, split off the model: what leads around the norm is in the gradient, too."""
     model, x = build(name), clips(2)

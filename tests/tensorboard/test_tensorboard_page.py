@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import sys
 
 import board
 import browser as chromium
@@ -185,8 +186,11 @@ class Page:
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
     """A browser and a TensorBoard that was opened on an empty folder; its page, and what it said at first."""
-    logs = tmp_path_factory.mktemp("logs")
-    with chromium.started(tmp_path_factory.mktemp("profile")) as browser, board.started(logs) as tensorboard:
+    logs, program = tmp_path_factory.mktemp("logs"), (sys.executable, "-c", board.ALONE)
+    with (
+        chromium.started(tmp_path_factory.mktemp("profile")) as browser,
+        board.started(logs, program=program) as tensorboard,
+    ):
         page = Page(browser, tensorboard.url)
         page.open()
         browser.until("document.querySelector('.empty:not([hidden])')")

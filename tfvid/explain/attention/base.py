@@ -144,7 +144,8 @@ class AttentionExplainer(Explainer[AttentionResult]):
         """Runs the model; returns the logits, and the weights of each attention."""
         graph = tf.compat.v1.get_default_graph()
         before = len(graph.get_operations())
-        by_path, returned = dict(named_layers(self.classifier.model)), {}
+        by_path = dict(named_layers(self.classifier.model))
+        returned: dict[str, tf.Tensor] = {}
         with ExitStack() as stack:
             for path in [one.attention.path for one in attentions if one.attention.number is None]:
                 stack.enter_context(watched(by_path[path], partial(returned.setdefault, path)))
