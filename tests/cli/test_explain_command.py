@@ -62,7 +62,7 @@ def models(tmp_path_factory) -> dict[str, Path]:
     """Three small models, each in a folder with its card; "cnn" and "cnn_2" are as cheap to trace as can be."""
     keras.utils.set_random_seed(1)
     folder = tmp_path_factory.mktemp("models")
-    built = {"cnn": convolution(), "cnn_2": convolution(), "c_lstm": ConvLSTM(3, 8, (32, 32), blocks=1, filters=2)}
+    built = {"cnn": convolution(), "cnn_2": convolution(), "c_lstm": ConvLSTM(3, 8, (32, 32), blocks=2, filters=2)}
     for name, model in built.items():
         (folder / name).mkdir()
         model.save(folder / name / "model.keras")
