@@ -1,5 +1,6 @@
 """What every test shares: where the real clips are, and quiet, repeatable TensorFlow."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -14,6 +15,11 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import tfvid` does, w
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import keras  # noqa: E402, reads the variables
+from forks import Forks  # noqa: E402
+
+# TensorFlow and Keras are half a million objects. The garbage collector need not go through them again and again.
+gc.freeze()
+gc.set_threshold(10_000, 20, 20)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,6 +37,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real clips at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def forks():
+    """Runs programs in processes that have Keras imported, and nothing of tfvid."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    with Forks("keras", environment=os.environ | {"PYTHONPATH": path}) as forks:
+        yield forks
 
 
 # These files take longest. Two processes end at about the same time if they begin with these.

@@ -6,6 +6,7 @@ from keras import layers
 from tfvid.models.card import ModelCard
 from tfvid.models.i3d import I3D
 
+DROPOUT_NETWORK = f"{__file__}:DropoutNetwork"  # as a configuration names it
 TINY_CLASSES = ("Something appearing", "Something disappearing")
 
 
@@ -40,3 +41,14 @@ def saved(build, folder, name):
     card = ModelCard(name, TINY_CLASSES, 4, (16, 16), "shapes")
     (path / "card.json").write_text(card.to_json(), encoding="utf-8")
     return path
+
+
+def DropoutNetwork(num_classes, num_frames, size, filters=2, dropout=0.2, norm=False, dtype=None):  # noqa: N802
+    """Clips (B, T, H, W, 3) to logits (B, K), quick to trace: for tests of training at any architecture."""
+    clips = keras.Input((num_frames, *size, 3))
+    x = layers.Conv3D(filters, 3, padding="same", activation="relu", dtype=dtype, name="conv")(clips)
+    if norm:
+        x = layers.BatchNormalization(dtype=dtype)(x)
+    x = layers.MaxPooling3D((1, 2, 2), dtype=dtype, name="pool")(x)
+    x = layers.Dropout(dropout, dtype=dtype)(layers.Flatten(dtype=dtype)(x))
+    return keras.Model(clips, layers.Dense(num_classes, dtype="float32", name="logits")(x))

@@ -67,6 +67,7 @@ from .explain import AttentionRelevance as AttentionRelevance
 from .explain import AttentionRollout as AttentionRollout
 from .explain import Attribution as Attribution
 from .explain import BlurIG as BlurIG
+from .explain import ClassFeaturePyramids as ClassFeaturePyramids
 from .explain import ContrastiveExcitationBackprop as ContrastiveExcitationBackprop
 from .explain import CropSearch as CropSearch
 from .explain import Deconv as Deconv

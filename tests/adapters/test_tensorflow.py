@@ -1,9 +1,5 @@
 """SavedModels, their signatures and TensorFlow functions have scores and gradients, and no layers."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -108,7 +104,7 @@ def test_the_inputs_that_are_stated(exported):
     assert tfvid.adapt(unknown).inputs == [] and tfvid.adapt(Module()).inputs == []
 
 
-def test_one_thread_for_operations_suffices(exported):
+def test_one_thread_for_operations_suffices(exported, forks, tmp_path):
     """A TensorFlow function inside `tf.numpy_function` waits for ever for the thread that waits for it."""
     code = (
         "import sys, tfvid, numpy as np, tensorflow as tf\n"
@@ -118,7 +114,5 @@ def test_one_thread_for_operations_suffices(exported):
         "for model in (net, tf.function(lambda x: net.serve(x))):\n"
         "    print(tfvid.explainer('occlusion', model, window=(6, 8, 8))(clips).attribution.shape)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, exported[1]], capture_output=True, text=True, timeout=240, env=os.environ
-    )
+    done = forks.run(code, exported[1], cwd=tmp_path)
     assert done.stdout.splitlines() == ["(1, 6, 8, 8)"] * 2, done.stderr

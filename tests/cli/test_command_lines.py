@@ -23,6 +23,17 @@ class Begun(Exception):
     """The arguments are right, and the work would begin."""
 
 
+def test_help_comes_before_tensorflow():
+    """Python needs seconds to load it."""
+    code = (
+        "import importlib, sys; from tfvid.cli import COMMANDS; "
+        "[importlib.import_module(f'tfvid.cli.{name}') for name in COMMANDS]; "
+        "print(*{'tensorflow', 'keras', 'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
+
+
 def said(name: str, capsys, *arguments: str) -> str:
     """What a command prints when argparse ends it."""
     with pytest.raises(SystemExit):

@@ -16,8 +16,19 @@ from tfvid.results.result_store import read_results
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = [
     *("data.options.train=14", "data.options.validation=14", "data.size=[32,32]", "data.batch_size=7"),
-    *("train.epochs=1", "explain.mask.iterations=2", "explain.log_iterations=2"),
+    *("data.num_frames=8", "train.epochs=1", "explain.mask.iterations=2", "explain.log_iterations=2"),
 ]
+FEWER_LAYERS = {
+    "shapes_i3d": [*demo.QUICKER["shapes_i3d"], "model.options.depth=1"],
+    "shapes_conv_lstm": [*demo.QUICKER["shapes_conv_lstm"], "model.options.blocks=1"],
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_networks():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "QUICKER", FEWER_LAYERS)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +58,7 @@ def test_demo_again_does_nothing_twice(run):
     assert {path: path.stat().st_mtime_ns for path in kept} == before
 
 
-@pytest.mark.parametrize("name", demo.MODELS)
+@pytest.mark.parametrize("name", ["shapes_i3d", pytest.param("shapes_conv_lstm", marks=pytest.mark.long)])
 def test_models_that_come_with_tfvid_know_when(name):
     """On clips of another seed: right as they are, the opposite class when reversed, lost on a single frame."""
     dataset = MovingShapes(seed=1, validation=168)

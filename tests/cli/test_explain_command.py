@@ -1,10 +1,6 @@
 """scripts/explain.py from end to end, with real (tiny, untrained) models on drawn clips and video files."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -17,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
+from forks import SCRIPT
 from small_videos import damaged_dataset
 
 import tfvid
@@ -48,23 +45,24 @@ CLASSES = ("Moving something up", "Moving something down", "Something appearing"
 QUICK = ["mask.method=gradient", "mask.iterations=2"]
 
 
+def convolution():
+    return keras.Sequential(
+        [
+            keras.Input((8, 32, 32, 3)),
+            keras.layers.Conv3D(4, 3, strides=2, padding="same", activation="relu", name="features"),
+            keras.layers.MaxPooling3D((1, 2, 2)),
+            keras.layers.GlobalAveragePooling3D(),
+            keras.layers.Dense(3),
+        ]
+    )
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> dict[str, Path]:
-    """Two small models, each in a folder with its card; the first is as cheap to trace as can be."""
+    """Three small models, each in a folder with its card; "cnn" and "cnn_2" are as cheap to trace as can be."""
     keras.utils.set_random_seed(1)
     folder = tmp_path_factory.mktemp("models")
-    built = {
-        "cnn": keras.Sequential(
-            [
-                keras.Input((8, 32, 32, 3)),
-                keras.layers.Conv3D(4, 3, strides=2, padding="same", activation="relu", name="features"),
-                keras.layers.MaxPooling3D((1, 2, 2)),
-                keras.layers.GlobalAveragePooling3D(),
-                keras.layers.Dense(3),
-            ]
-        ),
-        "c_lstm": ConvLSTM(3, 8, (32, 32), blocks=2, filters=4),
-    }
+    built = {"cnn": convolution(), "cnn_2": convolution(), "c_lstm": ConvLSTM(3, 8, (32, 32), blocks=1, filters=2)}
     for name, model in built.items():
         (folder / name).mkdir()
         model.save(folder / name / "model.keras")
@@ -105,9 +103,9 @@ def shapes(clips: int = 3) -> list[str]:
 
 
 def test_two_models_on_drawn_clips(models, tmp_path, capsys):
-    explain(tmp_path, list(models.values()), *shapes())
+    explain(tmp_path, [models["cnn"], models["c_lstm"]], *shapes())
     results = read_results(tmp_path)
-    assert [(r.model, r.label_name) for r in results] == [(m, name) for m in models for name in CLASSES]
+    assert [(r.model, r.label_name) for r in results] == [(m, name) for m in ("cnn", "c_lstm") for name in CLASSES]
     for result in results:
         assert result.mask.shape == (8,) and result.size == (32, 32) and result.iterations == 2
         assert result.loss == pytest.approx(result.length_term + result.variation_term + result.score_term, abs=1e-5)
@@ -131,7 +129,7 @@ def test_two_models_on_drawn_clips(models, tmp_path, capsys):
     [("2", ["Moving something up", "Moving something down"]), pytest.param("0", [], marks=pytest.mark.long)],
 )
 def test_pictures_of_some_clips_numbers_of_all(models, tmp_path, draw, drawn):
-    explain(tmp_path, list(models.values()), *shapes(), "--draw", draw, "--films", "gif")
+    explain(tmp_path, [models["cnn"], models["cnn_2"]], *shapes(), "--draw", draw, "--films", "gif")
     results = read_results(tmp_path)
     assert len(results) == 6
     assert [r.label_name for r in results if r.sheet] == drawn * 2
@@ -377,18 +375,17 @@ def test_a_second_start_does_only_what_is_missing(models, tmp_path, monkeypatch)
         explain(tmp_path, [models["cnn"]], *shapes(5), "data.options.seed=7")
 
 
-def test_a_killed_run_goes_on_where_it_was(models, tmp_path):
+def test_a_killed_run_goes_on_where_it_was(models, tmp_path, forks):
     arguments = ["--model", models["cnn"], *shapes(4), "--films", "webp", "--out", tmp_path]
-    command = [sys.executable, ROOT / "scripts" / "explain.py", *arguments, *QUICK, "mask.batch_size=1"]
-    run = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path)
+    command = [ROOT / "scripts" / "explain.py", *arguments, *QUICK, "mask.batch_size=1"]
+    run = forks.start(SCRIPT, *command, cwd=tmp_path)
     parts = tmp_path / "results.parts"
     try:
         while not list(parts.glob("part-*.parquet")):
-            assert run.poll() is None, "it ended without writing a part"
+            assert run.is_running(), "it ended without writing a part"
             time.sleep(0.01)
     finally:
-        os.kill(run.pid, signal.SIGKILL)
-        run.wait()
+        run.kill()
     kept = {r.id for r in read_results(tmp_path)}
     assert kept
     explain(tmp_path, [models["cnn"]], *shapes(4), "--films", "webp")
@@ -488,8 +485,7 @@ def test_temporal_iou_and_its_baselines_by_hand(mask, event, expected):
 
 def test_without_a_model_the_two_that_come_with_tfvid(tmp_path, monkeypatch):
     out = tmp_path / "out"
-    quick = ["mask.method=search+gradient", "mask.iterations=1"]
-    main(["--out", str(out), "--video", str(video(tmp_path / "any.mp4", 20)), "--films", "webp", *quick])
+    main(["--out", str(out), "--video", str(video(tmp_path / "any.mp4", 20)), "--films", "webp", *QUICK])
     assert [result.model for result in read_results(out)] == ["shapes_i3d", "shapes_conv_lstm"]
 
     monkeypatch.setattr(explain_command, "__file__", str(tmp_path / "site-packages" / "tfvid" / "cli" / "x.py"))

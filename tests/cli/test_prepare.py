@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from forks import SCRIPT
 
 from tfvid.cli.prepare import main
 from tfvid.core import errors
@@ -32,18 +33,17 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
 
 
-def test_killed_and_run_again_gives_the_same_bytes(tmp_path):
-    whole = run(command(tmp_path / "whole"))
-    assert whole.returncode == 0, whole.stderr
-    assert "train: 60 clips in 12 shards" in whole.stdout and "0 skipped, 0 damaged" in whole.stdout
-    assert "60/60" in whole.stderr and "clip/s" in whole.stderr  # the progress bar
+def test_killed_and_run_again_gives_the_same_bytes(tmp_path, forks, capsys):
+    main(command(tmp_path / "whole")[2:])
+    printed = capsys.readouterr()
+    assert "train: 60 clips in 12 shards" in printed.out and "0 skipped, 0 damaged" in printed.out
+    assert "60/60" in printed.err and "clip/s" in printed.err  # the progress bar
 
     out = tmp_path / "killed"
-    process = subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and len(list(out.glob("train/shard-*.json"))) < 3:
+    process = forks.start(SCRIPT, *command(out)[1:], cwd=tmp_path)
+    while process.is_running() and len(list(out.glob("train/shard-*.json"))) < 3:
         time.sleep(0.002)
     process.kill()
-    process.wait()
     assert not (out / "train" / "manifest.json").exists(), "it was never interrupted"
     shards = list(out.glob("train/shard-*.tfrecord"))
     assert 1 <= len(shards) < 12
@@ -113,7 +113,7 @@ def test_bad_arguments(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folders_of_frames_and_warnings_of_one_line(tmp_path):
+def test_folders_of_frames_and_warnings_of_one_line(tmp_path, forks):
     """As a newcomer has them: pictures in one folder for each clip, and notes between them."""
     for clip in range(5):
         folder = tmp_path / "data" / "jump" / f"clip{clip}"
@@ -124,7 +124,7 @@ def test_folders_of_frames_and_warnings_of_one_line(tmp_path):
     (tmp_path / "data" / "jump" / "clip4" / "frame_1.png").unlink()
     script, root, out = str(ROOT / "scripts" / "prepare.py"), str(tmp_path / "data"), str(tmp_path / "out")
     options = ["--num-frames", "2", "--size", "16", "24"]
-    done = run([sys.executable, script, "--dataset", "folder", "--root", root, "--out", out, *options])
+    done = forks.run(SCRIPT, script, "--dataset", "folder", "--root", root, "--out", out, *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     warned = [line for line in done.stderr.splitlines() if "warning" in line]
     assert warned == [f"warning: {tmp_path}/data: ignored files that are not videos (1): jump/notes.txt"]

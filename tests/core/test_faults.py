@@ -21,7 +21,7 @@ import pytest
 import yaml
 from disk import small_disk
 from PIL import Image
-from small_models import TINY_CLASSES, tiny_network
+from small_models import DROPOUT_NETWORK, TINY_CLASSES, tiny_network
 
 from tfvid.cli import compare, explain, prepare, train
 from tfvid.core.errors import command
@@ -63,7 +63,7 @@ def training(out: Path, **changes) -> list[str]:
             "batch_size": 2,
             "workers": 1,
         },
-        "model": {"name": "conv_lstm", "options": {"blocks": 1, "filters": 2, "kernel": 3}},
+        "model": {"name": DROPOUT_NETWORK},
         "train": {"epochs": 3, "mixed_precision": False, "keep": "last"},
     } | changes
     out.mkdir(exist_ok=True)

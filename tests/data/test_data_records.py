@@ -17,7 +17,7 @@ from tfvid.data.sources.folder import ClassFolders
 from tfvid.data.sources.shapes import MovingShapes
 
 SHAPE = {"num_frames": 4, "size": (16, 24)}
-TRAIN = {**SHAPE, "shard_size": 4}
+TRAIN = {**SHAPE, "shard_size": 4, "workers": 1}  # decode processes
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_shards_and_manifest(videos, tmp_path):
     calls = []
     options = {"max_bad_share": 0.2, "progress": lambda *call: calls.append(call), "workers": 2}
-    manifest = write_records(videos, "train", tmp_path / "out", **TRAIN, **options)
+    manifest = write_records(videos, "train", tmp_path / "out", **TRAIN | options)
     names = [f"train/shard-0000{i}-of-00003.tfrecord" for i in range(3)]
     assert list(contents(tmp_path / "out")) == ["train/manifest.json", *names]
     assert json.loads((tmp_path / "out/train/manifest.json").read_text()) == manifest
@@ -102,7 +102,7 @@ def test_grey_levels_survive(videos, tmp_path):
 def test_the_same_bytes_from_any_number_of_workers(tmp_path):
     dataset = MovingShapes(train=6)
     for workers in (1, 2):
-        write_records(dataset, "train", tmp_path / str(workers), **TRAIN, workers=workers)
+        write_records(dataset, "train", tmp_path / str(workers), **TRAIN | {"workers": workers})
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
 
 

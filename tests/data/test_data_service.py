@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_models import DROPOUT_NETWORK
 
 from tfvid import config as cfg
 from tfvid.core.errors import ConfigError, DataError
@@ -27,7 +28,7 @@ def shards(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shards")
     dataset = MovingShapes(classes=CLASSES, train=12, validation=4)
     for split in ("train", "validation"):
-        write_records(dataset, split, folder, **SHAPE, shard_size=5)
+        write_records(dataset, split, folder, **SHAPE, shard_size=5, workers=1)
     return folder
 
 
@@ -131,7 +132,7 @@ def test_a_run_trains_from_it(shards, tmp_path):
                     "batch_size": 4,
                     "service": address,
                 },
-                "model": {"name": "conv_lstm", "options": {"blocks": 1, "filters": 2, "kernel": 3}},
+                "model": {"name": DROPOUT_NETWORK},
                 "train": {"epochs": 2, "mixed_precision": False},
             }
         )

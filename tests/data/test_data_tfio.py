@@ -1,7 +1,6 @@
 """tensorflow-io is looked at before it is used, and says in one line why it cannot be."""
 
 import importlib.util
-import subprocess
 import sys
 
 import pytest
@@ -46,6 +45,7 @@ def test_an_import_that_merely_warns(monkeypatch, tmp_path):
     sys.modules.pop("tensorflow_io")
 
 
-def test_never_imported_by_default():
+def test_never_imported_by_default(forks, tmp_path):
     code = "import sys, tfvid.data.pipeline.load, tfvid.data.decode.tfio\nassert 'tensorflow_io' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = forks.run(code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr

@@ -232,11 +232,12 @@ def test_children_end_when_the_parent_is_killed(tmp_path):
 HANGING_SCRIPT = """
 import sys
 from threading import Thread
+from tfvid.core.python_file import run_python_file
 from tfvid.data.decode import worker
-from tfvid.data.pipeline import make_dataset
 
 worker.GRACE = 0.2
-dataset = make_dataset(sys.argv[1] + ":Misbehaving")
+dataset = run_python_file(sys.argv[1]).Misbehaving()
+dataset.origin = sys.argv[1] + ":Misbehaving"
 pool = worker.DecodePool(dataset, 1, time_limit=1)
 good, sleep = dataset.samples("train")[:2]
 pool.read(good, 2, (8, 12))

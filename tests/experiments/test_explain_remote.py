@@ -52,7 +52,7 @@ def in_memory(monkeypatch):
     yield f"memory://{uuid.uuid4()}/run"
 
 
-@pytest.mark.parametrize("store", [s3, pytest.param(in_memory, marks=pytest.mark.long)])
+@pytest.mark.parametrize("store", [in_memory, pytest.param(s3, marks=pytest.mark.long)])
 def test_a_run_in_a_store_goes_on_there(model, tmp_path, monkeypatch, capsys, store):
     with store(monkeypatch) as uri:
         explain(model, uri, 3, "--films", "gif")

@@ -4,11 +4,7 @@ import csv
 import dataclasses
 import json
 import math
-import os
 import re
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from forks import SCRIPT
 from toy_results import make
 
 import tfvid.experiments.study
@@ -238,20 +235,18 @@ def test_a_second_start_does_only_what_is_missing(models, tmp_path, monkeypatch)
         tfvid.study.compare(groups, data | {"options": data["options"] | {"validation": 6}}, tmp_path, **rest)
 
 
-def test_a_killed_study_goes_on_where_it_was(study, models, tmp_path):
+def test_a_killed_study_goes_on_where_it_was(study, models, tmp_path, forks):
     groups = [{"name": name, "paths": [str(models[name])]} for name in ("i3d", "c_lstm")]
     config = write(tmp_path / "study.yaml", settings(models, models=groups, method_clips=0))
     out = tmp_path / "out"
-    command = [sys.executable, ROOT / "scripts" / "compare.py", "--config", config, "--out", out]
     for stage in ("predictions", "measures"):
-        run = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        run = forks.start(SCRIPT, ROOT / "scripts" / "compare.py", "--config", config, "--out", out, cwd=tmp_path)
         try:
             while not list((out / f"{stage}.parts").glob("part-*.parquet")):
-                assert run.poll() is None, f"it ended without a part of {stage}"
+                assert run.is_running(), f"it ended without a part of {stage}"
                 time.sleep(0.005)
         finally:
-            os.kill(run.pid, signal.SIGKILL)
-            run.wait()
+            run.kill()
     main(["--config", str(config), "--out", str(out)])
     for name in ("predictions", "measures", "results"):
         kept, whole = (pq.read_table(place / f"{name}.parquet", columns=["model", "id"]) for place in (out, study))

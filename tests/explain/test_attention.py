@@ -186,3 +186,37 @@ def test_options_that_do_not_fit():
         tfvid.AttentionMaps(model, block=2)(x)
     with pytest.raises(TfvidError, match="head: the attention has heads 0 to 1, got 5"):
         tfvid.AttentionMaps(model, head=5)(x)
+
+
+class HandWritten(layers.Layer):
+    """The weights of attention, a softmax written as exp and sum."""
+
+    def build(self, shape):
+        self.keys = self.add_weight(shape=(shape[-1], shape[-1]), name="keys")
+
+    def call(self, tokens):
+        e = tf.exp(tf.matmul(tokens, tf.matmul(tokens, self.keys), transpose_b=True))
+        return e / tf.reduce_sum(e, axis=-1, keepdims=True)
+
+
+def test_hand_written_attention_is_named():
+    """Two layers that return weights: in NumPy; and what is no attention."""
+    inputs = keras.Input(video_transformers.SHAPE)
+    x = video_transformers.embed(inputs)
+    weights = []
+    for name in ("first", "second"):
+        weights.append(HandWritten(name=name)(x))
+        x = layers.Add()([x, layers.Dot((2, 1))([weights[-1], x])])
+    model = keras.Model(inputs, layers.Dense(3, name="head")(layers.GlobalAveragePooling1D()(x)))
+    clip, names = clips(2), ["first", "second"]
+    with pytest.raises(ModelError, match="the model has no attention over tokens"):
+        tfvid.AttentionRollout(model)(clip)
+    matrices = [A.numpy().astype(float)[:, None] for A in keras.Model(inputs, weights)(clip)]
+    expected = rollout(matrices).mean(axis=1).reshape(2, *GRID)
+    np.testing.assert_allclose(tfvid.AttentionRollout(model, attention=names)(clip).native, expected, rtol=1e-4)
+    last = matrices[1].mean(axis=(1, 2)).reshape(2, *GRID)
+    np.testing.assert_allclose(tfvid.AttentionMaps(model, attention="second")(clip).native, last, rtol=1e-4)
+    with pytest.raises(ModelError, match="unknown layer 'frist'; did you mean 'first'"):
+        tfvid.AttentionMaps(model, attention=["frist"])(clip)
+    with pytest.raises(ModelError, match="layer 'head' contains no softmax over tokens; expected one that runs once"):
+        tfvid.AttentionMaps(model, attention=["head"])(clip)

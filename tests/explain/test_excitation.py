@@ -271,6 +271,37 @@ class Weighing(layers.Layer):
         return keras.ops.matmul(inputs, self.w)
 
 
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_a_separable_convolution_is_its_two_parts(padding):
+    """Its map is that of a depthwise layer and a convolution of size 1; no probability is lost.
+
+    With "same", a corner may see four negative weights only, so nothing excites it.
+    """
+    inputs, options = keras.Input(toy_models.SHAPE), {"use_bias": False, "depthwise_initializer": "random_normal"}
+    separable = layers.SeparableConv2D(5, 3, padding=padding, depth_multiplier=2, **options)
+    parts = layers.DepthwiseConv2D(3, padding=padding, depth_multiplier=2, use_bias=False), layers.Conv2D(5, 1)
+    head = layers.Dense(3, use_bias=False)
+    whole = keras.Model(inputs, head(layers.Flatten()(layers.TimeDistributed(separable)(inputs))))
+    x = layers.TimeDistributed(parts[1])(layers.TimeDistributed(parts[0])(inputs))
+    split = keras.Model(inputs, head(layers.Flatten()(x)))
+    parts[0].set_weights(separable.get_weights()[:1])
+    parts[1].set_weights([separable.get_weights()[1], np.zeros(5)])
+    clips = toy_models.clips(2)
+    found, expected = (ExcitationBackprop(model)(clips, 1).native for model in (whole, split))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    if padding == "valid":
+        np.testing.assert_allclose(found.sum(axis=(1, 2, 3)), 1, atol=1e-5)
+
+
+def test_attention_is_named():
+    inputs = keras.Input(toy_models.SHAPE)
+    tokens = layers.Reshape((6, 192))(inputs)
+    x = layers.MultiHeadAttention(2, 4, name="mixing")(tokens, tokens)
+    message = r"^layer 'mixing' \(MultiHeadAttention\): excitation .* no rule for it; use lrp, occlusion or rise$"
+    with pytest.raises(ModelError, match=message):
+        ExcitationBackprop(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x))))(toy_models.clips(1))
+
+
 def test_what_has_no_rule_is_named():
     clips = toy_models.clips(2)
     flat, frames = layers.Flatten(), layers.Reshape((6, 192))

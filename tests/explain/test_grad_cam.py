@@ -133,18 +133,20 @@ def test_the_score_is_the_logit_also_behind_a_softmax():
 # Which layer.
 
 
-def test_default_layers_of_the_papers_models():
-    clips = np.zeros((1, 4, 64, 64, 3), np.float32)
-    for model, layer, shape in (
-        (I3D(3, 4, (64, 64), width=0.05), "Mixed_5c", (1, 2, 2, 2)),
-        (I3D(3, 4, (64, 64), width=0.05, depth=2), "Mixed_3c", (1, 4, 8, 8)),
-        (ConvLSTM(3, 4, (64, 64), filters=2), "conv_lstm_3", (1, 4, 2, 2)),
-    ):
-        explain = GradCAM(model)
-        result = explain(clips)
-        assert explain.layer == layer
-        assert result.native.shape == shape
-        assert result.attribution.shape == (1, 4, 64, 64)
+@pytest.mark.parametrize(
+    ("network", "layer", "shape"),
+    [
+        pytest.param(lambda: I3D(3, 4, (64, 64), width=0.05), "Mixed_5c", (1, 2, 2, 2), marks=pytest.mark.long),
+        (lambda: I3D(3, 4, (64, 64), width=0.05, depth=2), "Mixed_3c", (1, 4, 8, 8)),
+        (lambda: ConvLSTM(3, 4, (64, 64), filters=2), "conv_lstm_3", (1, 4, 2, 2)),
+    ],
+)
+def test_default_layers_of_the_papers_models(network, layer, shape):
+    explain = GradCAM(network())
+    result = explain(np.zeros((1, 4, 64, 64, 3), np.float32))
+    assert explain.layer == layer
+    assert result.native.shape == shape
+    assert result.attribution.shape == (1, 4, 64, 64)
 
 
 @pytest.mark.parametrize(

@@ -318,8 +318,17 @@ BODIES = {
 }
 
 
-@pytest.mark.parametrize("pooling", ["average", "max"])
-@pytest.mark.parametrize("name", BODIES)
+RECURRENT = {"bidirectional", "gru", "conv_lstm"}  # what pools their features has no part in their rules
+
+
+@pytest.mark.parametrize(
+    ("name", "pooling"),
+    [
+        pytest.param(name, pooling, marks=pytest.mark.long if pooling == "max" and name in RECURRENT else [])
+        for name in BODIES
+        for pooling in ("average", "max")
+    ],
+)
 def test_without_biases_maps_sum_to_the_logit(name, pooling):
     keras.utils.set_random_seed(2)
     net = keras.Sequential([keras.Input(toy_models.SHAPE), *BODIES[name]()])

@@ -75,7 +75,14 @@ RECURRENT = {
 }
 
 
-@pytest.mark.parametrize("options", RECURRENT.values(), ids=RECURRENT)
+def few(options, *quick):
+    """A parameter of a test for each of `options`; those not named run in `make test-long`."""
+    return [
+        pytest.param(value, id=name, marks=[] if name in quick else pytest.mark.long) for name, value in options.items()
+    ]
+
+
+@pytest.mark.parametrize("options", few(RECURRENT, "strided", "last step"))
 def test_conv_lstm(options):
     options = {"padding": "same", "return_sequences": True, "bias_initializer": "normal"} | options
     check_equal(model_of(layers.Rescaling(2, -1), layers.ConvLSTM2D(4, 3, **options)))

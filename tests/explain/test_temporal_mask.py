@@ -1,6 +1,7 @@
 """Learned masks on models whose best mask is known, and the procedure's parts one by one."""
 
 import dataclasses
+import functools
 import warnings
 
 import keras
@@ -45,9 +46,15 @@ def video(*values):
 BLIP = video(0, 0, 0, 1, 1, 0, 0, 0)  # freezing frames 3 and 4 removes all change
 
 
+@functools.cache
+def masks(model=change_model, *args, **options):
+    """An explainer of a toy model, traced once for all tests that ask for it."""
+    return TemporalMask(model(), *args, **options)
+
+
 def sharp(model, *args, **options):
     """Weights so small that the best mask is the one that hurts most with the fewest frames."""
-    return TemporalMask(model, *args, **{"variation_weight": 1e-4, **options})
+    return masks(model, *args, **{"variation_weight": 1e-4, **options})
 
 
 def bits(mask):
@@ -58,7 +65,7 @@ def bits(mask):
 
 
 def test_finds_the_frames_that_matter():
-    result = sharp(change_model())(BLIP)
+    result = sharp(change_model)(BLIP)
     assert bits(result.mask) == "00011000"
     assert result.target == result.predicted == 0
     np.testing.assert_allclose(result.original_score, tf.sigmoid(6.0), atol=1e-6)
@@ -68,9 +75,7 @@ def test_finds_the_frames_that_matter():
 
 
 def test_trims_a_window_that_is_too_large():
-    result = sharp(change_model())(
-        video(0, 0, 0, 0, 0, 1, 0, 0)
-    )  # off the centre: only windows 2..5 and larger keep it
+    result = sharp(change_model)(video(0, 0, 0, 0, 0, 1, 0, 0))  # off the centre: only windows 2..5 and larger keep it
     assert bits(result.initial_mask) == "00111100"
     assert bits(result.mask)[:5] == "00000"
     assert bits(result.mask)[5] == "1"
@@ -79,7 +84,7 @@ def test_trims_a_window_that_is_too_large():
 
 def test_reverse_hurts_a_model_that_knows_order():
     clips = video(0, 0, 0.3, 0.5, 0.6, 0.8, 1, 1)
-    reversing = sharp(order_model(), "reverse", init="full", keep="best")(clips)
+    reversing = sharp(order_model, "reverse", init="full", keep="best")(clips)
     assert reversing.reverse_score < 0.01 < 0.99 < reversing.original_score
     np.testing.assert_allclose(reversing.score_term, reversing.reverse_score, atol=1e-6)
     np.testing.assert_allclose(reversing.full_drop, reversing.original_score - tf.sigmoid(-10.0), atol=1e-6)
@@ -152,11 +157,11 @@ def test_one_trace_for_each_clip_shape():
 def test_printed_learning_rate_cannot_move_the_mask():
     """Table 6's 0.001: after 300 steps the logits have moved by about 0.3, of the 5 they need."""
     clips = video(0, 0, 0, 0, 0, 1, 0, 0)
-    result = sharp(change_model(), learning_rate=0.001)(clips)
+    result = sharp(change_model, learning_rate=0.001)(clips)
     moved = np.log(result.mask / (1 - result.mask)) - np.where(result.initial_mask > 0.5, 5, -5)
     assert np.abs(moved).max() < 0.4
     assert bits(result.mask) == bits(result.initial_mask)
-    assert bits(sharp(change_model(), learning_rate=0.2)(clips).mask) != bits(result.initial_mask)
+    assert bits(sharp(change_model, learning_rate=0.2)(clips).mask) != bits(result.initial_mask)
 
 
 # Where it starts.
@@ -173,7 +178,7 @@ def test_printed_learning_rate_cannot_move_the_mask():
     ],
 )
 def test_central_start_is_the_smallest_window_that_keeps_the_drop(values, window):
-    result = TemporalMask(change_model(), iterations=0)(video(*values))
+    result = masks(iterations=0)(video(*values))
     assert bits(result.initial_mask) == window
     np.testing.assert_allclose(result.mask, tf.sigmoid(np.where(result.initial_mask > 0.5, 5.0, -5.0)), rtol=1e-6)
     assert result.iterations == 0
@@ -181,12 +186,12 @@ def test_central_start_is_the_smallest_window_that_keeps_the_drop(values, window
 
 def test_central_share():
     clips = video(0, 0, 0.2, 1, 0, 0, 0, 0)  # the middle window 3..4 leaves a small change
-    assert bits(TemporalMask(change_model(), iterations=0)(clips).initial_mask) == "00111100"
-    assert bits(TemporalMask(change_model(), iterations=0, central_share=0.5)(clips).initial_mask) == "00011000"
+    assert bits(masks(iterations=0)(clips).initial_mask) == "00111100"
+    assert bits(masks(iterations=0, central_share=0.5)(clips).initial_mask) == "00011000"
 
 
 def test_full_start_where_perturbing_does_not_hurt():
-    result = TemporalMask(change_model(), iterations=0)(BLIP, target=1)  # freezing *helps* "nothing changes"
+    result = masks(iterations=0)(BLIP, target=1)  # freezing *helps* "nothing changes"
     assert result.full_drop < 0
     assert bits(result.initial_mask) == "11111111"
 
@@ -212,7 +217,7 @@ def test_centred_windows():
 def test_early_stop_is_a_clips_own():
     settled = video(0, 0, 0, 1, 1, 0, 0, 0)
     clips = np.concatenate([settled, video(0, 0, 0, 0, 0, 1, 0, 0)])
-    explain = sharp(change_model(), tolerance=1e-4, patience=10)
+    explain = sharp(change_model, tolerance=1e-4, patience=10)
     both, alone = explain(clips), explain(clips[:1])
     assert both.iterations[0] != both.iterations[1]
     assert (both.iterations < 300).all()
@@ -223,14 +228,14 @@ def test_early_stop_is_a_clips_own():
 def test_keep_best_or_last():
     """Reversing loses its grip when the end of a run, which only the length term pulls at, falls below 0.1."""
     clips = video(0, 0, 0.3, 0.5, 0.6, 0.8, 1, 1)
-    best, last = (sharp(order_model(), "reverse", init="full", keep=keep)(clips) for keep in ("best", "last"))
-    start = sharp(order_model(), "reverse", init="full", iterations=0)(clips)
+    best, last = (sharp(order_model, "reverse", init="full", keep=keep)(clips) for keep in ("best", "last"))
+    start = sharp(order_model, "reverse", init="full", iterations=0)(clips)
     assert best.loss < start.loss < last.loss
     np.testing.assert_allclose(best.loss, best.length_term + best.variation_term + best.score_term, rtol=1e-6)
 
 
 def test_score_can_be_the_logit():
-    result = sharp(change_model(), score="logit")(BLIP)
+    result = sharp(change_model, score="logit")(BLIP)
     np.testing.assert_allclose(result.score_term, np.log(result.freeze_score / (1 - result.freeze_score)), atol=1e-4)
 
 
@@ -300,13 +305,13 @@ def test_bad_options(options, message):
 
 def test_labels_are_checked():
     with pytest.raises(TfvidError, match="labels: expected classes -1 to 1, got 2"):
-        TemporalMask(change_model(), iterations=0)(BLIP, labels=[2])
+        masks(iterations=0)(BLIP, labels=[2])
 
 
 def test_a_perturbation_of_ones_own():
     def black_out(clips, mask):
         return clips * (1 - mask[:, :, tf.newaxis, tf.newaxis, tf.newaxis])
 
-    result = sharp(change_model(), black_out)(BLIP)
+    result = sharp(change_model, black_out)(BLIP)
     assert bits(result.mask) == "00011000"
     assert result.score_term < 0.2

@@ -43,7 +43,7 @@ def numpy_grad_cam(A, G):
     return np.maximum((G.mean(axis=(2, 3), keepdims=True) * A).sum(-1), 0)
 
 
-@pytest.mark.parametrize("name", ["joint", "trailing", "pooled"])
+@pytest.mark.parametrize("name", ["joint", "pooled", pytest.param("trailing", marks=pytest.mark.long)])
 def test_equals_a_plain_gradient_tape(name):
     """The tokens before the last block, split off the model: what leads around the norm is in the gradient, too."""
     model, x = build(name), clips(2)
@@ -88,7 +88,8 @@ def test_the_token_that_decides_has_the_map(method, place):
     found = explainer(method, one_token(place), time="nearest")(clip, 0)
     assert np.unravel_index(found.native[0].argmax(), GRID) == place
     frame = found.attribution[0, own[0]].mean(axis=0)
-    assert np.unravel_index(frame.argmax(), frame.shape) in {(r, c) for r in range(8) for c in range(8)}
+    row, column = np.unravel_index(frame.argmax(), frame.shape)
+    assert own[1].start <= row < own[1].stop and own[2].start <= column < own[2].stop
     assert frame[own[1:]].mean() == frame.reshape(2, 4, 2, 4).mean(axis=(1, 3)).max()
     if method == "layer_cam":  # no weight is shared with other places: the map is exact
         expected = np.zeros(GRID, np.float32)

@@ -1,8 +1,5 @@
 """C-LSTM against Keras' own layers put together by hand, and its recurrence against the equations."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -76,7 +73,7 @@ def test_the_hard_sigmoid_by_hand():
     np.testing.assert_allclose(keras2_hard_sigmoid(x), [0, 0, 0.3, 0.5, 0.7, 0.9, 1, 1], atol=1e-7)
 
 
-def test_hard_gates_survive_saving(tmp_path):
+def test_hard_gates_survive_saving(tmp_path, forks):
     """Loaded in a process of its own, which knows the activation from `tfvid.load_model` alone."""
     model = model_with_random_weights(shared_batch_norm=True, gates="hard_sigmoid")
     clips = np.random.default_rng(1).random((2, FRAMES, *SIZE, 3), np.float32)
@@ -87,7 +84,8 @@ def test_hard_gates_survive_saving(tmp_path):
         "model = tfvid.load_model(folder + '/model.keras'); "
         "np.save(folder + '/logits.npy', model(np.load(folder + '/clips.npy'), training=False))"
     )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+    done = forks.run(script, tmp_path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     logits = model(clips, training=False).numpy()
     np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), logits, atol=1e-5)
     logistic = model_with_random_weights(shared_batch_norm=True)(clips, training=False)

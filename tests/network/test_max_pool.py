@@ -260,7 +260,7 @@ def frozen_clips():
 # DeepLIFT's rule for a maximum is not its gradient, and a pool that is written out in other operations has their rules.
 BY_RULES = {"deep_lift", "deep_shap"}
 BY_GRADIENT = [name for name in METHODS if not EXPLAINERS.find(name).scores_only and name not in BY_RULES]
-# They take gradients as others do: smooth_grad, integrated_gradients, grad_cam, and step.
+# They take gradients as others do: smooth_grad, integrated_gradients, grad_cam, and meaningful_perturbation.
 LIKE_OTHERS = {
     "gradient_x_input",
     "smooth_grad_squared",
@@ -270,6 +270,7 @@ LIKE_OTHERS = {
     "layer_cam",
     "extremal_perturbation",
     "extremal_perturbation_3d",
+    "step",
 }
 
 

@@ -101,13 +101,23 @@ def test_display_sizes_of_the_usual_clips():
 
 
 def cells(mask, **options):
-    """Colours of each cell of a strip, read near its top and its bottom, without the frame's border."""
+    """Colours of each cell of a strip between the lines of its hatching, near its top and its bottom."""
     strip = np.asarray(mask_strip(np.array(mask), (40, 20 * len(mask)), LIGHT, **options))
-    return [(tuple(strip[8, 20 * t + 9]), tuple(strip[34, 20 * t + 9])) for t in range(len(mask))]
+    return [tuple(tuple(strip[row, 20 * t + 6 : 20 * t + 12].max(0)) for row in (8, 34)) for t in range(len(mask))]
 
 
 def test_strip_is_red_where_perturbed_and_green_where_kept():
     assert cells([0, 1, 0.5])[:2] == [(LIGHT.kept, LIGHT.kept), (LIGHT.perturbed, LIGHT.perturbed)]
+
+
+def test_perturbed_cells_are_hatched_with_dark_lines():
+    strip = np.asarray(mask_strip(np.array([0, 1]), (40, 40), LIGHT))
+    kept, perturbed = strip[10:30, 2:14], strip[10:30, 22:34]
+    assert (kept == LIGHT.kept).all()
+    share = (perturbed == LIGHT.perturbed).all(-1).mean()
+    assert share == pytest.approx(2 / 3)  # of six columns, a line takes two
+    lines = perturbed[(perturbed != LIGHT.perturbed).any(-1)]
+    assert (lines == [162, 43, 39]).all()  # three quarters of (216, 58, 52)
 
 
 def test_soft_values_show_as_levels():

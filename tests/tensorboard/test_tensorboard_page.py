@@ -1,6 +1,9 @@
 """TensorBoard's tab in a real Chromium: what it shows, plays and steps through, and that it draws what Python draws."""
 
 import base64
+import csv
+import io
+import sys
 
 import board
 import browser as chromium
@@ -183,8 +186,11 @@ class Page:
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
     """A browser and a TensorBoard that was opened on an empty folder; its page, and what it said at first."""
-    logs = tmp_path_factory.mktemp("logs")
-    with chromium.started(tmp_path_factory.mktemp("profile")) as browser, board.started(logs) as tensorboard:
+    logs, program = tmp_path_factory.mktemp("logs"), (sys.executable, "-c", board.ALONE)
+    with (
+        chromium.started(tmp_path_factory.mktemp("profile")) as browser,
+        board.started(logs, program=program) as tensorboard,
+    ):
         page = Page(browser, tensorboard.url)
         page.open()
         browser.until("document.querySelector('.empty:not([hidden])')")
@@ -405,6 +411,86 @@ def test_choices_outlive_a_reload(tab):
     assert values == ["run b", "freeze", "1", "jet", "0.4"]
 
 
+def test_speed_changes_how_long_a_frame_is_shown(page):
+    """At four times the speed more frames pass in the same time than at a quarter; the page keeps the choice."""
+    count = (
+        "const [speed] = arguments; return import('./player.js').then(({ Player }) => new Promise((done) => {"
+        "  let frames = 0; const player = new Player(() => { frames += 1; }); player.resize(1000);"
+        "  player.speed = speed; player.play(true); setTimeout(() => { player.play(false); done(frames); }, 900); }))"
+    )
+    slow, fast = (page.browser.script(count, speed) for speed in (0.25, 4))
+    assert slow <= 3 < fast  # playing and stopping count as changes, too
+    page.set("speed", 4)
+    page.open_alone()
+    assert page.browser.script("return document.querySelector('[name=speed]').value") == "4"
+
+
+def test_a_click_enlarges_a_film_and_another_makes_it_small(page):
+    width = "return document.querySelector('canvas.clip').getBoundingClientRect().width"
+    small = page.browser.script(width)
+    page.browser.click("canvas.clip")
+    large = page.browser.script(width)
+    assert large > 1.5 * small
+    assert page.browser.script("return document.querySelector('.enlarge').ariaPressed") == "true"
+    page.browser.click(".enlarge")
+    assert page.browser.script(width) == small
+
+
+SAVED = """
+const [button] = arguments;
+return new Promise((done) => {
+  const made = URL.createObjectURL, click = HTMLAnchorElement.prototype.click;
+  let blob;
+  URL.createObjectURL = (given) => { blob = given; return made.call(URL, given); };
+  HTMLAnchorElement.prototype.click = function () {
+    const name = this.download, reader = new FileReader();
+    [URL.createObjectURL, HTMLAnchorElement.prototype.click] = [made, click];
+    reader.onload = () => done([name, reader.result.split(",")[1]]);
+    reader.readAsDataURL(blob);
+  };
+  document.querySelectorAll(".saving button")[button].click();
+});
+"""
+
+
+def saved(page, button: int) -> tuple[str, bytes]:
+    """The name and the contents of the file that a button saves."""
+    name, encoded = page.browser.script(SAVED, button)
+    return name, base64.b64decode(encoded)
+
+
+def test_a_picture_of_the_films_is_saved(page):
+    page.set("frame", 3)
+    name, png = saved(page, 0)
+    assert name == "run_a_freeze_0_30_frame_3.png"
+    picture = cv2.cvtColor(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    height, width = SIZE
+    assert picture.shape == (height, 3 * width + 2 * 4, 3)
+    for place, film in enumerate(("clip", "overlay", "perturbed")):
+        left = place * (width + 4)
+        np.testing.assert_array_equal(picture[:, left : left + width], page.pixels(film))
+
+
+def test_the_mask_and_the_scores_are_saved_as_csv(page):
+    name, text = saved(page, 1)
+    assert name == "run_a_freeze_0_30.csv"
+    rows = list(csv.DictReader(io.StringIO(text.decode())))
+    np.testing.assert_allclose([float(row["mask"]) for row in rows], mask_at(30)[0], atol=1e-6)
+    assert [int(row["frame"]) for row in rows] == list(range(1, LENGTH + 1))
+    assert float(rows[0]["OS"]) == pytest.approx(0.9) and rows[0]["CS"] == ""
+    page.choose(name="markup", clip=EVIL)
+    _, text = saved(page, 1)
+    assert next(csv.DictReader(io.StringIO(text.decode())))["clip"] == EVIL
+
+
+def test_a_text_that_begins_like_a_formula_is_no_formula_in_the_csv(page):
+    text = page.browser.script(
+        "return import('./save.js').then(({ csvOf }) => csvOf({ run: '=1+1', name: 'a,\"b\"', clip: '@x', step: -3 },"
+        " { num_frames: 1, mask: null, scores: {} }).text())"
+    )
+    assert text.splitlines()[1] == '\'=1+1,"a,""b""",\'@x,-3,1,'
+
+
 def test_markup_is_shown_as_text(tab):
     tab.choose(name="markup", clip=EVIL)
     for selector in (".facts b", ".scores dt", ".about", "[name=clip] option:checked"):
@@ -443,6 +529,23 @@ def test_every_control_has_a_name(page):
         "(control) => !(control.labels?.length || control.textContent.trim())).length"
     )
     assert page.browser.script(nameless) == 0
+
+
+def test_on_a_phone_the_clip_is_in_the_first_screen(page):
+    page.browser.devtools(
+        "Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=False
+    )
+    try:
+        page.browser.until("innerWidth <= 390 && document.querySelector('canvas').getBoundingClientRect().width < 190")
+        bottom = "return document.querySelector('canvas.clip').getBoundingClientRect().bottom"
+        assert page.browser.script(bottom) < 844
+        top = "return document.querySelector(arguments[0]).getBoundingClientRect().top"
+        first, second = (page.browser.script(top, film) for film in ("canvas.clip", "canvas.overlay"))
+        assert first == second  # two films side by side
+        sides = "const root = document.documentElement; return root.scrollWidth <= root.clientWidth"
+        assert page.browser.script(sides)
+    finally:
+        page.browser.devtools("Emulation.clearDeviceMetricsOverride")
 
 
 @pytest.mark.parametrize("width", [600, 1600])

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
-from board import ROOT, started
+from board import ALONE, ROOT, started
 from tensorboard.compat.proto import summary_pb2
 from werkzeug.test import Client
 
@@ -88,7 +88,7 @@ def logs(tmp_path_factory):
 
 READERS = {  # of the logs, and the steps they keep; 0 asks for all
     "python": {"load_fast": False, "samples": 0},
-    "data server": {"load_fast": True, "samples": LAST},
+    "data server": {"load_fast": True, "samples": LAST, "program": (sys.executable, "-c", ALONE)},
 }
 
 

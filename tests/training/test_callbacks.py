@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import warnings
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pytest
 import tensorflow as tf
 import toy_models
 from disk import full_disk
-from forks import Forks
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from tfvid import callbacks
@@ -190,10 +188,10 @@ def test_every_third_step(tmp_path, together, steps):
     assert column(logger, "step", clip="0") == steps
 
 
-LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("sequential", "nested")]
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("sequential", "nested", "softmax")]
 
 
-@pytest.mark.parametrize("build", ["mixed_precision", "subclassed", "softmax", *LONG])
+@pytest.mark.parametrize("build", ["mixed_precision", "subclassed", *LONG])
 def test_builds_of_models(tmp_path, build):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=build != "softmax")
     model = toy_models.build(build)
@@ -433,7 +431,7 @@ def test_others_than_the_chief_neither_explain_nor_write(tmp_path, monkeypatch):
 # Two trainings, one of them with a logger, with everything in them that has a state. Op determinism is of a whole
 # process, so they run in one of their own.
 TRAININGS = """
-import json, random, sys
+import json, random, sys, warnings
 import keras, numpy as np, tensorflow as tf
 sys.path.insert(0, "tests")
 import toy_models
@@ -441,6 +439,7 @@ from tfvid.callbacks import ExplanationLogger
 from tfvid.explain.cam.grad_cam import GradCAM
 
 how, folder = sys.argv[1:]
+warnings.simplefilter("error", RuntimeWarning)
 tf.config.experimental.enable_op_determinism()
 if how == "mirrored":
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -536,15 +535,9 @@ print(json.dumps({"different": different, "rows": rows, "losses": losses, "gener
 """
 
 
-@pytest.fixture(scope="module")
-def forks():
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    environment["PYTHONWARNINGS"] = "error::RuntimeWarning"
-    with Forks("keras", "tfvid.callbacks", "tfvid.explain.masks.temporal_mask", environment=environment) as forks:
-        yield forks
-
-
-@pytest.mark.parametrize("how", ["plain", "deferred", pytest.param("mirrored", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "how", ["plain", *(pytest.param(how, marks=pytest.mark.long) for how in ("deferred", "mirrored"))]
+)
 def test_a_training_is_bit_identical_with_and_without(forks, tmp_path, how):
     """Weights, optimizer, batch norm, dropout's seeds, metrics, and what everyone else draws.
 

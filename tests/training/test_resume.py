@@ -8,20 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from forks import Forks
+from small_models import DROPOUT_NETWORK
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Dropout, momenta, augmentation, a shuffled order and a rate that depends on the history: all have to go on.
-CONFIG = """
+# Dropout, batch norm, momenta, augmentation, a shuffled order, a rate that depends on the history: all have to go on.
+CONFIG = f"""
 name: run
 data:
-  options: {classes: [Something appearing, Something disappearing], train: 10, validation: 2}
+  options: {{classes: [Something appearing, Something disappearing], train: 10, validation: 2}}
   num_frames: 4
   size: [16, 16]
   batch_size: 2
   workers: 1
-  augment: {min_scale: 0.6, flip: true}
-model: {name: conv_lstm, options: {blocks: 2, filters: 3, kernel: 3, dropout: 0.5}}
+  augment: {{min_scale: 0.6, flip: true}}
+model: {{name: '{DROPOUT_NETWORK}', options: {{filters: 3, dropout: 0.5, norm: true}}}}
 train:
   epochs: 4
   optimizer: adam
@@ -87,14 +88,12 @@ def epochs(folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
+def folders(tmp_path_factory, forks):
     """A run that was never disturbed, and one that was stopped twice and killed twice."""
     root = tmp_path_factory.mktemp("resume")
     whole, disturbed = root / "whole", root / "disturbed"
     metrics = disturbed / "runs" / "run" / "metrics.json"
-    with python_with_keras() as forks:
-        assert start(forks, whole, "never") == 0
-
+    assert start(forks, whole, "never") == 0
     with python_with_keras() as forks:  # another Python than the undisturbed run's, with another order of sets
         assert start(forks, disturbed, "stop in the last batch of epoch 2") == 0
         assert epochs(disturbed) == ["epoch-0001", "within-0002"]
@@ -137,7 +136,8 @@ def test_optimizer_and_dropout_states_are_bit_equal(folders):
     states = [
         np.load(f / "runs" / "run" / "checkpoints" / "epoch-0004" / "training.npz", allow_pickle=False) for f in folders
     ]
-    assert states[0].files == states[1].files and len(states[0].files) > 20
+    # Dropout's generator; of Adam its step, its rate and two moments of six weights.
+    assert states[0].files == states[1].files and len(states[0].files) >= 15
     for name in states[0].files:
         assert states[0][name].tobytes() == states[1][name].tobytes()
 

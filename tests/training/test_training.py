@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from disk import full_disk
+from small_models import DROPOUT_NETWORK
 from small_videos import damaged_dataset, write_video
 
 from tfvid import config as cfg
@@ -37,8 +38,11 @@ CLASSES = [
 ]
 
 
+CONV_LSTM = {"model__name": "conv_lstm", "model__options": {"blocks": 1, "filters": 2, "kernel": 3, "dropout": 0.2}}
+
+
 def tiny(**changes):
-    """A run of seconds; `changes` are dotted keys with `.` as `__`."""
+    """A run of a second; `changes` are dotted keys with `.` as `__`."""
     values = {
         "name": "tiny",
         "data": {
@@ -48,7 +52,7 @@ def tiny(**changes):
             "batch_size": 3,
             "workers": 1,
         },
-        "model": {"name": "conv_lstm", "options": {"blocks": 1, "filters": 2, "kernel": 3, "dropout": 0.2}},
+        "model": {"name": DROPOUT_NETWORK},
         "train": {"epochs": 2, "mixed_precision": False},
     }
     for key, value in changes.items():
@@ -211,7 +215,7 @@ def test_seeded_restores_the_generator_after_an_error():
 )
 def test_options_that_a_model_does_not_take(options, said):
     with pytest.raises(ModelError) as caught:
-        built(tiny(model__options=options))
+        built(tiny(**CONV_LSTM | {"model__options": options}))
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -386,7 +390,7 @@ def test_the_card_of_a_run(finished):
     card = load_card(root / "runs" / "tiny")
     assert card == load_card(root / "saved_models" / "tiny")
     assert card.class_names == tuple(CLASSES)
-    assert (card.num_frames, card.size, card.dataset, card.layer) == (4, (8, 8), "shapes", "conv_lstm_1")
+    assert (card.num_frames, card.size, card.dataset, card.layer) == (4, (8, 8), "shapes", "pool")
     assert card.reverse_labels == {0: 1, 1: 0, 2: 2}
     assert card.metrics == metrics["validation"]
 
@@ -521,7 +525,9 @@ def test_a_run_stopped_within_its_first_epoch_has_its_settings_too(tmp_path):
 
 
 def test_mixed_precision_trains_and_saves_float32(tmp_path):
-    config = tiny(train__mixed_precision=True, train__epochs=1, train__schedule="cosine", train__keep="last")
+    config = tiny(
+        **CONV_LSTM, train__mixed_precision=True, train__epochs=1, train__schedule="cosine", train__keep="last"
+    )
     metrics = train(config, tmp_path / "runs", tmp_path / "saved", verbose=0)
     assert metrics["precision"] == "mixed_bfloat16"
     model = load_model(tmp_path / "saved" / "tiny")
@@ -537,8 +543,12 @@ def test_a_run_trains_in_fast_layers(tmp_path, monkeypatch):
         return fit(model, *args, **kwargs)
 
     monkeypatch.setattr(keras.Model, "fit", watched)
-    train(tiny(train__epochs=1), tmp_path / "runs", tmp_path / "saved", verbose=0)
+    train(tiny(**CONV_LSTM, train__epochs=1), tmp_path / "runs", tmp_path / "saved", verbose=0)
     assert inside == [{keras.layers.ConvLSTM2D, keras.layers.BatchNormalization}]
+    assert load_card(tmp_path / "runs" / "tiny").layer == "conv_lstm_1"
+    clips = np.random.default_rng(0).random((2, 4, 8, 8, 3), np.float32)
+    ran, saved = (load_model(tmp_path / folder / "tiny")(clips) for folder in ("runs", "saved"))
+    np.testing.assert_allclose(saved, ran, atol=1e-6)
 
 
 def test_overwrite_starts_over(finished, tmp_path):

@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+from small_models import DROPOUT_NETWORK
 from small_videos import write_video
 
 from tfvid import config as cfg
@@ -30,7 +31,7 @@ def tiny(log_every=1, log_clips=2, mixed_precision=False, data=DATA, **explain):
         {
             "name": "tiny",
             "data": data,
-            "model": {"name": "conv_lstm", "options": {"blocks": 1, "filters": 2, "kernel": 3, "dropout": 0.2}},
+            "model": {"name": DROPOUT_NETWORK},
             "train": {"epochs": 3, "mixed_precision": mixed_precision},
             "explain": {"mask": {"iterations": 2}, "log_every": log_every, "log_clips": log_clips} | explain,
         }

@@ -22,7 +22,6 @@ from tfvid.data.base import VideoDataset
 from tfvid.data.choose import choose
 from tfvid.data.decode.clip import Sample
 from tfvid.data.sources.video_files import VIDEOS, VideoFiles
-from tfvid.experiments.explanation_summary import finish, summary
 from tfvid.models.loaded import Loaded, load_models
 
 # The trained models in a checkout's saved_models/; the demo trains models of the same names.
@@ -119,6 +118,8 @@ def _records(out: str) -> Iterator[Path]:
 
 def _finish(arguments: argparse.Namespace, folder: Path, skipped: dict[str, str]) -> Path | None:
     """Merges the records and writes the page. In an object store, the parts are removed last."""
+    from tfvid.experiments.explanation_summary import finish
+
     if not is_remote(arguments.out):
         return finish(folder, skipped=skipped, fps=arguments.fps)
     remote = RemoteFolder(arguments.out)
@@ -135,6 +136,8 @@ def _print_outcome(job: Job, models: list[Loaded], page: Path | None) -> None:
     Raises:
       DataError: no clip could be explained.
     """
+    from tfvid.experiments.explanation_summary import summary
+
     paths = {sample.id: sample.path for sample in job.samples}
     for id, reason in job.skipped.items():
         print(f"skipped: {paths[id] or id}: {reason}")

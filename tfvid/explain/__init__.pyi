@@ -11,6 +11,7 @@ from . import methods as methods
 from . import options as options
 from . import pixels as pixels
 from . import propagation as propagation
+from . import pyramids as pyramids
 from . import recorded_options as recorded_options
 from . import shown as shown
 from .attention.base import AttentionResult as AttentionResult
@@ -74,3 +75,6 @@ from .pixels.shapley import ShapleyResult as ShapleyResult
 from .pixels.smooth_grad import SmoothGrad as SmoothGrad
 from .pixels.smooth_grad import SmoothGradSquared as SmoothGradSquared
 from .pixels.smooth_grad import VarGrad as VarGrad
+from .pyramids.explainer import ClassFeaturePyramids as ClassFeaturePyramids
+from .pyramids.explainer import PyramidLayer as PyramidLayer
+from .pyramids.explainer import PyramidResult as PyramidResult

@@ -27,6 +27,7 @@ EXPLAINERS = Registry(
         "layer_cam": "tfvid.explain.cam.layer_cam:LayerCAM",
         "score_cam": "tfvid.explain.cam.score_cam:ScoreCAM",
         "saliency_tubes": "tfvid.explain.cam.saliency_tubes:SaliencyTubes",
+        "class_feature_pyramids": "tfvid.explain.pyramids.explainer:ClassFeaturePyramids",
         "crop_search": "tfvid.explain.masks.crop_search:CropSearch",
         "meaningful_perturbation": "tfvid.explain.masks.meaningful_perturbation:MeaningfulPerturbation",
         "extremal_perturbation": "tfvid.explain.masks.extremal_perturbation:ExtremalPerturbation",

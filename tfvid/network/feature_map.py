@@ -177,8 +177,8 @@ def _computed_from(clips: tf.Tensor) -> set[str]:
 
 
 def _within(computed: set[str], tensor):
-    """`tensor`, or None if it is a tensor of something else than the clip, such as the other stream of two."""
-    return None if tf.is_tensor(tensor) and tensor.name not in computed else tensor
+    """`tensor`, or None if it is no tensor, or of something else than the clip: a constant, another stream."""
+    return tensor if tf.is_symbolic_tensor(tensor) and tensor.name in computed else None
 
 
 def _map_of(tensor, axes: dict[str, Axes], frames: int, tokens, order: str | None = None) -> FeatureMap | None:
@@ -277,6 +277,6 @@ def _by_layer(trace: Trace) -> dict[str, tuple[tf.Tensor, int]]:
         layer = call.layer.layer if isinstance(call.layer, layers.Bidirectional) else call.layer
         if not isinstance(layer, KEEPING) or getattr(call.layer, "go_backwards", False):
             continue
-        if tf.is_tensor(tensors.output) and tf.is_tensor(tensors.input):
+        if tf.is_symbolic_tensor(tensors.output) and tf.is_symbolic_tensor(tensors.input):
             found[tensors.output.name] = tensors.input, 1 if _data_format(layer) == "channels_first" else -1
     return found

@@ -202,7 +202,7 @@ def uncast(tensor):
 
 def source(tensor):
     """The tensor before casts, reshapes and transposes: where a block's shortcut starts, too."""
-    while tf.is_tensor(tensor) and tensor.op.type in LAYOUT:
+    while tf.is_symbolic_tensor(tensor) and tensor.op.type in LAYOUT:
         tensor = tensor.op.inputs[0]
     return tensor
 

@@ -3,6 +3,8 @@
 All functions return new arrays or images and do not modify their inputs.
 """
 
+import itertools
+
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw
@@ -23,6 +25,7 @@ COLORMAPS = {
 # Smallest shorter side and largest longer side of a displayed clip, in pixels. Below the first, captions and strip are
 # not readable.
 SHORT_SIDE, LONG_SIDE = 176, 360
+HATCH = 0.75  # brightness of the diagonal lines of a perturbed cell, as a share of the cell's own
 
 
 def to_uint8(frames: np.ndarray) -> np.ndarray:
@@ -104,10 +107,10 @@ def mask_strip(
     event: tuple[int, int] = (-1, -1),
     gap: int = 2,
 ) -> Image.Image:
-    """Draws a temporal mask as a strip of one cell per frame: red = perturbed (m > 0.5), green = kept.
+    """Draws a temporal mask as a strip of one cell per frame: red and hatched = perturbed (m > 0.5), green = kept.
 
     A value m between 0 and 1 is drawn as a level: the saturated part of a perturbed cell reaches from the bottom up to
-    m, and that of a kept cell from the top down to m. The strip is therefore readable without colour.
+    m, and that of a kept cell from the top down to m. Levels and hatching can be read without colour.
 
     Args:
       mask: `(T,)` in [0, 1].
@@ -121,16 +124,31 @@ def mask_strip(
       An RGB image.
     """
     height, width = size
-    strip = Image.new("RGB", (width, height), theme.background)
-    draw = ImageDraw.Draw(strip)
     border = max(2, height // 12)
     lane = height // 3 if event[0] >= 0 else 0  # height below the cells, for the event
     top, bottom = border + 1, height - lane - border - 2
     edges = np.round(np.linspace(0, width, len(mask) + 1)).astype(int)
     gap = min(gap, width // len(mask) // 4)
-    for frame, value in enumerate(np.clip(mask, 0, 1).tolist()):
-        left = edges[frame]
-        right = max(edges[frame + 1] - gap - 1, left)  # more frames than pixels: the next cell covers this one
+    # More frames than pixels: a cell covers the one before it.
+    spans = [(left, max(right - gap - 1, left)) for left, right in itertools.pairwise(edges.tolist())]
+    strip = _cells(np.clip(mask, 0, 1), spans, (height, width), (top, bottom), theme)
+    draw = ImageDraw.Draw(strip)
+    if current is not None:
+        left, right = spans[current]
+        draw.rectangle((left, 0, right, bottom + border + 1), outline=theme.ink, width=border)
+    if lane:
+        start, stop = event
+        right = max(edges[stop] - gap - 1, edges[start])
+        draw.rectangle((edges[start], height - lane // 2, right, height - 1), fill=theme.event)
+    return strip
+
+
+def _cells(mask: np.ndarray, spans, size: tuple[int, int], rows: tuple[int, int], theme: Theme) -> Image.Image:
+    """Draws the cells of a strip of `size` = (H, W): frame t in the columns `spans[t]`, between two `rows`."""
+    top, bottom = rows
+    strip = Image.new("RGB", size[::-1], theme.background)
+    draw, is_perturbed = ImageDraw.Draw(strip), np.zeros(size, bool)
+    for value, (left, right) in zip(mask.tolist(), spans, strict=True):
         perturbed = value > 0.5
         full = theme.perturbed if perturbed else theme.kept
         pale = blend(full, theme.background, 0.7)
@@ -138,10 +156,8 @@ def mask_strip(
         draw.rectangle((left, top, right, bottom), fill=pale if perturbed else full)
         if level <= bottom:
             draw.rectangle((left, level, right, bottom), fill=full if perturbed else pale)
-        if frame == current:
-            draw.rectangle((left, 0, right, bottom + border + 1), outline=theme.ink, width=border)
-    if lane:
-        start, stop = event
-        right = max(edges[stop] - gap - 1, edges[start])
-        draw.rectangle((edges[start], height - lane // 2, right, height - 1), fill=theme.event)
-    return strip
+        is_perturbed[top : bottom + 1, left : right + 1] = perturbed
+    pixels, (y, x) = np.array(strip), np.ogrid[: size[0], : size[1]]
+    hatch = is_perturbed & ((x + y) % 6 < 2)
+    pixels[hatch] = pixels[hatch] * HATCH
+    return Image.fromarray(pixels)

@@ -5,13 +5,18 @@ matrices, one for each axis, in float32. From 426x240 to 224x224 this takes 0.21
 (docs/performance.md). OpenCV resizes frames that become larger, or smaller by whole factors.
 """
 
+from __future__ import annotations
+
 import threading
 from functools import lru_cache
 from math import ceil, floor
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from scipy.sparse import csr_array
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 MOST_VALUES = 1 << 26  # in a frame; as float32 more would take over 256 MB
 LONGEST_SIDE = 1 << 14  # of a frame; the weights of longer ones take long to make and much memory to keep
@@ -62,6 +67,8 @@ def area_weights(count: int, wanted: int) -> csr_array:
 
     They are those of OpenCV's `computeResizeAreaTab`, which leaves out parts below a thousandth of a pixel.
     """
+    from scipy.sparse import csr_array  # half of the start of a decode process, and few sizes need it
+
     scale = count / wanted
     values, places, ends = [], [], [0]
     for i in range(wanted):

@@ -1,7 +1,10 @@
 """The base of explanations by attention: finds the attentions of a model, and reads their weights in one run."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Unpack
 
 import numpy as np
@@ -12,10 +15,11 @@ from tfvid.explain.attention.tokens import INSTEAD, Kind, TokenAttention, groups
 from tfvid.explain.base import Attribution, Explainer
 from tfvid.explain.cam.features import NORMALIZATIONS, normalized, on_clip
 from tfvid.explain.options import ExplainerOptions
-from tfvid.network.attention import find_attention
+from tfvid.network.attention import attention_of, find_attention
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.network.compiled import Compiled
 from tfvid.network.feature_map import trace_features
+from tfvid.network.tracing import named_layers, watched
 
 READ_BY = ("auto", "class_token", "mean")
 
@@ -39,6 +43,7 @@ class AttentionResult(Attribution):
 class AttentionOptions(ExplainerOptions, total=False):
     """The options of `AttentionExplainer`."""
 
+    attention: Sequence[str] | None
     head_reads: str
     time: str
     normalize: str | None
@@ -51,6 +56,9 @@ class AttentionExplainer(Explainer[AttentionResult]):
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`, with attention over tokens of
         the clip: Keras' own layers, KerasHub's, or hand-written ones whose weights come from a softmax. It stays
         unchanged.
+      attention: the layers that hold the attention, by path, in the order in which they run: layers that contain a
+        softmax, or, for weights that are written in another way, layers that return the weights `(..., queries, keys)`.
+        None: every softmax over tokens.
       head_reads: the token that the classifier reads: "class_token", "mean" of all tokens, or "auto", the class token
         if there is one. Of several class tokens, the outermost.
       time: how T' steps become T frames: "nearest" repeats steps; "linear" interpolates.
@@ -70,6 +78,7 @@ class AttentionExplainer(Explainer[AttentionResult]):
         self,
         model,
         *,
+        attention: Sequence[str] | None = None,
         head_reads: str = "auto",
         time: str = "nearest",
         normalize: str | None = "clip",
@@ -79,6 +88,7 @@ class AttentionExplainer(Explainer[AttentionResult]):
         check_choice("head_reads", head_reads, READ_BY)
         check_choice("time", time, ("nearest", "linear"))
         check_choice("normalize", normalize, NORMALIZATIONS)
+        self.attention = [attention] if isinstance(attention, str) else attention
         self.head_reads, self.time, self.normalize = head_reads, time, normalize
         self.explained: str | None = None
         self._found: dict[tuple, list[TokenAttention]] = {}  # by the shape of clips
@@ -88,7 +98,8 @@ class AttentionExplainer(Explainer[AttentionResult]):
         super().prepare(clips)
         shape = tuple(clips.shape[1:])
         if shape not in self._found:
-            found = find_attention(trace_features(self.classifier.model, shape))
+            trace = trace_features(self.classifier.model, shape)
+            found = find_attention(trace) if self.attention is None else attention_of(trace, self.attention)
             if not found:
                 raise ModelError(f"the model has no attention over tokens of the clip; {INSTEAD}")
             self._found[shape] = self._chosen([TokenAttention(one) for one in found])
@@ -105,14 +116,10 @@ class AttentionExplainer(Explainer[AttentionResult]):
 
     def _maps(self, clips, target) -> dict[str, tf.Tensor]:
         """Returns the fields of the result; traced once."""
-        graph = tf.compat.v1.get_default_graph()
-        before = len(graph.get_operations())
-        logits = self.classifier.logits(clips)
+        attentions, count = self._found[tuple(clips.shape[1:])], tf.shape(clips)[0]
+        logits, weights = self._read(clips, attentions)
         predicted, target = chosen_class(logits, target)
         score = class_score(logits, target)
-        softmax = [op.outputs[0] for op in graph.get_operations()[before:] if op.type == "Softmax"]
-        attentions, count = self._found[tuple(clips.shape[1:])], tf.shape(clips)[0]
-        weights = [softmax[one.attention.number] for one in attentions]
         gradients: list = [None] * len(weights)
         if self.needs_gradients:
             gradients = tf.gradients(score, weights)
@@ -132,6 +139,20 @@ class AttentionExplainer(Explainer[AttentionResult]):
             "attribution": normalized(on_clip(native, clips, self.classifier, self.time), self.normalize),
             "native": native,
         }
+
+    def _read(self, clips, attentions: list[TokenAttention]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Runs the model; returns the logits, and the weights of each attention."""
+        graph = tf.compat.v1.get_default_graph()
+        before = len(graph.get_operations())
+        by_path = dict(named_layers(self.classifier.model))
+        returned: dict[str, tf.Tensor] = {}
+        with ExitStack() as stack:
+            for path in [one.attention.path for one in attentions if one.attention.number is None]:
+                stack.enter_context(watched(by_path[path], partial(returned.setdefault, path)))
+            logits = self.classifier.logits(clips)
+        softmax = [op.outputs[0] for op in graph.get_operations()[before:] if op.type == "Softmax"]
+        numbers = [(one.attention.number, one.attention.path) for one in attentions]
+        return logits, [returned[path] if number is None else softmax[number] for number, path in numbers]
 
     def _read_by_head(self, matrix: tf.Tensor, kind: Kind) -> tf.Tensor:
         """Returns the rows of the tokens that the classifier reads: `(B, steps, N)` of `(B, steps, N, N)`."""

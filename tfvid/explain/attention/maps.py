@@ -21,6 +21,9 @@ class AttentionMaps(AttentionExplainer):
         unchanged.
       block: the number of the attention, in the order in which they run; -1 for the last one.
       head: the number of the head; None for the mean over all heads.
+      attention: the layers that hold the attention, by path, in the order in which they run: layers that contain a
+        softmax, or, for weights that are written in another way, layers that return the weights `(..., queries, keys)`.
+        None: every softmax over tokens.
       head_reads: the token whose weights are shown: "class_token", "mean" of all tokens, or "auto", the class token if
         there is one. Of several class tokens, the outermost.
       time: how T' steps become T frames: "nearest" repeats steps; "linear" interpolates.

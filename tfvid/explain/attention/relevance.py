@@ -23,6 +23,9 @@ class AttentionRelevance(AttentionExplainer):
       model: a Keras model of clips `(B, T, H, W, C)` that returns class scores `(B, K)`, with attention over tokens of
         the clip: Keras' own layers, KerasHub's, or hand-written ones whose weights come from a softmax. It stays
         unchanged.
+      attention: the layers that hold the attention, by path, in the order in which they run: layers that contain a
+        softmax, or, for weights that are written in another way, layers that return the weights `(..., queries, keys)`.
+        None: every softmax over tokens.
       head_reads: the token that the classifier reads: "class_token", "mean" of all tokens, or "auto", the class token
         if there is one. Of several class tokens, the outermost.
       time: how T' steps become T frames: "nearest" repeats steps; "linear" interpolates.

@@ -29,6 +29,9 @@ class AttentionRollout(AttentionExplainer):
         unchanged.
       heads: how the heads of a layer become one: "mean", as published, "min" or "max".
       discard: the share of the smallest weights of each matrix that are set to 0, in [0, 1). 0 as published.
+      attention: the layers that hold the attention, by path, in the order in which they run: layers that contain a
+        softmax, or, for weights that are written in another way, layers that return the weights `(..., queries, keys)`.
+        None: every softmax over tokens.
       head_reads: the token that the classifier reads: "class_token", "mean" of all tokens, or "auto", the class token
         if there is one. Of several class tokens, the outermost.
       time: how T' steps become T frames: "nearest" repeats steps; "linear" interpolates.

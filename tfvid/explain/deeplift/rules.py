@@ -9,7 +9,10 @@ is what its outputs add, for
 * products by  m_a = m_y (b + b0) / 2,  m_b = m_y (a + a0) / 2, the mean of both orders of a and b. This is the ordinary
   gradient half-way between x0 and x, which is exact for all operations of second order: squares and matrix products,
   as in attention and gates;
-* a maximum: the rise from y0 to y goes to the clip's maximum, a fall to the baseline's;
+* a maximum: the rise from y0 to y goes to the clip's maximum, a fall to the baseline's. If windows overlap, an element
+  gets the sum. captum 0.9 states the same rule, but uses the ordinary gradient for a pool behind a ReLU, and one of the
+  windows that overlap, so its maps are not complete there: ReLU and a pool of two frames, clip (3, 1), baseline (0, 2),
+  has y - y0 = 1. The maps are (1, 0) here and (3, 0) there;
 * a softmax as exp, sum and quotient.
 
 Shrikumar, Greenside, Kundaje, "Learning Important Features Through Propagating Activation Differences", ICML 2017,

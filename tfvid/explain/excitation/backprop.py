@@ -56,11 +56,12 @@ MOST = 1.05  # the largest sum of a map: 1, and the rounding of bfloat16
 class ExcitationBackprop(Explainer[ExcitationResult]):
     """Excitation backprop on any layer of a video model whose layers all have a rule.
 
-    There are rules for dense layers, convolutions, average and max pooling, batch and other normalisation,
-    activations, sums (layers or ``+`` in a functional model), `Concatenate` and layers that only move elements, and for
-    LSTM and ConvLSTM2D; see `rules`. Containers, `TimeDistributed` and subclassed models work, too. Operations outside
-    of layers in a model's own ``call`` have their ordinary gradient. This is the rule for reshaping and concatenation,
-    but not for ``x + y``: use an `Add` layer there. (Such a map sums to more than 1, which raises an error.)
+    There are rules for dense layers, convolutions, also depthwise and separable ones, average and max pooling, batch
+    and other normalisation, activations, sums (layers or ``+`` in a functional model), `Concatenate` and layers that
+    only move elements, and for LSTM and ConvLSTM2D; see `rules`. Containers, `TimeDistributed` and subclassed models
+    work, too. Operations outside of layers in a model's own ``call`` have their ordinary gradient. This is the rule for
+    reshaping and concatenation, but not for ``x + y``: use an `Add` layer there. (Such a map sums to more than 1, which
+    raises an error.)
 
     A map sums to 1, minus the probability of outputs that only their bias excites.
 

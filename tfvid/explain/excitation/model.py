@@ -84,6 +84,7 @@ def _excited_call(path: str, part, gates: str):
 
 # (rule, layers, names of operations in a functional model); an operation is what ``keras.ops`` puts there.
 _RULES = (
+    (rules.separable, rules.SEPARABLE, ()),
     (rules.average, rules.AVERAGES, ("Mean",)),
     (rules.addition, rules.ADDITIONS, ("Add",)),
     (rules.product, (layers.Multiply,), ("Multiply", "Divide", "TrueDivide")),

@@ -19,6 +19,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from tfvid.explain.propagation.walk import summed_to
+
 INSTEAD = "use lrp, occlusion or rise"  # for layers without a rule
 
 
@@ -117,6 +119,28 @@ def _linear_map(layer):
     return depthwise
 
 
+def separable(layer):
+    """Returns the ``call`` of a separable convolution, as a depthwise layer and a convolution of size 1."""
+    call, order = layer.call, layer.data_format
+
+    def depthwise(x, w):
+        return keras.ops.depthwise_conv(
+            x, w, tuple(layer.strides), layer.padding, order, dilation_rate=tuple(layer.dilation_rate)
+        )
+
+    def pointwise(x, w):
+        return keras.ops.conv(x, w, 1, "valid", order)
+
+    def excited(x, *args, **kwargs):
+        w, v = layer.depthwise_kernel, layer.pointwise_kernel
+        between = depthwise(tf.stop_gradient(x), tf.cast(w, x.dtype))
+        between = linked([x], between, lambda P: linear_excitation(P, [(x, w, depthwise)]))
+        output = call(tf.stop_gradient(x), *args, **kwargs)
+        return linked([between], output, lambda P: linear_excitation(P, [(between, v, pointwise)]))
+
+    return excited
+
+
 def average(layer):
     """Returns the ``call`` of an average over places or times; its weights are >= 0, so positive inputs excite."""
     call = layer.call
@@ -140,7 +164,7 @@ def addition(operation):
         def share(P):
             positive = [tf.broadcast_to(tf.nn.relu(tf.cast(x, tf.float32)), tf.shape(P)) for x in flat]
             shares = excitation(P, lambda *parts: tf.add_n(parts), positive)
-            return [_summed_to(s, x) for s, x in zip(shares, flat, strict=True)]
+            return [summed_to(s, x) for s, x in zip(shares, flat, strict=True)]
 
         return linked(flat, call(*tf.nest.map_structure(tf.stop_gradient, inputs)), share)
 
@@ -171,7 +195,7 @@ def product(operation):
             flat = [x for x in given[:1] if tf.is_tensor(x)]
 
         def share(P):
-            return [_summed_to(P / len(flat), x) for x in flat]
+            return [summed_to(P / len(flat), x) for x in flat]
 
         return linked(flat, call(*tf.nest.map_structure(_constant, inputs)), share)
 
@@ -182,12 +206,7 @@ def _constant(x):
     return tf.stop_gradient(x) if tf.is_tensor(x) else x
 
 
-def _summed_to(share, x):
-    """The share of a broadcast input, summed over the places it was broadcast to."""
-    axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(x), s1=tf.shape(share))
-    return tf.reshape(tf.reduce_sum(share, axes), tf.shape(x))
-
-
+SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
 DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
 LINEAR = (layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv3D, *DEPTHWISE)
 

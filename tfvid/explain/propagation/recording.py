@@ -94,15 +94,34 @@ class Recording:
         """Returns the operations that take a tensor."""
         return self._users.get(x.ref(), [])
 
-    def refuse(self, operation, method: str, instead: str):
-        """Raises ModelError for an operation without a rule, with the name and the type of its layer."""
+    def elementwise_user(self, x: tf.Tensor) -> tf.Operation | None:
+        """Returns the operation that makes another tensor of `x` element by element, if nothing else takes `x`.
+
+        It is a function of each element, a sum or product with other features, or a change of the order of elements.
+        """
+        fused = [operation for operation in self.operations if self.fused.get(operation.name) is x]
+        if fused:
+            return fused[-1]
+        users = self.users(x)
+        is_one = len(users) == 1 and users[0].type in (*ELEMENTWISE, "Reshape", "Transpose")
+        return users[0] if is_one else None
+
+    def layer_of(self, operation: tf.Operation) -> str:
+        """Returns the path of the layer that runs an operation, or the name of the operation outside of layers."""
+        path, _ = self._owner(operation)
+        return path or operation.name
+
+    def _owner(self, operation):
+        """The path and the layer that run an operation, the innermost one; ("", None) outside of layers."""
         names = operation.name.split("/")
         names += [re.sub(r"_\d+$", "", name) for name in names]  # TensorFlow numbers the scopes of later calls
         owners = [(path, layer) for path, layer in self._layers.items() if layer.name in names]
-        where = f"operation {operation.name!r}"
-        if owners:
-            path, layer = max(owners, key=lambda owner: owner[0].count("/"))
-            where = f"layer {path!r} ({type(layer).__name__})"
+        return max(owners, key=lambda owner: owner[0].count("/"), default=("", None))
+
+    def refuse(self, operation, method: str, instead: str):
+        """Raises ModelError for an operation without a rule, with the name and the type of its layer."""
+        path, layer = self._owner(operation)
+        where = f"layer {path!r} ({type(layer).__name__})" if path else f"operation {operation.name!r}"
         raise ModelError(f"{where}: {method} has no rule for its operation {operation.type}; {instead}")
 
 

@@ -68,3 +68,11 @@ def ordinary(operation: tf.Operation, of_outputs: list) -> Shares:
 def one_to_one(operation: tf.Operation, of_outputs: list) -> Shares:
     """Multipliers stay at their element, for outputs that are the inputs."""
     return [(x, None if m is None else tf.cast(m, x.dtype)) for x, m in zip(operation.inputs, of_outputs, strict=True)]
+
+
+def summed_to(share: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """Returns the share of an input that was broadcast, summed over the places that it was broadcast to."""
+    if share.shape.is_fully_defined() and share.shape == x.shape:
+        return share
+    axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(x), s1=tf.shape(share))
+    return tf.reshape(tf.reduce_sum(share, axes), tf.shape(x))

@@ -3,6 +3,8 @@ import { COLORMAPS } from "./colormaps.js";
 import { el, fill } from "./dom.js";
 import { hint } from "./keys.js";
 
+const SPEEDS = [0.25, 0.5, 1, 2, 4];
+
 // sorts "run 9" before "run 10"
 const natural = new Intl.Collator(undefined, { numeric: true }).compare;
 
@@ -32,6 +34,9 @@ export class Controls {
     this.opacityText = el("span", { class: "readout" });
     this.colormap = el("select", { name: "colormap", change: on.look });
     fill(this.colormap, Object.keys(COLORMAPS).map((name) => [name, name]));
+    this.speed = el("select", { name: "speed", change: on.look });
+    fill(this.speed, SPEEDS.map((speed) => [String(speed), `${speed} ×`]));
+    this.speed.value = "1";
 
     this.element = el("form",
       { class: "tools", "aria-label": "Display options", submit: (event) => event.preventDefault() },
@@ -45,6 +50,7 @@ export class Controls {
       this.about,
       el("div", { class: "line" },
         this.play,
+        labelled("Speed", this.speed),
         el("div", { class: "wide" }, labelled("Frame", this.frame), this.frameText),
         el("div", { class: "wide" }, labelled("Training step", this.step), this.stepText),
         el("div", {}, labelled("Heat opacity", this.opacity), this.opacityText),
@@ -77,10 +83,12 @@ export class Controls {
   }
 
   get look() {
-    return { colormap: this.colormap.value, opacity: this.opacity.valueAsNumber };
+    const [opacity, speed] = [this.opacity.valueAsNumber, Number(this.speed.value)];
+    return { colormap: this.colormap.value, opacity, speed };
   }
 
-  set look({ colormap, opacity }) {
+  set look({ colormap, opacity, speed }) {
+    if (SPEEDS.includes(speed)) this.speed.value = String(speed);
     if (colormap in COLORMAPS) this.colormap.value = colormap;
     if (opacity >= 0 && opacity <= 1) this.opacity.value = opacity;
   }

@@ -144,6 +144,7 @@ class Page {
 
   draw() {
     const { look } = this.controls;
+    this.player.speed = look.speed;
     for (const panel of this.panels) panel.draw(this.frameOf(panel), look);
     this.update();
   }

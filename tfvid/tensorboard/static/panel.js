@@ -3,25 +3,43 @@ import { COLORMAPS, SIGNED } from "./colormaps.js";
 import { el, number } from "./dom.js";
 import { History } from "./history.js";
 import { mapOf, overlaid, resized } from "./maps.js";
+import { csvOf, pngOf, save } from "./save.js";
 import { scoresList } from "./scores.js";
 import { Timeline, maskText, stateOf } from "./timeline.js";
 
-const LEAST = 180, MOST = 400; // pixels: smallest and largest side of a film on the page
+const LEAST = 180, MOST = 400; // pixels: smallest and largest side of a film on the page, unless it is enlarged
+const GAP = 10; // pixels between two films, as in page.css
 const SMALL = 128; // pixels: clips with a smaller longer side are enlarged by a whole factor without interpolation
 
-// The width at which frames of `height` x `width` are shown if each film has `room` pixels.
-function shownWidth([height, width], room) {
+// The width at which frames of `height` x `width` are shown if `count` films share `available` pixels. On a narrow page
+// two films still fit side by side.
+function shownWidth([height, width], available, count) {
   const side = Math.max(height, width);
-  if (side >= SMALL) return Math.min(Math.max(LEAST, Math.min(MOST, room)), (MOST * width) / height);
-  return width * Math.max(Math.ceil(LEAST / side), Math.floor(Math.min(MOST, room) / side));
+  const room = Math.min(MOST, (available - GAP * (count - 1)) / count);
+  const pair = (available - GAP) / 2;
+  if (side >= SMALL) return Math.min(Math.max(Math.min(LEAST, pair), room), (MOST * width) / height);
+  const least = Math.min(Math.ceil(LEAST / side), Math.floor(pair / side));
+  return width * Math.max(1, least, Math.floor(room / side));
 }
 
+// The width of an enlarged film: it fits into the panel and into the window.
+const largeWidth = ([height, width], available) => Math.min(available, (0.8 * innerHeight * width) / height);
+
 class Film {
-  constructor(name) {
-    this.canvas = el("canvas", { role: "img", "aria-label": name, class: name });
+  // `enlarged` is called when the user enlarges the film or makes it small again.
+  constructor(name, enlarged) {
+    this.large = false;
+    const enlarge = () => {
+      this.large = !this.large;
+      this.button.setAttribute("aria-pressed", this.large);
+      enlarged();
+    };
+    this.canvas = el("canvas", { role: "img", "aria-label": name, class: name, click: enlarge });
     this.name = el("span", {}, name);
     this.note = el("span", { class: "note" });
-    this.element = el("figure", {}, this.canvas, el("figcaption", {}, this.name, this.note));
+    const label = { title: "Enlarge", "aria-label": `enlarge ${name}`, "aria-pressed": "false" };
+    this.button = el("button", { type: "button", class: "enlarge", ...label, click: enlarge }, "⤢");
+    this.element = el("figure", {}, this.canvas, el("figcaption", {}, this.name, this.note, this.button));
   }
 
   draw(image) {
@@ -38,13 +56,14 @@ export class Panel {
     this.sample = null;
     this.title = el("h2");
     this.facts = el("p", { class: "facts" });
-    this.clip = new Film("clip");
-    this.overlay = new Film("overlay");
+    const fit = () => this.fit();
+    this.clip = new Film("clip", fit);
+    this.overlay = new Film("overlay", fit);
     this.lowest = el("span");
     this.highest = el("span");
     this.ramp = el("canvas", { class: "ramp", width: 256, height: 1, "aria-hidden": "true" });
     this.overlay.note.append(this.lowest, this.ramp, this.highest);
-    this.perturbed = new Film("perturbed");
+    this.perturbed = new Film("perturbed", fit);
     this.films = [this.clip, this.overlay, this.perturbed];
     this.panes = el("div", { class: "panes" }, ...this.films.map((film) => film.element));
     this.scores = el("div");
@@ -53,13 +72,18 @@ export class Panel {
     this.value = el("span", { class: "value" });
     this.history = new History(choose);
     this.problem = el("p", { class: "problem", role: "alert", hidden: true });
+    const button = (text, title, click) => el("button", { type: "button", title, click }, text);
+    this.saving = el("span", { class: "saving" },
+      button("Save PNG", "The films at this frame", () => this.savePicture()),
+      button("Save CSV", "The mask of each frame, and the scores", () => this.saveNumbers()));
     this.body = el("div", {},
       this.facts,
       el("div", { class: "films" }, this.panes, this.scores),
       el("div", { class: "lane now" }, this.lane, this.timeline.element, this.value),
-      this.history.element);
+      this.history.element,
+      this.saving);
     this.element = el("section", { class: "panel" }, this.title, this.problem, this.body);
-    new ResizeObserver(() => this.fit()).observe(this.panes);
+    new ResizeObserver(fit).observe(this.panes);
   }
 
   get length() {
@@ -81,6 +105,7 @@ export class Panel {
   show(index, sample) {
     const { info } = sample;
     this.sample = sample;
+    this.index = index;
     this.problem.hidden = true;
     this.body.hidden = false;
     this.facts.replaceChildren(...facts(info, this.series.steps[index].step));
@@ -112,17 +137,33 @@ export class Panel {
     if (!this.sample) return;
     const { info } = this.sample;
     const films = this.films.filter((film) => !film.element.hidden);
-    const room = (this.panes.clientWidth - 10 * (films.length - 1)) / films.length;
-    const width = shownWidth(info.size, room);
-    for (const { element, canvas } of films) {
-      element.style.width = `${width}px`;
+    const available = this.panes.clientWidth;
+    const width = shownWidth(info.size, available, films.length);
+    for (const { element, canvas, large } of films) {
+      element.style.width = `${large ? largeWidth(info.size, available) : width}px`;
       canvas.style.imageRendering = Math.max(...info.size) < SMALL ? "pixelated" : "auto";
     }
+  }
+
+  // Where the shown explanation is from.
+  get place() {
+    const { run, name, clip, steps } = this.series;
+    return { run, name, clip, step: steps[this.index].step };
+  }
+
+  async savePicture() {
+    const shown = this.films.filter((film) => !film.element.hidden).map((film) => film.canvas);
+    save(await pngOf(shown), "png", ...Object.values(this.place), "frame", this.frame + 1);
+  }
+
+  saveNumbers() {
+    save(csvOf(this.place, this.sample.info), "csv", ...Object.values(this.place));
   }
 
   // Draws a frame. `look` is {colormap, opacity}.
   draw(frame, { colormap, opacity }) {
     if (!this.sample) return;
+    this.frame = frame;
     const { info, frames, heat, perturbed } = this.sample;
     this.clip.draw(frames[frame]);
     if (heat) {

@@ -1,5 +1,5 @@
 // The clock that all films share. It counts the frames of the longest film.
-const FPS = 5;
+const FPS = 5; // at speed 1
 
 export class Player {
   // `changed` is called when the frame changes, and when playing starts or stops.
@@ -8,6 +8,7 @@ export class Player {
     this.length = 1;
     this.frame = 0;
     this.playing = false;
+    this.speed = 1;
   }
 
   // Sets the length in frames. The current frame is kept if it exists.
@@ -34,7 +35,7 @@ export class Player {
     let last = performance.now();
     const tick = (now) => {
       if (!this.playing || this.ticking !== tick) return;
-      if (now - last >= 1000 / FPS) {
+      if (now - last >= 1000 / (FPS * this.speed)) {
         last = now;
         this.seek(this.frame + 1);
       }
