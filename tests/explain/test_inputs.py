@@ -113,21 +113,21 @@ def test_what_further_inputs_get_is_in_the_description():
 
 
 def test_masks_find_the_event_of_each_clip():
-    """The score is the product of two rises: in the first clip from frame 1 to 2, in the second from frame 4 to 5."""
+    """The score is the product of two rises: in the first clip from frame 5 to 6, in the second from frame 8 to 9."""
     rise = lambda frame: layers.Lambda(  # noqa: E731
         lambda x: tf.reduce_mean(tf.nn.relu(x[:, frame] - x[:, frame - 1]), axis=(1, 2, 3))[:, None]
     )
-    first, second = keras.Input((6, 2, 2, 1), name="first"), keras.Input((6, 2, 2, 1), name="second")
-    model = keras.Model([first, second], layers.Multiply()([rise(2)(first), rise(5)(second)]))
-    clips = {"first": np.zeros((2, 6, 2, 2, 1), np.float32), "second": np.zeros((2, 6, 2, 2, 1), np.float32)}
-    clips["first"][0, 2:], clips["first"][1, 2:] = 1, 0.5
-    clips["second"][0, 5:], clips["second"][1, 5:] = 1, 0.8
+    first, second = keras.Input((16, 2, 2, 1), name="first"), keras.Input((16, 2, 2, 1), name="second")
+    model = keras.Model([first, second], layers.Multiply()([rise(6)(first), rise(9)(second)]))
+    clips = {"first": np.zeros((2, 16, 2, 2, 1), np.float32), "second": np.zeros((2, 16, 2, 2, 1), np.float32)}
+    clips["first"][0, 6:], clips["first"][1, 6:] = 1, 0.5
+    clips["second"][0, 9:], clips["second"][1, 9:] = 1, 0.8
     described = tfvid.VideoModel(model, score=tfvid.scores.unit())
     found = tfvid.explain_inputs(tfvid.TemporalMask, described, clips, method="search")
-    for name, event in {"first": 2, "second": 5}.items():
+    for name, event in {"first": 6, "second": 9}.items():
         np.testing.assert_allclose(found[name].original_score, [1, 0.4], rtol=1e-6)
         np.testing.assert_allclose(found[name].freeze_score, 0, atol=1e-6)
-        np.testing.assert_array_equal(found[name].mask, [np.arange(6) == event] * 2)
+        np.testing.assert_array_equal(found[name].mask, [np.arange(16) == event] * 2)
 
 
 def test_class_activation_maps_are_of_the_clips_own_stream():
