@@ -77,7 +77,7 @@ def hooked(net: torch.nn.Module, see):
 
     with ExitStack() as stack:
         for name, module in net.named_modules():
-            if name:
+            if name and not isinstance(module, torch.jit.ScriptModule):  # TorchScript has no forward hooks
                 handle = module.register_forward_hook(lambda m, args, out, name=name: hook(name, m, out))
                 stack.callback(handle.remove)
         yield

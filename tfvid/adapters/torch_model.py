@@ -36,7 +36,11 @@ class TorchModel(ArrayModel):
     no_layers = "modules of TorchScript have no forward hooks"
 
     def __init__(self, foreign: torch.nn.Module):
-        named = [(name, type(module).__name__) for name, module in foreign.named_modules() if name]
+        named = [
+            (name, type(module).__name__)
+            for name, module in foreign.named_modules()
+            if name and not isinstance(module, torch.jit.ScriptModule)
+        ]
         super().__init__(foreign, [ForeignLayer(name, kind) for name, kind in named])
         self.__dict__["_by_name"] = dict(zip((name for name, _ in named), self.parts, strict=True))
 
