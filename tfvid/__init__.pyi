@@ -42,13 +42,16 @@ from .data import KTH as KTH
 from .data import UCF101 as UCF101
 from .data import ClassFolders as ClassFolders
 from .data import Clip as Clip
+from .data import Composite as Composite
 from .data import CSVList as CSVList
 from .data import EpicKitchens as EpicKitchens
+from .data import FightSurv as FightSurv
 from .data import MovingShapes as MovingShapes
 from .data import Sample as Sample
 from .data import SkipLog as SkipLog
 from .data import SomethingSomething as SomethingSomething
 from .data import VideoDataset as VideoDataset
+from .data import Weizmann as Weizmann
 from .data import load_dataset as load_dataset
 from .data import read_clip as read_clip
 from .data.settings import AugmentConfig as AugmentConfig

@@ -57,6 +57,9 @@ def convolution():
     )
 
 
+NOTE = "Trained on nothing. Its answers have no meaning."
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> dict[str, Path]:
     """Three small models, each in a folder with its card; "cnn" and "cnn_2" are as cheap to trace as can be."""
@@ -66,7 +69,7 @@ def models(tmp_path_factory) -> dict[str, Path]:
     for name, model in built.items():
         (folder / name).mkdir()
         model.save(folder / name / "model.keras")
-        card = ModelCard(name, CLASSES, 8, (32, 32), "shapes")
+        card = ModelCard(name, CLASSES, 8, (32, 32), "shapes", note=NOTE if name == "c_lstm" else "")
         (folder / name / "card.json").write_text(card.to_json(), encoding="utf-8")
     return {name: folder / name for name in built}
 
@@ -121,6 +124,8 @@ def test_two_models_on_drawn_clips(models, tmp_path, capsys):
     assert page.count('class="card"') == 3 and page.count('class="film"') == 6
     printed = capsys.readouterr().out
     assert "cnn: 3 clips, accuracy " in printed and "temporal IoU" in printed
+    assert f"\nc_lstm: {NOTE}\n" in printed and "\ncnn: {" not in printed
+    assert page.count(NOTE) == 1 and f"<b>c_lstm</b>: {NOTE}" in page
     assert printed.rstrip().endswith(f"open in a browser: {tmp_path / 'index.html'}")
 
 

@@ -1,10 +1,10 @@
-"""Crops and mirrors: the same for all frames, boxes and labels along with them."""
+"""Crops, mirrors, colours and parts of the time; boxes, labels and events change along with the frames."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfvid.data.augment import augment, crop, mirror
+from tfvid.data.augment import augment, crop, mirror, recolour, stretch
 
 T, H, W = 3, 8, 10
 
@@ -94,3 +94,37 @@ def test_crops_keep_their_share_and_are_alike_over_time():
         if i == 4:
             np.testing.assert_array_equal(result, same["clip"])
     assert 60 <= min(spans) < 70 and 90 < max(spans) <= 100
+
+
+def test_stretch_by_hand():
+    """Half of eight frames, as late as possible: frames 4 to 7, each twice (round to even); the event moves along."""
+    frames = np.broadcast_to(np.arange(8, dtype=np.uint8)[:, None, None, None], (8, 2, 2, 3))
+    boxes = np.broadcast_to(np.arange(8, dtype=np.float32)[:, None, None], (8, 1, 4))
+    clip = {"clip": tf.constant(frames), "boxes": tf.constant(boxes), "event": tf.constant([2, 6])}
+    result = stretch(clip, 0.5, 0.99)
+    taken = [4, 4, 5, 5, 6, 6, 7, 7]  # 4 + round(3 i / 7)
+    assert result["clip"][:, 0, 0, 0].numpy().tolist() == taken
+    assert result["boxes"][:, 0, 0].numpy().tolist() == taken
+    assert result["event"].numpy().tolist() == [0, 4]
+    assert stretch({**clip, "event": tf.constant([0, 3])}, 0.5, 0.99)["event"].numpy().tolist() == [-1, -1]
+    for name, value in stretch(clip, 1.0, 0.5).items():
+        np.testing.assert_array_equal(value, clip[name])
+
+
+def test_recolour_by_hand():
+    """Two pixels: brightness doubles both, contrast halves the distance from the mean 90, saturation 0 makes grey."""
+    frames = tf.constant([[[[30, 30, 30], [60, 60, 60]]]], tf.uint8)
+    assert recolour(frames, tf.constant([2.0, 1.0, 1.0]))[0, 0, :, 0].numpy().tolist() == [60, 120]
+    assert recolour(frames, tf.constant([2.0, 0.5, 1.0]))[0, 0, :, 0].numpy().tolist() == [75, 105]
+    red = tf.constant([[[[200, 0, 0]]]], tf.uint8)
+    assert recolour(red, tf.constant([1.0, 1.0, 0.0])).numpy().ravel().tolist() == [60, 60, 60]  # 0.299 * 200
+    assert recolour(red, tf.constant([2.0, 1.0, 1.0])).numpy().ravel().tolist() == [255, 0, 0]
+
+
+def test_new_changes_leave_the_crop_as_it_was():
+    clip, seed = make_clip(), tf.constant([0, 5], tf.int64)
+    plain = augment(clip, seed, 0.5, {}, 2)
+    longer = augment(clip, seed, 0.5, {}, 2, min_length=1.0, colour=0.0)
+    np.testing.assert_array_equal(plain["clip"], longer["clip"])
+    changed = augment(clip, seed, 0.5, {}, 2, colour=0.5)["clip"]
+    assert (changed.numpy() != plain["clip"].numpy()).any()

@@ -48,13 +48,13 @@ def test_nothing_in_a_record_becomes_markup(tmp_path):
         "sheet",
     )
     ResultStore(tmp_path).append([make(**dict.fromkeys(fields, evil), target=1)])
-    path = write_gallery(tmp_path, title=evil, skipped={evil: evil})
+    path = write_gallery(tmp_path, title=evil, skipped={evil: evil}, notes={evil: evil})
     page = path.read_text(encoding="utf-8")
     parsed = Text(page)
     assert len([tag for tag, _ in parsed.tags if tag == "script"]) == 2  # the page's own
     assert not [tag for tag, _ in parsed.tags if tag == "b" and "alert" in tag]
     assert "alert(1)</script>" not in page
-    assert parsed.text.count("<script>alert(1)</script><b>&amp;") >= 6
+    assert parsed.text.count("<script>alert(1)</script><b>&amp;") >= 8
 
 
 TOP = {"top": (0, 1), "top_names": ("right", "left"), "top_scores": np.float32([0.875, 0.125])}

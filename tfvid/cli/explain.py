@@ -24,15 +24,16 @@ from tfvid.data.decode.clip import Sample
 from tfvid.data.sources.video_files import VIDEOS, VideoFiles
 from tfvid.models.loaded import Loaded, load_models
 
-# The trained models in a checkout's saved_models/; the demo trains models of the same names.
+# The trained models in a checkout's saved_models/; the demo trains models of the first two names.
 SHIPPED = ("shapes_i3d", "shapes_conv_lstm")
+OF_VIDEOS = ("fights_i3d",)  # it saw real videos, so it is the default for them
 
 
 @stoppable()
 def main(argv: list[str]) -> None:
     """Parses `argv`, explains clips with each model, and writes records, films and the page."""
     arguments, config = parse(argv)
-    arguments.model = arguments.model or shipped_models()
+    arguments.model = arguments.model or shipped_models(OF_VIDEOS if arguments.video else SHIPPED)
     check_folder(arguments.out)
     _check_videos(arguments.video or ())
 
@@ -53,19 +54,19 @@ def main(argv: list[str]) -> None:
                 job.explain(model, number)
         finally:  # after an error, too, the page shows what is done
             with recording() as seconds, timed("page"):
-                page = _finish(arguments, folder, job.skipped)
+                page = _finish(arguments, folder, job.skipped, _notes(models))
             job.times.parts.update(seconds)
         _print_outcome(job, models, page)
 
 
-def shipped_models() -> list[Path]:
-    """The small trained models in a checkout's ``saved_models/``.
+def shipped_models(names: Iterable[str]) -> list[Path]:
+    """Those of the small trained models in a checkout's ``saved_models/`` that have the names.
 
     Raises:
       ConfigError: there are none, as in an installed package.
     """
     folder = Path(__file__).resolve().parents[2] / "saved_models"
-    models = [folder / name for name in SHIPPED if (folder / name).is_dir()]
+    models = [folder / name for name in names if (folder / name).is_dir()]
     if not models:
         raise ConfigError("no model given; name one with --model")
     return models
@@ -116,16 +117,21 @@ def _records(out: str) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _finish(arguments: argparse.Namespace, folder: Path, skipped: dict[str, str]) -> Path | None:
+def _notes(models: list[Loaded]) -> dict[str, str]:
+    """The notes of the models' cards by name."""
+    return {model.name: model.card.note for model in models if model.card.note}
+
+
+def _finish(arguments: argparse.Namespace, folder: Path, skipped: dict[str, str], notes: dict[str, str]) -> Path | None:
     """Merges the records and writes the page. In an object store, the parts are removed last."""
     from tfvid.experiments.explanation_summary import finish
 
     if not is_remote(arguments.out):
-        return finish(folder, skipped=skipped, fps=arguments.fps)
+        return finish(folder, skipped=skipped, fps=arguments.fps, notes=notes)
     remote = RemoteFolder(arguments.out)
     parts = remote.parts()
     remote.fetch(folder)
-    page = finish(folder, skipped=skipped, fps=arguments.fps)
+    page = finish(folder, skipped=skipped, fps=arguments.fps, notes=notes)
     remote.replace_parts(folder, parts)
     return page
 
@@ -144,6 +150,8 @@ def _print_outcome(job: Job, models: list[Loaded], page: Path | None) -> None:
     if page is None:
         raise DataError(f"none of the {len(job.samples)} clips could be explained")
     print("\n".join(summary(job.folder, {model.name: len(model.card.class_names) for model in models})))
+    for name, note in _notes(models).items():
+        print(f"{name}: {note}")
     if job.times.explained:
         print(job.times.save(job.arguments.out, job.folder))
     print(f"records: {job.arguments.out}/results.parquet\nopen in a browser: {job.arguments.out}/{page.name}")

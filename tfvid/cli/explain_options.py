@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="runs/<name>, saved_models/<name>, a .keras or .h5 file, a SavedModel folder, or an .onnx, OpenVINO .xml "
         "or TorchScript .pt file; repeat it to explain with several models "
-        "(default: the two small models that come with tfvid)",
+        "(default: of the small models that come with tfvid, the one of fights for --video, else the two of shapes)",
     )
     _add_clip_options(parser)
     parser.add_argument(

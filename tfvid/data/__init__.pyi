@@ -19,8 +19,10 @@ from .pipeline import make_dataset as make_dataset
 from .records import Records as Records
 from .records import write_records as write_records
 from .skipped import SkipLog as SkipLog
+from .sources.composite import Composite as Composite
 from .sources.csv_list import CSVList as CSVList
 from .sources.epic_kitchens import EpicKitchens as EpicKitchens
+from .sources.fight_surv import FightSurv as FightSurv
 from .sources.folder import ClassFolders as ClassFolders
 from .sources.kth import KTH as KTH
 from .sources.shapes import MovingShapes as MovingShapes
@@ -28,3 +30,4 @@ from .sources.something import SomethingSomething as SomethingSomething
 from .sources.ucf101 import UCF101 as UCF101
 from .sources.video_files import VideoFiles as VideoFiles
 from .sources.video_files import read_clip as read_clip
+from .sources.weizmann import Weizmann as Weizmann

@@ -1,10 +1,24 @@
-"""Random augmentation of training clips: a crop and a mirror, the same for all frames of a clip."""
+"""Random augmentation of training clips: a part of the time, a crop, a mirror and other colours.
+
+The crop, the mirror and the colours are the same for all frames of a clip.
+"""
 
 import tensorflow as tf
 
 
-def augment(clip: dict, seed, min_scale: float, flip_labels: dict[int, int] | None, num_classes: int) -> dict:
-    """Crops a clip, and mirrors it with a probability of one half; a pure function of its arguments.
+def augment(
+    clip: dict,
+    seed,
+    min_scale: float,
+    flip_labels: dict[int, int] | None,
+    num_classes: int,
+    *,
+    min_length: float = 1.0,
+    colour: float = 0.0,
+) -> dict:
+    """Crops a clip, mirrors it with a probability of one half, and changes its speed and its colours.
+
+    A pure function of its arguments.
 
     Args:
       clip: one clip as in `load_dataset`, with uint8 frames `(T, H, W, 3)`.
@@ -12,18 +26,69 @@ def augment(clip: dict, seed, min_scale: float, flip_labels: dict[int, int] | No
       min_scale: the crop keeps at least this share of height and of width, in (0, 1]; 1 is no crop.
       flip_labels: `VideoDataset.flip_labels`; None for no mirror.
       num_classes: K.
+      min_length: the clip keeps at least this share of its frames, in (0, 1]; they are spread over T, so that it plays
+        more slowly. 1 keeps the speed.
+      colour: see `recolour`; 0 keeps the colours.
 
     Returns:
       The clip, with the same shapes and dtypes. Its boxes are cropped and mirrored with the frames, and its label is
-      that of the mirrored clip. The event does not change.
+      that of the mirrored clip. The event moves with its frames.
     """
+    more = tf.random.stateless_uniform([5], tf.random.fold_in(tf.cast(seed, tf.int64), 1))
+    if min_length < 1:
+        clip = stretch(clip, min_length + (1 - min_length) * more[0], more[1])
     draws = tf.random.stateless_uniform([4], seed)
     if min_scale < 1:
         clip = crop(clip, min_scale + (1 - min_scale) * draws[0], draws[1], draws[2])
     if flip_labels is not None:
         labels = tf.constant([flip_labels.get(label, label) for label in range(num_classes)], tf.int32)
         clip = tf.cond(draws[3] < 0.5, lambda: mirror(clip, labels), lambda: clip)
+    if colour > 0:
+        clip = {**clip, "clip": recolour(clip["clip"], 1 + colour * (2 * more[2:] - 1))}
     return clip
+
+
+def stretch(clip: dict, share, late) -> dict:
+    """Keeps a part of the time and spreads its frames over T.
+
+    Args:
+      clip: see `augment`.
+      share: share of the frames that is kept, in (0, 1]; at least two frames are kept.
+      late: the place of the part, from 0 (the start) to 1 (the end).
+
+    Returns:
+      The clip. Its event is the range of the frames that were in the event; (-1, -1) if none is left.
+    """
+    count = clip["clip"].shape[0]
+    kept = tf.minimum(tf.maximum(tf.round(share * count), 2.0), count)
+    first = tf.floor(late * (count - kept + 1))
+    taken = tf.cast(first + tf.round(tf.linspace(0.0, kept - 1, count)), tf.int32)
+    inside = tf.cast(tf.where((taken >= clip["event"][0]) & (taken < clip["event"][1])), tf.int32)[:, 0]
+    event = tf.cond(
+        tf.size(inside) > 0, lambda: tf.stack([inside[0], inside[-1] + 1]), lambda: tf.constant([-1, -1], tf.int32)
+    )
+    frames, boxes = tf.gather(clip["clip"], taken), tf.gather(clip["boxes"], taken)
+    return {**clip, "clip": frames, "boxes": boxes, "event": event}
+
+
+def recolour(frames, factors):
+    """Changes brightness, contrast and saturation by factors, in this order.
+
+    Args:
+      frames: uint8 `(T, H, W, 3)`.
+      factors: float32 `(3,)`; 1 changes nothing. Contrast is the distance from the mean of the clip, saturation the
+        distance from the grey of the pixel (ITU-R BT.601).
+
+    Returns:
+      uint8 `(T, H, W, 3)`, values beyond 0 to 255 are cut off.
+    """
+    brightness, contrast, saturation = tf.unstack(factors)
+    colours = tf.cast(frames, tf.float32) * brightness
+    mean = tf.reduce_mean(colours)
+    colours = mean + contrast * (colours - mean)
+    grey = tf.reduce_sum(colours * [0.299, 0.587, 0.114], axis=-1, keepdims=True)
+    colours = grey + saturation * (colours - grey)
+    return tf.cast(tf.round(tf.clip_by_value(colours, 0.0, 255.0)), tf.uint8)
 
 
 def crop(clip: dict, scale, down, right) -> dict:

@@ -8,18 +8,26 @@ from tfvid.core.typed import require
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random changes of training clips, the same for all frames of a clip.
+    """Random changes of training clips. Those of the picture are the same for all frames of a clip.
 
     Attributes:
       min_scale: a random crop keeps at least this share of height and width, in (0, 1]; 1 is no crop.
       flip: whether half of the clips are mirrored. Refused for a data set without `flip_labels`.
+      min_length: a random part of the time keeps at least this share of the frames, in (0, 1]; they are spread over the
+        clip, so that it plays more slowly. 1 keeps the speed.
+      colour: brightness, contrast and saturation are each multiplied by a random factor in [1 - colour, 1 + colour];
+        in [0, 1), 0 keeps the colours.
     """
 
     min_scale: float = 0.8
     flip: bool = False
+    min_length: float = 1.0
+    colour: float = 0.0
 
     def __post_init__(self):
         require(0 < self.min_scale <= 1, "data.augment.min_scale", "in (0, 1]", self.min_scale)
+        require(0 < self.min_length <= 1, "data.augment.min_length", "in (0, 1]", self.min_length)
+        require(0 <= self.colour < 1, "data.augment.colour", "in [0, 1)", self.colour)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,14 @@ SKIPPED = "skipped.json"
 FEW = 5  # the summary describes each clip if a model explained at most this many
 
 
-def finish(out, *, skipped: dict[str, str] | None = None, title: str | None = None, fps: float = 5.0) -> Path | None:
+def finish(
+    out,
+    *,
+    skipped: dict[str, str] | None = None,
+    title: str | None = None,
+    fps: float = 5.0,
+    notes: Mapping[str, str] | None = None,
+) -> Path | None:
     """Merges the records in `out`, and writes the list of skipped clips and the page.
 
     Args:
@@ -26,6 +33,7 @@ def finish(out, *, skipped: dict[str, str] | None = None, title: str | None = No
       skipped: the reason for each skipped clip, by id.
       title: the title of the page; None for the default.
       fps: frames per second of the films.
+      notes: the notes of the models' cards by name, for the page.
 
     Returns:
       The path of the page; None if there are no records.
@@ -39,7 +47,7 @@ def finish(out, *, skipped: dict[str, str] | None = None, title: str | None = No
     if not store.files():
         return None
     store.merge()
-    return write_gallery(out, skipped=skipped, fps=fps, **({} if title is None else {"title": title}))
+    return write_gallery(out, skipped=skipped, fps=fps, notes=notes, **({} if title is None else {"title": title}))
 
 
 def summary(out, num_classes: Mapping[str, int] | None = None) -> list[str]:

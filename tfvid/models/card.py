@@ -24,6 +24,8 @@ class ModelCard:
       layer: the layer that Grad-CAM explains; None: `tfvid.GradCAM` chooses it.
       reverse_labels: for each label, the label of the clip played backwards; None if unknown.
       metrics: validation results by name.
+      note: what a reader of the model's answers must know, in one or two sentences: what it was trained on, and what
+        its answers mean elsewhere. `tfvid explain` prints it and shows it on the page.
       input_range: the model's input range: the values (low, high) of black and white. Clips in [0, 1] are scaled to
         this range. None: the range of the model's first layers, or (0, 1) if these do not determine it.
       channels: the colours of the input, "rgb", "bgr" or "grey".
@@ -41,6 +43,7 @@ class ModelCard:
     layer: str | None = None
     reverse_labels: dict[int, int] | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    note: str = ""
     input_range: tuple[float, float] | None = None
     channels: str = "rgb"
     output: str = "auto"
@@ -118,6 +121,7 @@ EXPECTED = {
         "labels by label, or null",
     ),
     "metrics": (lambda value: _is_mapping(value, _is_text, _is_number), "numbers by name"),
+    "note": (_is_text, "text"),
     "input_range": (
         lambda value: (
             value is None

@@ -13,7 +13,7 @@ import keras
 from keras import layers
 
 from tfvid.core.errors import ModelError
-from tfvid.models.ends import signed_clips
+from tfvid.models.ends import changes, signed_clips
 from tfvid.models.residual import scaled
 
 # Filters of each Inception module: branch 0 (1x1), branch 1 (1x1, 3x3), branch 2 (1x1, 3x3), branch 3 (pool, 1x1).
@@ -39,13 +39,12 @@ def I3D(
     width: float = 1.0,
     depth: int = 9,
     temporal_strides: tuple[int, int, int] = (1, 1, 2),
+    differences: bool = False,
     synchronized: bool = False,
     dtype=None,
     name: str = "i3d",
 ) -> keras.Model:
-    """Builds I3D.
-
-    With the defaults and 174 classes, it has 12,465,614 trainable parameters.
+    """Builds I3D; with the defaults and 174 classes, it has 12,465,614 trainable parameters.
 
     Args:
       num_classes: number of classes, K.
@@ -57,6 +56,7 @@ def I3D(
         out, too, so that the last feature map is larger: 9 gives H/32, 7 gives H/16, 2 gives H/8.
       temporal_strides: temporal strides of ``Conv3d_1a_7x7``, ``MaxPool3d_4a_3x3`` and ``MaxPool3d_5a_2x2``: (1, 1, 2)
         as in Mänttäri et al., or (2, 2, 2) as in Carreira & Zisserman.
+      differences: the network sees the change from each frame to the next instead of the frames, see `changes`.
       synchronized: batch norm over all replicas; set it under a `tf.distribute` strategy only.
       dtype: Keras dtype policy of the layers, e.g. "mixed_bfloat16"; None for the global one.
 
@@ -76,6 +76,7 @@ def I3D(
         "Mixed_5b": ("MaxPool3d_5a_2x2", (fifth, 2, 2), (fifth, 2, 2)),
     }
     clips, x = signed_clips(num_frames, size, dtype=dtype)
+    x = changes(x, dtype=dtype) if differences else x
     x = net.unit(x, 64, 7, "Conv3d_1a_7x7", (first, 2, 2))
     x = net.pool(x, "MaxPool3d_2a_3x3", (1, 3, 3), (1, 2, 2))
     x = net.unit(x, 64, 1, "Conv3d_2b_1x1")

@@ -5,7 +5,7 @@ films side by side.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,12 @@ from tfvid.results.result_store import STILL, Result, read_results
 
 
 def write_gallery(
-    folder, *, title: str = "What the models look at, and when", fps: float = 5.0, skipped: dict[str, str] | None = None
+    folder,
+    *,
+    title: str = "What the models look at, and when",
+    fps: float = 5.0,
+    skipped: dict[str, str] | None = None,
+    notes: Mapping[str, str] | None = None,
 ) -> Path:
     """Writes ``index.html`` for the results in `folder`.
 
@@ -28,6 +33,7 @@ def write_gallery(
       title: of the page.
       fps: frames per second.
       skipped: for each clip that could not be read, the reason by the clip's id.
+      notes: for each model, what a reader of its answers must know.
 
     Returns:
       The page's path.
@@ -49,6 +55,7 @@ def write_gallery(
         total=total,
         shown=shown,
         unusual=_unusual(results, skipped or {}),
+        notes=notes or {},
     )
 
 

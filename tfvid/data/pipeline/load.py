@@ -221,13 +221,15 @@ def _configure(source, settings: dict) -> DataConfig:
 
 
 def _augmenting(config: DataConfig, dataset: VideoDataset):
-    flip_labels = dataset.flip_labels if config.augment.flip else None
+    settings, num_classes = config.augment, len(dataset.class_names)
+    flip_labels = dataset.flip_labels if settings.flip else None
+    in_time_and_colour = {"min_length": settings.min_length, "colour": settings.colour}
 
     def change(clip, epoch):
         # The seed depends on the id, not on the place in the order, so a clip from a shard is changed like its video.
         key = tf.strings.to_hash_bucket_fast(clip["id"], 1 << 62)
         seed = tf.random.fold_in(tf.stack([tf.constant(config.seed, tf.int64), epoch]), key)
-        return augment(clip, seed, config.augment.min_scale, flip_labels, len(dataset.class_names)), epoch
+        return augment(clip, seed, settings.min_scale, flip_labels, num_classes, **in_time_and_colour), epoch
 
     return change
 

@@ -1,6 +1,8 @@
 from . import annotated as annotated
+from . import composite as composite
 from . import csv_list as csv_list
 from . import epic_kitchens as epic_kitchens
+from . import fight_surv as fight_surv
 from . import folder as folder
 from . import groups as groups
 from . import kth as kth
@@ -13,4 +15,5 @@ from . import split_names as split_names
 from . import ucf101 as ucf101
 from . import ucf101_boxes as ucf101_boxes
 from . import video_files as video_files
+from . import weizmann as weizmann
 from . import write_videos as write_videos

@@ -157,11 +157,11 @@ def draw_clip(class_name: str, rng, num_frames: int, size: tuple[int, int], doma
     return Clip(frames, event, boxes)
 
 
-def event_window(rng, num_frames: int) -> tuple[int, int]:
-    """Returns a random [start, stop) of 30 to 60 % of the frames, without the first and the last frame."""
-    longest = num_frames - 2
-    length = int(rng.integers(max(2, round(0.3 * num_frames)), max(2, round(0.6 * num_frames)) + 1))
-    length = min(length, longest)
+def event_window(rng, num_frames: int, shortest: float = 0.3, longest: float = 0.6) -> tuple[int, int]:
+    """Returns a random [start, stop) of 30 to 60 % of the frames (or other shares), without the first and the last."""
+    most = num_frames - 2
+    low, high = (max(2, round(share * num_frames)) for share in (shortest, longest))
+    length = min(int(rng.integers(low, high + 1)), most)
     start = int(rng.integers(1, num_frames - length))
     return start, start + length
 
