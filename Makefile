@@ -1,5 +1,5 @@
 # Each of these first sets up what it needs in .venv.
-# make explain VIDEO=any.mp4   explains one video with a small model that comes with tfvid: runs/explain/index.html
+# make explain VIDEO=any.mp4   explains one video with a small model of fights: runs/explain/index.html
 # make demo                    trains two small models and explains held-out clips: runs/demo/index.html
 # make test                    runs the tests
 # make docs                    builds the documentation site: build/site/index.html
@@ -16,10 +16,10 @@ PACKAGE := $(VENV)/.package
 demo: $(PACKAGE)
 	$(PY) scripts/demo.py
 
-# Where and when the small I3D looks in one video: runs/explain/index.html.
+# Where and when a small model of fights looks in one video: runs/explain/index.html.
 explain: $(PACKAGE)
 	@test -n "$(VIDEO)" || { echo "name a video: make explain VIDEO=any.mp4"; exit 1; }
-	$(PY) scripts/explain.py --model saved_models/shapes_i3d --video "$(VIDEO)" --out runs/explain
+	$(PY) scripts/explain.py --video "$(VIDEO)" --out runs/explain
 
 # Two processes: most of a test is TensorFlow tracing a graph, on one core. A file's tests stay together.
 # The numeric tests run once more without oneDNN, whose kernels round differently: TensorFlow picks by CPU.
