@@ -33,7 +33,7 @@ def pytest_runtest_setup():
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real clips, ``../shared/data`` beside the checkout or ``$TFVID_SHARED_DATA``."""
-    folder = Path(os.environ.get("TFVID_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    folder = Path(os.environ.get("TFVID_SHARED_DATA") or ROOT.parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(f"no real clips at {folder}")
     return folder

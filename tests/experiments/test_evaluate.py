@@ -248,7 +248,7 @@ def test_what_does_not_fit_is_one_line(evaluated, tmp_path, arguments, error, sa
 def test_a_missing_model_is_named(tmp_path):
     with pytest.raises(ModelError) as caught:
         main(["--model", str(tmp_path / "gone")])
-    assert str(caught.value).startswith(f"{tmp_path / 'gone'}: no such model; expected a .keras or .h5 file")
+    assert str(caught.value).startswith(f"{tmp_path / 'gone'}: no such model; expected a .keras, .h5, .onnx, .xml or")
     with pytest.raises(ModelError, match="no model.keras in this folder"):
         main(["--model", str(tmp_path)])
 

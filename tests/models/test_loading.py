@@ -14,7 +14,7 @@ from tfvid.config import RunConfig, to_yaml
 from tfvid.core.errors import ModelError
 from tfvid.models.card import ModelCard, read_card
 from tfvid.models.conv_lstm import ConvLSTM
-from tfvid.models.loading import load_card, load_model, load_weights
+from tfvid.models.loading import load_card, load_model, load_weights, stable_names
 from tfvid.training.export import write_saved_model
 
 CARD = ModelCard("tiny", ("a", "b"), 4, (8, 8), "shapes", "conv_lstm_1", {0: 1, 1: 0}, {"top_1": 0.5})
@@ -303,6 +303,29 @@ def test_load_weights_copies_every_layer(file, model, clips):
     assert not np.array_equal(other(clips), model(clips))
     load_weights(other, file)
     np.testing.assert_allclose(other(clips), model(clips), atol=1e-6)
+
+
+def test_names_that_keras_made_do_not_matter(tmp_path, clips):
+    """The second model of a process has batch_normalization_1 and dense_3 where the first has none and dense_1."""
+
+    def build():
+        x = inputs = keras.Input(clips.shape[1:])
+        for units in (2, 3):
+            x = keras.layers.BatchNormalization()(keras.layers.Dense(units)(x))
+        return keras.Model(
+            inputs, keras.layers.Dense(2, name="dense_of_mine")(keras.layers.GlobalAveragePooling3D()(x))
+        )
+
+    first, second = build(), build()
+    assert [a.name for a in first.layers] != [b.name for b in second.layers]
+    assert list(stable_names(first).values())[1:] == list(stable_names(second).values())[1:]
+    assert list(stable_names(first).values())[1:] == [
+        *("dense", "batch_normalization", "dense_1", "batch_normalization_1"),
+        *("global_average_pooling3d", "dense_of_mine"),
+    ]
+    first.save(tmp_path / "first.keras")
+    load_weights(second, tmp_path / "first.keras")
+    np.testing.assert_array_equal(second(clips), first(clips))
 
 
 def test_load_weights_names_the_layer_and_both_shapes(file, clips):

@@ -10,6 +10,7 @@ one-line message. `tfvid.models.legacy` converts files saved by Keras 2.
 import json
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -209,7 +210,8 @@ def _card_of_described(model: VideoModel, name: str) -> ModelCard:
 def load_weights(model: keras.Model, path: str | Path, *, other_classifier: bool = False) -> str:
     """Copies the weights of the model at `path` into the layers of `model` with the same names.
 
-    If any layer does not match, no weights are changed.
+    Names that Keras made, such as "dense_7", depend on what was built before in the process. So layers with such names
+    match in order, by class. If any layer does not match, no weights are changed.
 
     Args:
       model: the model that gets the weights.
@@ -226,7 +228,7 @@ def load_weights(model: keras.Model, path: str | Path, *, other_classifier: bool
     """
     file = model_file(path)
     source, target = _weights_by_layer(load_model(file, compile=False)), _weights_by_layer(model)
-    last, left_out = model.layers[-1].name, ""
+    last, left_out = stable_names(model)[model.layers[-1].name], ""
     if other_classifier and last in source and last in target:
         there, here = (tuple(side[last][0].shape) for side in (source, target))
         if there != here:
@@ -299,7 +301,27 @@ def _other_version(file: Path) -> str:
 
 
 def _weights_by_layer(model: keras.Model) -> dict[str, list]:
-    return {layer.name: layer.weights for layer in model.layers if layer.weights}
+    names = stable_names(model)
+    return {names[layer.name]: layer.weights for layer in model.layers if layer.weights}
+
+
+def stable_names(model: keras.Model) -> dict[str, str]:
+    """Returns, for each layer's name, one that does not depend on what Keras built before: "dense_7" may be "dense".
+
+    Names that Keras made are numbered again in the order of the layers, from the class's name on; others stay.
+
+    Args:
+      model: a Keras model.
+    """
+    number: Counter[str] = Counter()
+    names = {}
+    for layer in model.layers:
+        base = re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)).lower()
+        names[layer.name] = layer.name
+        if re.fullmatch(rf"{base}(_\d+)?", layer.name):
+            names[layer.name] = f"{base}_{number[base]}" if number[base] else base
+            number[base] += 1
+    return names
 
 
 def _is_shape(shape, rank: int) -> bool:
