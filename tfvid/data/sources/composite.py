@@ -136,7 +136,7 @@ def place(rng, silhouettes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     Returns:
       The opacity, float32 `(T, H, W)` in [0, 1].
     """
-    box = box_of(silhouettes.any(0).astype(np.float32))
+    box = box_of(np.asarray(silhouettes.any(axis=0), np.float32))
     opacity = np.zeros((len(silhouettes), *size), np.float32)
     if np.isnan(box).any():
         return opacity
