@@ -19,7 +19,7 @@ demo: $(PACKAGE)
 # Where and when a small model of fights looks in one video: runs/explain/index.html.
 explain: $(PACKAGE)
 	@test -n "$(VIDEO)" || { echo "name a video: make explain VIDEO=any.mp4"; exit 1; }
-	$(PY) scripts/explain.py --video "$(VIDEO)" --out runs/explain
+	$(PY) scripts/explain.py --model saved_models/fights_i3d --video "$(VIDEO)" --out runs/explain
 
 # Two processes: most of a test is TensorFlow tracing a graph, on one core. A file's tests stay together.
 # The numeric tests run once more without oneDNN, whose kernels round differently: TensorFlow picks by CPU.
