@@ -11,6 +11,8 @@ Rong, Leemann, Borisov, Kasneci & Kasneci, "A Consistent and Efficient Evaluatio
 ICML 2022, section 4 and appendix C.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import scipy.sparse
 from scipy.sparse.linalg import spsolve
@@ -41,8 +43,9 @@ def impute(clip: np.ndarray, hidden: np.ndarray, noise: float = 0.01, seed: int 
     return np.where(hidden[..., np.newaxis], filled + drawn, clip).astype(np.float32)
 
 
+@lru_cache(maxsize=4)  # all clips and shares of a measurement have one frame size
 def neighbour_weights(height: int, width: int) -> scipy.sparse.csr_matrix:
-    """Returns the weights of each pixel's neighbours, `(H W, H W)`; a pixel at the edge has fewer neighbours."""
+    """Returns the weights of each pixel's neighbours, `(H W, H W)`; a pixel at the edge has fewer. Do not change it."""
     rows, columns = (scipy.sparse.eye(side, k=1) + scipy.sparse.eye(side, k=-1) for side in (height, width))
     same_row, same_column = scipy.sparse.identity(height), scipy.sparse.identity(width)
     beside = scipy.sparse.kron(same_row, columns) + scipy.sparse.kron(rows, same_column)
