@@ -17,6 +17,7 @@ from tfvid.data.decode.resize import resize_into
 from tfvid.data.sources.annotated import boxes_of
 from tfvid.data.sources.matlab import read_masks
 from tfvid.data.sources.root import existing_folder
+from tfvid.data.sources.shapes import box_of
 
 ACTIONS = ("bend", "jack", "jump", "pjump", "run", "side", "skip", "walk", "wave1", "wave2")
 PERSONS = ("daria", "denis", "eli", "ido", "ira", "lena", "lyova", "moshe", "shahar")
@@ -97,15 +98,3 @@ class Weizmann(VideoDataset):
             resize_into(frame, np.repeat(silhouette[..., None] * np.uint8(255), 3, axis=2))
         boxes = boxes_of([box_of(silhouette) for silhouette in taken], 1, taken.shape[1:], size)
         return Clip(frames, boxes=boxes, decoded=len(silhouettes))
-
-
-def box_of(mask: np.ndarray) -> np.ndarray:
-    """Returns the box of the true pixels of a mask: float64 `(1, 4)`, or `(0, 4)` if there are none.
-
-    Args:
-      mask: bool `(H, W)`.
-    """
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return np.empty((0, 4))
-    return np.array([[rows[0], columns[0], rows[-1] + 1, columns[-1] + 1]], float)
