@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 import tfvid
-from tfvid.core.errors import ModelError, TfvidError, message_line
+from tfvid.core.errors import ConfigError, ModelError, TfvidError, message_line
 from tfvid.core.files import replacing_folder
 from tfvid.explain.cam.grad_cam import GradCAM
 from tfvid.explain.masks.temporal_mask import TemporalMask
@@ -74,6 +74,11 @@ def save(
     if card is not None:
         grad_cam.setdefault("layer", card.layer)
     options = explainer_options(mask, grad_cam)
+    if "mask.objective" in options:
+        raise ConfigError(
+            f"option mask.objective: an exported model has necessary masks only, got {options['mask.objective']!r}; "
+            "leave it out, and use tfvid.TemporalMask with the model itself"
+        )
     learn, locate = _explainers(model, mask, grad_cam, input_range)
     card = card or card_from_shapes(model, path.name)
     shape = clip_shape(learn.classifier.model, card.num_frames, card.size)
