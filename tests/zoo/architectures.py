@@ -98,6 +98,13 @@ def mobilenet_lstm():
     return time_distributed(net, "mobilenet_lstm")
 
 
+def efficientnet_lstm():
+    """EfficientNetB0 on each frame; the network expects 0 to 255."""
+    net = keras.applications.EfficientNetB0(input_shape=SHAPE[1:], include_top=False, weights=None, pooling="avg")
+    scaled = time_distributed(net, "efficientnet_lstm")
+    return case(scaled.net, inputs=lambda clips: 255 * clips)
+
+
 def conv_lstm_next_frame():
     """Predicts the next frame at each frame by ConvLSTM2D and Conv3D (keras.io); explained by an answer's likeness."""
     shape = (6, 16, 16, 1)
@@ -253,7 +260,7 @@ def multi_label():
 MODELS = {
     build.__name__: build
     for build in (
-        *(cnn_rnn, mobilenet_lstm, conv_lstm_next_frame, per_frame),
+        *(cnn_rnn, mobilenet_lstm, efficientnet_lstm, conv_lstm_next_frame, per_frame),
         *(video_transformer, vivit, factorised_vivit, two_stream, slow_fast, multi_label),
     )
 }
