@@ -18,6 +18,8 @@ from tfvid.explain.methods import QUICK
 QUICK_MODELS = ("cnn_rnn", "vivit", "slow_fast")
 ALL = [name if name in QUICK_MODELS else pytest.param(name, marks=pytest.mark.long) for name in MODELS]
 LONG = pytest.mark.long
+DEEP = ("mobilenet_lstm", "efficientnet_lstm", "resnet50_lstm")
+SMALL = [name for name in MODELS if name not in DEEP]  # where everything is tried
 # One method of each way to explain: gradients, changed gradients, features, rules for operations, attention, scores.
 FAMILIES = (
     *("gradient", "guided_backprop", "grad_cam", "excitation_backprop", "lrp", "deep_lift"),
@@ -63,9 +65,10 @@ def test_scores_and_gradients_are_those_of_a_plain_tape(name):
     assert gradient.max() > 0
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in ALL if getattr(name, "values", (name,)) != ("conv_lstm_next_frame",)]
-)
+PREDICTED = [name for name in SMALL if name != "conv_lstm_next_frame"]
+
+
+@pytest.mark.parametrize("name", [one if one in QUICK_MODELS else pytest.param(one, marks=LONG) for one in PREDICTED])
 def test_the_score_is_the_models_own_prediction(name):
     case = built(name)
     clips = clips_of(case)
@@ -92,7 +95,7 @@ def test_a_mask_by_search_and_a_map(name, method):
 
 
 @LONG
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SMALL)
 def test_masks_by_all_methods(name):
     case = built(name)
     for method in ("gradient", "search", "search+gradient"):
@@ -143,7 +146,7 @@ def test_a_file_holds_the_same_model(name, tmp_path):
 
 
 @LONG
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SMALL)
 def test_the_callback_explains_in_fit(name, tmp_path):
     case = MODELS[name]()
     clips = clips_of(case)
