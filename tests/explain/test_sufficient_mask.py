@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 from tfvid.core.errors import TfvidError
-from tfvid.explain.masks.objective import total_variation
 from tfvid.explain.masks.sufficient import PENALTY, SufficientObjective, keeping
 from tfvid.explain.masks.temporal_mask import TemporalMask
 from tfvid.explain.masks.windows import window_masks
@@ -98,7 +97,8 @@ def test_one_of_two_signs_suffices_and_none_is_necessary():
 def loss_of_window(model, clip, mask, share, length=0.01, variation=0.02):
     """The loss in float64, from the model's own scores."""
     original, kept = (float(tf.nn.softmax(model(c))[0, 0]) for c in (clip, hold(clip, mask[np.newaxis])))
-    price = length * mask.sum() + variation * float(total_variation(mask[np.newaxis].astype(np.float64))[0])
+    edges = np.count_nonzero(np.diff(mask, prepend=0, append=0))
+    price = length * mask.sum() + variation * 2 * edges  # both ends of the clip are edges, and each counts twice
     return price + 1 - kept + PENALTY * max(0.0, share * original - kept)
 
 
@@ -106,7 +106,7 @@ def loss_of_window(model, clip, mask, share, length=0.01, variation=0.02):
 def test_search_finds_the_best_of_all_windows(share):
     rng = np.random.default_rng(3)
     model = motion_model((1, 3, 4, 6), per_change=6.0, offset=-5.0)
-    clips = rng.random((4, 8, 2, 2, 1), np.float32) + CHANGING
+    clips = (rng.random((4, 8, 2, 2, 1), np.float32) + CHANGING) / 2
     explain = TemporalMask(model, objective="sufficient", method="search", keep_share=share)
     result = explain(clips, target=0)
     windows = [np.zeros(8, np.float32), *window_masks(8)]
@@ -142,6 +142,19 @@ def test_the_rest_of_a_clip_is_perturbed():
     clips = np.random.default_rng(0).random((1, 3, 1, 1, 1)).astype(np.float32)
     dim = keeping(lambda clips, mask: clips * (1 - mask.reshape(1, 3, 1, 1, 1)))
     np.testing.assert_allclose(np.ravel(dim(clips, np.float32([[1, 0, 0.5]]))), np.ravel(clips) * [1, 0, 0.5])
+
+
+def test_the_ends_of_the_clip_are_edges_and_the_slope_is_exact():
+    objective = SufficientObjective(length_weight=0.25, variation_weight=0.5)
+    for bits_, edges in (("11100000", 2), ("00111000", 2), ("11111111", 2), ("10000001", 4), ("00000000", 0)):
+        mask = np.float32([int(bit) for bit in bits_])
+        expected = 0.25 * mask.sum() + 0.5 * 2 * edges
+        assert objective.price(mask)[0] == pytest.approx(expected)
+        found = objective.length(mask[np.newaxis]) + objective.changes(mask[np.newaxis])
+        np.testing.assert_allclose(found, [expected], rtol=1e-6)
+    mask = np.random.default_rng(0).random(6)
+    slopes = [(objective.price(mask + d)[0] - objective.price(mask - d)[0]) / 2e-5 for d in 1e-5 * np.eye(6)]
+    np.testing.assert_allclose(objective.price(mask)[1], slopes, atol=1e-6)
 
 
 def test_the_penalty_and_its_slope():

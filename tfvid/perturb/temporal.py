@@ -1,7 +1,7 @@
 """Perturbations in time, as mixtures of frames.
 
-Freezing, holding and reversing are linear in the frames: ``perturbed[b, t] = sum_s M[b, t, s] clip[b, s]``, with a matrix
-``M = f(mask)`` whose rows sum to one. One `mix` applies any of them to a batch, and the score of the perturbed
+Freezing, holding and reversing are linear in the frames: ``perturbed[b, t] = sum_s M[b, t, s] clip[b, s]``, with a
+matrix ``M = f(mask)`` whose rows sum to one. One `mix` applies any of them to a batch, and the score of the perturbed
 clip is differentiable in the mask through M.
 
 Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 3.1. A mask value of 1 means perturbed;

@@ -7,7 +7,8 @@ A mask value of 1 means that a frame is kept. The weights are those of Eq. 1 (MÃ
 Features", ACCV 2020, section 3.1). Without the last term this is the preservation game of Fong & Vedaldi
 ("Interpretable Explanations of Black Boxes by Meaningful Perturbation", ICCV 2017, section 4.1) in time, plus 1, which
 moves no minimum and makes the third term a probability. The last term is zero as soon as the share of the score is
-kept.
+kept. Nothing moves before and after the clip, so the mask counts as 0 there in TV: a window that ends with the clip has
+an edge there. Without that edge a window would rather go on to the end of the clip, through frames at rest.
 
 keep(x, m) is `hold` for the perturbation "freeze": frames before the first kept frame show that frame, frames after the
 last one show the last one. The paper's own operator, freeze(x, 1 - m), shows the first frame of the clip until the
@@ -24,6 +25,7 @@ from tfvid.core.errors import TfvidError
 from tfvid.explain.masks.objective import Objective, Terms
 from tfvid.perturb.temporal import freeze, hold
 
+BEYOND = 2  # zeros on either side of a mask; with two of them every edge counts alike, see `total_variation`
 PENALTY = 10.0  # a frame costs 0.01; so a share that is missed by 0.001 costs as much as one frame more
 
 
@@ -53,6 +55,13 @@ class SufficientObjective(Objective):
             raise TfvidError(f"expected keep_share in [0, 1], got {keep_share}")
         self.keep_share = keep_share
         self.perturb = keeping(self.perturb)
+
+    def changes(self, mask):
+        return super().changes(tf.pad(mask, ((0, 0), (BEYOND, BEYOND))))
+
+    def price(self, mask):
+        total, gradient = super().price(np.pad(mask, BEYOND))
+        return total, gradient[BEYOND:-BEYOND]
 
     def value(self, score):
         """Returns the probability of all other classes."""
