@@ -179,7 +179,7 @@ class Looks:
             price, slope = self.objective.price(mask)
             self.surrogate.add_gradient(mask, loss - price, gradient - slope)
             if self.objective.penalty is not None:
-                loss += float(self.objective.penalty(loss - price)[0])
+                loss += float(self.objective.penalty(np.asarray(loss - price))[0])
             self.losses[key] = loss
             self._descended.add(key)
             self.gradients += 1
