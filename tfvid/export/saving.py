@@ -74,11 +74,6 @@ def save(
     if card is not None:
         grad_cam.setdefault("layer", card.layer)
     options = explainer_options(mask, grad_cam)
-    if "mask.objective" in options:
-        raise ConfigError(
-            f"option mask.objective: an exported model has necessary masks only, got {options['mask.objective']!r}; "
-            "leave it out, and use tfvid.TemporalMask with the model itself"
-        )
     learn, locate = _explainers(model, mask, grad_cam, input_range)
     card = card or card_from_shapes(model, path.name)
     shape = clip_shape(learn.classifier.model, card.num_frames, card.size)
@@ -96,6 +91,11 @@ def save(
 
 def _explainers(model, mask: dict, grad_cam: dict, input_range) -> tuple[TemporalMask, GradCAM]:
     """Builds the explainers whose functions are exported."""
+    if (objective := mask.get("objective", "necessary")) != "necessary":
+        raise ConfigError(
+            f"option mask.objective: an exported model has necessary masks only, got {objective!r}; leave it out, and "
+            "use tfvid.TemporalMask with the model itself"
+        )
     scaled = {"input_range": "auto" if input_range == "auto" else None}
     learn, locate = TemporalMask(model, **mask | scaled), GradCAM(model, **grad_cam | scaled)
     if learn.method != "gradient":
