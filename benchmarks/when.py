@@ -1,7 +1,7 @@
 """Do masks find when it happens? Temporal IoU of necessary and of sufficient masks with windows that are known.
 
     python benchmarks/when.py                                          # the moving shapes, small I3D and C-LSTM
-    python benchmarks/when.py --root ../shared/data/fight_surv         # and fights that move in a window, I3D of fights
+    python benchmarks/when.py --models --root ../shared/data/fight_surv     # fights that move in a window, I3D of fights
 
 The predicted class is explained, by exact search over all windows of frames (`--method` for another one). Clips whose
 class survives in the window count, for fights; all clips, for shapes. "better" is the larger of the two values of a
@@ -35,7 +35,7 @@ FRAMES, SIZE = 16, (64, 64)
 def main(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--models", nargs="+", default=["shapes_i3d", "shapes_conv_lstm"], help="of shapes (%(default)s)"
+        "--models", nargs="*", default=["shapes_i3d", "shapes_conv_lstm"], help="of shapes (%(default)s)"
     )
     parser.add_argument("--clips", type=int, default=70, help="of each data set (%(default)s)")
     parser.add_argument("--root", help="the folder of fight_surv; without it, shapes only")
