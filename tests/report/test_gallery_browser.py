@@ -61,7 +61,9 @@ def page(tmp_path_factory) -> str:
                 map_layer=f"conv: {EVIL}",
                 seconds=np.arange(LENGTH, dtype=np.float32) / 4 if id == "second" else np.zeros(0, np.float32),
             )
-            store.append([write_media(record, out, clip, np.zeros((LENGTH, 2, 2)), frozen, None, Films(("webp",)))])
+            store.append(
+                [write_media(record, out, clip, {"grad_cam": np.zeros((LENGTH, 2, 2))}, frozen, None, Films(("webp",)))]
+            )
     return write_gallery(out, skipped={EVIL: EVIL}).as_uri()
 
 
@@ -195,7 +197,10 @@ def test_search_and_filters(fresh, choices, expected):
 
 def test_the_strip_marks_mask_event_and_frame(fresh):
     cells = fresh.script("return [...document.querySelector('.strip').children].map((r) => r.getAttribute('class'))")
-    assert cells == ["kept", "kept", "perturbed", "perturbed", "perturbed", "kept", "kept pale", "kept", "kept"]
+    assert cells == ["kept", "kept", "perturbed", "perturbed", "perturbed", "kept", "kept", "kept"]
+    look = "return getComputedStyle(document.querySelector(arguments[0])).backgroundImage"
+    assert "repeating-linear-gradient" in fresh.script(look, ".strip .perturbed")  # hatched: to be told without colour
+    assert "repeating" not in fresh.script(look, ".strip .kept")
     box = "const box = (e) => { const b = e.getBoundingClientRect(); return [b.left, b.right]; };"
     strip, event = fresh.script(
         box + "const film = cards[0].element.querySelector('.film');"
