@@ -16,6 +16,7 @@ COMMANDS = {
     "compare": "compare models: what they look at, and when",
     "benchmark": "compare attribution methods by objective measures",
     "export": "export a model with its explanations as one SavedModel",
+    "app": "explain videos on a page in the browser",
 }
 
 
