@@ -18,6 +18,7 @@ COMMANDS = {
     "check": "fail if a new model is worse than given limits, for continuous integration",
     "benchmark": "compare attribution methods by objective measures",
     "export": "export a model with its explanations as one SavedModel",
+    "app": "explain videos on a page in the browser",
 }
 
 

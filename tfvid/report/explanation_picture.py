@@ -198,11 +198,15 @@ class Pictured:
         """The explained class."""
         return self._class_name(self.explanation.target[i])
 
+    def predicted(self, i: int) -> str:
+        """The model's top class."""
+        return self._class_name(self.explanation.predicted[i])
+
     def note(self, i: int) -> str:
         """The scores, and the predicted class if another one was explained."""
         parts = [f"{name} {value:.2f}" for name, value in self.scores(i).items()]
         target, predicted = self.explanation.target[i], self.explanation.predicted[i]
-        return "  ·  ".join([*parts, *([] if target == predicted else [f"predicted: {self._class_name(predicted)}"])])
+        return "  ·  ".join([*parts, *([] if target == predicted else [f"predicted: {self.predicted(i)}"])])
 
     def sheet(self, i: int, columns: int = 16) -> Image.Image:
         """The contact sheet of one clip."""
@@ -215,7 +219,7 @@ class Pictured:
         encoded = io.BytesIO()
         strip.save(encoded, format="WEBP", quality=80)
         data = base64.b64encode(encoded.getvalue()).decode()
-        rows = {"explained class": self.caption(i), "predicted class": self._class_name(self.explanation.predicted[i])}
+        rows = {"explained class": self.caption(i), "predicted class": self.predicted(i)}
         rows |= {LONG_NAMES.get(name, name): f"{value:.3g}" for name, value in self.scores(i).items()}
         if layer := getattr(self.explanation, "layer_in_words", ""):
             rows["layer"] = layer
