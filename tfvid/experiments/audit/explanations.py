@@ -21,6 +21,7 @@ from tfvid.experiments.attribution.records import coarse
 from tfvid.experiments.audit.interventions import shift
 from tfvid.experiments.audit.predictions import random_of
 from tfvid.experiments.clips import Clips, task
+from tfvid.explain.base import Explainer
 from tfvid.explain.explainers import EXPLAINERS, explainer
 from tfvid.explain.masks.crop_search import CropSearch
 from tfvid.explain.masks.temporal_mask import TemporalMask
@@ -147,10 +148,8 @@ class Explaining:
         model = clips.model.model
         self.necessary = TemporalMask(model, method="search")
         self.sufficient = CropSearch(model)
-        self.maps = maps or _applicable(model, clips)
-        has_seed = "seed" in inspect.signature(EXPLAINERS.find(self.maps)).parameters
-        self.locate = explainer(self.maps, model, **({"seed": seed} if has_seed else {}))
-        self.locate_again = explainer(self.maps, model, seed=seed + 1) if has_seed else None
+        self.maps, self.locate = (maps, _explainer(maps, model, seed)) if maps else _applicable(clips, seed)
+        self.locate_again = _explainer(self.maps, model, seed + 1) if _has_seed(self.maps) else None
 
     def explain(self, clips: Clips, role: str, targets: dict[str, int], made_by: str) -> None:
         """Explains clips that have no explanation yet, and writes each one before the next batch.
@@ -239,18 +238,28 @@ class Explaining:
         return name
 
 
-def _applicable(model, clips: Clips) -> str:
-    """Returns the first method of `MAPS` that explains the model's clips."""
+def _applicable(clips: Clips, seed: int) -> tuple[str, Explainer]:
+    """Returns the first method of `MAPS` that explains the model, and its explainer."""
     size = (1, clips.model.num_frames, *clips.model.size, 3)
     trial, reason = np.random.default_rng(0).random(size, np.float32), ""
     for name in MAPS:
         try:
-            explainer(name, model)(trial)
+            found = _explainer(name, clips.model.model, seed)
+            found(trial)
         except ModelError as error:
             reason = reason or str(error)
             continue
-        return name
+        return name, found
     raise ModelError(f"none of {', '.join(MAPS)} explains the model ({reason}); name another method of maps")
+
+
+def _has_seed(name: str) -> bool:
+    """Whether a method draws random numbers."""
+    return "seed" in inspect.signature(EXPLAINERS.find(name)).parameters
+
+
+def _explainer(name: str, model, seed: int) -> Explainer:
+    return explainer(name, model, **({"seed": seed} if _has_seed(name) else {}))
 
 
 def _noise(clips: np.ndarray, ids: Sequence[str], seed: int) -> np.ndarray:
