@@ -222,7 +222,7 @@ def _loaded(model, dataset: VideoDataset, data: DataConfig, load: Mapping) -> Lo
     if isinstance(model, Loaded):
         return model
     if isinstance(model, str | os.PathLike):
-        return load_models([model], data.num_frames, data.size, load)[0]
+        return load_models([Path(model)], data.num_frames, data.size, load)[0]
     frames, height, width, _ = clip_shape(adapted(model))
     size = (height or data.size[0], width or data.size[1])
     name = str(getattr(model, "name", None) or "model")

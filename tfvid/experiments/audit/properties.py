@@ -110,7 +110,7 @@ class Files:
     def _read(self, sample: Sample) -> dict:
         if not sample.path:  # a generated clip
             return {}
-        known = {"file_size": float(_size(Path(sample.path)))}
+        known: dict[str, float | str] = {"file_size": float(_size(Path(sample.path)))}
         try:
             clip = self._pool.read(sample, 2, LARGEST)
         except VideoError:  # the clip itself could be read, from shards or by a data set of a user

@@ -104,7 +104,8 @@ def features(one: Explained) -> np.ndarray:
     of a uniform map or of the whole clip.
     """
     y, x = centre(one.heat)
-    values = [np.mean(np.array(one.mask) > 0.5), centre(one.mask)[0], centre(one.crop)[0], one.border, one.fovea, y, x]
+    length, mask, crop = float(np.mean(np.array(one.mask) > 0.5)), centre(one.mask)[0], centre(one.crop)[0]
+    values = np.array([length, mask, crop, one.border, one.fovea, y, x], np.float64)
     return np.where(np.isfinite(values), values, [0, 0.5, 0.5, 7 / 16, 1 / 4, 0.5, 0.5])
 
 

@@ -34,8 +34,10 @@ def scene_of(clip: np.ndarray, boxes: np.ndarray | None = None, other: np.ndarra
         foreground is what lies in its boxes; without any, or with None, it is what moves.
       other: see `Scene`.
     """
-    is_known = boxes is not None and boxes.size > 0 and bool(np.isfinite(boxes).all(axis=-1).any())
-    foreground = inside_boxes(boxes[np.newaxis], *clip.shape[1:3])[0] if is_known else moving_pixels(clip)
+    if boxes is not None and boxes.size and np.isfinite(boxes).all(axis=-1).any():
+        foreground = inside_boxes(boxes[np.newaxis], *clip.shape[1:3])[0]
+    else:
+        foreground = moving_pixels(clip)
     return Scene(foreground, still_background(clip, foreground), other)
 
 
