@@ -187,10 +187,10 @@ def test_a_rerun_recording(tmp_path):
 
 def recorded(file) -> dict[str, list]:
     """The numbers of a recording by entity, in the order of the frames; of other entities the number of rows."""
-    import rerun
+    from rerun.chunk import RrdReader
 
     found: dict[str, list] = {}
-    for chunk in rerun.experimental.RrdReader(str(file)).stream().to_chunks():
+    for chunk in RrdReader(str(file)).stream().to_chunks():
         batch = chunk.to_record_batch()
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         numbers = next((values.to_pylist() for name, values in columns.items() if "calars" in name), None)
@@ -222,6 +222,7 @@ def test_a_table_of_wandb(tmp_path, monkeypatch):
     table = json.loads(file.read_text())
     assert table["columns"][:3] == ["clip", "explained", "predicted"] and table["columns"][-1] == "frames"
     assert [line[:3] for line in table["data"]] == [["a", "run", "run"], ["c", "wave", "jump"]]
+    assert [line[-1]["_type"] for line in table["data"]] == ["image-file"] * 2
     assert len(list(tmp_path.rglob("*.png"))) == 2
 
 
@@ -235,4 +236,9 @@ def test_a_table_of_trackio(tmp_path, monkeypatch):
     run = trackio.init(project="tfvid", name="run", embed=False)
     log_table(run, results(), clips(), class_names=NAMES, names=["a", "c"])
     trackio.finish()
-    (logged,) = trackio.Api().runs("tfvid")[0].history() if hasattr(trackio.Run, "history") else [None]
+    from trackio.sqlite_storage import SQLiteStorage
+
+    (logged,) = SQLiteStorage.get_logs("tfvid", "run")
+    first, second = logged["explanations"]["_value"]
+    assert (first["clip"], first["OS"], second["needed frames"]) == ("a", 0.75, "")
+    assert all((tmp_path / "media" / one["frames"]["file_path"]).is_file() for one in (first, second))
