@@ -65,11 +65,12 @@ saved_models/shapes_%: $(READY)
 	$(PY) scripts/train.py --config configs/shapes_$(firstword $(subst _seed, ,$*)).yaml explain.log_every=0 \
 	  name=shapes_$* seed=$(lastword $(subst _seed, ,$*)) data.seed=$(lastword $(subst _seed, ,$*))
 
-# The two small models that are committed under saved_models/: as configs/ say, on the clips that the demo draws.
-models: demo
-	rm -rf $(addprefix saved_models/shapes_,i3d conv_lstm) $(addprefix runs/shapes_,i3d conv_lstm)
-	$(PY) scripts/train.py --config configs/shapes_i3d.yaml data.records=runs/demo/shards
-	$(PY) scripts/train.py --config configs/shapes_conv_lstm.yaml data.records=runs/demo/shards
+# The two small models that are committed under saved_models/: as configs/ say.
+models: $(READY)
+	rm -rf $(addprefix saved_models/shapes_,i3d conv_lstm) $(addprefix runs/shapes_,i3d conv_lstm shards)
+	$(PY) scripts/prepare.py --config configs/shapes_i3d.yaml --out runs/shapes_shards --quality 95
+	$(PY) scripts/train.py --config configs/shapes_i3d.yaml data.records=runs/shapes_shards
+	$(PY) scripts/train.py --config configs/shapes_conv_lstm.yaml data.records=runs/shapes_shards
 
 # pip shows what it downloads and installs. Python compiles a module when it is first imported, so pip need not
 # compile all of them.

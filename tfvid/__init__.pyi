@@ -52,6 +52,7 @@ from .data import SkipLog as SkipLog
 from .data import SomethingSomething as SomethingSomething
 from .data import VideoDataset as VideoDataset
 from .data import Weizmann as Weizmann
+from .data import Windowed as Windowed
 from .data import load_dataset as load_dataset
 from .data import read_clip as read_clip
 from .data.settings import AugmentConfig as AugmentConfig

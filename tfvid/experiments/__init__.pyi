@@ -12,3 +12,4 @@ from . import manifest as manifest
 from . import originals as originals
 from . import record_settings as record_settings
 from . import study as study
+from . import survival as survival

@@ -161,6 +161,8 @@ def _row(model: int, row: Result, values: Mapping[str, float | None], names: dic
     """
     height, width = display_size(row.film_size)
     scores = {"OS": row.original_score, "FS": row.freeze_score, "RS": row.reverse_score, "CS": row.true_score}
+    if row.objective != "necessary":
+        scores["KS"] = row.kept_score
     data = {
         "model": model,
         "predicted": row.predicted_name,
@@ -170,6 +172,9 @@ def _row(model: int, row: Result, values: Mapping[str, float | None], names: dic
         "values": _finite(own_measures(row) | dict(values)),
         "baselines": _finite({"random": row.temporal_iou_random, "centred": row.temporal_iou_centred}),
         "mask": [_level(float(value)) for value in np.clip(row.mask, 0, 1)],
+        "objective": row.objective,
+        "sufficient": [_level(float(value)) for value in np.clip(row.sufficient, 0, 1)],
+        "suffices": suffices(row),
         "panes": titles(row.perturbation, row.map_method),
         "map": _map_in_words(row),
         "seconds": [round(float(second), 2) for second in row.seconds],
@@ -183,6 +188,18 @@ def _row(model: int, row: Result, values: Mapping[str, float | None], names: dic
     if row.reel:
         data["reel"] = {"file": beside(row.reel), "columns": grid(len(row.mask), height)[0], "size": [width, height]}
     return data
+
+
+def suffices(row: Result) -> str:
+    """Returns the line about the frames that suffice; "" if they were not asked for."""
+    if row.objective == "necessary":
+        return ""
+    frames = ", ".join(str(frame + 1) for frame in np.flatnonzero(row.sufficient > 0.5)) or "none"
+    missed = "" if row.reached else ", less than was asked for"
+    return (
+        f"Frames that suffice: {frames} of {len(row.sufficient)}. If only these move, the score is "
+        f"{number(row.kept_score, 2)} (of {number(row.original_score, 2)}){missed}."
+    )
 
 
 def _doubt(row: Result) -> str:
@@ -277,4 +294,6 @@ def _plain_row(data: dict, row: Result) -> dict:
         "top": f"Top {len(row.top)}: {top}" if row.top else "",
         "map": data["map"],
         "doubt": data["doubt"],
+        "suffices": data["suffices"],
+        "objective": row.objective,
     }

@@ -39,7 +39,7 @@ def titles(perturbation: str, map_method: str = "grad_cam") -> tuple[str, str, s
       perturbation: a name in `tfvid.perturb.PERTURBATIONS`, or that of a user's perturbation, ``my_file.py:name``.
       map_method: the method of the maps, a name in `tfvid.explain.EXPLAINERS`, or a user's, ``my_file.py:Name``.
     """
-    changed = {"freeze": "frozen", "reverse": "reversed", "blur": "blurred"}
+    changed = {"freeze": "frozen", "reverse": "reversed", "blur": "blurred", "hold": "only the mask moves"}
     return "clip", map_title(map_method), changed.get(perturbation, perturbation.rpartition(":")[2])
 
 

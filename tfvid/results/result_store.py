@@ -77,6 +77,14 @@ class Result:
       map_layer: the layer whose features `map` shows and why it was chosen, in words; "" for a method without a layer.
       shown: (H, W) of the original frames that films show; (0, 0) if they show the frames that the model received.
       seconds: float32 `(T,)`, when each frame is shown in its file; empty if unknown.
+      objective: what was asked: "necessary", the frames of `mask` are those that the class needs; "sufficient", they
+        are those that suffice when all else is held; "both", `mask` is the necessary one. The next fields are empty, 0,
+        NaN or False with "necessary".
+      sufficient: float32 `(T,)` in [0, 1], the mask of the frames that suffice, 1 = kept.
+      sufficient_length: number of its frames with a value above 0.5.
+      kept_score: KS, the target's score on the clip in which only these frames move.
+      reached: whether KS is at least the share of OS that was asked for, 0.9 by default.
+      sufficient_iou: temporal IoU of this mask with the event; NaN if the event is unknown.
     """
 
     id: str
@@ -123,6 +131,12 @@ class Result:
     map_layer: str = ""
     shown: tuple[int, int] = (0, 0)
     seconds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    objective: str = "necessary"
+    sufficient: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    sufficient_length: int = 0
+    kept_score: float = float("nan")
+    reached: bool = False
+    sufficient_iou: float = float("nan")
 
     @property
     def film_size(self) -> tuple[int, int]:
@@ -159,6 +173,12 @@ DEFAULTS = {
     "map_layer": "",
     "shown": [0, 0],
     "seconds": [],
+    "objective": "necessary",
+    "sufficient": [],
+    "sufficient_length": 0,
+    "kept_score": float("nan"),
+    "reached": False,
+    "sufficient_iou": float("nan"),
 }
 
 
@@ -172,7 +192,7 @@ def to_table(results: Iterable[Result]) -> pa.Table:
     for result in results:
         row = {item.name: getattr(result, item.name) for item in dataclasses.fields(Result)}
         heat = np.asarray(result.map, np.float32)
-        arrays = {name: np.asarray(row[name]) for name in ("mask", "top_scores", "seconds")}
+        arrays = {name: np.asarray(row[name]) for name in ("mask", "top_scores", "seconds", "sufficient")}
         rows.append(row | arrays | {"map": heat.ravel(), "map_shape": list(heat.shape)})
     return pa.Table.from_pylist(rows, SCHEMA)
 
@@ -192,6 +212,7 @@ def from_table(table: pa.Table) -> list[Result]:
         row["map"] = np.asarray(row.get("map", ()), np.float32).reshape(shape)
         row["mask"] = np.asarray(row["mask"], np.float32)
         row["seconds"] = np.asarray(row["seconds"], np.float32)
+        row["sufficient"] = np.asarray(row["sufficient"], np.float32)
         row["size"], row["event"], row["shown"] = tuple(row["size"]), tuple(row["event"]), tuple(row["shown"])
         row["top"], row["top_names"] = tuple(row["top"]), tuple(row["top_names"])
         row["top_scores"] = np.asarray(row["top_scores"], np.float32)

@@ -121,7 +121,14 @@ function makeFilm(card, row) {
   const perturbed = row.mask.flatMap((value, frame) => (value > 0.5 ? [frame + 1] : []));
   const said = perturbed.length
     ? `frames ${perturbed.join(", ")} of ${row.mask.length} perturbed` : "no frame perturbed";
-  const element = make("div", { class: "film", role: "group", "aria-label": `${name}: ${said}` }, panes, timeline, now);
+  const label = row.objective === "sufficient" ? row.suffices : said;
+  const element = make("div", { class: "film", role: "group", "aria-label": `${name}: ${label}` }, panes, timeline, now);
+  if (row.objective === "both") {
+    const lane = make("div", { class: "lane" });
+    lane.append(stripOf(row.sufficient));
+    element.append(make("div", { class: "timeline", title: "frames that suffice" }, lane));
+  }
+  if (row.suffices) element.append(make("p", { class: "now" }, row.suffices));
   const film = { row, element, panes, canvases, slider, now, mask: row.mask, reel: null };
   slider.addEventListener("input", () => {
     play(card, false);
@@ -160,6 +167,7 @@ function makeEvent([start, stop], length) {
 const SCORES = {
   OS: "original: the clip as it is", FS: "frozen: the perturbed frames stand still",
   RS: "reversed: the perturbed frames run backwards", CS: "true class, on the clip as it is",
+  KS: "kept: only the frames that suffice move",
 };
 
 function makeScores(row) {
@@ -214,7 +222,8 @@ function show(card, frameOfLongest) {
     if (film.reel) draw(film, frame);
     film.slider.value = frame + 1;
     const value = film.mask[frame];
-    const state = value > 0.5 ? "perturbed" : "kept";
+    const states = film.row.objective === "sufficient" ? ["moves", "held"] : ["perturbed", "kept"];
+    const state = states[value > 0.5 ? 0 : 1];
     const second = film.row.seconds[frame];
     const words = [`frame ${frame + 1} of ${film.mask.length}`, ...(second === undefined ? [] : [`${second.toFixed(2)} s`]),
       state, `mask ${value.toFixed(2)}`];
