@@ -149,6 +149,7 @@ class Job:
         """Where the clips come from and how they were sampled: records of other clips are not mixed with these."""
         data, is_files = self.config.data, bool(self.arguments.video)
         place = "files" if is_files else f"{data.records or data.dataset} {data.root or ''} {data.options or ''}"
+        place += "" if is_files or data.events == "own" else f" {data.events}"
         size = f"{model.num_frames}x{model.size[0]}x{model.size[1]}"
         return " ".join(f"{place} {self.split} {size}".split())
 

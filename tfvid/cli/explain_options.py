@@ -17,8 +17,9 @@ from tfvid.explain.explainers import EXPLAINERS
 from tfvid.report.media import FORMATS
 from tfvid.report.overlay import COLORMAPS
 
-# The default method to find masks. It needs a fraction of the time of the published 300 steps.
-METHOD = {"method": "search+gradient"}
+# The default methods to find masks. The first needs a fraction of the time of the published 300 steps; for masks of the
+# frames that suffice, windows are better than masks with values between 0 and 1.
+METHOD, METHOD_OF_SUFFICIENT = {"method": "search+gradient"}, {"method": "search"}
 MASK = "temporal_mask"
 
 
@@ -78,7 +79,22 @@ def _config(arguments: argparse.Namespace, overrides: list[str]) -> RunConfig:
     else:
         data = {"dataset": arguments.dataset or "shapes", "root": arguments.root}
         config = configuration.from_dict(configuration.override({"data": data}, overrides), " ".join(overrides))
-    return replace(config, explain=replace(config.explain, mask=METHOD | config.explain.mask))
+    return replace(
+        config, explain=replace(config.explain, mask=_mask_options(config.explain.mask, arguments.objective))
+    )
+
+
+def _mask_options(mask: dict, objective: str | None) -> dict:
+    """Returns the options of the masks, with the objective of the command line and the default method.
+
+    Raises:
+      ConfigError: the command line and the configuration name different objectives.
+    """
+    asked = mask.get("objective", objective)
+    if objective not in (None, asked):
+        raise ConfigError(f"--objective {objective} and mask.objective={asked} differ; leave one of them out")
+    mask = mask if asked is None else mask | {"objective": asked}
+    return (METHOD if asked in (None, "necessary") else METHOD_OF_SUFFICIENT) | mask
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -100,6 +116,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_clip_options(parser)
     parser.add_argument(
         "--target", choices=TARGETS, default="predicted", help="which class is explained (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--objective",
+        choices=("necessary", "sufficient", "both"),
+        help="which frames the masks show: those that the class needs, those that suffice when all else stands still, "
+        "or both, at about twice the cost (default: necessary)",
     )
     parser.add_argument(
         "--method",

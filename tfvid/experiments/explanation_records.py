@@ -82,6 +82,8 @@ def explained(
             f"class_names: expected {num_classes}, one for each class of model {name!r}, got {len(class_names)}"
         )
     perturbation = str(settings["mask.perturbation"])
+    if perturbation == "freeze" and settings.get("mask.objective") == "sufficient":
+        perturbation = "hold"  # what `explainers.learn.perturb` does
     shared: dict[str, Any] = {"model": name, "perturbation": perturbation, "settings": json.dumps(settings)}
     (first, *more), (layer, *more_layers) = maps, (getattr(one, "layer_in_words", "") for one in maps.values())
     shared |= {"map_method": first, "map_layer": layer}
@@ -98,6 +100,7 @@ def explained(
             **shared,
             **_classes(masks, known.labels, class_names, i),
             **_mask(masks, known.events, i),
+            **_sufficient(masks, known.events, i),
         )
         for i, id in enumerate(known.ids)
     ]
@@ -147,6 +150,21 @@ def _mask(masks, events: np.ndarray, i: int) -> dict[str, Any]:
         "still": bool(masks.still[i]),
         **{field: float(getattr(masks, field)[i]) for field in SCORES},
         **overlaps(masks.mask[i], events[i]),
+    }
+
+
+def _sufficient(masks, events: np.ndarray, i: int) -> dict[str, Any]:
+    """Returns the fields of a record about the sufficient mask of clip `i`; {} if none was asked for."""
+    found = masks.sufficient if masks.sufficient is not None else masks
+    if found.objective[i] != "sufficient":
+        return {}
+    return {
+        "objective": "both" if found is not masks else "sufficient",
+        "sufficient": found.mask[i],
+        "sufficient_length": int(mask_length(found.mask[i])),
+        "kept_score": float(found.kept_score[i]),
+        "reached": bool(found.reached[i]),
+        "sufficient_iou": overlaps(found.mask[i], events[i])["temporal_iou"],
     }
 
 

@@ -169,6 +169,8 @@ def _row(model: int, row: Result, values: Mapping[str, float | None], names: dic
     """
     height, width = display_size(row.film_size)
     scores = {"OS": row.original_score, "FS": row.freeze_score, "RS": row.reverse_score, "CS": row.true_score}
+    if row.objective != "necessary":
+        scores["KS"] = row.kept_score
     data = {
         "model": model,
         "predicted": row.predicted_name,
@@ -178,6 +180,8 @@ def _row(model: int, row: Result, values: Mapping[str, float | None], names: dic
         "values": _finite(own_measures(row) | dict(values)),
         "baselines": _finite({"random": row.temporal_iou_random, "centred": row.temporal_iou_centred}),
         "mask": [_level(float(value)) for value in np.clip(row.mask, 0, 1)],
+        "objective": row.objective,
+        "suffices": suffices(row),
         "strips": _further_strips(row),
         "panes": titles(row.perturbation, row.methods),
         "kinds": row.reel_panels or ("clip", "drawn", "perturbed"),
@@ -193,6 +197,18 @@ def _row(model: int, row: Result, values: Mapping[str, float | None], names: dic
     if row.reel:
         data["reel"] = {"file": beside(row.reel), "columns": grid(len(row.mask), height)[0], "size": [width, height]}
     return data
+
+
+def suffices(row: Result) -> str:
+    """Returns the line about the frames that suffice; "" if they were not asked for."""
+    if row.objective == "necessary":
+        return ""
+    frames = ", ".join(str(frame + 1) for frame in np.flatnonzero(row.sufficient > 0.5)) or "none"
+    missed = "" if row.reached else ", less than was asked for"
+    return (
+        f"Frames that suffice: {frames} of {len(row.sufficient)}. If only these move, the score is "
+        f"{number(row.kept_score, 2)} (of {number(row.original_score, 2)}){missed}."
+    )
 
 
 def _doubt(row: Result) -> str:
@@ -212,7 +228,9 @@ def _map_in_words(row: Result) -> str:
 
 def _further_strips(row: Result) -> list[dict]:
     """Returns the masks that are shown below the mask of the record: for each its title and its values."""
-    return []
+    if row.objective != "both":
+        return []
+    return [{"title": "frames that suffice", "mask": [_level(float(value)) for value in np.clip(row.sufficient, 0, 1)]}]
 
 
 def _colours() -> dict[str, dict]:
@@ -301,4 +319,6 @@ def _plain_row(data: dict, row: Result) -> dict:
         "top": f"Top {len(row.top)}: {top}" if row.top else "",
         "map": data["map"],
         "doubt": data["doubt"],
+        "suffices": data["suffices"],
+        "objective": row.objective,
     }

@@ -40,7 +40,7 @@ def titles(perturbation: str, methods: Iterable[str] = ("grad_cam",)) -> tuple[s
       perturbation: a name in `tfvid.perturb.PERTURBATIONS`, or that of a user's perturbation, ``my_file.py:name``.
       methods: the methods of the maps, names in `tfvid.explain.EXPLAINERS`, or a user's, ``my_file.py:Name``.
     """
-    changed = {"freeze": "frozen", "reverse": "reversed", "blur": "blurred"}
+    changed = {"freeze": "frozen", "reverse": "reversed", "blur": "blurred", "hold": "only the mask moves"}
     return "clip", *map(map_title, methods), changed.get(perturbation, perturbation.rpartition(":")[2])
 
 

@@ -77,6 +77,14 @@ class Result:
       map_layer: the layer whose features `map` shows and why it was chosen, in words; "" for a method without a layer.
       shown: (H, W) of the original frames that films show; (0, 0) if they show the frames that the model received.
       seconds: float32 `(T,)`, when each frame is shown in its file; empty if unknown.
+      objective: what was asked: "necessary", the frames of `mask` are those that the class needs; "sufficient", they
+        are those that suffice when all else is held; "both", `mask` is the necessary one. The next fields are empty, 0,
+        NaN or False with "necessary".
+      sufficient: float32 `(T,)` in [0, 1], the mask of the frames that suffice, 1 = kept.
+      sufficient_length: number of its frames with a value above 0.5.
+      kept_score: KS, the target's score on the clip in which only these frames move.
+      reached: whether KS is at least the share of OS that was asked for, 0.9 by default.
+      sufficient_iou: temporal IoU of this mask with the event; NaN if the event is unknown.
       more_methods: the names of the further methods of maps, in order; () if `map_method` is the only one.
       more_maps: their maps, each float32 `(T', H', W')` like `map`.
       more_layers: the layer of each, as `map_layer`.
@@ -129,6 +137,12 @@ class Result:
     map_layer: str = ""
     shown: tuple[int, int] = (0, 0)
     seconds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    objective: str = "necessary"
+    sufficient: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    sufficient_length: int = 0
+    kept_score: float = float("nan")
+    reached: bool = False
+    sufficient_iou: float = float("nan")
     more_methods: tuple[str, ...] = ()
     more_maps: tuple[np.ndarray, ...] = ()
     more_layers: tuple[str, ...] = ()
@@ -182,6 +196,12 @@ DEFAULTS = {
     "map_layer": "",
     "shown": [0, 0],
     "seconds": [],
+    "objective": "necessary",
+    "sufficient": [],
+    "sufficient_length": 0,
+    "kept_score": float("nan"),
+    "reached": False,
+    "sufficient_iou": float("nan"),
     "more_methods": [],
     "more_maps": [],
     "more_map_shapes": [],
@@ -201,7 +221,7 @@ def to_table(results: Iterable[Result]) -> pa.Table:
     for result in results:
         row = {item.name: getattr(result, item.name) for item in dataclasses.fields(Result)}
         heat = np.asarray(result.map, np.float32)
-        arrays = {name: np.asarray(row[name]) for name in ("mask", "top_scores", "seconds")}
+        arrays = {name: np.asarray(row[name]) for name in ("mask", "top_scores", "seconds", "sufficient")}
         more = [np.asarray(one, np.float32) for one in result.more_maps]
         maps = {"map": heat.ravel(), "map_shape": list(heat.shape)}
         maps |= {"more_maps": [one.ravel() for one in more], "more_map_shapes": [list(one.shape) for one in more]}
@@ -225,6 +245,7 @@ def from_table(table: pa.Table) -> list[Result]:
         row["more_maps"] = tuple(_map(values, shape) for values, shape in more)
         row["mask"] = np.asarray(row["mask"], np.float32)
         row["seconds"] = np.asarray(row["seconds"], np.float32)
+        row["sufficient"] = np.asarray(row["sufficient"], np.float32)
         row["size"], row["event"], row["shown"] = tuple(row["size"]), tuple(row["event"]), tuple(row["shown"])
         for name in ("top", "top_names", "more_methods", "more_layers", "reel_panels"):
             row[name] = tuple(row[name])

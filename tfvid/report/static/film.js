@@ -12,10 +12,12 @@ function makeFilm(card, row) {
   if (card.clip.event) timeline.append(makeEvent(card.clip.event, row.mask.length));
   timeline.append(slider);
   const more = row.strips.map(({ title, mask }) => make("div", { class: "strip-below", style: `--length:${mask.length}` },
-    stripOf(mask), make("p", {}, `${title}: ${framesOf(mask) || "none"}`)));
-  const said = framesOf(row.mask);
-  const label = `${name}: ${said ? `frames ${said} of ${row.mask.length} perturbed` : "no frame perturbed"}`;
-  const element = make("div", { class: "film", role: "group", "aria-label": label }, panes, timeline, ...more, now);
+    stripOf(mask), make("p", {}, title)));
+  if (row.suffices) more.push(make("p", { class: "now" }, row.suffices));
+  const frames = framesOf(row.mask);
+  const perturbed = frames ? `frames ${frames} of ${row.mask.length} perturbed` : "no frame perturbed";
+  const label = `${name}: ${row.objective === "sufficient" ? row.suffices : perturbed}`;
+  const element = make("div", { class: "film", role: "group", "aria-label": label }, panes, timeline, now, ...more);
   const film = { row, element, panes, layers, slider, now, mask: row.mask, reel: null };
   slider.addEventListener("input", () => {
     play(card, false);
@@ -87,7 +89,8 @@ function show(card, frameOfLongest) {
     if (film.reel) draw(film, frame);
     film.slider.value = frame + 1;
     const value = film.mask[frame];
-    const state = value > 0.5 ? "perturbed" : "kept";
+    const states = film.row.objective === "sufficient" ? ["moves", "held"] : ["perturbed", "kept"];
+    const state = states[value > 0.5 ? 0 : 1];
     const second = film.row.seconds[frame];
     const words = [`frame ${frame + 1} of ${film.mask.length}`, ...(second === undefined ? [] : [`${second.toFixed(2)} s`]),
       state, `mask ${value.toFixed(2)}`];

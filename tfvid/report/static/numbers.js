@@ -45,6 +45,7 @@ const SCORES = {
   FS: ["frozen", "Freeze score: the same while the perturbed frames stand still"],
   RS: ["reversed", "Reverse score: the same while the perturbed frames run backwards"],
   CS: ["true class", "Class score: the probability of the true class for the clip as it is"],
+  KS: ["kept", "Kept score: the probability of the explained class if only the frames that suffice move"],
 };
 
 function makeScores(row) {
