@@ -61,7 +61,7 @@ def records(folder, models=("i3d",), drawn=True):
         for id in ("a", "b"):
             record = make(id, model, mask=MASK[0], size=(H, W), seconds=np.arange(T, dtype=np.float32) / 4)
             if drawn or id == "a":
-                record = write_media(record, folder, clip, np.zeros((T, 2, 2)), clip, None, Films(()))
+                record = write_media(record, folder, clip, {"gradient": np.zeros((T, 2, 2))}, clip, None, Films(()))
             store.append([record])
     return folder
 
