@@ -232,7 +232,7 @@ class Explaining:
         names, name = self.clips.model.card.class_names, f"films/{safe_name(id)}.webp"
         frozen = freeze(clip[np.newaxis], mask[np.newaxis]).numpy()[0]
         positive = np.maximum(heat, 0)
-        columns = panels(clip, positive / max(float(positive.max()), 1e-12), frozen, map_method=self.maps)
+        columns = panels(clip, {self.maps: positive / max(float(positive.max()), 1e-12)}, frozen)
         caption = f"{names[target]}? It is {names[label]}." if max(label, target) < len(names) else ""
         save(self.folder / name, compose(columns, mask, caption=caption, note=id), FPS)
         return name
