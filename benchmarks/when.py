@@ -1,7 +1,7 @@
 """Do masks find when it happens? Temporal IoU of necessary and of sufficient masks with windows that are known.
 
     python benchmarks/when.py                                          # the moving shapes, small I3D and C-LSTM
-    python benchmarks/when.py --models --root ../shared/data/fight_surv     # fights that move in a window, I3D of fights
+    python benchmarks/when.py --models --root ../shared/data/fight_surv  # fights that move in a window, I3D of fights
 
 The predicted class is explained, by exact search over all windows of frames (`--method` for another one). Clips whose
 class survives in the window count, for fights; all clips, for shapes. "better" is the larger of the two values of a
@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import numpy as np  # noqa: E402
 from machine import describe_machine  # noqa: E402

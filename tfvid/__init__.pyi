@@ -59,6 +59,8 @@ from .data.settings import AugmentConfig as AugmentConfig
 from .data.settings import DataConfig as DataConfig
 from .experiments import attribution as attribution
 from .experiments import study as study
+from .experiments.audit.flow import Audit as Audit
+from .experiments.audit.flow import audit as audit
 from .experiments.evaluation import Evaluation as Evaluation
 from .experiments.evaluation import evaluate as evaluate
 from .experiments.explain_clips import explain_clips as explain_clips

@@ -18,7 +18,7 @@ BATCH = {"id": np.array(["waving"]), "clip": CHANGING, "label": np.array([0]), "
 def recorded(tmp_path, objective):
     """The record of one clip, written and read; the model needs the motion of frames 3 to 6."""
     mask = {"method": "search", "variation_weight": 1e-4, "objective": objective}
-    explainers = ClipExplainers(motion_model((3, 4, 5)), mask=mask, maps="gradient")
+    explainers = ClipExplainers(motion_model((3, 4, 5)), mask=mask, methods={"gradient": {}})
     found = explained(BATCH, explainers, "toy", ("waving", "rest"), {})
     store = ResultStore(tmp_path)
     store.append(found.records)

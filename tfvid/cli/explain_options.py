@@ -13,12 +13,14 @@ from tfvid.cli.model_options import add_model_options
 from tfvid.config import RunConfig
 from tfvid.core.errors import ConfigError
 from tfvid.experiments.clip_explainers import GRAD_CAM, TARGETS
+from tfvid.explain.explainers import EXPLAINERS
 from tfvid.report.media import FORMATS
 from tfvid.report.overlay import COLORMAPS
 
 # The default methods to find masks. The first needs a fraction of the time of the published 300 steps; for masks of the
 # frames that suffice, windows are better than masks with values between 0 and 1.
 METHOD, METHOD_OF_SUFFICIENT = {"method": "search+gradient"}, {"method": "search"}
+MASK = "temporal_mask"
 
 
 def parse(argv: list[str]) -> tuple[argparse.Namespace, RunConfig]:
@@ -27,15 +29,51 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, RunConfig]:
     Raises:
       ConfigError: options that exclude one another, or an invalid setting.
     """
-    overrides = [argument for argument in argv if re.fullmatch(r"[a-z_]+(\.\w+)+=.*", argument, re.DOTALL)]
+    overrides = [argument for argument in argv if re.fullmatch(r"[A-Za-z_]\w*(\.\w+)+=.*", argument, re.DOTALL)]
     arguments = _parser().parse_args([argument for argument in argv if argument not in overrides])
-    return arguments, _config(arguments, overrides)
+    methods, overrides = _methods(arguments.method or [GRAD_CAM], overrides)
+    config = _config(arguments, overrides)
+    if GRAD_CAM in methods:
+        methods[GRAD_CAM] = dict(config.explain.grad_cam)
+    arguments.methods = methods
+    return arguments, config
+
+
+def _methods(names: list[str], overrides: list[str]) -> tuple[dict[str, dict], list[str]]:
+    """The options of each method of maps, and the overrides of the configuration.
+
+    Args:
+      names: of ``--method``.
+      overrides: of the command line, e.g. ``"rise.masks=500"``.
+
+    Raises:
+      ConfigError: an option of a method that is not asked for.
+    """
+    # The temporal mask is always learned, so that naming it adds no map.
+    methods: dict[str, dict] = {name: {} for name in names if name != MASK} or {GRAD_CAM: {}}
+    by_prefix = {name.rpartition(":")[2]: name for name in methods}
+    others = []
+    for text in overrides:
+        prefix, _, rest = text.partition(".")
+        name = by_prefix.get(prefix)
+        if prefix in ("mask", MASK):
+            others.append(f"explain.mask.{rest}")
+        elif prefix in EXPLAINERS.parts and name is None:
+            raise ConfigError(
+                f"option {text}: no method {prefix!r} in this run; add --method {prefix}, or leave it out"
+            )
+        elif name == GRAD_CAM:
+            others.append(f"explain.grad_cam.{rest}")
+        elif name is not None:
+            methods[name] |= configuration.override({}, [rest])
+        else:
+            others.append(text)
+    return methods, others
 
 
 def _config(arguments: argparse.Namespace, overrides: list[str]) -> RunConfig:
     if arguments.root and not arguments.dataset:
         raise ConfigError("--root goes with --dataset; with --config it is data.root=FOLDER")
-    overrides = [f"explain.{text}" if text.startswith(("mask.", "grad_cam.")) else text for text in overrides]
     if arguments.config:
         config = configuration.load(arguments.config, overrides)
     else:
@@ -62,10 +100,10 @@ def _mask_options(mask: dict, objective: str | None) -> dict:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tfvid explain",
-        description="Explain video classifiers: learned temporal masks and maps (Grad-CAM), as films, numbers "
+        description="Explain video classifiers: learned temporal masks (when) and maps (where), as films, numbers "
         "and a page. A run that was stopped continues where it stopped.",
         epilog="Further arguments of the form key=value change a setting, for example mask.iterations=100, "
-        "grad_cam.layer=Mixed_5c or data.options.seed=1.",
+        "grad_cam.layer=Mixed_5c, rise.masks=500 or data.options.seed=1.",
     )
     parser.add_argument(
         "--model",
@@ -86,12 +124,14 @@ def _parser() -> argparse.ArgumentParser:
         "or both, at about twice the cost (default: necessary)",
     )
     parser.add_argument(
-        "--maps",
-        metavar="METHOD",
-        default=GRAD_CAM,
-        help="the method of the maps; models without layers, such as SavedModels, need one without, e.g. gradient or "
-        "occlusion (default: %(default)s)",
+        "--method",
+        metavar="NAME",
+        action="append",
+        help="a method of the maps, e.g. rise, layer_cam, occlusion or my_file.py:Name; repeat it to compare methods "
+        "on the page. The temporal mask is always learned. Models without layers, such as SavedModels, need a method "
+        "without, e.g. gradient or occlusion (default: grad_cam)",
     )
+    parser.add_argument("--maps", dest="method", action="append", help=argparse.SUPPRESS)  # the name in version 0.1
     parser.add_argument(
         "--out",
         default="runs/explain",

@@ -1,4 +1,5 @@
 from . import attribution as attribution
+from . import audit as audit
 from . import clip_explainers as clip_explainers
 from . import clips as clips
 from . import evaluation as evaluation

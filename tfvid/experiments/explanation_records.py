@@ -85,7 +85,9 @@ def explained(
     if perturbation == "freeze" and settings.get("mask.objective") == "sufficient":
         perturbation = "hold"  # what `explainers.learn.perturb` does
     shared: dict[str, Any] = {"model": name, "perturbation": perturbation, "settings": json.dumps(settings)}
-    shared |= {"map_method": explainers.maps, "map_layer": getattr(maps, "layer_in_words", "")}
+    (first, *more), (layer, *more_layers) = maps, (getattr(one, "layer_in_words", "") for one in maps.values())
+    shared |= {"map_method": first, "map_layer": layer}
+    shared |= {"more_methods": tuple(more), "more_layers": tuple(more_layers)}
     records = [
         Result(
             id=id,
@@ -93,7 +95,8 @@ def explained(
             damage=known.damage[i],
             size=known.clips.shape[2:4],
             event=tuple(known.events[i].tolist()),
-            map=getattr(maps, "native", maps.attribution)[i],
+            map=own_size(maps[first])[i],
+            more_maps=tuple(own_size(maps[method])[i] for method in more),
             **shared,
             **_classes(masks, known.labels, class_names, i),
             **_mask(masks, known.events, i),
@@ -103,7 +106,13 @@ def explained(
     ]
     perturbed = np.asarray(explainers.learn.perturb(known.clips, masks.mask))
     backwards = None if perturbation == "reverse" else _reversed(known.clips, masks.mask)
-    return Explained(records, known.clips, shown(maps), perturbed, backwards, batch, explainers.learn.perturb)
+    drawn = {method: shown(one) for method, one in maps.items()}
+    return Explained(records, known.clips, drawn, perturbed, backwards, batch, explainers.learn.perturb)
+
+
+def own_size(maps) -> np.ndarray:
+    """Returns the maps for records: class activation maps on the grid of their layer, others at the clip's size."""
+    return getattr(maps, "native", maps.attribution)
 
 
 def shown(maps) -> np.ndarray:
