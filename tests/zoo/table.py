@@ -71,16 +71,24 @@ def tried(name: str) -> dict[str, str]:
 def table(found: dict) -> str:
     """The table in Markdown, the reasons, what is like what, and what each model was tried with."""
     names = [name for name in KNOWN if name in found]
-    answers = {name: found[name]["methods"] for name in names}
-    reasons = list(dict.fromkeys(answers[name][way] for way in WAYS for name in names if answers[name][way]))
+    answers = {name: [found[name]["methods"].get(way) for way in WAYS] for name in names}
+    reasons = list(
+        dict.fromkeys(reason for column in zip(*answers.values(), strict=True) for reason in column if reason)
+    )
     lines = [f"| model | {' | '.join(WAYS)} |", "|---" * (len(WAYS) + 1) + "|"]
     for name in names:
-        cells = (f"no ({reasons.index(reason) + 1})" if reason else "yes" for reason in map(answers[name].get, WAYS))
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {' | '.join(cell(reason, reasons) for reason in answers[name])} |")
     lines += ["", *(f"{i}. {reason}" for i, reason in enumerate(reasons, 1)), ""]
     lines += ["| tried | needs the same of a model |", "|---|---|"]
     lines += [f"| {way} | {', '.join(others)} |" for way, others in WAYS.items() if others]
     return "\n".join([*lines, "", *environments(found, names)])
+
+
+def cell(reason: str | None, reasons: list[str]) -> str:
+    """What the table says of a method: why it does not apply, "" if it does, None if it was not tried."""
+    if reason is None:
+        return "not tried"
+    return f"no ({reasons.index(reason) + 1})" if reason else "yes"
 
 
 def environments(found: dict, names: list[str]) -> list[str]:
