@@ -55,7 +55,7 @@ def records(folder, models=("i3d",), drawn=True):
         for id in ("a", "b"):
             record = make(id, model, mask=MASK[0], size=(H, W), seconds=np.arange(T, dtype=np.float32) / 4)
             if drawn or id == "a":
-                record = write_media(record, folder, clip, np.zeros((T, 2, 2)), clip, None, Films(()))
+                record = write_media(record, folder, clip, {"gradient": np.zeros((T, 2, 2))}, clip, None, Films(()))
             store.append([record])
     return folder
 
@@ -187,10 +187,10 @@ def test_a_rerun_recording(tmp_path):
 
 def recorded(file) -> dict[str, list]:
     """The numbers of a recording by entity, in the order of the frames; of other entities the number of rows."""
-    import rerun
+    from rerun.chunk import RrdReader
 
     found: dict[str, list] = {}
-    for chunk in rerun.experimental.RrdReader(str(file)).stream().to_chunks():
+    for chunk in RrdReader(str(file)).stream().to_chunks():
         batch = chunk.to_record_batch()
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         numbers = next((values.to_pylist() for name, values in columns.items() if "calars" in name), None)
@@ -214,15 +214,20 @@ def test_the_row_of_a_clip():
 
 def test_a_table_of_wandb(tmp_path, monkeypatch):
     wandb = pytest.importorskip("wandb", reason="Weights & Biases is not installed: pip install 'tfvid[wandb]'")
-    monkeypatch.setenv("WANDB_SILENT", "true")
+    for name, value in {"SILENT": "true", "DATA_DIR": tmp_path / "data", "CACHE_DIR": tmp_path / "cache"}.items():
+        monkeypatch.setenv(f"WANDB_{name}", str(value))
     run = wandb.init(project="tfvid", mode="offline", dir=tmp_path)
     log_table(run, results(), clips(), class_names=NAMES, names=["a", "c"])
     run.finish()
-    (file,) = tmp_path.rglob("*.table.json")
-    table = json.loads(file.read_text())
-    assert table["columns"][:3] == ["clip", "explained", "predicted"] and table["columns"][-1] == "frames"
-    assert [line[:3] for line in table["data"]] == [["a", "run", "run"], ["c", "wave", "jump"]]
-    assert len(list(tmp_path.rglob("*.png"))) == 2
+    texts = [file.read_bytes() for file in (tmp_path / "data").rglob("tmp*")]  # what `wandb sync` would send
+    (table,) = {text for text in texts if text.startswith(b'{"_type": "table"')}
+    columns, rows = (json.loads(table)[key] for key in ("columns", "data"))
+    assert columns == [
+        *("clip", "explained", "predicted", "score by gradient", "OS", "FS", "RS"),
+        *("mask length", "needed frames", "frames"),
+    ]
+    assert [line[:3] + line[7:9] for line in rows] == [["a", "run", "run", 3, "2-3, 6-6"], ["c", "wave", "jump", 0, ""]]
+    assert [line[-1]["_type"] for line in rows] == ["image-file"] * 2 and rows[0][-1]["format"] == "png"
 
 
 def test_a_table_of_trackio(tmp_path, monkeypatch):
@@ -235,4 +240,9 @@ def test_a_table_of_trackio(tmp_path, monkeypatch):
     run = trackio.init(project="tfvid", name="run", embed=False)
     log_table(run, results(), clips(), class_names=NAMES, names=["a", "c"])
     trackio.finish()
-    (logged,) = trackio.Api().runs("tfvid")[0].history() if hasattr(trackio.Run, "history") else [None]
+    from trackio.sqlite_storage import SQLiteStorage
+
+    (logged,) = SQLiteStorage.get_logs("tfvid", "run")
+    first, second = logged["explanations"]["_value"]
+    assert (first["clip"], first["OS"], second["needed frames"]) == ("a", 0.75, "")
+    assert all((tmp_path / "media" / one["frames"]["file_path"]).is_file() for one in (first, second))

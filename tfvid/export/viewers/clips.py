@@ -137,7 +137,10 @@ def _of_records(folder: Path) -> Iterator[ViewedClip]:
             predicted=record.predicted_name,
             label=record.label_name,
             scores=_scores(record),
-            heat={record.map_method: in_time(strength(record.map), len(record.mask))},
+            heat={
+                method: in_time(strength(map_), len(record.mask))
+                for method, map_ in zip(record.methods, (record.map, *record.more_maps), strict=True)
+            },
             mask=record.mask,
             seconds=record.seconds.tolist(),
         )

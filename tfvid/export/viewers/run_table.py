@@ -37,7 +37,6 @@ def log_table(run, source, clips=None, *, key: str = "explanations", class_names
       >>> run = wandb.init(project="fights", mode="offline")
       >>> tfvid.export.log_table(run, {"grad_cam": maps, "temporal_mask": masks})
     """
-    pandas = needed("pandas", "wandb")
     package = type(run).__module__.partition(".")[0]
     if package not in TRACKERS:
         kind = type(run)
@@ -47,9 +46,17 @@ def log_table(run, source, clips=None, *, key: str = "explanations", class_names
         row(clip) | {"frames": tracker.Image(np.asarray(sheet(clip)))}
         for clip in explained_clips(source, clips, class_names=class_names, names=names)
     ]
-    table = tracker.Table(dataframe=pandas.DataFrame(rows))
+    table = _table(tracker, rows)
     run.log({key: table})
     return table
+
+
+def _table(tracker, rows: list[dict]):
+    """A table of rows by column. wandb keeps pictures in lists only, and trackio names columns in data frames only."""
+    if tracker.__name__ == "trackio":
+        return tracker.Table(dataframe=needed("pandas", "trackio").DataFrame(rows))
+    columns = list({column: None for values in rows for column in values})
+    return tracker.Table(columns=columns, data=[[values.get(column) for column in columns] for values in rows])
 
 
 def row(clip: ViewedClip) -> dict[str, object]:
