@@ -60,6 +60,11 @@ class TokenAttention:
                 f"layer {self.attention.path!r}: expected attention of tokens to themselves, got "
                 f"{size_of(axes.of[-2])} queries and {size_of(axes.of[-1])} keys; {INSTEAD}"
             )
+        if any(atom.kind not in PLACES for atom in self._tokens):
+            raise ModelError(
+                f"layer {self.attention.path!r}: its attention {self.attention.shape} is over more than frames, rows "
+                f"and columns; {INSTEAD}"
+            )
         if self._is_by_frame and [atom.kind for atom in self._others] != ["T"]:
             raise ModelError(
                 f"layer {self.attention.path!r}: class tokens that see only a part of each frame, or a part of the "
