@@ -60,11 +60,6 @@ class TokenAttention:
                 f"layer {self.attention.path!r}: expected attention of tokens to themselves, got "
                 f"{size_of(axes.of[-2])} queries and {size_of(axes.of[-1])} keys; {INSTEAD}"
             )
-        if any(atom.kind not in PLACES for atom in self._tokens):
-            raise ModelError(
-                f"layer {self.attention.path!r}: its attention {self.attention.shape} is over more than frames, rows "
-                f"and columns; {INSTEAD}"
-            )
         if self._is_by_frame and [atom.kind for atom in self._others] != ["T"]:
             raise ModelError(
                 f"layer {self.attention.path!r}: class tokens that see only a part of each frame, or a part of the "
@@ -106,6 +101,11 @@ class TokenAttention:
     @cached_property
     def _order(self) -> np.ndarray:
         """The place in the matrix of each token, in the order of frames, rows and columns; class tokens stay."""
+        if any(atom.kind not in PLACES for atom in self._tokens):
+            raise ModelError(
+                f"layer {self.attention.path!r}: its attention {self.attention.shape} is over more than frames, rows "
+                f"and columns; {INSTEAD}"
+            )
         sizes = [atom.size for atom in self._tokens]
         order = sorted(range(len(sizes)), key=lambda n: (PLACES.index(self._tokens[n].kind), -self._tokens[n].stride))
         inner = np.arange(int(np.prod(sizes))).reshape(sizes).transpose(order).ravel()
