@@ -406,22 +406,6 @@ def test_the_mask_is_never_worse_than_its_window_or_none(seed, steepness):
     assert found.backward_passes <= 4 * 5 + 12
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**31), st.floats(0.0, 0.9))
-def test_the_mask_is_never_worse_than_any_binary_window(seed, flat):
-    """Scores without any structure, which no prediction gets right: each set of masked frames has its own."""
-
-    def score(mask):
-        scores = np.random.default_rng([seed, *(np.asarray(mask) > 0.7).astype(int)]).random(2)
-        return 0.5 if scores[0] < flat else scores[1]
-
-    objective = objective_of(score, 8)
-    found = descended(objective, 4)
-    losses = objective.costs(window_masks(8)) + [score(mask) for mask in window_masks(8)]
-    assert objective.loss_and_gradient(found.mask)[0] <= min(losses.min(), objective.unperturbed) + 1e-6
-    assert found.window_loss == pytest.approx(objective.loss_and_gradient(found.window)[0], abs=1e-6)
-
-
 def test_windows_that_cannot_be_better_are_not_tried():
     """Frame 6 alone is enough: the mask [6, 7) costs 0.09. Only windows that cost less are evaluated besides."""
     record = []
