@@ -57,6 +57,12 @@ setup(
         "supervoxels": ["scikit-image>=0.19"],
         # Models of other makes that tfvid explains, see tfvid/adapters/; their tests are skipped without them.
         "makes": ["torch>=2.4", "tf_keras>=2.16", "onnxruntime>=1.18", "openvino>=2024.4"],
+        # `tfvid app`, and the viewers that `tfvid.export` writes for; their tests are skipped without them.
+        "app": ["gradio>=6"],
+        "fiftyone": ["fiftyone>=1.4"],
+        "rerun": ["rerun-sdk>=0.41"],
+        "wandb": ["wandb>=0.20"],
+        "trackio": ["trackio>=0.20", "pandas"],
         # What `benchmarks/decode.py` and `benchmarks/engines.py` are compared with.
         "bench": ["decord>=0.6", "onnxruntime>=1.18", "openvino>=2024.4", "onnx", "tf2onnx"],
         # Other libraries' values of the same maps and measures, for tests that are skipped without them. They pin old

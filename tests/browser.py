@@ -75,6 +75,11 @@ class Browser:
         element = self.script("return document.querySelector(arguments[0])", selector)
         self._call(f"/element/{next(iter(element.values()))}/click")
 
+    def choose_file(self, selector: str, file):
+        """Chooses a file of the disk in an ``<input type=file>``."""
+        element = self.script("return document.querySelector(arguments[0])", selector)
+        self._call(f"/element/{next(iter(element.values()))}/value", {"text": str(file)})
+
     def press(self, *keys: str):
         """Types keys into whatever has the focus."""
         for key in keys:

@@ -1,4 +1,4 @@
-"""Published architectures with random weights: torchvision's r3d_18 and tf-models-official's MoViNet A0."""
+"""Published architectures, random weights: torchvision's r3d_18 and swin3d_t, tf-models-official's MoViNet A0."""
 
 import os
 
@@ -35,6 +35,31 @@ def test_r3d_18():
     options = {"window": (4, 16, 16), "stride": (4, 16, 16)}
     assert np.isfinite(tfvid.explainer("occlusion", model, **options)(clips).attribution).all()
     assert tfvid.TemporalMask(model, method="search")(clips).mask.shape == (1, 4)
+
+
+def test_swin3d_t():
+    """Its features have their channels last: (B, T / 2, H / 4, W / 4, C), then fewer rows and columns by stage."""
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install tfvid[makes]")
+    video = pytest.importorskip("torchvision.models.video", reason="needs torchvision", exc_type=Exception)
+    torch.manual_seed(0)
+    net = video.swin3d_t(num_classes=5).eval()
+    clips = np.random.default_rng(0).random((1, 4, 32, 32, 3), np.float32)
+    x = torch.from_numpy(np.moveaxis(clips, -1, 1).copy()).requires_grad_()
+    features = []
+    handle = net.features[2].register_forward_hook(lambda module, inputs, output: features.append(output))
+    score = net(x)[0, 2]
+    handle.remove()
+    gradient, G = torch.autograd.grad(score, [x, features[0]])
+    model = tfvid.VideoModel(net, layout="CTHW")
+    found = tfvid.Gradient(model, reduce="sum")(clips, 2)
+    np.testing.assert_allclose(found.attribution, gradient.sum(1), atol=1e-4 * gradient.abs().max().item())
+    np.testing.assert_allclose(found.score, [score.item()], rtol=1e-4)
+    expected = torch.relu((torch.relu(G) * features[0]).sum(-1)).detach().numpy()
+    native = tfvid.LayerCAM(model, layer="features.2")(clips, 2).native
+    assert native.shape == (1, 2, 4, 4)
+    np.testing.assert_allclose(native, expected, atol=1e-4 * expected.max())
+    default = tfvid.GradCAM(model)
+    assert default(clips).native.ndim == 4 and default.layer.startswith("features")
 
 
 @pytest.mark.parametrize("causal", [False, True])

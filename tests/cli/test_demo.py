@@ -38,6 +38,7 @@ def run(tmp_path_factory):
     return out
 
 
+@pytest.mark.long
 def test_demo_goes_from_drawing_to_the_page(run):
     assert (run / "index.html").is_file()
     results = read_results(run)
@@ -49,6 +50,7 @@ def test_demo_goes_from_drawing_to_the_page(run):
         assert measures["playbacks"]["forward"]["paired_clips"] == 12
 
 
+@pytest.mark.long
 def test_demo_again_does_nothing_twice(run):
     """Shards, models and explanations of an earlier demo stay as they are."""
     kept = [*run.glob("shards/*/*.tfrecord"), *run.glob("*/model.keras"), *run.glob("**/*.gif")]

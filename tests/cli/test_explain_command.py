@@ -129,6 +129,26 @@ def test_two_models_on_drawn_clips(models, tmp_path, capsys):
     assert printed.rstrip().endswith(f"open in a browser: {tmp_path / 'index.html'}")
 
 
+def test_several_methods_of_maps(models, tmp_path):
+    methods = ["--method", "grad_cam", "--method", "occlusion", "--method", "temporal_mask"]
+    given = [*shapes(1), *methods, "occlusion.unit=frame", "--films", "webp"]
+    explain(tmp_path, [models["cnn"]], *given)
+    (result,) = read_results(tmp_path)
+    assert result.methods == ("grad_cam", "occlusion") and result.layers == (f"features: {LAST_MAP}", "")
+    assert result.map.shape == (4, 16, 16) and [one.shape for one in result.more_maps] == [(8, 32, 32)]
+    assert np.ptp(result.more_maps[0], axis=(1, 2)).max() == 0  # each frame as a whole, as the option says
+    assert result.reel_panels == ("clip", "heat", "heat", "perturbed")
+    assert json.loads(result.settings)["maps"] == "grad_cam, occlusion"
+    assert json.loads(result.settings)["occlusion.unit"] == "frame"
+    clip, _, heat, _ = read_reel(tmp_path / result.reel, 8, display_size((32, 32)))
+    assert clip.shape == heat.shape and heat.max() > 240  # grey levels, up to the largest value
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert '["clip","Grad-CAM","occlusion","frozen"]' in page and '<option value="occlusion">' in page
+    with pytest.raises(ConfigError, match="maps was grad_cam, occlusion, is not set"):
+        explain(tmp_path, [models["cnn"]], *shapes(1))
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("draw", "drawn"),
     [("2", ["Moving something up", "Moving something down"]), pytest.param("0", [], marks=pytest.mark.long)],
@@ -143,6 +163,7 @@ def test_pictures_of_some_clips_numbers_of_all(models, tmp_path, draw, drawn):
     assert page.count('class="card"') == len(drawn) and f"Shown below: {draw} of 3 clips" in page
 
 
+@pytest.mark.long
 def test_a_model_is_traced_once_whatever_the_shards(models, tmp_path, monkeypatch, capsys):
     built, init = [], Compiled.__init__
 
@@ -314,6 +335,7 @@ def test_videos_of_any_length_and_size_bad_ones_listed(models, tmp_path, capsys)
         explain(tmp_path / "none", [models["cnn"]], "--video", str(bad))
 
 
+@pytest.mark.long
 def test_too_many_bad_clips_stop_the_run_and_nothing_is_lost(models, tmp_path):
     root = tmp_path / "data"
     root.mkdir()
@@ -340,6 +362,7 @@ def test_too_many_bad_clips_stop_the_run_and_nothing_is_lost(models, tmp_path):
     assert sorted(r.id for r in read_results(out)) == [f"{index}.mp4" for index in range(4)]
 
 
+@pytest.mark.long
 def test_too_many_damaged_clips_end_the_run_with_one_line_and_the_page(models, tmp_path, capsys):
     source = damaged_dataset(tmp_path, ["validation-1"], 3, CLASSES)
     given = ["--dataset", source, "--films", "data.workers=1"]
@@ -354,6 +377,7 @@ def test_too_many_damaged_clips_end_the_run_with_one_line_and_the_page(models, t
     assert "\n1 clip comes from a damaged file: validation-1 (ends early)\n" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_second_start_does_only_what_is_missing(models, tmp_path, monkeypatch):
     explain(tmp_path, [models["cnn"]], *shapes(3), "--films", "webp")
     before = {r.id: r for r in read_results(tmp_path)}
@@ -380,6 +404,7 @@ def test_a_second_start_does_only_what_is_missing(models, tmp_path, monkeypatch)
         explain(tmp_path, [models["cnn"]], *shapes(5), "data.options.seed=7")
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_where_it_was(models, tmp_path, forks):
     arguments = ["--model", models["cnn"], *shapes(4), "--films", "webp", "--out", tmp_path]
     command = [ROOT / "scripts" / "explain.py", *arguments, *QUICK, "mask.batch_size=1"]
@@ -407,6 +432,18 @@ def test_a_killed_run_goes_on_where_it_was(models, tmp_path, forks):
             ConfigError,
             "option mask.init: method 'search[+]gradient' does not use it; add mask.method=gradient",
         ),
+        (["--dataset", "shapes", "rise.masks=5"], ConfigError, "no method 'rise' in this run; add --method rise"),
+        (["--dataset", "shapes", "--method", "ris"], TfvidError, "unknown explainer 'ris'; did you mean 'rise'"),
+        (
+            ["--dataset", "shapes", "--method", "rise", "rise.mask=5"],
+            ConfigError,
+            "unknown option 'rise.mask'; did you mean 'rise.masks'",
+        ),
+        (
+            [*shapes(1), "--method", "grad_cam", "--method", "attention_rollout"],
+            ModelError,
+            "method 'attention_rollout' does not apply to model 'cnn': ",
+        ),
         (["--dataset", "shapes", "data.sizes=5"], ConfigError, "did you mean 'data.size'"),
         (["--video", "a.mp4", "--root", "data"], ConfigError, "--root goes with --dataset"),
         (["--dataset", "shapes", "--split", "test"], ConfigError, "unknown split 'test'"),
@@ -431,6 +468,7 @@ def test_two_models_of_one_name(models, tmp_path):
         explain(tmp_path, [models["cnn"], models["cnn"]], *shapes())
 
 
+@pytest.mark.long
 def test_a_model_without_a_card_takes_the_class_names_of_the_data(tmp_path):
     folder = tmp_path / "bare"
     folder.mkdir()
@@ -488,6 +526,7 @@ def test_temporal_iou_and_its_baselines_by_hand(mask, event, expected):
     np.testing.assert_allclose([values[key] for key in keys], expected)
 
 
+@pytest.mark.long
 def test_without_a_model_the_one_of_videos_that_comes_with_tfvid(tmp_path, monkeypatch):
     out = tmp_path / "out"
     main(["--out", str(out), "--video", str(video(tmp_path / "any.mp4", 20)), "--films", "webp", *QUICK])

@@ -70,6 +70,7 @@ def test_other_messages_are_kept(capfd):
     ]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     bool(gpu_devices()), reason="this machine has a GPU, about which TensorFlow may have to say something"
 )

@@ -201,6 +201,7 @@ def stops(main, arguments: list[str]):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.long
 def test_explain_finishes_its_batch_and_goes_on(model, tmp_path, monkeypatch, capsys):
     ask_once(monkeypatch, TemporalMask, "__call__")
     stops(explain.main, explaining(model, tmp_path))
@@ -221,6 +222,7 @@ def test_prepare_finishes_its_shard_and_goes_on(tmp_path, monkeypatch):
     assert files(tmp_path / "stopped") == files(tmp_path / "whole")
 
 
+@pytest.mark.long
 def test_train_finishes_its_batch_and_goes_on(tmp_path, monkeypatch, capsys):
     from tfvid.training.callbacks import StopOnNaN
 

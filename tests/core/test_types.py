@@ -41,6 +41,7 @@ def errors(tmp_path_factory) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.long
 def test_a_typed_script_has_no_errors(errors):
     assert errors["typed_user.py"] == []
 

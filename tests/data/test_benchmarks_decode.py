@@ -31,6 +31,7 @@ def test_readers_give_the_same_frames(decode, tmp_path, suffix, threads):
             assert frame_numbers(frames) == [0, 6, 13, 19], name
 
 
+@pytest.mark.long
 def test_it_prints_each_reader(decode, tmp_path, monkeypatch, capsys):
     clips = importlib.import_module("clips")
     short = (*clips.ORIGINALS["H.264 mp4"][:4], 6, (32, 48), 12)

@@ -342,6 +342,7 @@ def test_a_worker_that_sees_all_damaged_clips_in_time_is_not_stopped(tmp_path):
     assert int(epoch) <= 20
 
 
+@pytest.mark.long
 def test_a_worker_compares_its_bad_clips_with_all_clips(with_bad_files):
     """Two of ten clips are bad, the allowed share. Each worker reads five clips in an epoch, in time all ten."""
     log, epoch = SkipLog(), tf.Variable(0, dtype=tf.int64)
@@ -402,6 +403,7 @@ def test_a_user_dataset_that_returns_the_wrong_shape(tmp_path):
         collect(dataset)
 
 
+@pytest.mark.long
 def test_shards_give_the_same_elements(tmp_path):
     dataset = shapes()
     for split in dataset.splits:
@@ -461,6 +463,7 @@ def test_errors_before_anything_is_read(folder):
         load_dataset(MovingShapes(train=0), "train")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("training", [False, True])
 def test_no_process_is_left_when_the_dataset_is_gone(folder, training):
     def children():

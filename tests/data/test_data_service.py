@@ -120,6 +120,7 @@ def test_two_workers_give_every_clip_as_often(shards):
     assert max(seen.values()) - min(seen.values()) <= 4  # two epochs in the making
 
 
+@pytest.mark.long
 def test_a_run_trains_from_it(shards, tmp_path):
     with service(1) as address:
         config = cfg.from_dict(

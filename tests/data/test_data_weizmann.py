@@ -147,6 +147,7 @@ def test_clips_too_short_for_an_event(root):
         dataset.read(dataset.samples("train")[0], 3, (16, 16))
 
 
+@pytest.mark.long
 def test_the_published_silhouettes(shared_data):
     dataset = Weizmann(shared_data / "weizmann_silhouettes")
     train, validation = dataset.samples("train"), dataset.samples("validation")

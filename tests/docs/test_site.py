@@ -10,6 +10,7 @@ from documents import ROOT
 ROOT_PAGES = ("README.md", "SECURITY.md", "CONTRIBUTING.md")
 
 
+@pytest.mark.long
 def test_the_site_builds_without_a_warning(tmp_path):
     pytest.importorskip("mkdocstrings_handlers.python", reason="the extra `docs` is not installed")
     pytest.importorskip("mkdocs_jupyter", reason="the extra `docs` is not installed")

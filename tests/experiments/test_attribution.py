@@ -145,6 +145,8 @@ def rows_of(folder: Path) -> dict[tuple, dict]:
     return found
 
 
+@pytest.mark.long
+@pytest.mark.long
 def test_a_benchmark_leaves_what_it_promises(finished):
     """Rows for the five blind maps, each method and each clip; a network refused has a row that says why."""
     report = json.loads((finished / "report.json").read_text(encoding="utf-8"))
@@ -172,6 +174,7 @@ def test_a_benchmark_leaves_what_it_promises(finished):
     assert len(report["figures"]) == 5
 
 
+@pytest.mark.long
 def test_values_are_what_the_measures_say(finished, networks):
     """A record's values are those of the measure for the map that the method gives when it is asked directly."""
     from tfvid.data.pipeline import load_dataset
@@ -192,6 +195,7 @@ def test_values_are_what_the_measures_say(finished, networks):
         assert (record["target"], record["label"]) == (result.target[row], batch["label"][row])
 
 
+@pytest.mark.long
 def test_the_document(finished):
     text = (finished.parent / "docs" / "attribution.md").read_text(encoding="utf-8")
     assert "| grad\\_cam \\| clip |" in text and "got none; use grad\\_cam" in text
@@ -206,6 +210,8 @@ def test_the_document(finished):
         write_document(finished.parent, finished.parent / "x.md", "a.yaml")
 
 
+@pytest.mark.long
+@pytest.mark.long
 def test_killed_and_resumed_equals_uninterrupted(finished, networks, tmp_path, monkeypatch, no_report):
     """Stopped in the middle of the second batch, it keeps what it had and does only what is missing."""
     plain = settings(networks)["networks"][1:]
@@ -237,6 +243,8 @@ def test_killed_and_resumed_equals_uninterrupted(finished, networks, tmp_path, m
         }
 
 
+@pytest.mark.long
+@pytest.mark.long
 def test_changed_options_make_only_their_records_anew(finished, networks, tmp_path, monkeypatch, no_report):
     """A method with other options is explained again, one more clip for a costly measure too; nothing else is."""
     import shutil

@@ -52,6 +52,7 @@ def in_memory(monkeypatch):
     yield f"memory://{uuid.uuid4()}/run"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("store", [in_memory, pytest.param(s3, marks=pytest.mark.long)])
 def test_a_run_in_a_store_goes_on_there(model, tmp_path, monkeypatch, capsys, store):
     with store(monkeypatch) as uri:
@@ -69,6 +70,7 @@ def test_a_run_in_a_store_goes_on_there(model, tmp_path, monkeypatch, capsys, st
         assert sum(name.endswith(".gif") for name in remote.names("films")) == 5
 
 
+@pytest.mark.long
 def test_a_part_is_the_last_to_come(model, tmp_path, monkeypatch):
     """Of a shard whose upload broke off before its part, nothing counts."""
     with in_memory(monkeypatch) as uri:

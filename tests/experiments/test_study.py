@@ -126,6 +126,7 @@ def numbers(value):
     return [value] if isinstance(value, (int, float)) else []
 
 
+@pytest.mark.long
 def test_a_study_leaves_what_it_promises(study):
     assert pq.read_table(study / "predictions.parquet").num_rows == 3 * 9
     assert pq.read_table(study / "measures.parquet").num_rows == 3 * 6
@@ -152,6 +153,7 @@ def test_a_study_leaves_what_it_promises(study):
     assert (study.parent / "docs" / "images" / "study_histograms.png").stat().st_size > 0
 
 
+@pytest.mark.long
 def test_a_study_s_numbers_are_those_of_its_records(study):
     report = json.loads((study / "report.json").read_text(encoding="utf-8"))
     rows = {row["model"]: row for row in by_id(report, "table_4")["rows"] if row["class"] == tables.ALL}
@@ -179,6 +181,7 @@ def by_id(report: dict, id: str) -> dict:
     return next(table for table in report["tables"] if table["id"] == id)
 
 
+@pytest.mark.long
 def test_films_are_made_of_the_first_clips_by_each_group_s_first_model(study):
     filmed = [(r.model, r.label) for r in read_results(study) if r.webp]
     assert sorted(filmed) == [(model, label) for model in ("c_lstm", "i3d") for label in range(3)]
@@ -188,6 +191,7 @@ def test_films_are_made_of_the_first_clips_by_each_group_s_first_model(study):
     assert {file.name for file in (study / "figures").iterdir()} == figures
 
 
+@pytest.mark.long
 def test_the_manifest_says_what_the_study_was_made_of(study, models):
     made = json.loads((study / "manifest.json").read_text(encoding="utf-8"))
     weights = [model["weights"] for group in made["models"].values() for model in group]
@@ -235,6 +239,7 @@ def test_a_second_start_does_only_what_is_missing(models, tmp_path, monkeypatch)
         tfvid.study.compare(groups, data | {"options": data["options"] | {"validation": 6}}, tmp_path, **rest)
 
 
+@pytest.mark.long
 def test_a_killed_study_goes_on_where_it_was(study, models, tmp_path, forks):
     groups = [{"name": name, "paths": [str(models[name])]} for name in ("i3d", "c_lstm")]
     config = write(tmp_path / "study.yaml", settings(models, models=groups, method_clips=0))
@@ -258,6 +263,7 @@ def test_a_killed_study_goes_on_where_it_was(study, models, tmp_path, forks):
             assert clip["mask_length"] == pytest.approx(old["clips"][model][id]["mask_length"], abs=1)
 
 
+@pytest.mark.long
 def test_a_folder_with_other_results_is_refused(models, study, tmp_path):
     (tmp_path / "results.parquet").write_bytes((study / "results.parquet").read_bytes())
     with pytest.raises(ConfigError, match="contains results without a manifest"):
@@ -315,6 +321,7 @@ def test_models_that_do_not_fit_get_one_clear_line(models, tmp_path, which, mess
         ({"limit": 0}, "limit must be 1 or more"),
     ],
 )
+@pytest.mark.long
 def test_mistakes_in_a_configuration_get_one_clear_line(models, study, tmp_path, changes, message):
     with pytest.raises(TfvidError, match=message) as caught:
         tfvid.study.run(from_dict(settings(models, **changes), "x", StudyConfig), tmp_path)
@@ -517,6 +524,7 @@ def test_a_fingerprint_tells_sets_of_clips_apart(tmp_path):
     assert manifest.fingerprint(["x", "y"], frames) != before
 
 
+@pytest.mark.long
 def test_measures_by_hand(study):
     """The peak of each frame lies in the box, or in its margin, or outside; a map of zeros points nowhere."""
     records = read_results(study)[:2]
@@ -540,6 +548,7 @@ def test_measures_by_hand(study):
     assert nothing[0]["pointing"] is None and nothing[0]["energy"] is None
 
 
+@pytest.mark.long
 def test_measures_of_clips_that_a_model_lacks_are_left_out(study):
     groups = {"I3D": ["i3d"], "C-LSTM": ["c_lstm"]}
     ids = [result.id for result in read_results(study) if result.model == "i3d"]
@@ -548,6 +557,7 @@ def test_measures_of_clips_that_a_model_lacks_are_left_out(study):
         read_measures(study, groups, ["unreadable"])
 
 
+@pytest.mark.long
 def test_the_docs_list_every_column_and_table(study):
     text = (ROOT / "docs" / "comparing.md").read_text(encoding="utf-8")
     report = json.loads((study / "report.json").read_text(encoding="utf-8"))

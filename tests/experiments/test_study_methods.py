@@ -38,6 +38,7 @@ def rows(model, clips):
     return {row["method"]: row for row in method_table(model, batches, OPTIONS)}
 
 
+@pytest.mark.long
 def test_rows_are_what_the_methods_say(model, clips, rows):
     assert list(rows) == NAMES
     alone = {
@@ -67,6 +68,7 @@ def test_the_searched_window_has_the_lowest_loss_of_all_windows(rows):
     assert loss["search, then 30 steps"] <= loss["search"] + 1e-5
 
 
+@pytest.mark.long
 def test_random_windows_are_as_long_as_the_learned_mask(model, clips, rows):
     assert rows["random window"]["mask_length"] == rows["gradient, 5 steps"]["mask_length"]
     assert rows["random window"]["forward_passes"] == 1
@@ -80,6 +82,7 @@ def test_random_windows_are_as_long_as_the_learned_mask(model, clips, rows):
     assert row["loss"]["mean"] == pytest.approx(costs.mean(), abs=1e-5)
 
 
+@pytest.mark.long
 def test_without_events_or_clips(model, clips):
     one = method_table(model, [{"clip": clips[:1]}], {"iterations": 0})
     assert [row["temporal_iou"] for row in one] == [None] * 5

@@ -78,7 +78,12 @@ def read(name, R):
     return row.reshape(-1, *GRID)
 
 
-@pytest.mark.parametrize("name", [name for name in READABLE if name != "factorised"])
+EQUATIONS = [
+    name if name == "joint" else pytest.param(name, marks=pytest.mark.long) for name in READABLE if name != "factorised"
+]
+
+
+@pytest.mark.parametrize("name", EQUATIONS)
 def test_equals_the_equations_in_numpy(name):
     model, x = build(name), clips(3)
     A, G = weights_of(model, x, 1)
@@ -153,8 +158,13 @@ def test_the_public_contract(method):
     check_explainer(method, model=build("joint"), clips=clips(3))
 
 
+QUICK = ("joint", "hand_written")
+
+
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", READABLE)
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in READABLE]
+)
 def test_every_build_gets_maps_of_its_own_size(method, name):
     explain = tfvid.explainer(method, build(name))
     result = explain(clips(2))

@@ -130,6 +130,7 @@ def transcribed(method):
     return generated(grid)[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN].numpy()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", [ExtremalPerturbation, ExtremalPerturbation3D, STEP])
 def test_masks_with_published_weights_are_those_of_the_published_formulas(model, method):
     options = {"core_after": 20, "core_frames": CORE[0], "core_size": CORE[1]} if method is STEP else {}

@@ -196,6 +196,7 @@ def test_full_start_where_perturbing_does_not_hurt():
     assert bits(result.initial_mask) == "11111111"
 
 
+@pytest.mark.long
 def test_other_starts():
     model, clips = change_model(), np.tile(BLIP, (2, 1, 1, 1, 1))
     assert bits(TemporalMask(model, iterations=0, init="full")(clips).mask) == "1" * 16

@@ -107,7 +107,7 @@ def fingerprint(model):
 
 
 # Much like functional, the one in `test_options...`, and conv_lstm.
-LONG = {"sequential", "nested", "per_frame", "subclassed", "softmax"}
+LONG = {"sequential", "nested", "per_frame", "subclassed", "softmax", "i3d"}
 
 
 @pytest.mark.parametrize(
@@ -132,6 +132,7 @@ OPTIONS = {
 }
 
 
+@pytest.mark.long
 def test_options_and_range_travel(tmp_path):
     """Options of both explainers, and a model of pixels in [-1, 1]."""
     model = toy_models.build("nested")
@@ -146,6 +147,7 @@ def test_options_and_range_travel(tmp_path):
         exported.classify(np.linspace(0, 2, signed.size, dtype=np.float32).reshape(signed.shape))
 
 
+@pytest.mark.long
 def test_each_clip_takes_its_own_steps(toy, plain, loaded, monkeypatch):
     model, _ = toy
     together = plain.signatures["temporal_mask"](clips=clips(), target=[-1, -1, -1], steps=[0, 2, 5])
@@ -251,6 +253,7 @@ def alone(pairs, tmp_path_factory):
     return results
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("build", ["conv_lstm", pytest.param("i3d", marks=pytest.mark.long)])
 def test_runs_with_tensorflow_alone(pairs, alone, build):
     """Every signature, eagerly and in a session, in a process that cannot import Keras or tfvid."""
@@ -492,6 +495,7 @@ def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.long
 def test_a_path_that_exists(toy, tmp_path):
     model = toy[0]
     folder = shutil.copytree(toy[1], tmp_path / "net")
@@ -539,6 +543,7 @@ def test_what_cannot_be_loaded(toy, tmp_path):
 # --- the command ---
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shipped", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_command(tmp_path, capsys, shipped):
     """A small I3D, and the one that comes with tfvid, on drawn clips: as its own explainers explain them."""
@@ -560,6 +565,7 @@ def test_command(tmp_path, capsys, shipped):
     assert_same(exported.grad_cam(drawn), GradCAM(model, exported.card.layer)(drawn))
 
 
+@pytest.mark.long
 def test_command_says_what_values_the_exported_model_takes(tmp_path, capsys):
     path = tiny_i3d(tmp_path)
     main(["--model", str(path), "--out", str(tmp_path / "out"), "--input-range", "0", "255"])

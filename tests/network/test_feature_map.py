@@ -231,3 +231,13 @@ def test_a_softmax_over_channels_or_classes_is_no_attention():
     x = layers.Conv3D(6, 3, activation="softmax")(inputs)
     model = keras.Model(inputs, layers.Dense(6, activation="softmax")(layers.GlobalAveragePooling3D()(x)))
     assert find_attention(trace_features(model, toy_models.SHAPE)) == []
+
+
+def test_a_layer_called_on_a_constant_is_no_feature_map():
+    """KerasHub's VideoPrism looks positions up by `tf.range`, which is an eager tensor in a functional model."""
+    table = layers.Embedding(8, WIDTH, name="table")
+    positions = tf.range(8)
+    model = function(lambda x: ops.reshape(x, (-1, 8, WIDTH)) + table(positions))
+    found = {call.path: call.output for call in trace_features(model, SHAPE).calls}
+    assert found["tubelets"].grid == GRID
+    assert found.get("table") is None

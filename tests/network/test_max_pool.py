@@ -268,6 +268,8 @@ LIKE_OTHERS = {
     "blur_ig",
     "grad_cam_plus_plus",
     "layer_cam",
+    "contrastive_excitation_backprop",
+    "meaningful_perturbation",
     "extremal_perturbation",
     "extremal_perturbation_3d",
     "step",

@@ -16,6 +16,7 @@ def python(code, **variables):
     return done.stdout, done.stderr
 
 
+@pytest.mark.long
 def test_tfvid_first():
     """Importing tfvid loads no TensorFlow, and the one that is loaded next uses oneDNN."""
     printed, _ = python(

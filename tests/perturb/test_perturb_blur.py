@@ -80,6 +80,7 @@ def windows():
             yield tf.constant(mask)
 
 
+@pytest.mark.long
 def test_a_run_of_explanations_shows_it(tmp_path):
     """Films of blurred frames, and beside them those of the reversed ones; FS and RS are told as ever."""
     model, clips = toy_models.build("functional"), toy_models.clips(2)
@@ -95,6 +96,7 @@ def test_a_run_of_explanations_shows_it(tmp_path):
     assert '"Grad-CAM","blurred"' in finish(tmp_path).read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_an_exported_model_learns_with_it(tmp_path):
     model, clips, options = (
         toy_models.build("functional"),

@@ -92,7 +92,7 @@ READERS = {  # of the logs, and the steps they keep; 0 asks for all
 }
 
 
-@pytest.fixture(scope="module", params=READERS)
+@pytest.fixture(scope="module", params=[pytest.param("python", marks=pytest.mark.long), "data server"])
 def board(request, logs):
     if request.param == "data server" and not importlib.util.find_spec("tensorboard_data_server"):
         pytest.skip("TensorBoard's data server is not installed")
@@ -250,12 +250,14 @@ def test_the_tab_is_there_with_its_page(board):
     listed = json.loads(body)["tfvid"]
     assert status == 200 and listed["tab_name"] == "Video explanations" and listed["enabled"]
     assert listed["loading_mechanism"]["module_path"] == "/data/plugin/tfvid/index.js"
-    for file in Path(metadata.__file__).with_name("static").iterdir():
+    shared = Path(metadata.__file__).parents[1] / "report" / "static" / "download.js"
+    for file in [*Path(metadata.__file__).with_name("static").iterdir(), shared]:
         kind = {".js": "text/javascript", ".css": "text/css"}[file.suffix]
         status, headers, body = board.get(file.name)
         assert (status, headers["Content-Type"], body) == (200, f"{kind}; charset=utf-8", file.read_bytes())
 
 
+@pytest.mark.long
 def test_the_installed_plugin_is_found_by_tensorboard_itself(logs):
     found = [point for point in entry_points(group="tensorboard_plugins") if point.name == "tfvid"]
     if not found:

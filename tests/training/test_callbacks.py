@@ -146,6 +146,7 @@ def test_each_explainer_is_traced_once(logged):
     assert {name: explainer.traces for name, explainer in explainers.items()} == {"mask": 1, "grad_cam": 1}
 
 
+@pytest.mark.long
 def test_instances_and_names(tmp_path):
     model = compiled()
     logger = ExplanationLogger([GradCAM(model, pool="clip"), "temporal_mask"], CLIPS, tmp_path)
@@ -535,6 +536,7 @@ print(json.dumps({"different": different, "rows": rows, "losses": losses, "gener
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "how", ["plain", *(pytest.param(how, marks=pytest.mark.long) for how in ("deferred", "mirrored"))]
 )

@@ -10,6 +10,8 @@ import pytest
 from forks import Forks
 from small_models import DROPOUT_NETWORK
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # Dropout, batch norm, momenta, augmentation, a shuffled order, a rate that depends on the history: all have to go on.

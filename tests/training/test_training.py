@@ -429,6 +429,7 @@ def assert_same_history(metrics, expected):
         assert record == pytest.approx(other, rel=1e-4)
 
 
+@pytest.mark.long
 def test_an_extended_run_equals_a_long_one(finished, tmp_path):
     """State of dropout and Adam, order of the clips, history, logs, kept epoch and model."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -451,6 +452,7 @@ def test_an_extended_run_equals_a_long_one(finished, tmp_path):
     assert train(tiny(train__epochs=4), runs, saved, verbose=0) == metrics
 
 
+@pytest.mark.long
 def test_an_extended_run_that_is_stopped_goes_on(finished, tmp_path, monkeypatch):
     """Until it ends, the results of the shorter run stay; then they are replaced."""
     runs, saved = copies(finished, tmp_path)
@@ -524,6 +526,7 @@ def test_a_run_stopped_within_its_first_epoch_has_its_settings_too(tmp_path):
         Run(tiny(seed=1), tmp_path, tmp_path / "saved")
 
 
+@pytest.mark.long
 def test_mixed_precision_trains_and_saves_float32(tmp_path):
     config = tiny(
         **CONV_LSTM, train__mixed_precision=True, train__epochs=1, train__schedule="cosine", train__keep="last"
@@ -557,6 +560,7 @@ def test_overwrite_starts_over(finished, tmp_path):
     assert cfg.load(tmp_path / "saved_models" / "tiny" / "assets.extra" / "config.yaml").seed == 1
 
 
+@pytest.mark.long
 def test_a_mistake_can_be_corrected(tmp_path):
     """A run that failed before its first epoch holds nothing, and does not stand in the way."""
     folders = tmp_path / "runs", tmp_path / "saved"
@@ -607,6 +611,7 @@ def test_a_loss_that_breaks_in_the_last_step_is_found_by_the_validation():
         guard.on_epoch_end(6, {"loss": 1.0, "val_loss": math.nan})
 
 
+@pytest.mark.long
 def test_plateau_sets_the_rate_that_the_history_asks_for(tmp_path):
     config = tiny(
         train__schedule="plateau", train__plateau_patience=1, train__epochs=4, train__learning_rate=1e-6
@@ -640,6 +645,7 @@ def test_clips_that_cannot_be_read_are_skipped_and_listed_or_stop_the_run(tmp_pa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.long
 def test_damaged_clips_are_printed_kept_and_limited(tmp_path, capsys):
     data = {"data__dataset": damaged_dataset(tmp_path, ["train-1"], 2), "data__options": {}}
     config = tiny(**data, train__epochs=2)

@@ -74,11 +74,13 @@ def runs(tmp_path_factory):
     return plain, explained, killed, metrics
 
 
+@pytest.mark.long
 def test_a_run_without_has_no_table(runs):
     assert not (runs[0] / "runs" / "tiny" / "logs" / "explanations.csv").exists()
     assert not (runs[0] / "runs" / "tiny" / "logs" / "explain").exists()
 
 
+@pytest.mark.long
 def test_the_metrics_are_the_same(runs):
     plain, *others = runs[3]
     for other in others:
@@ -87,6 +89,7 @@ def test_the_metrics_are_the_same(runs):
             assert one == pytest.approx(two, rel=1e-3)
 
 
+@pytest.mark.long
 def test_the_table_of_a_run(runs):
     table = rows(runs[1])
     keys = [(row["epoch"], row["method"], row["label"]) for row in table]
@@ -99,6 +102,7 @@ def test_the_table_of_a_run(runs):
     assert all(0 <= float(row["temporal_iou"]) <= 1 for row in masks)  # the shapes know when their events are
 
 
+@pytest.mark.long
 def test_a_killed_run_ends_with_the_same_table(runs):
     whole, resumed = rows(runs[1]), rows(runs[2])
     assert len(whole) == len(resumed)
@@ -108,6 +112,7 @@ def test_a_killed_run_ends_with_the_same_table(runs):
             assert float(one["OS"]) == pytest.approx(float(other["OS"]), rel=1e-3)
 
 
+@pytest.mark.long
 def test_mixed_precision(tmp_path):
     start(tmp_path, tiny(mixed_precision=True))
     assert len(rows(tmp_path)) == 4 * 2 * 2

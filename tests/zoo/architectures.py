@@ -1,6 +1,7 @@
 """Video models as people build them, small, with random weights, written from their published descriptions.
 
-Each function in `MODELS` returns a `Case`. Their clips are `(B, 8, 32, 32, 3)` unless the case says otherwise.
+Each function in `MODELS` returns a `Case`. Their clips are `(B, 8, 32, 32, 3)` unless the case says otherwise. Keras
+builds a network within `TimeDistributed` once for each frame, so the three deep ones have two frames.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from keras import layers, ops
 import tfvid
 
 SHAPE = (8, 32, 32, 3)
+TWO_FRAMES = (2, 32, 32, 3)
 CLASSES = 3
 
 
@@ -87,15 +89,31 @@ def cnn_rnn():
 
 def time_distributed(backbone, name, **fields):
     """A 2-D network of keras.applications on each frame, then an LSTM."""
-    clips = keras.Input(SHAPE, name="clips")
+    clips = keras.Input(TWO_FRAMES, name="clips")
     x = layers.TimeDistributed(backbone, name="frames")(clips)
-    return case(keras.Model(clips, head(layers.LSTM(8)(x)), name=name), fields=fields)
+    return case(keras.Model(clips, head(layers.LSTM(8)(x)), name=name), fields=fields, shape=TWO_FRAMES)
 
 
 def mobilenet_lstm():
     """MobileNetV2 of width 0.35 on each frame."""
     net = keras.applications.MobileNetV2(SHAPE[1:], alpha=0.35, include_top=False, weights=None, pooling="avg")
     return time_distributed(net, "mobilenet_lstm")
+
+
+def efficientnet_lstm():
+    """EfficientNetB0 on each frame; the network expects 0 to 255."""
+    net = keras.applications.EfficientNetB0(input_shape=SHAPE[1:], include_top=False, weights=None, pooling="avg")
+    scaled = time_distributed(net, "efficientnet_lstm")
+    return case(scaled.net, inputs=lambda clips: 255 * clips, shape=TWO_FRAMES)
+
+
+def resnet50_lstm():
+    """ResNet50 on each frame; its preprocessing lies outside the network: BGR, 0 to 255, without the mean colour."""
+    net = keras.applications.ResNet50(input_shape=SHAPE[1:], include_top=False, weights=None, pooling="avg")
+    preprocess = keras.applications.resnet50.preprocess_input
+    plain = time_distributed(net, "resnet50_lstm", input_range=(0, 255), preprocess=preprocess)
+    prepared = lambda clips: preprocess(tf.convert_to_tensor(255 * clips))  # noqa: E731
+    return case(plain.net, fields=plain.fields, inputs=prepared, shape=TWO_FRAMES)
 
 
 def conv_lstm_next_frame():
@@ -253,8 +271,8 @@ def multi_label():
 MODELS = {
     build.__name__: build
     for build in (
-        *(cnn_rnn, mobilenet_lstm, conv_lstm_next_frame, per_frame),
-        *(video_transformer, vivit, factorised_vivit, two_stream, slow_fast, multi_label),
+        *(cnn_rnn, conv_lstm_next_frame, per_frame, video_transformer, vivit, factorised_vivit),
+        *(two_stream, slow_fast, multi_label, mobilenet_lstm, efficientnet_lstm, resnet50_lstm),
     )
 }
 

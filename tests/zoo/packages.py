@@ -4,11 +4,11 @@ Each function in `KERAS` returns a Keras model of clips `(B, 8, 32, 32, 3)`, eac
 in a `tfvid.VideoModel`.
 """
 
-import importlib
 import os
 
 import keras
 import pytest
+import tensorflow as tf
 
 import tfvid
 
@@ -105,14 +105,31 @@ def torchvision_swin3d_t():
 
 
 def movinet_a0():
+    net = movinet().MovinetClassifier(movinet_backbone(), num_classes=CLASSES)
+    net.build((1, *SHAPE))
+    return tfvid.VideoModel(net, clip="image", output="logits")
+
+
+def movinet_a0_stream():
+    """MoViNet's streaming build, which takes the states of earlier frames as further inputs: here, none have come."""
+    backbone = movinet_backbone(causal=True, conv_type="2plus1d", use_external_states=True)
+    net = movinet().MovinetClassifier(backbone, num_classes=CLASSES, output_states=True)
+    states = net.init_states((1, *SHAPE))
+    net({"image": tf.zeros((1, *SHAPE)), **states}, training=False)
+    constants = {name: state[0].numpy() for name, state in states.items()}
+    return tfvid.VideoModel(net, clip="image", inputs=constants, head=0, output="logits")
+
+
+def movinet_backbone(**options):
+    movinet()
+    return package("official.projects.movinet.modeling.movinet").Movinet(model_id="a0", **options)
+
+
+def movinet():
     package("tf_keras")
     if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
         pytest.skip("needs tf-models-official, and TF_USE_LEGACY_KERAS=1")
-    movinet = package("official.projects.movinet.modeling.movinet")
-    model = importlib.import_module("official.projects.movinet.modeling.movinet_model")
-    net = model.MovinetClassifier(movinet.Movinet(model_id="a0"), num_classes=CLASSES)
-    net.build((1, *SHAPE))
-    return tfvid.VideoModel(net, clip="image", output="logits")
+    return package("official.projects.movinet.modeling.movinet_model")
 
 
 KERAS = {
@@ -122,4 +139,4 @@ KERAS = {
         *(keras_cv_swin, keras_hub_video_prism, resnet18_3d),
     )
 }
-FOREIGN = {build.__name__: build for build in (torchvision_r3d_18, torchvision_swin3d_t, movinet_a0)}
+FOREIGN = {build.__name__: build for build in (torchvision_r3d_18, torchvision_swin3d_t, movinet_a0, movinet_a0_stream)}

@@ -1,13 +1,16 @@
 """Writes the table of models and methods into docs/models.md: ``PYTHONPATH=.:tests python tests/zoo/table.py [MODEL ...]``.
 
 Each method is tried on one clip of random pixels. What was found stays in table.json, so that models of different
-packages may be tried in different environments. A model whose package is missing keeps what was found before.
+packages may be tried in different environments, also at the same time. A model whose package is missing keeps what was
+found before. ``--write`` alone writes the table from table.json.
 """
 # ruff: noqa: E501
 
+import fcntl
 import json
 import sys
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 
 import keras
@@ -17,14 +20,26 @@ from zoo.architectures import MODELS, clips_of
 from zoo.packages import FOREIGN, KERAS, SHAPE
 
 import tfvid
+from tfvid.explain.explainers import EXPLAINERS
 
 PAGE, FOUND = Path(__file__).parents[2] / "docs" / "models.md", Path(__file__).with_name("table.json")
 START, END = "<!-- zoo: written by tests/zoo/table.py -->", "<!-- zoo: end -->"
-# Methods that need more of a model than its scores, one of each way to explain.
-METHODS = (
-    *("gradient", "guided_backprop", "grad_cam", "excitation_backprop", "lrp", "deep_lift"),
-    *("attention_rollout", "attention_relevance"),
-)
+KNOWN = (*MODELS, *KERAS, *FOREIGN)
+# The distributions that build a model, by the start of its name. All other models are built by Keras alone.
+BUILT_BY = {
+    "k3im": ("k3im",),
+    "keras_cv": ("keras-cv",),
+    "keras_hub": ("keras-hub",),
+    "resnet18_3d": ("classification-models-3D",),
+    "torchvision": ("torch", "torchvision"),
+    "movinet": ("tf-models-official", "tf_keras"),
+}
+
+
+def built_by(name: str) -> list[str]:
+    """The packages that build a model, each with its version here: what tfvid needs anyway comes first."""
+    own = next((packages for start, packages in BUILT_BY.items() if name.startswith(start)), ())
+    return [f"{package} {version(package)}" for package in ("tensorflow", "keras", *own)]
 
 
 def tried(name: str) -> dict[str, str]:
@@ -35,39 +50,80 @@ def tried(name: str) -> dict[str, str]:
         model, clips = case.described(), clips_of(case, 1)
     else:
         model, clips = (KERAS | FOREIGN)[name](), np.random.default_rng(0).random((1, *SHAPE), np.float32)
-    return {row.name: row.reason for row in tfvid.methods(model, clips, measure=False, names=METHODS)}
+    return {row.name: row.reason for row in tfvid.methods(model, clips, measure=False)}
 
 
-def table(found: dict[str, dict[str, str]]) -> str:
-    """The table and the reasons below it, in Markdown. A number stands for a reason."""
-    reasons: list[str] = []
-    lines = [f"| model | {' | '.join(METHODS)} |", "|---" * (len(METHODS) + 1) + "|"]
-    for model, answers in found.items():
-        for reason in answers.values():
-            if reason and reason not in reasons:
-                reasons.append(reason)
-        cells = [f"no ({reasons.index(answers[name]) + 1})" if answers[name] else "yes" for name in METHODS]
-        lines.append(f"| {model} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *(f"{i}. {reason}" for i, reason in enumerate(reasons, 1))])
+def table(found: dict) -> str:
+    """The table in Markdown: a line for each group of methods with the same answers, then the models, then the reasons."""
+    names = [name for name in KNOWN if name in found]
+    methods = [method for method in EXPLAINERS if all(method in found[name]["methods"] for name in names)]
+    answers = {method: tuple(found[name]["methods"][method] for name in names) for method in methods}
+    everywhere = [method for method in methods if not any(answers[method])]
+    others = sorted(
+        (method for method in methods if any(answers[method])), key=lambda one: methods.index(first_like(one, answers))
+    )
+    groups = [list(group) for _, group in groupby(others, key=answers.get)]
+    reasons = list(dict.fromkeys(reason for group in groups for reason in answers[group[0]] if reason))
+    lines = [
+        f"These methods apply to all {len(names)} models: {', '.join(f'`{method}`' for method in everywhere)}.",
+        "",
+    ]
+    lines += ["The others, with the number of the reason where a method does not apply:", ""]
+    lines += [f"| model | {' | '.join(', '.join(group) for group in groups)} |", "|---" * (len(groups) + 1) + "|"]
+    for row, name in enumerate(names):
+        cells = (answers[group[0]][row] for group in groups)
+        cells = (f"no ({reasons.index(reason) + 1})" if reason else "yes" for reason in cells)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(
+        [*lines, "", *(f"{i}. {reason}" for i, reason in enumerate(reasons, 1)), "", *environments(found, names)]
+    )
 
 
-def main(names: list[str]):
-    found = json.loads(FOUND.read_text()) if FOUND.exists() else {}
-    known = [*MODELS, *KERAS, *FOREIGN]
-    for name in names or known:
-        try:
-            found[name] = tried(name)
-        except pytest.skip.Exception as missing:
-            print(f"{name}: {missing}", flush=True)
-            continue
-        print(name, found[name], flush=True)
-        found = {one: found[one] for one in known if one in found}
-        FOUND.write_text(json.dumps(found, indent=1) + "\n")
+def first_like(method: str, answers: dict) -> str:
+    """The first method with the same answers as `method`."""
+    return next(one for one in answers if answers[one] == answers[method])
+
+
+def environments(found: dict, names: list[str]) -> list[str]:
+    """A table of the packages that each model was tried with."""
+    rows: dict[str, list[str]] = {}
+    for name in names:
+        rows.setdefault(", ".join(found[name]["packages"]), []).append(name)
+    return [
+        "| tried with | models |",
+        "|---|---|",
+        *(f"| {packages} | {', '.join(rows[packages])} |" for packages in rows),
+    ]
+
+
+def write(name: str | None = None, entry: dict | None = None):
+    """Adds an entry to table.json and writes the page; other processes wait meanwhile."""
+    with FOUND.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        found = json.load(file) | ({name: entry} if name else {})
+        found = {one: found[one] for one in KNOWN if one in found}
+        file.seek(0)
+        file.write(json.dumps(found, indent=1) + "\n")
+        file.truncate()
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
         page = f"{before}{START}\n\n{table(found)}\n\n{END}{rest.partition(END)[2]}"
         PAGE.write_text(page, encoding="utf-8")
 
 
+def main(names: list[str]):
+    for name in names or KNOWN:
+        try:
+            entry = {"packages": built_by(name), "methods": tried(name)}
+        except pytest.skip.Exception as missing:
+            print(f"{name}: {missing}", flush=True)
+            continue
+        refused = {method: reason for method, reason in entry["methods"].items() if reason}
+        print(f"{name}: {len(entry['methods'])} methods, not {refused}", flush=True)
+        write(name, entry)
+
+
 if __name__ == "__main__":
-    print(f"TensorFlow {version('tensorflow')}, Keras {version('keras')}")
-    main(sys.argv[1:])
+    if sys.argv[1:] == ["--write"]:
+        write()
+    else:
+        main(sys.argv[1:])

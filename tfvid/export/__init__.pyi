@@ -1,6 +1,12 @@
 from . import graph as graph
 from . import loading as loading
 from . import saving as saving
+from . import viewers as viewers
 from .loading import Exported as Exported
 from .loading import load as load
 from .saving import save as save
+from .viewers import ViewedClip as ViewedClip
+from .viewers import explained_clips as explained_clips
+from .viewers import log_table as log_table
+from .viewers import to_fiftyone as to_fiftyone
+from .viewers import to_rerun as to_rerun

@@ -1,0 +1,10 @@
+from . import clips as clips
+from . import fiftyone_samples as fiftyone_samples
+from . import rerun_recording as rerun_recording
+from . import run_table as run_table
+from . import video_file as video_file
+from .clips import ViewedClip as ViewedClip
+from .clips import explained_clips as explained_clips
+from .fiftyone_samples import to_fiftyone as to_fiftyone
+from .rerun_recording import to_rerun as to_rerun
+from .run_table import log_table as log_table
