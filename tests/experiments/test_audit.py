@@ -366,6 +366,18 @@ def test_findings_say_what_falls():
     assert texts["Does a property that should not matter predict the answer better than the label?"].holds is None
 
 
+def test_a_fall_that_few_clips_cannot_show_is_undecided():
+    """Of 6 clips, 2 become wrong: p = 0.5. Without any change, the answer is no."""
+    of = answers([0.1] * 3 + [0.9] * 3, [0.1] * 3 + [0.1, 0.1, 0.9], [0] * 3 + [1] * 3)
+    for name, expected in (("one_frame", None), ("as_is", False)):
+        changed = replace(of, probabilities={"as_is": of.probabilities["as_is"], "one_frame": of.probabilities[name]})
+        by_name = {one.intervention: one for one in effects(changed)}
+        values = of_motion(motion_shares(changed)) | {"ece": 0.1}
+        found = all_findings(Evidence(changed, by_name, motion_shares(changed), [], [], [""] * 6, None, values))
+        assert found[1].question == "Does the model need motion?" and found[1].holds is expected
+    assert "of these still clips are answered a" in found[1].answer
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

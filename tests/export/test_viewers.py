@@ -40,7 +40,13 @@ def results() -> dict:
     classes = {"target": np.int32([1, 2]), "predicted": np.int32([1, 0])}
     maps = Attribution(**classes, score=np.float32([0.5, 0.25]), attribution=attribution)
     fields = {field.name: np.zeros(2, np.float32) for field in dataclasses.fields(TemporalMaskResult)}
-    known = {"mask": MASK, "original_score": np.float32([0.75, 0.5]), "true_score": np.float32([np.nan, np.nan])}
+    known = {
+        "mask": MASK,
+        "kept_score": np.float32([np.nan, np.nan]),
+        "original_score": np.float32([0.75, 0.5]),
+        "true_score": np.float32([np.nan, np.nan]),
+    }
+    known["objective"] = np.array(["necessary"] * 2)
     return {"gradient": maps, "temporal_mask": TemporalMaskResult(**fields | classes | known)}
 
 
@@ -65,7 +71,9 @@ def test_a_clip_of_results():
     assert (first.name, first.target, first.predicted, first.label) == ("a b", "run", "run", "")
     assert (second.name, second.target, second.predicted) == ("c", "wave", "jump")
     assert first.frames.dtype == np.uint8 and first.frames[:, 0, 0, 0].tolist() == [0, 26, 51, 77, 102, 128]
-    assert first.scores == {"score by gradient": 0.5, "OS": 0.75, "FS": 0.0, "RS": 0.0}
+    assert (
+        first.scores == {"score by gradient": 0.5, "OS": 0.75, "FS": 0.0, "RS": 0.0} and first.objective == "necessary"
+    )
     assert list(first.heat) == ["gradient"]
     heat = first.heat["gradient"]
     assert (heat[2, 0, 0], heat[3, 1, 1], heat.sum()) == (1.0, 0.25, 1.25)  # without sign, by the clip's largest
@@ -208,7 +216,7 @@ def test_a_run_of_another_package_is_refused():
 def test_the_row_of_a_clip():
     assert row(viewed()[0]) == {
         **{"clip": "a b", "explained": "run", "predicted": "run", "score by gradient": 0.5},
-        **{"OS": 0.75, "FS": 0.0, "RS": 0.0, "mask length": 3, "needed frames": "2-3, 6-6"},
+        **{"OS": 0.75, "FS": 0.0, "RS": 0.0, "mask length": 3, "necessary frames": "2-3, 6-6"},
     }
 
 
@@ -224,7 +232,7 @@ def test_a_table_of_wandb(tmp_path, monkeypatch):
     columns, rows = (json.loads(table)[key] for key in ("columns", "data"))
     assert columns == [
         *("clip", "explained", "predicted", "score by gradient", "OS", "FS", "RS"),
-        *("mask length", "needed frames", "frames"),
+        *("mask length", "necessary frames", "frames"),
     ]
     assert [line[:3] + line[7:9] for line in rows] == [["a", "run", "run", 3, "2-3, 6-6"], ["c", "wave", "jump", 0, ""]]
     assert [line[-1]["_type"] for line in rows] == ["image-file"] * 2 and rows[0][-1]["format"] == "png"
@@ -244,5 +252,5 @@ def test_a_table_of_trackio(tmp_path, monkeypatch):
 
     (logged,) = SQLiteStorage.get_logs("tfvid", "run")
     first, second = logged["explanations"]["_value"]
-    assert (first["clip"], first["OS"], second["needed frames"]) == ("a", 0.75, "")
+    assert (first["clip"], first["OS"], second["necessary frames"]) == ("a", 0.75, "")
     assert all((tmp_path / "media" / one["frames"]["file_path"]).is_file() for one in (first, second))

@@ -16,6 +16,7 @@ from tfvid.report.finding import Finding
 
 MOST_NAMED = 4  # sources, classes and interventions that an answer names
 LITTLE_MOTION, STABLE, CALIBRATED = 0.1, 0.8, 0.1
+NO_FALL = 0.1  # a fall of top-1 that does not count; a "no" needs an interval below it
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,11 @@ def motion(of: Evidence) -> Finding | None:
     if ONE_FRAME not in of.effects:
         return None
     effect, share = of.effects[ONE_FRAME], of.quantities["motion_share"]
-    answer = f"With one frame repeated, {_fall(of, ONE_FRAME)}."
+    said = np.bincount(of.answers.predicted(ONE_FRAME))
+    answer = (
+        f"With one frame repeated, {_fall(of, ONE_FRAME)}; {_percent(said.max() / said.sum())} of these still clips "
+    )
+    answer += f"are answered {of.answers.class_names[int(said.argmax())]}."
     if share is None:
         return Finding("Does the model need motion?", answer, None)
     answer += f" Motion carries {_percent(share)} of the score of the true class, as the mean over classes"
@@ -75,7 +80,8 @@ def motion(of: Evidence) -> Finding | None:
         (low, least), (high, most) = known[0], known[-1]
         names = of.answers.class_names
         answer += f": from {_percent(low)} for {names[least]} to {_percent(high)} for {names[most]}"
-    return Finding("Does the model need motion?", f"{answer}.", effect.is_fall and share >= LITTLE_MOTION)
+    needs = _falls(effect)
+    return Finding("Does the model need motion?", f"{answer}.", share >= LITTLE_MOTION if needs else needs)
 
 
 def background(of: Evidence) -> Finding | None:
@@ -96,7 +102,7 @@ def background(of: Evidence) -> Finding | None:
             f" {_percent(moving)} of the pixels count as foreground, so the camera moves or objects fill the frame: "
             "these numbers say little."
         )
-    return Finding("Does the model depend on the background?", answer, effect.is_fall)
+    return Finding("Does the model depend on the background?", answer, _falls(effect))
 
 
 def order(of: Evidence) -> Finding | None:
@@ -107,7 +113,7 @@ def order(of: Evidence) -> Finding | None:
     answer = "; ".join(f"{INTERVENTIONS[name].words}: {_fall(of, name)}" for name in names)
     answer = answer[0].upper() + answer[1:]
     return Finding(
-        "Does the model use the order of the frames?", f"{answer}.", any(of.effects[n].is_fall for n in names)
+        "Does the model use the order of the frames?", f"{answer}.", _any([_falls(of.effects[name]) for name in names])
     )
 
 
@@ -169,7 +175,8 @@ def robust(of: Evidence) -> Finding | None:
     answer = f"The share of answers that stay the same: {same}."
     answer += f" Top-1 falls when {' and when '.join(INTERVENTIONS[name].words for name in lost)}." if lost else ""
     question = "Does top-1 survive small changes of speed, start, colour and sharpness?"
-    return Finding(question, answer, not lost)
+    falls = _any([_falls(of.effects[name]) for name in names])
+    return Finding(question, answer, None if falls is None else not falls)
 
 
 def calibrated(of: Evidence) -> Finding | None:
@@ -198,12 +205,26 @@ def stable(of: Evidence) -> Finding | None:
     return Finding("Are the explanations stable?", f"{answer}.", min(known.values()) >= STABLE)
 
 
+def _falls(effect: Effect) -> bool | None:
+    """Returns whether top-1 falls: True if it is significant, False if the interval ends below `NO_FALL`, else None."""
+    if effect.is_fall:
+        return True
+    most = effect.fall if effect.fall_high is None else effect.fall_high
+    return False if most < NO_FALL else None
+
+
+def _any(answers: Sequence[bool | None]) -> bool | None:
+    """Returns True if one is True, False if all are False, else None."""
+    return True if True in answers else None if None in answers else False
+
+
 def _fall(of: Evidence, name: str) -> str:
     """Returns words such as "top-1 falls from 0.74 to 0.50 (by 0.24 [0.10, 0.38]; p = 0.003)"."""
     effect, before = of.effects[name], of.effects[AS_IS].top1
     p = "" if effect.p is None else f"; p {'< 0.001' if effect.p < 0.001 else f'= {effect.p:.3f}'}"
     if not effect.is_fall:
-        return f"top-1 is {effect.top1:.2f}, not significantly below {before:.2f}{p}"
+        fall = _interval(effect.fall, effect.fall_low, effect.fall_high)
+        return f"top-1 is {effect.top1:.2f} instead of {before:.2f} (a fall of {fall}{p}, not significant)"
     fall = _interval(effect.fall, effect.fall_low, effect.fall_high)
     return f"top-1 falls from {before:.2f} to {effect.top1:.2f} (by {fall}{p})"
 

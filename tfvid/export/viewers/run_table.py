@@ -16,8 +16,8 @@ def log_table(run, source, clips=None, *, key: str = "explanations", class_names
     """Logs a table of explained clips, one row per clip, to a run of Weights & Biases or trackio.
 
     The columns are the clip, the classes, the scores (see `tfvid.export.ViewedClip`), the length of the mask in frames,
-    the frames that the class needs, "5-9" counted from 1, and a picture of the frames with the heat and the mask. What
-    no clip has is left out.
+    the necessary (or sufficient) frames, "5-9" counted from 1, and a picture of the frames with the heat and the mask.
+    What no clip has is left out.
 
     Args:
       run: from ``wandb.init(...)`` or ``trackio.init(...)``. With ``wandb.init(mode="offline")`` nothing is sent.
@@ -66,7 +66,7 @@ def row(clip: ViewedClip) -> dict[str, object]:
     values |= clip.scores
     if clip.mask is not None:
         values["mask length"] = int((np.asarray(clip.mask) > 0.5).sum())
-        values["needed frames"] = ", ".join(f"{first + 1}-{last + 1}" for first, last in clip.windows())
+        values[f"{clip.objective} frames"] = ", ".join(f"{first + 1}-{last + 1}" for first, last in clip.windows())
     return values
 
 
