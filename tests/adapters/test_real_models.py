@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 import tfvid
+from tfvid.core.errors import TfvidError
 
 
 def test_r3d_18():
@@ -94,6 +95,8 @@ def test_movinet(causal):
     np.testing.assert_allclose(found.attribution, gradient, atol=1e-4 * np.abs(gradient).max())
     np.testing.assert_allclose(found.score, score, rtol=1e-4)
     if not causal:
-        native = tfvid.GradCAM(model, layer="head")(clips, 2).native
+        with pytest.raises(TfvidError, match="layer 'head' returns several tensors"):  # features and states
+            tfvid.GradCAM(model, layer="head")(clips, 2)
+        native = tfvid.GradCAM(model)(clips, 2).native
         assert native.ndim == 4 and np.isfinite(native).all()
         assert tfvid.TemporalMask(model, method="search")(clips).mask.shape == (1, 4)

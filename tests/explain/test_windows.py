@@ -10,9 +10,18 @@ import tensorflow as tf
 import toy_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras import layers
 
 from tfvid.core.errors import ModelError, TfvidError
-from tfvid.explain.masks.mask_search import ClipObjective, Descent, Looks, Memoised, descended, later_window
+from tfvid.explain.masks.mask_search import (
+    ClipObjective,
+    Descent,
+    Looks,
+    Memoised,
+    best_window,
+    descended,
+    later_window,
+)
 from tfvid.explain.masks.objective import Objective, total_variation
 from tfvid.explain.masks.temporal_mask import TemporalMask
 from tfvid.explain.masks.windows import (
@@ -58,6 +67,8 @@ def test_lowest_is_the_minimum(pairs, chunk):
     row, loss = lowest(bounds, ask, chunk)
     assert loss == (bounds + scores).min() == bounds[row] + scores[row]
     assert len(asked) == len(set(asked)) <= len(pairs)
+    assert lowest(bounds, ask, chunk, below=loss) == (-1, loss)
+    assert lowest(bounds, ask, chunk, below=loss + 1e-9) == (row, loss)
 
 
 def test_lowest_asks_for_no_more_than_it_must():
@@ -70,6 +81,8 @@ def test_lowest_asks_for_no_more_than_it_must():
 
     assert lowest(bounds, ask, 1) == (2, 0.2)
     assert asked == [1, 2]
+    assert lowest(bounds, ask, 4, below=0.2) == (-1, 0.2)
+    assert asked == [1, 2, 1]
 
 
 @pytest.fixture(scope="module")
@@ -393,6 +406,56 @@ def test_the_mask_is_never_worse_than_its_window_or_none(seed, steepness):
     assert found.backward_passes <= 4 * 5 + 12
 
 
+def test_windows_that_cannot_be_better_are_not_tried():
+    """Frame 6 alone is enough: the mask [6, 7) costs 0.09. Only windows that cost less are evaluated besides."""
+    record = []
+
+    def score(mask):
+        record.append(mask)
+        return 0.9 * (1 - mask[6])
+
+    objective = objective_of(score, 8)
+    assert best_window(objective, below=0.05).mask.sum() == 0 and best_window(objective, below=0.05).window_loss == 0.05
+    tried = np.array(record[1:])  # the first is the empty mask
+    assert (objective.costs(tried) < 0.05).all() and len(tried) == 2  # the first frame, and the last one
+    assert best_window(objective, below=0.2).mask.tolist() == [0, 0, 0, 0, 0, 0, 1, 1]  # one edge: 0.02 + 0.02
+
+
+def conv_lstms():
+    """A stack of two, with scores that differ between masks."""
+    same = {"padding": "same", "bias_initializer": "normal"}
+    return keras.Sequential(
+        [
+            keras.Input((6, 8, 8, 3)),
+            layers.ConvLSTM2D(4, 3, return_sequences=True, **same),
+            layers.BatchNormalization(),
+            layers.MaxPooling3D((1, 2, 2)),
+            layers.ConvLSTM2D(4, 3, **same),
+            layers.Flatten(),
+            layers.Dense(3, name="head"),
+        ]
+    )
+
+
+BUILDS = [toy_models.functional, pytest.param(conv_lstms, marks=pytest.mark.long)]
+
+
+@pytest.mark.parametrize("build", BUILDS, ids=["convolutions", "conv_lstm"])
+def test_a_descent_never_ends_above_a_search(build):
+    """Random networks. Within one result the comparison is exact, between two it is up to rounding."""
+    model, clips = build(), toy_models.clips(2)
+    searched, descended_from = (TemporalMask(model, method=way) for way in ("search", "search+gradient"))
+    rng = np.random.default_rng(0)
+    for scale in (1, 3, 10):
+        for weight in model.trainable_weights:
+            if len(weight.shape) > 1:
+                weight.assign(rng.normal(0, scale if weight.shape[-1] == 3 else 0.4, weight.shape))
+        search, descent = searched(clips), descended_from(clips)
+        assert (descent.loss <= search.loss + 1e-6).all()
+        assert (descent.loss <= descent.window_loss).all() and (descent.loss <= descent.original_score + 1e-6).all()
+        np.testing.assert_array_equal(search.loss, search.window_loss)
+
+
 @pytest.mark.parametrize("method", ["gradient", "search", "search+gradient"])
 def test_a_search_in_half_precision_reports_what_the_model_computes(model, explain, method, monkeypatch):
     """The mask is found in bfloat16; class, scores and loss are those of the float32 model at that mask."""
@@ -409,7 +472,8 @@ def test_a_search_in_half_precision_reports_what_the_model_computes(model, expla
     np.testing.assert_allclose(result.freeze_score, frozen[np.arange(3), result.target], atol=1e-5)
     np.testing.assert_allclose(result.score_term, result.freeze_score, atol=1e-6)
     if method != "gradient":  # both losses are the float32 model's
-        assert (result.loss <= result.window_loss + 1e-6).all()
+        assert (result.loss <= result.window_loss).all()
+        assert (result.loss <= result.original_score + 1e-6).all()
     if method == "search+gradient":  # steps part ways after few roundings; a window is what both must beat
         assert (result.loss <= explain(clips, method="search").loss + 0.005).all()
     else:

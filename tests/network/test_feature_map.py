@@ -241,3 +241,12 @@ def test_a_layer_called_on_a_constant_is_no_feature_map():
     found = {call.path: call.output for call in trace_features(model, SHAPE).calls}
     assert found["tubelets"].grid == GRID
     assert found.get("table") is None
+
+
+def test_a_model_with_a_bidirectional_layer_is_traced():
+    inputs = keras.Input(toy_models.SHAPE)
+    x = layers.Conv3D(2, 3, padding="same", name="conv")(inputs)
+    x = layers.TimeDistributed(layers.GlobalAveragePooling2D())(x)
+    model = keras.Model(inputs, layers.Dense(2)(layers.Bidirectional(layers.LSTM(2))(x)))
+    found = {call.path: call.output for call in trace_features(model, toy_models.SHAPE).calls}
+    assert found["conv"].grid == toy_models.SHAPE[:3]

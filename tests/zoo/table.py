@@ -1,6 +1,6 @@
 """Writes the table of models and methods into docs/models.md: ``PYTHONPATH=.:tests python tests/zoo/table.py [MODEL ...]``.
 
-Each method is tried on one clip of random pixels. What was found stays in table.json, so that models of different
+One method of each way to explain is tried on one clip of random pixels. What was found stays in table.json, so that models of different
 packages may be tried in different environments, also at the same time. A model whose package is missing keeps what was
 found before. ``--write`` alone writes the table from table.json.
 """
@@ -10,7 +10,6 @@ import fcntl
 import json
 import sys
 from importlib.metadata import version
-from itertools import groupby
 from pathlib import Path
 
 import keras
@@ -20,11 +19,27 @@ from zoo.architectures import MODELS, clips_of
 from zoo.packages import FOREIGN, KERAS, SHAPE
 
 import tfvid
-from tfvid.explain.explainers import EXPLAINERS
 
 PAGE, FOUND = Path(__file__).parents[2] / "docs" / "models.md", Path(__file__).with_name("table.json")
 START, END = "<!-- zoo: written by tests/zoo/table.py -->", "<!-- zoo: end -->"
 KNOWN = (*MODELS, *KERAS, *FOREIGN)
+# The methods that are tried, one of each way to explain, and those that need the same of a model.
+WAYS = {
+    "temporal_mask": ("meaningful_perturbation", "extremal_perturbation", "extremal_perturbation_3d", "step"),
+    "occlusion": ("rise", "lime", "shapley", "kernel_shap", "crop_search"),
+    "gradient": (
+        *("gradient_x_input", "smooth_grad", "smooth_grad_squared", "var_grad", "integrated_gradients", "blur_ig"),
+    ),
+    "guided_backprop": ("deconv",),
+    "grad_cam": ("grad_cam_plus_plus", "layer_cam", "score_cam"),
+    "saliency_tubes": (),
+    "class_feature_pyramids": (),
+    "excitation_backprop": ("contrastive_excitation_backprop",),
+    "lrp": (),
+    "deep_lift": ("deep_shap",),
+    "attention_rollout": ("attention_maps",),
+    "attention_relevance": (),
+}
 # The distributions that build a model, by the start of its name. All other models are built by Keras alone.
 BUILT_BY = {
     "k3im": ("k3im",),
@@ -50,38 +65,30 @@ def tried(name: str) -> dict[str, str]:
         model, clips = case.described(), clips_of(case, 1)
     else:
         model, clips = (KERAS | FOREIGN)[name](), np.random.default_rng(0).random((1, *SHAPE), np.float32)
-    return {row.name: row.reason for row in tfvid.methods(model, clips, measure=False)}
+    return {row.name: row.reason for row in tfvid.methods(model, clips, measure=False, names=list(WAYS))}
 
 
 def table(found: dict) -> str:
-    """The table in Markdown: a line for each group of methods with the same answers, then the models, then the reasons."""
+    """The table in Markdown, the reasons, what is like what, and what each model was tried with."""
     names = [name for name in KNOWN if name in found]
-    methods = [method for method in EXPLAINERS if all(method in found[name]["methods"] for name in names)]
-    answers = {method: tuple(found[name]["methods"][method] for name in names) for method in methods}
-    everywhere = [method for method in methods if not any(answers[method])]
-    others = sorted(
-        (method for method in methods if any(answers[method])), key=lambda one: methods.index(first_like(one, answers))
+    answers = {name: [found[name]["methods"].get(way) for way in WAYS] for name in names}
+    reasons = list(
+        dict.fromkeys(reason for column in zip(*answers.values(), strict=True) for reason in column if reason)
     )
-    groups = [list(group) for _, group in groupby(others, key=answers.get)]
-    reasons = list(dict.fromkeys(reason for group in groups for reason in answers[group[0]] if reason))
-    lines = [
-        f"These methods apply to all {len(names)} models: {', '.join(f'`{method}`' for method in everywhere)}.",
-        "",
-    ]
-    lines += ["The others, with the number of the reason where a method does not apply:", ""]
-    lines += [f"| model | {' | '.join(', '.join(group) for group in groups)} |", "|---" * (len(groups) + 1) + "|"]
-    for row, name in enumerate(names):
-        cells = (answers[group[0]][row] for group in groups)
-        cells = (f"no ({reasons.index(reason) + 1})" if reason else "yes" for reason in cells)
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(
-        [*lines, "", *(f"{i}. {reason}" for i, reason in enumerate(reasons, 1)), "", *environments(found, names)]
-    )
+    lines = [f"| model | {' | '.join(WAYS)} |", "|---" * (len(WAYS) + 1) + "|"]
+    for name in names:
+        lines.append(f"| {name} | {' | '.join(cell(reason, reasons) for reason in answers[name])} |")
+    lines += ["", *(f"{i}. {reason}" for i, reason in enumerate(reasons, 1)), ""]
+    lines += ["| tried | needs the same of a model |", "|---|---|"]
+    lines += [f"| {way} | {', '.join(others)} |" for way, others in WAYS.items() if others]
+    return "\n".join([*lines, "", *environments(found, names)])
 
 
-def first_like(method: str, answers: dict) -> str:
-    """The first method with the same answers as `method`."""
-    return next(one for one in answers if answers[one] == answers[method])
+def cell(reason: str | None, reasons: list[str]) -> str:
+    """What the table says of a method: why it does not apply, "" if it does, None if it was not tried."""
+    if reason is None:
+        return "not tried"
+    return f"no ({reasons.index(reason) + 1})" if reason else "yes"
 
 
 def environments(found: dict, names: list[str]) -> list[str]:

@@ -274,7 +274,7 @@ def _by_layer(trace: Trace) -> dict[str, tuple[tf.Tensor, int]]:
     """The inputs of layers whose outputs have the same axes, and their axis of features, by the name of the output."""
     found = {}
     for call, tensors in zip(trace.calls, trace.tensors, strict=True):
-        layer = call.layer.layer if isinstance(call.layer, layers.Bidirectional) else call.layer
+        layer = call.layer.forward_layer if isinstance(call.layer, layers.Bidirectional) else call.layer
         if not isinstance(layer, KEEPING) or getattr(call.layer, "go_backwards", False):
             continue
         if tf.is_symbolic_tensor(tensors.output) and tf.is_symbolic_tensor(tensors.input):

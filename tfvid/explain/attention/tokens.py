@@ -101,6 +101,11 @@ class TokenAttention:
     @cached_property
     def _order(self) -> np.ndarray:
         """The place in the matrix of each token, in the order of frames, rows and columns; class tokens stay."""
+        if any(atom.kind not in PLACES for atom in self._tokens):
+            raise ModelError(
+                f"layer {self.attention.path!r}: its attention {self.attention.shape} is over more than frames, rows "
+                f"and columns; {INSTEAD}"
+            )
         sizes = [atom.size for atom in self._tokens]
         order = sorted(range(len(sizes)), key=lambda n: (PLACES.index(self._tokens[n].kind), -self._tokens[n].stride))
         inner = np.arange(int(np.prod(sizes))).reshape(sizes).transpose(order).ravel()

@@ -11,7 +11,8 @@ minimises
 within the box [0, 1] and within a radius of the best mask so far. This minimisation (L-BFGS-B, a quasi-Newton method)
 does not run the model. The radius grows after good predictions and shrinks after bad ones, as in a trust region (Conn,
 Gould & Toint, "Trust-Region Methods", SIAM 2000; with a Gaussian process: Eriksson et al., "Scalable Global
-Optimization via Local Bayesian Optimization", NeurIPS 2019).
+Optimization via Local Bayesian Optimization", NeurIPS 2019). At the end every binary window that could still be
+better is evaluated, so the mask is never worse than the one of `best_window`.
 """
 
 import functools
@@ -41,7 +42,7 @@ class Found(NamedTuple):
 
     Attributes:
       mask: float32 `(T,)`.
-      window: float32 `(T,)`, the best window; a descent starts from it.
+      window: float32 `(T,)`, the best window evaluated.
       window_loss: its loss.
       backward_passes: the number of gradients computed.
     """
@@ -112,16 +113,22 @@ class ClipObjective(NamedTuple):
         return self.costs(masks) + self.floor
 
 
-def best_window(objective: ClipObjective) -> Found:
-    """Returns the contiguous binary mask (or the empty mask) with the lowest loss."""
+def best_window(objective: ClipObjective, below: float = np.inf) -> Found:
+    """Returns the contiguous binary mask with the lowest loss; the empty mask if no window is better.
+
+    Args:
+      objective: of the clip.
+      below: the loss of another mask. Windows that cannot be better than that mask are not evaluated, and the empty
+        mask with this loss is returned if no window is better.
+    """
     masks = window_masks(objective.num_frames)
     costs = objective.costs(masks)
     if objective.matrix is not None:
         rows = distinct(masks, costs, objective.matrix)
         masks, costs = masks[rows], costs[rows]
     losses = functools.partial(_losses_of_rows, objective, masks)
-    row, loss = lowest(costs, losses, WINDOWS_AT_ONCE, objective.floor)
-    mask, loss = (masks[row], loss) if loss < objective.empty_loss else (0 * masks[row], objective.empty_loss)
+    row, loss = lowest(costs, losses, WINDOWS_AT_ONCE, objective.floor, min(below, objective.empty_loss))
+    mask = masks[row] if row >= 0 else np.zeros(objective.num_frames, np.float32)
     return Found(mask, mask, loss, 0)
 
 
@@ -158,10 +165,12 @@ class Looks:
         self.surrogate.add_scores(np.zeros((1, objective.num_frames)), [objective.unperturbed])
         self.losses: dict[bytes, float] = {}
         self.gradients = 0
+        self._windows: dict[bytes, None] = {}  # in the order in which they were evaluated
         self._descended: set[bytes] = set()
 
     def windows(self, masks: np.ndarray) -> np.ndarray:
-        """Returns the losses of masks `(W, T)`, by forward passes: `(W,)`."""
+        """Returns the losses of windows `(W, T)`, by forward passes: `(W,)`."""
+        self._windows.update((mask.tobytes(), None) for mask in masks)
         new = [mask for mask in masks if mask.tobytes() not in self.losses]
         if new:
             new = np.array(new)
@@ -192,6 +201,11 @@ class Looks:
             return np.frombuffer(key, np.float32), self.losses[key]
         return np.zeros(self.objective.num_frames, np.float32), self.objective.empty_loss
 
+    def best_window(self) -> tuple[np.ndarray, float]:
+        """Returns the window with the lowest loss so far, and its loss; of equal ones, the first."""
+        key = min(self._windows, key=self.losses.__getitem__)
+        return np.frombuffer(key, np.float32), self.losses[key]
+
 
 def descended(objective: ClipObjective, evaluations: int) -> Found:
     """Finds a soft mask: a coarse search for a window, then a descent from it.
@@ -200,7 +214,8 @@ def descended(objective: ClipObjective, evaluations: int) -> Found:
     nearly as good, there are two starts. If no window is good enough, there are several starts (see `_starts`): the
     best mask may then have two spans, or contain nearly all frames. All starts get `TRIAL` gradients; the better half
     gets as many again, and so on until one start is left. At the end, windows with sharp edges that begin up to `LATER`
-    frames later are tried. The mask is never worse than any window tried or than the empty mask.
+    frames later are tried, and then every binary window whose length and variation alone cost less than the best mask.
+    So the mask is never worse than any window tried, than any binary window, or than the empty mask.
 
     Args:
       objective: of the clip.
@@ -221,10 +236,10 @@ def descended(objective: ClipObjective, evaluations: int) -> Found:
         descents = sorted(descents, key=lambda descent: descent.loss)[: max(len(descents) // 2, 1)]
         if all(descent.is_done for descent in descents):
             break
-    if (window := later_window(looks)) is not None:
-        Descent(looks, window).go_on(evaluations)
-    mask, _ = looks.best()
-    return Found(mask, masks[0], float(losses[0]), looks.gradients)
+    for better_window in (later_window, missed_window):
+        if (window := better_window(looks)) is not None:
+            Descent(looks, window).go_on(evaluations)
+    return Found(looks.best()[0], *looks.best_window(), looks.gradients)
 
 
 def promising_windows(looks: Looks) -> tuple[np.ndarray, np.ndarray]:
@@ -273,6 +288,19 @@ def later_window(looks: Looks) -> np.ndarray | None:
     looks.windows(np.array([Window(first, stop, 0, 0).mask(looks.objective.num_frames) for first in starts]))
     window, loss = looks.best()
     return window if loss < lowest else None
+
+
+def missed_window(looks: Looks) -> np.ndarray | None:
+    """Returns the best binary window if it is better than the best mask, else None.
+
+    Every window that can be better is evaluated. A window is ruled out without the model if its length and variation
+    cost at least the loss of the best mask, because its score is not below the floor of all scores.
+    """
+    window = best_window(looks.objective, looks.best()[1]).mask
+    if not window.any():
+        return None
+    looks.windows(window[np.newaxis])
+    return window
 
 
 def _starts(looks: Looks, masks: np.ndarray, losses: np.ndarray) -> list[np.ndarray]:

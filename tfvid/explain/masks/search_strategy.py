@@ -1,7 +1,7 @@
 """Strategies that search clip by clip: for the best window, and for a soft mask by a descent from a window."""
 
 from abc import abstractmethod
-from functools import partial
+from functools import partial, reduce
 
 import numpy as np
 import tensorflow as tf
@@ -22,9 +22,17 @@ from tfvid.perturb.temporal import MATRICES
 class SearchStrategy(Strategy):
     """Searches for the mask of each clip separately. A subclass implements `search`.
 
+    At the end the mask that was found is compared with the other candidates, each evaluated in the same way: in the
+    model's own precision, on the same batch. The result is the one with the lowest loss.
+
     Args:
       evaluator: the model and the objective.
+
+    Attributes:
+      descends: class attribute: whether the mask can be another one than the best window.
     """
+
+    descends: bool
 
     def __init__(self, evaluator: MaskEvaluator):
         super().__init__(evaluator)
@@ -51,22 +59,22 @@ class SearchStrategy(Strategy):
         ]
         with timed("search"), one_blas_thread():
             found = [self.search(objective, iterations) for objective in objectives]
-        mask, window, window_loss, backward = map(np.array, zip(*found, strict=True))
+        mask, window, _, backward = map(np.array, zip(*found, strict=True))
         full = np.ones((1, clips.shape[1]), np.float32)
         empty = original_scores if self.evaluator.objective.empty_is_clip else _empty(objectives)
         full_drop = empty - np.concatenate([objective.scores(full) for objective in objectives])
         forward = np.array([len(objective.scores.known) for objective in objectives])
-        report = self._compiled_report(clips, probabilities, target, labels, tf.constant(mask))
-        report_passes = self.evaluator.report_passes
-        if not self.evaluator.is_exact:  # the mask may be worse than its window, once both are computed exactly
-            of_window = self._compiled_report(clips, probabilities, target, labels, tf.constant(window))
-            window_loss, report = of_window["loss"].numpy(), _lower(report, of_window)
-            report_passes *= 2
+        candidates = [mask, window] if self.descends else [mask]
+        if not self.evaluator.is_exact:  # in the model's precision the empty mask may be the best
+            candidates.append(np.zeros_like(mask))
+        reports = [self._compiled_report(clips, probabilities, target, labels, tf.constant(m)) for m in candidates]
+        report = reduce(_lower, reports)
+        report_passes = len(candidates) * self.evaluator.report_passes
         return report | {
             "iterations": backward.astype(np.int32),
             "initial_mask": window,
             "full_drop": full_drop,
-            "window_loss": window_loss.astype(np.float32),
+            "window_loss": (reports[1] if self.descends else report)["loss"],
             # The 1 is the pass for the unperturbed clip.
             "forward_passes": (forward + backward + 1 + report_passes).astype(np.int32),
             "backward_passes": backward.astype(np.int32),
@@ -137,12 +145,16 @@ class SearchStrategy(Strategy):
 class WindowSearch(SearchStrategy):
     """Finds the best contiguous binary mask, by forward passes alone; see `mask_search.best_window`."""
 
+    descends = False
+
     def search(self, objective, iterations):
         return best_window(objective)
 
 
 class DescentSearch(SearchStrategy):
     """Finds a good window, then descends from it with a surrogate of the score; see `mask_search.descended`."""
+
+    descends = True
 
     def search(self, objective, iterations):
         return descended(objective, evaluations=iterations)
@@ -153,10 +165,10 @@ def _empty(objectives: list[ClipObjective]) -> np.ndarray:
     return np.array([objective.unperturbed for objective in objectives], np.float32)
 
 
-def _lower(one: dict[str, tf.Tensor], other: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
-    """Returns, for each clip, the rows of the report with the lower loss."""
-    first = one["loss"].numpy() <= other["loss"].numpy()
+def _lower(one: dict, other: dict) -> dict[str, np.ndarray]:
+    """Returns, for each clip, the rows of the report with the lower loss; of equal ones, those of the first."""
+    first = np.asarray(one["loss"]) <= np.asarray(other["loss"])
     return {
-        name: np.where(first.reshape(-1, *[1] * (value.shape.rank - 1)), value, other[name])
+        name: np.where(first.reshape(-1, *[1] * (np.ndim(value) - 1)), value, other[name])
         for name, value in one.items()
     }

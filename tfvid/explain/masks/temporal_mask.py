@@ -55,12 +55,13 @@ class TemporalMaskResult(Explanation):
         mask value above 0.1 are reversed, see `tfvid.reverse`.
       true_score: float32 `(B,)`, **CS**, the probability of the true class for the unperturbed clip; NaN without
         labels.
-      initial_mask: float32 `(B, T)`, the initial mask of the descent.
+      initial_mask: float32 `(B, T)`, the initial mask of the descent; of a search, the best window tried.
       full_drop: float32 `(B,)`, **D**, the drop of the score if all frames are perturbed, or none is kept. If it is
         <= 0, the perturbation does not hurt this class: "central" then starts from the full window, and the mask has
         little meaning.
       window_loss: float32 `(B,)`. With "search": the lowest loss over all contiguous binary masks and the empty mask.
-        With "search+gradient": the loss of the best window tried, with soft or sharp edges; `loss` is never above it.
+        With "search+gradient": the loss of the best window tried, with soft or sharp edges; `loss` is never above it,
+        nor above the loss that "search" finds.
         With "gradient": NaN. ``loss - window_loss`` is the gap to that window, negative if the mask is better.
       forward_passes: int32 `(B,)`, the forward passes of the model for this clip, those of the search included.
       backward_passes: int32 `(B,)`, the gradients at the mask for this clip.

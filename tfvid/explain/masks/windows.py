@@ -47,21 +47,27 @@ def distinct(masks: np.ndarray, costs: np.ndarray, seen: Callable[[np.ndarray], 
 
 
 def lowest(
-    costs: np.ndarray, scores: Callable[[np.ndarray], np.ndarray], chunk: int, floor: float = 0.0
+    costs: np.ndarray,
+    scores: Callable[[np.ndarray], np.ndarray],
+    chunk: int,
+    floor: float = 0.0,
+    below: float = np.inf,
 ) -> tuple[int, float]:
-    """Returns the row with the lowest ``cost + score``, and that sum.
+    """Returns the row with the lowest ``cost + score``, and that sum; -1 and `below` if no sum is below `below`.
 
     Args:
       costs: `(N,)`.
       scores: rows, int `(n,)`, to their scores `(n,)`.
       chunk: the maximum number of rows per call of `scores`.
       floor: a lower bound of all scores; -inf evaluates all rows.
+      below: sums of this and above do not count.
     """
     order = np.argsort(costs, kind="stable")
-    best_row, best = -1, np.inf
+    best_row, best = -1, below
     for start in range(0, len(order), chunk):
         rows = order[start : start + chunk]
-        if costs[rows[0]] + floor >= best:
+        rows = rows[costs[rows] + floor < best]
+        if not rows.size:
             break
         losses = costs[rows] + scores(rows)
         if losses.min() < best:
