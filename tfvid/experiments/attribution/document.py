@@ -48,6 +48,7 @@ def _parts(report: dict, folder: Path, path: Path, command: str) -> list[str]:
         findings_section(report["findings"]),
         ranks,
         *_methods(tables["methods"], report),
+        *_section(tables["claims"]),
         *_section(tables["correlation"], correlation),
         *_section(tables["agreement"], agreement),
         *(_section(tables["sanity"]) if "sanity" in tables else ()),

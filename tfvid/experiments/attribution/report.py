@@ -8,6 +8,7 @@ from tfvid.core.errors import DataError
 from tfvid.core.files import safe_name
 from tfvid.experiments.attribution import findings, plots, tables
 from tfvid.experiments.attribution.agreement import agreement
+from tfvid.experiments.attribution.claims import claims_table
 from tfvid.experiments.attribution.correlation import correlations
 from tfvid.experiments.attribution.judged import Judged, judged
 from tfvid.experiments.attribution.measures import Measure
@@ -69,6 +70,7 @@ def write_report(
         findings=findings.all_findings(networks, found, config.seed),
         tables=[
             tables.methods_table(networks, refused, rows, config.seed),
+            claims_table(networks, config.seed),
             tables.correlation_table(found),
             tables.agreement_table(alike),
             tables.sanity_table(sanity),
