@@ -167,7 +167,7 @@ def test_a_benchmark_leaves_what_it_promises(finished):
     for table in report["tables"]:
         with (finished / table["csv"]).open(encoding="utf-8") as file:
             assert len(list(csv.reader(file))) == 1 + len(table["rows"])
-    assert {table["id"] for table in report["tables"]} == {"methods", "correlation", "agreement", "sanity"}
+    assert {table["id"] for table in report["tables"]} == {"methods", "claims", "correlation", "agreement", "sanity"}
     for figure in report["figures"]:
         with Image.open(finished / figure["file"]) as picture:
             assert min(picture.size) > 100

@@ -7,8 +7,8 @@ By one measure of the truth, for one method and the values of the same clips:
     the claim holds if every d_b > 0, Holm's p over the methods is below 0.05, and the interval of the smallest d_b
     lies above zero
 
-The clip is the unit of every test and of the bootstrap: the values of one clip stay together. Friedman's test asks first
-whether the methods and baselines differ at all. The effect size is Cliff's delta against the strongest baseline.
+The clip is the unit of every test and of the bootstrap: the values of one clip stay together. Friedman's test asks
+first whether the methods and baselines differ at all. The effect size is Cliff's delta against the strongest baseline.
 """
 
 from collections.abc import Mapping
