@@ -14,8 +14,9 @@ CLIPS = np.random.default_rng(0).random((2, 2, 4, 4, 3), np.float32)
 
 @pytest.fixture
 def model():
-    model = keras.Sequential([keras.Input((2, 4, 4, 3)), layers.Flatten(), layers.Dense(2), layers.Dense(2)])
-    for layer in model.layers[1:]:
+    dense = [layers.Dense(units, use_bias=False) for units in (5, 2)]
+    model = keras.Sequential([keras.Input((2, 4, 4, 3)), layers.Flatten(), *dense])
+    for layer in dense:
         layer.set_weights([np.random.default_rng(1).normal(size=w.shape) for w in layer.get_weights()])
     return model
 
@@ -70,6 +71,6 @@ def test_bad_options(model):
 
 def test_entropy_of_quantus():
     functions = pytest.importorskip("quantus.functions.complexity_func")
-    maps = np.random.default_rng(3).normal(size=(3, 4, 6, 5))
-    theirs = [functions.discrete_entropy(a=clip, x=clip) for clip in maps]
+    maps = np.random.default_rng(3).normal(size=(3, 4, 6, 5)).astype(np.float32)
+    theirs = [functions.discrete_entropy(a=clip, x=clip) for clip in maps.astype(np.float64)]
     np.testing.assert_allclose(histogram_entropy(maps), theirs, rtol=1e-5)

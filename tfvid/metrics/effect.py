@@ -16,7 +16,7 @@ from tfvid.metrics.similarity import spearman
 GRID = (4, 4, 4)
 
 
-def true_effects(score: Callable, clips, others, grid: tuple[int, int, int] = GRID) -> np.ndarray:
+def true_effects(score: Callable, clips, others, grid: tuple[int, ...] = GRID) -> np.ndarray:
     """Returns the true effect of each region of a grid: the score that is lost when it shows the other scene.
 
     Args:
@@ -46,7 +46,7 @@ def true_effects(score: Callable, clips, others, grid: tuple[int, int, int] = GR
     return effects
 
 
-def region_energy(maps, grid: tuple[int, int, int] = GRID) -> np.ndarray:
+def region_energy(maps, grid: tuple[int, ...] = GRID) -> np.ndarray:
     """Returns the positive part of each map in each region of a grid, as a share of its total.
 
     Args:

@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from tfvid.core.errors import TfvidError, check_choice
 from tfvid.explain.base import Explainer
-from tfvid.explain.pixels.gradients import REDUCTIONS, PixelOptions, gradient_function
+from tfvid.explain.options import ExplainerOptions
+from tfvid.explain.pixels.gradients import REDUCTIONS, gradient_function
 from tfvid.explain.pixels.integrated_gradients import PathResult
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.network.compiled import Compiled
@@ -63,7 +64,7 @@ class ExpectedGradients(Explainer[PathResult]):
         samples: int = 64,
         seed: int = 0,
         reduce: str = "sum",
-        **options: Unpack[PixelOptions],
+        **options: Unpack[ExplainerOptions],
     ):
         super().__init__(model, **options)
         check_choice("reduce", reduce, REDUCTIONS)
