@@ -61,7 +61,7 @@ setup(
         "app": ["gradio>=6"],
         "fiftyone": ["fiftyone>=1.4"],
         "rerun": ["rerun-sdk>=0.41"],
-        "wandb": ["wandb>=0.20", "pandas"],
+        "wandb": ["wandb>=0.20"],
         "trackio": ["trackio>=0.20", "pandas"],
         # What `benchmarks/decode.py` and `benchmarks/engines.py` are compared with.
         "bench": ["decord>=0.6", "onnxruntime>=1.18", "openvino>=2024.4", "onnx", "tf2onnx"],

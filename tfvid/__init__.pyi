@@ -52,12 +52,15 @@ from .data import SkipLog as SkipLog
 from .data import SomethingSomething as SomethingSomething
 from .data import VideoDataset as VideoDataset
 from .data import Weizmann as Weizmann
+from .data import Windowed as Windowed
 from .data import load_dataset as load_dataset
 from .data import read_clip as read_clip
 from .data.settings import AugmentConfig as AugmentConfig
 from .data.settings import DataConfig as DataConfig
 from .experiments import attribution as attribution
 from .experiments import study as study
+from .experiments.audit.flow import Audit as Audit
+from .experiments.audit.flow import audit as audit
 from .experiments.evaluation import Evaluation as Evaluation
 from .experiments.evaluation import evaluate as evaluate
 from .experiments.explain_clips import explain_clips as explain_clips

@@ -73,7 +73,7 @@ def test_an_answer(explain, video):
     assert answer.clip.seconds == pytest.approx([0, 6 / 25, 13 / 25, 19 / 25])
     assert answer.clip.mask.shape == (4,) and list(answer.clip.heat) == ["grad_cam"]
     page = answer_html(answer)
-    assert page.count("data:image/webp;base64,") == 2 and ">clip<" in page and ">Grad-CAM<" in page
+    assert page.count("data:image/webp;base64,") == 2 and "Film: clip" in page and "Film: Grad-CAM" in page
     assert page.count('title="frame ') == 4 and "0.76 s" in page
     assert EVIL not in page and html.escape(EVIL, quote=False).split()[0] in page
 

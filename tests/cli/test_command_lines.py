@@ -16,7 +16,7 @@ from tfvid.cli.results_folder import check_folder
 from tfvid.core.errors import ConfigError, TfvidError, command
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMITED = ("evaluate", "explain", "compare", "benchmark", "demo")
+LIMITED = ("evaluate", "explain", "compare", "audit", "check", "benchmark", "demo")
 
 
 class Begun(Exception):
@@ -106,7 +106,13 @@ def test_there_is_a_script_for_each_command():
 @pytest.mark.parametrize("name", LIMITED)
 @pytest.mark.parametrize("limit", ["0", "-1", "2.5", "all"])
 def test_what_is_no_limit_is_refused(name, limit, capsys):
-    needed = {"evaluate": ["--model", "m"], "explain": ["--dataset", "shapes"], "demo": []}.get(name, ["--config", "c"])
+    needed = {
+        "evaluate": ["--model", "m"],
+        "audit": ["--model", "m", "--data", "d"],
+        "check": [],
+        "explain": ["--dataset", "shapes"],
+        "demo": [],
+    }.get(name, ["--config", "c"])
     words = said(name, capsys, *needed, f"--limit={limit}")
     assert words.endswith(f"argument --limit: expected a whole number, 1 or more, got '{limit}'")
 

@@ -129,6 +129,25 @@ def test_two_models_on_drawn_clips(models, tmp_path, capsys):
     assert printed.rstrip().endswith(f"open in a browser: {tmp_path / 'index.html'}")
 
 
+def test_several_methods_of_maps(models, tmp_path):
+    methods = ["--method", "grad_cam", "--method", "occlusion", "--method", "temporal_mask"]
+    given = [*shapes(1), *methods, "occlusion.unit=frame", "--films", "webp"]
+    explain(tmp_path, [models["cnn"]], *given)
+    (result,) = read_results(tmp_path)
+    assert result.methods == ("grad_cam", "occlusion") and result.layers == (f"features: {LAST_MAP}", "")
+    assert result.map.shape == (4, 16, 16) and [one.shape for one in result.more_maps] == [(8, 32, 32)]
+    assert np.ptp(result.more_maps[0], axis=(1, 2)).max() == 0  # each frame as a whole, as the option says
+    assert result.reel_panels == ("clip", "heat", "heat", "perturbed")
+    assert json.loads(result.settings)["maps"] == "grad_cam, occlusion"
+    assert json.loads(result.settings)["occlusion.unit"] == "frame"
+    clip, _, heat, _ = read_reel(tmp_path / result.reel, 8, display_size((32, 32)))
+    assert clip.shape == heat.shape and heat.max() > 240  # grey levels, up to the largest value
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert '["clip","Grad-CAM","occlusion","frozen"]' in page and '<option value="occlusion">' in page
+    with pytest.raises(ConfigError, match="maps was grad_cam, occlusion, is not set"):
+        explain(tmp_path, [models["cnn"]], *shapes(1))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("draw", "drawn"),
@@ -412,6 +431,18 @@ def test_a_killed_run_goes_on_where_it_was(models, tmp_path, forks):
             ["--dataset", "shapes", "mask.method=search+gradient", "mask.init=full"],
             ConfigError,
             "option mask.init: method 'search[+]gradient' does not use it; add mask.method=gradient",
+        ),
+        (["--dataset", "shapes", "rise.masks=5"], ConfigError, "no method 'rise' in this run; add --method rise"),
+        (["--dataset", "shapes", "--method", "ris"], TfvidError, "unknown explainer 'ris'; did you mean 'rise'"),
+        (
+            ["--dataset", "shapes", "--method", "rise", "rise.mask=5"],
+            ConfigError,
+            "unknown option 'rise.mask'; did you mean 'rise.masks'",
+        ),
+        (
+            [*shapes(1), "--method", "grad_cam", "--method", "attention_rollout"],
+            ModelError,
+            "method 'attention_rollout' does not apply to model 'cnn': ",
         ),
         (["--dataset", "shapes", "data.sizes=5"], ConfigError, "did you mean 'data.size'"),
         (["--video", "a.mp4", "--root", "data"], ConfigError, "--root goes with --dataset"),

@@ -7,7 +7,7 @@ from tfvid.data import DATASETS
 from tfvid.data.pipeline import make_dataset
 from tfvid.data.settings import DataConfig
 
-WITH_FOLDER = [name for name in DATASETS if name != "shapes"]
+WITH_FOLDER = [name for name in DATASETS if name not in ("shapes", "windowed")]
 
 
 @pytest.mark.parametrize("name", WITH_FOLDER)

@@ -26,6 +26,7 @@ COMMANDS = [(block, words) for block in ALL for words in commands(block)]
 NOT_RUN = {
     "epochs=9": "trains for an hour",
     "ExplanationLogger({": "trains for some minutes; tests/training/test_callbacks.py runs a shorter one",
+    "tfvid.audit(": "needs fight_surv; tests/experiments/test_audit_runs.py runs a smaller one",
     "tfvid.study.compare(": "explains for some minutes; tests/experiments/test_study.py runs a shorter one",
     'load_dataset("something"': "needs Something-something v2",
     'load_dataset("ucf101"': "needs UCF101",

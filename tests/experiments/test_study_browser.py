@@ -40,7 +40,7 @@ def page(tmp_path_factory) -> str:
             right = RIGHT[id][index] == "1"
             record = make(id, model, label=0, label_name=EVIL, predicted=0 if right else 1, mask=mask, size=(32, 32))
             if index % 2 == 0:
-                record = write_media(record, out, clip, np.zeros((LENGTH, 2, 2)), clip, None, Films(()))
+                record = write_media(record, out, clip, {"grad_cam": np.zeros((LENGTH, 2, 2))}, clip, None, Films(()))
             ResultStore(out).append([record])
     return write_study_page(out, report(LENGTHS, GROUPS)).as_uri()
 
@@ -51,18 +51,24 @@ def many(tmp_path_factory):
     out = tmp_path_factory.mktemp("many")
     clip = np.full((LENGTH, 32, 32, 3), 0.5, np.float32)
     drawn = make("0", label=0, label_name="left", mask=np.zeros(LENGTH, np.float32), size=(32, 32))
-    drawn = write_media(drawn, out, clip, np.zeros((LENGTH, 2, 2)), clip, None, Films(("webp",)))
+    drawn = write_media(drawn, out, clip, {"grad_cam": np.zeros((LENGTH, 2, 2))}, clip, None, Films(("webp",)))
     groups = {"I3D": ("i3d",), "C-LSTM": ("lstm",)}
     clips = {f"validation-{number:06d}": (number % 9, number % 7) for number in range(500)}
     ResultStore(out).append([replace(drawn, id=id, model=model) for id in clips for model in ("i3d", "lstm")])
     return write_study_page(out, report(clips, groups))
 
 
+def open_clips(browser, page: str):
+    """Opens the part of a study's page that has the clips."""
+    browser.open("about:blank")  # a page that is open already is not loaded again for another part
+    browser.open(page + "#clips")
+
+
 @pytest.fixture
 def fresh(browser, page):
     """The page just opened, its films loaded, standing still."""
     browser.emulate(prefers_reduced_motion="reduce", prefers_color_scheme="light")
-    browser.open(page)
+    open_clips(browser, page)
     browser.until("cards[0].visible || (form.scrollIntoView(), false)")
     browser.until("cards[0].films.filter((film) => film.row.reel).every((film) => film.reel)")
     return browser
@@ -134,6 +140,7 @@ def test_sorting_is_undone(fresh):
 
 
 def test_a_histogram_sorts_the_clips(fresh):
+    fresh.click(".parts a[href='#histograms']")
     fresh.click("[data-sort=mask_length]")
     assert fresh.script("return form.elements.sort.value") == "mask_length"
     assert ids(fresh) == list("bdac")
@@ -154,9 +161,9 @@ def test_of_many_models_the_first_of_each_group_is_shown(fresh):
 def test_a_model_without_films_shows_its_mask_and_numbers(fresh):
     fresh.click("[name=show][value='3']")
     assert fresh.script("return cards[0].films[2].element.querySelectorAll('canvas').length") == 0
-    assert fresh.script("return cards[0].films[2].element.querySelectorAll('.strip rect.perturbed').length") == 2
+    assert fresh.script("return cards[0].films[2].element.querySelectorAll('.strip .perturbed').length") == 2
     scores = fresh.script("return cards[0].body.children[2].querySelector('.scores').textContent")
-    assert scores == "OS0.75FS0.25RS0.50CS0.13"
+    assert scores == "OS original0.75FS frozen0.25RS reversed0.50CS true class0.13"
 
 
 def test_scores_are_bars_of_their_length(fresh):
@@ -170,7 +177,7 @@ def test_scores_are_bars_of_their_length(fresh):
 
 def test_pointing_at_a_frame_shows_it_and_leaving_goes_on(browser, page):
     browser.emulate(prefers_reduced_motion="no-preference", prefers_color_scheme="light")
-    browser.open(page)
+    open_clips(browser, page)
     move_mouse(browser, ".timeline", 5.5 / LENGTH)
     browser.until("cards[0].held")
     browser.script("return new Promise((done) => setTimeout(done, 500))")
@@ -187,7 +194,7 @@ def test_a_page_of_500_clips_holds_few_at_a_time(browser, many):
     size = many.stat().st_size
     assert size < 2_000_000, size
     browser.emulate(prefers_reduced_motion="reduce", prefers_color_scheme="light")
-    browser.open(many.as_uri())
+    open_clips(browser, many.as_uri())
     assert browser.script("return cards.length") == 500
     browser.script("main.lastElementChild.scrollIntoView(); cards[499].element.scrollIntoView()")
     browser.until("cards[499].wanted && cards[499].films.every((film) => film.reel)")

@@ -40,7 +40,13 @@ def results() -> dict:
     classes = {"target": np.int32([1, 2]), "predicted": np.int32([1, 0])}
     maps = Attribution(**classes, score=np.float32([0.5, 0.25]), attribution=attribution)
     fields = {field.name: np.zeros(2, np.float32) for field in dataclasses.fields(TemporalMaskResult)}
-    known = {"mask": MASK, "original_score": np.float32([0.75, 0.5]), "true_score": np.float32([np.nan, np.nan])}
+    known = {
+        "mask": MASK,
+        "kept_score": np.float32([np.nan, np.nan]),
+        "original_score": np.float32([0.75, 0.5]),
+        "true_score": np.float32([np.nan, np.nan]),
+    }
+    known["objective"] = np.array(["necessary"] * 2)
     return {"gradient": maps, "temporal_mask": TemporalMaskResult(**fields | classes | known)}
 
 
@@ -55,7 +61,7 @@ def records(folder, models=("i3d",), drawn=True):
         for id in ("a", "b"):
             record = make(id, model, mask=MASK[0], size=(H, W), seconds=np.arange(T, dtype=np.float32) / 4)
             if drawn or id == "a":
-                record = write_media(record, folder, clip, np.zeros((T, 2, 2)), clip, None, Films(()))
+                record = write_media(record, folder, clip, {"gradient": np.zeros((T, 2, 2))}, clip, None, Films(()))
             store.append([record])
     return folder
 
@@ -65,7 +71,9 @@ def test_a_clip_of_results():
     assert (first.name, first.target, first.predicted, first.label) == ("a b", "run", "run", "")
     assert (second.name, second.target, second.predicted) == ("c", "wave", "jump")
     assert first.frames.dtype == np.uint8 and first.frames[:, 0, 0, 0].tolist() == [0, 26, 51, 77, 102, 128]
-    assert first.scores == {"score by gradient": 0.5, "OS": 0.75, "FS": 0.0, "RS": 0.0}
+    assert (
+        first.scores == {"score by gradient": 0.5, "OS": 0.75, "FS": 0.0, "RS": 0.0} and first.objective == "necessary"
+    )
     assert list(first.heat) == ["gradient"]
     heat = first.heat["gradient"]
     assert (heat[2, 0, 0], heat[3, 1, 1], heat.sum()) == (1.0, 0.25, 1.25)  # without sign, by the clip's largest
@@ -187,10 +195,10 @@ def test_a_rerun_recording(tmp_path):
 
 def recorded(file) -> dict[str, list]:
     """The numbers of a recording by entity, in the order of the frames; of other entities the number of rows."""
-    import rerun
+    from rerun.chunk import RrdReader
 
     found: dict[str, list] = {}
-    for chunk in rerun.experimental.RrdReader(str(file)).stream().to_chunks():
+    for chunk in RrdReader(str(file)).stream().to_chunks():
         batch = chunk.to_record_batch()
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         numbers = next((values.to_pylist() for name, values in columns.items() if "calars" in name), None)
@@ -208,21 +216,26 @@ def test_a_run_of_another_package_is_refused():
 def test_the_row_of_a_clip():
     assert row(viewed()[0]) == {
         **{"clip": "a b", "explained": "run", "predicted": "run", "score by gradient": 0.5},
-        **{"OS": 0.75, "FS": 0.0, "RS": 0.0, "mask length": 3, "needed frames": "2-3, 6-6"},
+        **{"OS": 0.75, "FS": 0.0, "RS": 0.0, "mask length": 3, "necessary frames": "2-3, 6-6"},
     }
 
 
 def test_a_table_of_wandb(tmp_path, monkeypatch):
     wandb = pytest.importorskip("wandb", reason="Weights & Biases is not installed: pip install 'tfvid[wandb]'")
-    monkeypatch.setenv("WANDB_SILENT", "true")
+    for name, value in {"SILENT": "true", "DATA_DIR": tmp_path / "data", "CACHE_DIR": tmp_path / "cache"}.items():
+        monkeypatch.setenv(f"WANDB_{name}", str(value))
     run = wandb.init(project="tfvid", mode="offline", dir=tmp_path)
     log_table(run, results(), clips(), class_names=NAMES, names=["a", "c"])
     run.finish()
-    (file,) = tmp_path.rglob("*.table.json")
-    table = json.loads(file.read_text())
-    assert table["columns"][:3] == ["clip", "explained", "predicted"] and table["columns"][-1] == "frames"
-    assert [line[:3] for line in table["data"]] == [["a", "run", "run"], ["c", "wave", "jump"]]
-    assert len(list(tmp_path.rglob("*.png"))) == 2
+    texts = [file.read_bytes() for file in (tmp_path / "data").rglob("tmp*")]  # what `wandb sync` would send
+    (table,) = {text for text in texts if text.startswith(b'{"_type": "table"')}
+    columns, rows = (json.loads(table)[key] for key in ("columns", "data"))
+    assert columns == [
+        *("clip", "explained", "predicted", "score by gradient", "OS", "FS", "RS"),
+        *("mask length", "necessary frames", "frames"),
+    ]
+    assert [line[:3] + line[7:9] for line in rows] == [["a", "run", "run", 3, "2-3, 6-6"], ["c", "wave", "jump", 0, ""]]
+    assert [line[-1]["_type"] for line in rows] == ["image-file"] * 2 and rows[0][-1]["format"] == "png"
 
 
 def test_a_table_of_trackio(tmp_path, monkeypatch):
@@ -235,4 +248,9 @@ def test_a_table_of_trackio(tmp_path, monkeypatch):
     run = trackio.init(project="tfvid", name="run", embed=False)
     log_table(run, results(), clips(), class_names=NAMES, names=["a", "c"])
     trackio.finish()
-    (logged,) = trackio.Api().runs("tfvid")[0].history() if hasattr(trackio.Run, "history") else [None]
+    from trackio.sqlite_storage import SQLiteStorage
+
+    (logged,) = SQLiteStorage.get_logs("tfvid", "run")
+    first, second = logged["explanations"]["_value"]
+    assert (first["clip"], first["OS"], second["necessary frames"]) == ("a", 0.75, "")
+    assert all((tmp_path / "media" / one["frames"]["file_path"]).is_file() for one in (first, second))

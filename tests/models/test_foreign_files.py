@@ -77,9 +77,9 @@ def test_what_a_saved_model_lacks_is_refused_in_one_line(exported, video, tmp_pa
     with pytest.raises(ModelError, match="it is a graph without layers; use a method that needs no layer") as error:
         explain(exported[1], video, tmp_path, "mask.method=search")
     assert "\n" not in str(error.value)
-    with pytest.raises(ConfigError, match="makes a map for each frame, such as 'gradient', got 'temporal_mask'"):
-        explain(exported[1], video, tmp_path, "--maps", "temporal_mask")
-    with pytest.raises(ConfigError, match="option grad_cam.layer: the maps are those of 'gradient'"):
+    with pytest.raises(ConfigError, match="makes a map for each frame, such as 'gradient', got 'crop_search'"):
+        explain(exported[1], video, tmp_path, "--maps", "crop_search")
+    with pytest.raises(ConfigError, match="option grad_cam.layer=conv: no method 'grad_cam' in this run"):
         explain(exported[1], video, tmp_path, "--maps", "gradient", "grad_cam.layer=conv")
 
 

@@ -1,6 +1,7 @@
 """The page in a real Chromium, opened from disk: what shows, plays, pauses, filters and cannot be injected."""
 
 import io
+from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -11,6 +12,7 @@ from toy_results import make
 
 from tfvid.report.gallery import write_gallery
 from tfvid.report.media import Films, write_media
+from tfvid.report.overlay import overlay
 from tfvid.results.result_store import ResultStore
 
 pytestmark = pytest.mark.skipif(not available(), reason="needs chromium and chromedriver")
@@ -61,7 +63,9 @@ def page(tmp_path_factory) -> str:
                 map_layer=f"conv: {EVIL}",
                 seconds=np.arange(LENGTH, dtype=np.float32) / 4 if id == "second" else np.zeros(0, np.float32),
             )
-            store.append([write_media(record, out, clip, np.zeros((LENGTH, 2, 2)), frozen, None, Films(("webp",)))])
+            store.append(
+                [write_media(record, out, clip, {"grad_cam": np.zeros((LENGTH, 2, 2))}, frozen, None, Films(("webp",)))]
+            )
     return write_gallery(out, skipped={EVIL: EVIL}).as_uri()
 
 
@@ -89,7 +93,7 @@ def pixel(browser, selector: str) -> tuple[int, int, int]:
 
 def visible(browser) -> list[str]:
     return browser.script(
-        "return cards.filter((c) => !c.element.hidden).map((c) => c.element.querySelector('h2').innerText)"
+        "return cards.filter((c) => !c.element.hidden).map((c) => c.element.querySelector('h2').textContent)"
     )
 
 
@@ -104,7 +108,7 @@ def test_it_opens_from_disk_without_a_complaint(fresh):
 def test_markup_in_names_stays_text(fresh):
     assert fresh.script("return document.title") != "hacked"
     assert fresh.script("return document.querySelectorAll('img').length") == 0
-    assert fresh.script("return cards[2].element.querySelector('.id').innerText") == EVIL
+    assert fresh.script("return cards[2].element.querySelector('.id').textContent") == EVIL
     listed = fresh.script("return document.querySelector('.top li').innerText")
     assert listed in ("", f"{EVIL}: {EVIL}")  # folded away
     options = fresh.script("return [...form.elements['label'].options].map((o) => o.value)")
@@ -155,7 +159,7 @@ def test_keyboard_steps_through_the_frames(fresh):
 def test_every_control_is_reached_by_tab_and_named(fresh):
     names = []
     fresh.script("document.activeElement.blur(); window.scrollTo(0, 0)")
-    for _ in range(30):
+    for _ in range(70):
         fresh.press("tab")
         names.append(
             fresh.script(
@@ -195,7 +199,10 @@ def test_search_and_filters(fresh, choices, expected):
 
 def test_the_strip_marks_mask_event_and_frame(fresh):
     cells = fresh.script("return [...document.querySelector('.strip').children].map((r) => r.getAttribute('class'))")
-    assert cells == ["kept", "kept", "perturbed", "perturbed", "perturbed", "kept", "kept pale", "kept", "kept"]
+    assert cells == ["kept", "kept", "perturbed", "perturbed", "perturbed", "kept", "kept", "kept"]
+    look = "return getComputedStyle(document.querySelector(arguments[0])).backgroundImage"
+    assert "repeating-linear-gradient" in fresh.script(look, ".strip .perturbed")  # hatched: to be told without colour
+    assert "repeating" not in fresh.script(look, ".strip .kept")
     box = "const box = (e) => { const b = e.getBoundingClientRect(); return [b.left, b.right]; };"
     strip, event = fresh.script(
         box + "const film = cards[0].element.querySelector('.film');"
@@ -273,3 +280,112 @@ def test_without_scripts_the_animated_films_show(browser, page):
 def test_the_layer_of_the_map_is_said(fresh):
     said = fresh.script("return [...document.querySelectorAll('.model .map')].map((line) => line.textContent)")
     assert set(said) == {f"Grad-CAM of layer conv: {EVIL}."}
+
+
+METHODS = {"grad_cam": 1.0, "rise": 0.5}  # the heat of each method's map, in all pixels and frames
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory) -> str:
+    """A clip of mid grey, with the maps of two methods; a second clip without a film of its own."""
+    out = tmp_path_factory.mktemp("compared")
+    clip = np.full((LENGTH, 32, 32, 3), 0.5, np.float32)
+    heats = {name: np.full((LENGTH, 2, 2), value, np.float32) for name, value in METHODS.items()}
+    record = make("one", mask=np.eye(1, LENGTH, 3, np.float32)[0], size=(32, 32), sheet="a.png", more_methods=("rise",))
+    record = write_media(replace(record, more_layers=("",)), out, clip, heats, clip, None, Films(()))
+    ResultStore(out).append([record, replace(record, id="two = 2 & more")])
+    return write_gallery(out).as_uri()
+
+
+@pytest.fixture
+def two_maps(browser, compared):
+    browser.emulate(prefers_reduced_motion="reduce", prefers_color_scheme="light")
+    browser.open("about:blank")
+    browser.open(compared)
+    browser.until("cards[0].films.every((film) => film.reel)")
+    return browser
+
+
+def choose(browser, name: str, value: str):
+    browser.script(
+        "const e = form.elements[arguments[0]]; e.value = arguments[1];"
+        "e.dispatchEvent(new Event('input', { bubbles: true }))",
+        name,
+        value,
+    )
+
+
+def shown_maps(browser, card: int) -> list[str]:
+    figures = "[...cards[arguments[0]].body.querySelectorAll('[data-map]:not([hidden])')]"
+    return browser.script(f"return {figures}.map((figure) => figure.dataset.map)", card)
+
+
+def test_maps_have_the_chosen_colours_and_opacity(two_maps):
+    """The expected colour is that of `overlay`, which draws the films."""
+    clip = np.full((1, 4, 4, 3), 128, np.uint8)
+    for colormap, opacity in (("inferno", 0.75), ("viridis", 1.0), ("jet", 0.5)):
+        choose(two_maps, "colormap", colormap)
+        choose(two_maps, "opacity", str(opacity))
+        for name, heat in (("Grad-CAM", 1.0), ("rise", 0.5)):
+            wanted = overlay(clip, np.full((1, 1, 1), heat), colormap=colormap, opacity=opacity)[0, 0, 0]
+            found = pixel(two_maps, f"[data-map='{name}'] .stack")
+            np.testing.assert_allclose(found, wanted.astype(int), atol=8, err_msg=f"{colormap} {name}")
+    assert two_maps.errors() == []
+
+
+def test_maps_are_switched_for_all_clips_and_for_one(two_maps):
+    two_maps.script("fill(cards[1])")
+    assert shown_maps(two_maps, 0) == shown_maps(two_maps, 1) == ["Grad-CAM", "rise"]
+    choose(two_maps, "map", "rise")
+    assert shown_maps(two_maps, 0) == shown_maps(two_maps, 1) == ["rise"]
+    two_maps.script("cards[1].maps.value = 'Grad-CAM'; cards[1].maps.dispatchEvent(new Event('change'))")
+    assert (shown_maps(two_maps, 0), shown_maps(two_maps, 1)) == (["rise"], ["Grad-CAM"])
+
+
+def test_a_link_names_a_clip_and_a_view(two_maps, compared):
+    choose(two_maps, "map", "rise")
+    choose(two_maps, "colormap", "viridis")
+    two_maps.script("fill(cards[1]); show(cards[1], 5); cards[1].link.click()")
+    address = two_maps.script("return location.hash")
+    assert address == "#clip=two+%3D+2+%26+more&map=rise&colormap=viridis&frame=6"
+    two_maps.open("about:blank")
+    two_maps.open(compared + address)
+    two_maps.until("cards[1].films.every((film) => film.reel) && cards[1].films.length")
+    state = "return [form.elements.map.value, form.elements.colormap.value, cards[1].frame, used === cards[1]]"
+    assert two_maps.script(state) == ["rise", "viridis", 5, True]
+    two_maps.script("cards[0].link.click()")
+    two_maps.until("used === cards[0]")
+    two_maps.script("history.back()")
+    two_maps.until("used === cards[1] && cards[1].element.classList.contains('linked')")
+
+
+def test_keys_play_and_step_and_a_click_enlarges(two_maps):
+    two_maps.script("document.activeElement.blur(); window.scrollTo(0, 0); show(cards[0], 3)")
+    two_maps.press("right", "right", "left")
+    assert two_maps.script("return [cards[0].frame, cards[1].frame]") == [4, 3]
+    two_maps.press("space")
+    assert two_maps.script("return cards[0].playing") is True
+    width = "return document.querySelector(\"[data-map='rise']\").getBoundingClientRect().width"
+    small = two_maps.script(width)
+    two_maps.click("[data-map='rise'] .enlarge")
+    assert two_maps.script(width) > 1.8 * small
+    two_maps.script("document.activeElement.blur()")
+    two_maps.press("\ue00c")  # Escape
+    assert two_maps.script(width) == small
+
+
+def test_a_table_of_the_clip_is_saved(two_maps):
+    rows = two_maps.script("return tableOf(cards[1].clip, cards[1].clip.rows[0])")
+    assert rows[0] == ["clip", "model", "explained", "frame", "second", "mask", "OS", "FS", "RS", "CS"]
+    assert rows[4] == ["two = 2 & more", "i3d", "right", 4, None, 1, 0.75, 0.25, 0.5, 0.125] and len(rows) == 9
+
+
+def test_on_a_phone_the_first_clip_is_on_the_first_screen(browser, compared):
+    browser.devtools("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=False)
+    try:
+        browser.open("about:blank")
+        browser.open(compared)
+        assert browser.script("return document.documentElement.scrollWidth") <= 390
+        assert browser.script("return document.querySelector('canvas').getBoundingClientRect().bottom") <= 844
+    finally:
+        browser.devtools("Emulation.clearDeviceMetricsOverride")

@@ -60,7 +60,7 @@ def run(tmp_path_factory):
             record = result(id, model, labels[id], answers[place])
             if id != "e" or model == "i3d":  # the last one was not filmed for both
                 clip = np.full((5, 20, 30, 3), 40 * index + 30, np.uint8)
-                record = write_media(record, folder, clip, np.zeros((5, 2, 2)), clip, None, Films(()))
+                record = write_media(record, folder, clip, {"grad_cam": np.zeros((5, 2, 2))}, clip, None, Films(()))
             store.append([record])
     return folder
 
@@ -68,7 +68,7 @@ def run(tmp_path_factory):
 def test_a_reel_is_read_back(tmp_path):
     """100 frames stand in two columns of fifty; every panel and frame has a grey of its own."""
     frames = np.arange(100, dtype=np.uint8)[:, np.newaxis, np.newaxis, np.newaxis] * np.ones((1, 200, 200, 3), np.uint8)
-    columns = panels(frames, np.zeros((100, 2, 2)), frames + 100)
+    columns = panels(frames, {"grad_cam": np.zeros((100, 2, 2))}, frames + 100)
     back = read_reel(save_reel(tmp_path / "reel.webp", columns), 100, (200, 200))
     assert back.shape == (3, 100, 200, 200, 3) and back.dtype == np.uint8
     middles = back[:, :, 100, 100].astype(int)

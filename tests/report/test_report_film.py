@@ -17,7 +17,7 @@ MASK = np.array([0, 0.2, 0.9, 1, 0], np.float32)
 def columns():
     """Five frames, each of one grey of its own, so that a frame can be told by its pixels."""
     clip = np.repeat(np.array([0.1, 0.3, 0.5, 0.7, 0.9], np.float32), 22 * 33 * 3).reshape(5, 22, 33, 3)
-    return panels(clip, np.zeros((5, 2, 2)), clip[[0, 1, 1, 1, 4]])
+    return panels(clip, {"grad_cam": np.zeros((5, 2, 2))}, clip[[0, 1, 1, 1, 4]])
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,9 @@ def test_the_strip_highlights_each_frame_in_turn(film):
 
 def test_sizes_are_even(film):
     assert all(extent % 2 == 0 for extent in film[0].size)
-    odd = panels(np.zeros((2, 201, 203, 3), np.uint8), np.zeros((2, 1, 1)), np.zeros((2, 201, 203, 3), np.uint8))
+    odd = panels(
+        np.zeros((2, 201, 203, 3), np.uint8), {"grad_cam": np.zeros((2, 1, 1))}, np.zeros((2, 201, 203, 3), np.uint8)
+    )
     assert all(extent % 2 == 0 for extent in compose(odd, [0, 1])[0].size)
 
 
@@ -139,7 +141,7 @@ def test_sheet_has_a_row_a_panel_and_a_column_a_frame(columns, tmp_path):
 
 def test_sheet_of_a_long_clip_shows_evenly_spread_frames():
     clip = np.arange(40, dtype=np.uint8)[:, None, None, None] * np.ones((1, 20, 20, 3), np.uint8)
-    rows = panels(clip, np.zeros((40, 1, 1)), clip)
+    rows = panels(clip, {"grad_cam": np.zeros((40, 1, 1))}, clip)
     sheet = np.asarray(draw_blocks([Block(rows, np.zeros(40))], columns=4))
     shown = [grey for grey in range(40) if ((sheet == grey).all(-1)).sum() >= 3 * 136 * 136]
     assert shown == [0, 13, 26, 39]

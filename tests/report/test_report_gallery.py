@@ -107,7 +107,7 @@ def test_media_are_written_and_named(tmp_path):
     clip = np.random.default_rng(0).random((4, 16, 24, 3), np.float32)
     before = clip.copy()
     record = write_media(
-        make("a/../b c"), tmp_path, clip, np.zeros((4, 2, 2)), clip, clip[::-1], Films(("gif", "webp"))
+        make("a/../b c"), tmp_path, clip, {"grad_cam": np.zeros((4, 2, 2))}, clip, clip[::-1], Films(("gif", "webp"))
     )
     names = {name: getattr(record, name) for name in ("gif", "mp4", "webp", "reversed", "sheet", "reel")}
     assert names.pop("mp4") == ""
@@ -129,7 +129,10 @@ def test_clips_with_like_names_get_files_of_their_own(tmp_path):
         ("é", "m"),
         ("..", ".."),
     ]
-    records = [write_media(make(*names), tmp_path, clip, np.zeros((4, 1, 1)), clip, None, Films(())) for names in like]
+    records = [
+        write_media(make(*names), tmp_path, clip, {"grad_cam": np.zeros((4, 1, 1))}, clip, None, Films(()))
+        for names in like
+    ]
     assert len({record.reel for record in records}) == len(like)
     assert all((tmp_path / record.reel).resolve().is_relative_to(tmp_path.resolve()) for record in records)
 

@@ -119,6 +119,7 @@ def test_files_that_are_not_a_store(tmp_path):
 
 def test_records_of_earlier_versions_are_read_and_merged_with_new_ones(tmp_path):
     new = ["top", "top_names", "top_scores", "damage", "still", "map_method", "map_layer", "shown", "seconds"]
+    new += ["more_methods", "more_maps", "more_map_shapes", "more_layers", "reel_panels"]
     old = make("a")
     (tmp_path / "results.parts").mkdir()
     pq.write_table(to_table([old, make("b")]).drop_columns(new), tmp_path / "results.parts" / "part-000001-a.parquet")

@@ -250,7 +250,8 @@ def test_the_tab_is_there_with_its_page(board):
     listed = json.loads(body)["tfvid"]
     assert status == 200 and listed["tab_name"] == "Video explanations" and listed["enabled"]
     assert listed["loading_mechanism"]["module_path"] == "/data/plugin/tfvid/index.js"
-    for file in Path(metadata.__file__).with_name("static").iterdir():
+    shared = Path(metadata.__file__).parents[1] / "report" / "static" / "download.js"
+    for file in [*Path(metadata.__file__).with_name("static").iterdir(), shared]:
         kind = {".js": "text/javascript", ".css": "text/css"}[file.suffix]
         status, headers, body = board.get(file.name)
         assert (status, headers["Content-Type"], body) == (200, f"{kind}; charset=utf-8", file.read_bytes())

@@ -14,6 +14,8 @@ COMMANDS = {
     "train": "train a video classifier",
     "evaluate": "measure a trained model: accuracy, F1, and how much it relies on time",
     "compare": "compare models: what they look at, and when",
+    "audit": "report what a model needs, when and where it looks, and which shortcuts would do",
+    "check": "fail if a new model is worse than given limits, for continuous integration",
     "benchmark": "compare attribution methods by objective measures",
     "export": "export a model with its explanations as one SavedModel",
     "app": "explain videos on a page in the browser",

@@ -44,14 +44,15 @@ def main(argv: list[str]) -> None:
     dataset, split, samples = _clips(arguments, config)
     drawn = _drawn(samples, dataset, split, arguments)
     # Raises on an unknown option, before the work.
-    record_options(config.explain.mask, config.explain.grad_cam, arguments.maps)
+    record_options(config.explain.mask, arguments.methods)
     options = load_config_of(arguments).load_options()
     models = load_models(arguments.model, config.data.num_frames, config.data.size, options)
     with _records(arguments.out) as folder:
         job = Job(arguments, config, dataset, split, samples, drawn, engine_of(arguments), folder)
         try:
-            for number, model in enumerate(models):
-                job.explain(model, number)
+            works = [job.work(model, number) for number, model in enumerate(models)]  # all are checked first
+            while works:
+                job.explain(works.pop(0))  # then it is no longer needed
         finally:  # after an error, too, the page shows what is done
             with recording() as seconds, timed("page"):
                 page = _finish(arguments, folder, job.skipped, _notes(models))

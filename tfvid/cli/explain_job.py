@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from tfvid.config import RunConfig
@@ -80,16 +81,11 @@ class Job:
     skipped: dict[str, str] = field(default_factory=dict)
     times: Times = field(default_factory=Times)
 
-    def explain(self, model: Loaded, number: int) -> None:
-        """Explains the clips that have no record of this model yet.
-
-        Args:
-          model: the model.
-          number: its place among the models of the run, from 0.
-        """
+    def explain(self, work: ExplainShard) -> None:
+        """Explains the clips that have no record of the work's model yet."""
         from tfvid.results.result_store import ResultStore
 
-        work, store = self._work(model, number), ResultStore(self.folder)
+        model, store = work.model, ResultStore(self.folder)
         store.check(model.name, work.explainers.settings)
         done = store.done(model.name)
         if self.arguments.engine == "local" and not is_remote(self.arguments.out):
@@ -107,19 +103,31 @@ class Job:
             self.skipped.update(log.reasons)
         _print_input_range(model.name, work.explainers)
 
-    def _work(self, model: Loaded, number: int) -> ExplainShard:
-        """What the engine runs on each shard."""
-        from tfvid.experiments.clip_explainers import ClipExplainers
+    def work(self, model: Loaded, number: int) -> ExplainShard:
+        """What the engine runs on each shard.
+
+        Args:
+          model: the model.
+          number: its place among the models of the run, from 0.
+
+        Raises:
+          TfvidError: a method does not apply to the model.
+        """
+        from tfvid.experiments.clip_explainers import ClipExplainers, check_methods
 
         arguments, data = self.arguments, self.config.data
-        mask, grad_cam = dict(self.config.explain.mask), dict(self.config.explain.grad_cam)
-        if arguments.maps == GRAD_CAM:
-            grad_cam.setdefault("layer", model.card.layer)
-        explaining = {"target": arguments.target, "source": self._source(model), "mask": mask, "grad_cam": grad_cam}
-        explaining["maps"] = arguments.maps
+        mask = dict(self.config.explain.mask)
+        methods = {name: dict(options) for name, options in arguments.methods.items()}
+        if GRAD_CAM in methods:
+            methods[GRAD_CAM].setdefault("layer", model.card.layer)
+        explaining = {"target": arguments.target, "source": self._source(model), "mask": mask, "methods": methods}
         wanted = {sample.label for sample in self.samples if sample.label >= 0}
         to_model, class_names = model.labels(self.dataset.class_names, wanted)
         films = Films(tuple(arguments.films), arguments.fps, arguments.colormap, self.drawn)
+        explainers = ClipExplainers(model.model, **explaining)
+        if list(methods) != [GRAD_CAM]:  # of Grad-CAM alone, the first clips show whether it applies
+            clip = np.random.default_rng(0).random((1, model.num_frames, *model.size, 3), np.float32)
+            check_methods(model.name, model.model, clip, methods)
         return ExplainShard(
             model=model,
             data=tuple(arguments.video) if arguments.video else data,
@@ -134,13 +142,14 @@ class Job:
             class_names=class_names,
             films=films,
             explaining=explaining,
-            explainers=ClipExplainers(model.model, **explaining),
+            explainers=explainers,
         )
 
     def _source(self, model: Loaded) -> str:
         """Where the clips come from and how they were sampled: records of other clips are not mixed with these."""
         data, is_files = self.config.data, bool(self.arguments.video)
         place = "files" if is_files else f"{data.records or data.dataset} {data.root or ''} {data.options or ''}"
+        place += "" if is_files or data.events == "own" else f" {data.events}"
         size = f"{model.num_frames}x{model.size[0]}x{model.size[1]}"
         return " ".join(f"{place} {self.split} {size}".split())
 

@@ -13,11 +13,14 @@ from tfvid.cli.model_options import add_model_options
 from tfvid.config import RunConfig
 from tfvid.core.errors import ConfigError
 from tfvid.experiments.clip_explainers import GRAD_CAM, TARGETS
+from tfvid.explain.explainers import EXPLAINERS
 from tfvid.report.media import FORMATS
 from tfvid.report.overlay import COLORMAPS
 
-# The default method to find masks. It needs a fraction of the time of the published 300 steps.
-METHOD = {"method": "search+gradient"}
+# The default methods to find masks. The first needs a fraction of the time of the published 300 steps; for masks of the
+# frames that suffice, windows are better than masks with values between 0 and 1.
+METHOD, METHOD_OF_SUFFICIENT = {"method": "search+gradient"}, {"method": "search"}
+MASK = "temporal_mask"
 
 
 def parse(argv: list[str]) -> tuple[argparse.Namespace, RunConfig]:
@@ -26,30 +29,81 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, RunConfig]:
     Raises:
       ConfigError: options that exclude one another, or an invalid setting.
     """
-    overrides = [argument for argument in argv if re.fullmatch(r"[a-z_]+(\.\w+)+=.*", argument, re.DOTALL)]
+    overrides = [argument for argument in argv if re.fullmatch(r"[A-Za-z_]\w*(\.\w+)+=.*", argument, re.DOTALL)]
     arguments = _parser().parse_args([argument for argument in argv if argument not in overrides])
-    return arguments, _config(arguments, overrides)
+    methods, overrides = _methods(arguments.method or [GRAD_CAM], overrides)
+    config = _config(arguments, overrides)
+    if GRAD_CAM in methods:
+        methods[GRAD_CAM] = dict(config.explain.grad_cam)
+    arguments.methods = methods
+    return arguments, config
+
+
+def _methods(names: list[str], overrides: list[str]) -> tuple[dict[str, dict], list[str]]:
+    """The options of each method of maps, and the overrides of the configuration.
+
+    Args:
+      names: of ``--method``.
+      overrides: of the command line, e.g. ``"rise.masks=500"``.
+
+    Raises:
+      ConfigError: an option of a method that is not asked for.
+    """
+    # The temporal mask is always learned, so that naming it adds no map.
+    methods: dict[str, dict] = {name: {} for name in names if name != MASK} or {GRAD_CAM: {}}
+    by_prefix = {name.rpartition(":")[2]: name for name in methods}
+    others = []
+    for text in overrides:
+        prefix, _, rest = text.partition(".")
+        name = by_prefix.get(prefix)
+        if prefix in ("mask", MASK):
+            others.append(f"explain.mask.{rest}")
+        elif prefix in EXPLAINERS.parts and name is None:
+            raise ConfigError(
+                f"option {text}: no method {prefix!r} in this run; add --method {prefix}, or leave it out"
+            )
+        elif name == GRAD_CAM:
+            others.append(f"explain.grad_cam.{rest}")
+        elif name is not None:
+            methods[name] |= configuration.override({}, [rest])
+        else:
+            others.append(text)
+    return methods, others
 
 
 def _config(arguments: argparse.Namespace, overrides: list[str]) -> RunConfig:
     if arguments.root and not arguments.dataset:
         raise ConfigError("--root goes with --dataset; with --config it is data.root=FOLDER")
-    overrides = [f"explain.{text}" if text.startswith(("mask.", "grad_cam.")) else text for text in overrides]
     if arguments.config:
         config = configuration.load(arguments.config, overrides)
     else:
         data = {"dataset": arguments.dataset or "shapes", "root": arguments.root}
         config = configuration.from_dict(configuration.override({"data": data}, overrides), " ".join(overrides))
-    return replace(config, explain=replace(config.explain, mask=METHOD | config.explain.mask))
+    return replace(
+        config, explain=replace(config.explain, mask=_mask_options(config.explain.mask, arguments.objective))
+    )
+
+
+def _mask_options(mask: dict, objective: str | None) -> dict:
+    """Returns the options of the masks, with the objective of the command line and the default method.
+
+    Raises:
+      ConfigError: the command line and the configuration name different objectives.
+    """
+    asked = mask.get("objective", objective)
+    if objective not in (None, asked):
+        raise ConfigError(f"--objective {objective} and mask.objective={asked} differ; leave one of them out")
+    mask = mask if asked is None else mask | {"objective": asked}
+    return (METHOD if asked in (None, "necessary") else METHOD_OF_SUFFICIENT) | mask
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tfvid explain",
-        description="Explain video classifiers: learned temporal masks and maps (Grad-CAM), as films, numbers "
+        description="Explain video classifiers: learned temporal masks (when) and maps (where), as films, numbers "
         "and a page. A run that was stopped continues where it stopped.",
         epilog="Further arguments of the form key=value change a setting, for example mask.iterations=100, "
-        "grad_cam.layer=Mixed_5c or data.options.seed=1.",
+        "grad_cam.layer=Mixed_5c, rise.masks=500 or data.options.seed=1.",
     )
     parser.add_argument(
         "--model",
@@ -64,12 +118,20 @@ def _parser() -> argparse.ArgumentParser:
         "--target", choices=TARGETS, default="predicted", help="which class is explained (default: %(default)s)"
     )
     parser.add_argument(
-        "--maps",
-        metavar="METHOD",
-        default=GRAD_CAM,
-        help="the method of the maps; models without layers, such as SavedModels, need one without, e.g. gradient or "
-        "occlusion (default: %(default)s)",
+        "--objective",
+        choices=("necessary", "sufficient", "both"),
+        help="which frames the masks show: those that the class needs, those that suffice when all else stands still, "
+        "or both, at about twice the cost (default: necessary)",
     )
+    parser.add_argument(
+        "--method",
+        metavar="NAME",
+        action="append",
+        help="a method of the maps, e.g. rise, layer_cam, occlusion or my_file.py:Name; repeat it to compare methods "
+        "on the page. The temporal mask is always learned. Models without layers, such as SavedModels, need a method "
+        "without, e.g. gradient or occlusion (default: grad_cam)",
+    )
+    parser.add_argument("--maps", dest="method", action="append", help=argparse.SUPPRESS)  # the name in version 0.1
     parser.add_argument(
         "--out",
         default="runs/explain",

@@ -31,3 +31,4 @@ from .sources.ucf101 import UCF101 as UCF101
 from .sources.video_files import VideoFiles as VideoFiles
 from .sources.video_files import read_clip as read_clip
 from .sources.weizmann import Weizmann as Weizmann
+from .sources.windowed import Windowed as Windowed

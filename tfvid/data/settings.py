@@ -1,7 +1,7 @@
 """The settings of a data pipeline."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from tfvid.core.typed import require
 
@@ -39,6 +39,8 @@ class DataConfig:
       root: the folder of the data set; None for a generated one.
       records: a folder of shards written by ``scripts/prepare.py``, which are read instead of the videos.
       options: further keyword arguments of the data set.
+      events: "own", those of the data set; or "windowed": each clip stands still outside a random window, which is its
+        event (`tfvid.data.Windowed`, with seed 0).
       num_frames: T, the frames of a clip.
       size: (H, W) of a frame in pixels.
       batch_size: number of clips in a batch.
@@ -57,6 +59,7 @@ class DataConfig:
     root: str | None = None
     records: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    events: Literal["own", "windowed"] = "own"
     num_frames: int = 16
     size: tuple[int, int] = (224, 224)
     batch_size: int = 8
@@ -72,6 +75,7 @@ class DataConfig:
         require(
             self.service is None or self.records is not None, "data.service", "used with data.records", self.service
         )
+        require(self.events in ("own", "windowed"), "data.events", "own or windowed", self.events)
         require(self.num_frames >= 1, "data.num_frames", "1 or more", self.num_frames)
         is_pair = isinstance(self.size, (list, tuple)) and len(self.size) == 2
         require(is_pair and min(self.size) >= 1, "data.size", "[height, width] of 1 pixel or more", self.size)

@@ -1,4 +1,5 @@
 from . import attribution as attribution
+from . import audit as audit
 from . import clip_explainers as clip_explainers
 from . import clips as clips
 from . import evaluation as evaluation
@@ -12,3 +13,4 @@ from . import manifest as manifest
 from . import originals as originals
 from . import record_settings as record_settings
 from . import study as study
+from . import survival as survival

@@ -135,18 +135,18 @@ def stream(
     for batch in clips:
         frames = classifier.checked(batch["clip"])
         if forward is None:  # one trace, also for a smaller last batch
-            _in_memory(lambda frames: classifier.prepare(frames) or frames, frames[:2])
+            in_memory(lambda frames: classifier.prepare(frames) or frames, frames[:2])
             signature = tf.TensorSpec((None, *frames.shape[1:]), tf.float32)
             forward = tf.function(classifier.logits, [signature], autograph=False)
         ids = [id.decode() for id in np.asarray(batch["id"]).tolist()]
         logits = {}
         for playback in playbacks:
             order = np.stack([frame_order(playback, frames.shape[1], id, seed) for id in ids])
-            logits[playback] = _in_memory(forward, tf.gather(frames, order, axis=1, batch_dims=1))
+            logits[playback] = in_memory(forward, tf.gather(frames, order, axis=1, batch_dims=1))
         yield Predictions(ids, np.asarray(batch["label"]), logits)
 
 
-def _in_memory(forward, frames: tf.Tensor) -> np.ndarray:
+def in_memory(forward, frames: tf.Tensor) -> np.ndarray:
     """Returns the logits of all clips; if memory runs out, of half of them at a time."""
     try:
         with plainly_raised():
@@ -157,7 +157,7 @@ def _in_memory(forward, frames: tf.Tensor) -> np.ndarray:
     half = len(frames) // 2
     message = f"out of memory with {len(frames)} clips at a time; the batch is split; a smaller batch size is faster"
     warnings.warn(message, RuntimeWarning, stacklevel=2)
-    return np.concatenate([_in_memory(forward, frames[:half]), _in_memory(forward, frames[half:])])
+    return np.concatenate([in_memory(forward, frames[:half]), in_memory(forward, frames[half:])])
 
 
 def frame_order(playback: str, num_frames: int, clip_id: str, seed: int = 0) -> np.ndarray:

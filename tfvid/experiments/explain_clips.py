@@ -1,6 +1,6 @@
 """Explains clips with one model: masks, maps, scores, films, and a record for each clip.
 
-    model, clips ─► TemporalMask, GradCAM ─► films, contact sheet ─► record
+    model, clips ─► TemporalMask, methods of maps ─► films, contact sheet ─► record
 
 The record of a clip is written last. A run that was killed explains the clips that have no record.
 """
@@ -26,7 +26,7 @@ def explain_clips(
     name: str,
     class_names: tuple[str, ...],
     mask: Mapping | None = None,
-    grad_cam: Mapping | None = None,
+    methods: Mapping[str, Mapping] | None = None,
     target: str = "predicted",
     source: str = "",
     paths: Mapping[str, str] | None = None,
@@ -47,7 +47,8 @@ def explain_clips(
       name: the name of the model in records and on the page.
       class_names: the names of the classes, in the order of the model's scores.
       mask: options of `tfvid.TemporalMask`.
-      grad_cam: options of `tfvid.GradCAM`.
+      methods: the methods of maps, names as in `tfvid.explainer`, each with its options, e.g. ``{"grad_cam": {},
+        "rise": {"masks": 500}}``. None: Grad-CAM. Each gets a film on the page.
       target: the class explained: each clip's "predicted" or "true" class.
       source: describes the origin of the clips. Records of different sources are not mixed in a folder.
       paths: for the records, the video file of each clip, by id.
@@ -62,7 +63,7 @@ def explain_clips(
       TfvidError: the clips do not fit the model.
     """
     films = films or Films()
-    explainers = ClipExplainers(model, target=target, source=source, mask=mask, grad_cam=grad_cam)
+    explainers = ClipExplainers(model, target=target, source=source, mask=mask, methods=methods)
     writer = ExplanationWriter(out, ResultStore(out), films=films, progress=progress)
     return explain_batches(explainers, batches, writer, name=name, class_names=class_names, paths=paths)
 

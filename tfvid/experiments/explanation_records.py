@@ -82,8 +82,12 @@ def explained(
             f"class_names: expected {num_classes}, one for each class of model {name!r}, got {len(class_names)}"
         )
     perturbation = str(settings["mask.perturbation"])
+    if perturbation == "freeze" and settings.get("mask.objective") == "sufficient":
+        perturbation = "hold"  # what `explainers.learn.perturb` does
     shared: dict[str, Any] = {"model": name, "perturbation": perturbation, "settings": json.dumps(settings)}
-    shared |= {"map_method": explainers.maps, "map_layer": getattr(maps, "layer_in_words", "")}
+    (first, *more), (layer, *more_layers) = maps, (getattr(one, "layer_in_words", "") for one in maps.values())
+    shared |= {"map_method": first, "map_layer": layer}
+    shared |= {"more_methods": tuple(more), "more_layers": tuple(more_layers)}
     records = [
         Result(
             id=id,
@@ -91,16 +95,24 @@ def explained(
             damage=known.damage[i],
             size=known.clips.shape[2:4],
             event=tuple(known.events[i].tolist()),
-            map=getattr(maps, "native", maps.attribution)[i],
+            map=own_size(maps[first])[i],
+            more_maps=tuple(own_size(maps[method])[i] for method in more),
             **shared,
             **_classes(masks, known.labels, class_names, i),
             **_mask(masks, known.events, i),
+            **_sufficient(masks, known.events, i),
         )
         for i, id in enumerate(known.ids)
     ]
     perturbed = np.asarray(explainers.learn.perturb(known.clips, masks.mask))
     backwards = None if perturbation == "reverse" else _reversed(known.clips, masks.mask)
-    return Explained(records, known.clips, shown(maps), perturbed, backwards, batch, explainers.learn.perturb)
+    drawn = {method: shown(one) for method, one in maps.items()}
+    return Explained(records, known.clips, drawn, perturbed, backwards, batch, explainers.learn.perturb)
+
+
+def own_size(maps) -> np.ndarray:
+    """Returns the maps for records: class activation maps on the grid of their layer, others at the clip's size."""
+    return getattr(maps, "native", maps.attribution)
 
 
 def shown(maps) -> np.ndarray:
@@ -138,6 +150,21 @@ def _mask(masks, events: np.ndarray, i: int) -> dict[str, Any]:
         "still": bool(masks.still[i]),
         **{field: float(getattr(masks, field)[i]) for field in SCORES},
         **overlaps(masks.mask[i], events[i]),
+    }
+
+
+def _sufficient(masks, events: np.ndarray, i: int) -> dict[str, Any]:
+    """Returns the fields of a record about the sufficient mask of clip `i`; {} if none was asked for."""
+    found = masks.sufficient if masks.sufficient is not None else masks
+    if found.objective[i] != "sufficient":
+        return {}
+    return {
+        "objective": "both" if found is not masks else "sufficient",
+        "sufficient": found.mask[i],
+        "sufficient_length": int(mask_length(found.mask[i])),
+        "kept_score": float(found.kept_score[i]),
+        "reached": bool(found.reached[i]),
+        "sufficient_iou": overlaps(found.mask[i], events[i])["temporal_iou"],
     }
 
 

@@ -91,10 +91,24 @@ def _of_model(name: str, own: Sequence[Result], num_classes: int | None) -> list
             for kind in ("", "_random", "_centred")
         )
         line += f", temporal IoU {found:.2f} (random {random:.2f}, centred {centred:.2f})"
+    line += _that_suffices(own)
     lines = [line]
     if num_classes and (warning := chance_warning(sum(known), len(known), num_classes)):
         lines.append(f"warning: {warning}")
     return lines + [line for result in own for line in _of_clip(result)] if len(own) <= FEW else lines
+
+
+def _that_suffices(own: Sequence[Result]) -> str:
+    """Returns the words about the sufficient masks of a model; "" if there are none."""
+    asked = [result for result in own if result.objective != "necessary"]
+    if not asked:
+        return ""
+    lengths, kept = ([getattr(result, name) for result in asked] for name in ("sufficient_length", "kept_score"))
+    reached = sum(result.reached for result in asked)
+    words = f", frames that suffice {np.mean(lengths):.1f} ± {np.std(lengths):.1f} (KS {np.mean(kept):.2f}, share kept "
+    words += f"in {reached} of {len(asked)} clips"
+    known = [result.sufficient_iou for result in asked if result.event[0] >= 0]
+    return words + (f", temporal IoU {np.mean(known):.2f})" if known else ")")
 
 
 def _of_clip(result: Result) -> list[str]:
@@ -105,10 +119,12 @@ def _of_clip(result: Result) -> list[str]:
     """
     trusted = result.still or is_trusted(result.original_score, result.full_drop)
     note = "" if trusted else " (the mask has little meaning)"
-    lines = [
-        f"  {result.id}: explained {result.target_name}, score {result.original_score:.2f}; {result.freeze_score:.2f} "
-        f"with {result.mask_length} of {len(result.mask)} frames frozen{note}"
-    ]
+    frozen = f"; {result.freeze_score:.2f} with {result.mask_length} of {len(result.mask)} frames frozen"
+    frozen = "" if result.objective == "sufficient" else frozen  # then the mask is not of frames to freeze
+    lines = [f"  {result.id}: explained {result.target_name}, score {result.original_score:.2f}{frozen}{note}"]
+    if result.objective != "necessary":
+        number, kept = result.sufficient_length, result.kept_score
+        lines.append(f"    {number} of {len(result.mask)} frames suffice: {kept:.2f} if only these move")
     if result.top:
         classes = zip(result.top_names, result.top_scores, strict=True)
         lines.append(f"    top {len(result.top)}: " + ", ".join(f"{name} {score:.2f}" for name, score in classes))

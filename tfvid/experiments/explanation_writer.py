@@ -21,7 +21,7 @@ class Explained:
     Attributes:
       records: a record for each clip, without the names of its films.
       clips: float32 `(B, T, H, W, 3)` in [0, 1].
-      maps: float32 `(B, T, H, W)` in [0, 1].
+      maps: float32 `(B, T, H, W)` in [0, 1] by the method, in the order of the records.
       perturbed: the clips perturbed with their masks, like `clips`.
       backwards: the clips reversed with their masks, for a second film, like `clips`; None for no second film.
       batch: the batch of the data set, with all its keys.
@@ -30,7 +30,7 @@ class Explained:
 
     records: list[Result]
     clips: np.ndarray
-    maps: np.ndarray
+    maps: dict[str, np.ndarray]
     perturbed: np.ndarray
     backwards: np.ndarray | None
     batch: Mapping[str, np.ndarray]
@@ -55,9 +55,9 @@ class ExplanationWriter:
       out: the folder for the results.
       store: a `ResultStore` or `ResultPart` for the records.
       films: the films and pictures to write.
-      measure: a function that is called before records are stored, with the records, their maps float32
-        `(B, T, H, W)` and their batch. If the process is killed before the records are stored, the next run calls it
-        again with the same clips.
+      measure: a function that is called before records are stored, with the records, the maps of their first method,
+        float32 `(B, T, H, W)`, and their batch. If the process is killed before the records are stored, the next run
+        calls it again with the same clips.
       progress: a function that is called with the number of clips just stored.
       originals: reads the original frames of clips, which films then show; None: films show the model's.
 
@@ -113,7 +113,7 @@ class ExplanationWriter:
         (explained, films), self._waiting = self._waiting, None
         with timed("films"), _writing(self._out):
             records = films.result()
-            self._measure(records, explained.maps, explained.batch)
+            self._measure(records, next(iter(explained.maps.values())), explained.batch)
             self.store.append(records)
         self._progress(len(records))
 
@@ -132,7 +132,8 @@ class ExplanationWriter:
             record = replace(record, shown=original.frames.shape[1:3], seconds=np.array(original.seconds, np.float32))
             frames = explained.changed(original.frames / np.float32(255), record.mask)
         clip, perturbed, reversed_clip = frames
-        return write_media(record, self._out, clip, explained.maps[i], perturbed, reversed_clip, self._films)
+        heats = {method: maps[i] for method, maps in explained.maps.items()}
+        return write_media(record, self._out, clip, heats, perturbed, reversed_clip, self._films)
 
 
 @contextmanager

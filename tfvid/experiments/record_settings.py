@@ -2,13 +2,14 @@
 
 import dataclasses
 import hashlib
+import inspect
 from collections.abc import Mapping
 
 import numpy as np
 
 from tfvid.adapters.foreign import ForeignModel
 from tfvid.adapters.makes import adapted
-from tfvid.core.errors import ConfigError
+from tfvid.core.errors import ConfigError, unknown
 from tfvid.experiments.clip_explainers import GRAD_CAM
 from tfvid.explain.base import Attribution
 from tfvid.explain.explainers import EXPLAINERS
@@ -18,26 +19,42 @@ from tfvid.network.model_format import ModelFormat, declared
 from tfvid.network.video_model import VideoModel
 
 
-def record_options(mask: Mapping, grad_cam: Mapping, maps: str = GRAD_CAM) -> dict:
+def record_options(mask: Mapping, methods: Mapping[str, Mapping]) -> dict:
     """Returns the options of the explainers that records depend on.
+
+    Of Grad-CAM and the temporal mask these are all options. Of another method they are its name and the given options.
 
     Args:
       mask: options of `tfvid.TemporalMask`.
-      grad_cam: options of `tfvid.GradCAM`.
-      maps: the method of the maps.
+      methods: the methods of maps, each with its options.
 
     Raises:
-      ConfigError: an option that does not exist, options of Grad-CAM for another method, or a method without maps.
+      ConfigError: an option that does not exist, or a method without maps.
       TfvidError: an unknown method.
     """
-    options = explainer_options(mask, grad_cam)
-    if maps == GRAD_CAM:
-        return options
-    if given := [name for name, value in grad_cam.items() if value is not None]:
-        raise ConfigError(f"option grad_cam.{given[0]}: the maps are those of {maps!r}; leave one of them out")
-    if not issubclass(EXPLAINERS.find(maps).result_type, Attribution):
-        raise ConfigError(f"maps: expected a method that makes a map for each frame, such as 'gradient', got {maps!r}")
-    return {name: value for name, value in options.items() if not name.startswith("grad_cam.")} | {"maps": maps}
+    options = explainer_options(mask, methods.get(GRAD_CAM, {}))
+    if GRAD_CAM not in methods:
+        options = {name: value for name, value in options.items() if not name.startswith(f"{GRAD_CAM}.")}
+    for name, given in methods.items():
+        if name != GRAD_CAM:
+            options |= _given_options(name, given)
+    # Records of Grad-CAM alone do not name their method, as in earlier versions.
+    return options if list(methods) == [GRAD_CAM] else options | {"maps": ", ".join(methods)}
+
+
+def _given_options(name: str, given: Mapping) -> dict:
+    """Returns the given options of a method of maps as ``"rise.masks"``, without those that do not change results."""
+    method = EXPLAINERS.find(name)
+    if not issubclass(method.result_type, Attribution):
+        raise ConfigError(f"maps: expected a method that makes a map for each frame, such as 'gradient', got {name!r}")
+    prefix = name.rpartition(":")[2]
+    valid = [f"{prefix}.{key}" for key in inspect.signature(method).parameters if key != "model"]
+    options = {f"{prefix}.{key}": value for key, value in given.items()}
+    for key in options:
+        if key not in valid:
+            raise ConfigError(unknown("option", key, valid))
+    options.pop(f"{prefix}.batch_size", None)
+    return options
 
 
 def model_settings(model) -> dict:

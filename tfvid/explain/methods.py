@@ -5,7 +5,7 @@ the default options, since these are what a user pays for.
 """
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,16 +145,29 @@ def methods(model, clips=None, *, measure: bool = True, names: Sequence[str] | N
 
 def _tried(name: str, model, clip, measure: bool) -> Method:
     """The row of one method."""
-    try:
-        explainer(name, model, **QUICK.get(name, {}))(clip)
-    except TfvidError as error:
-        return Method(name, " ".join(str(error).split()))
-    except Exception as error:  # a model's own layers may raise anything, also in their gradients
-        return Method(name, f"fails: {error_line(error)}")
-    if not measure:
-        return Method(name)
+    reason = why_not(name, model, clip)
+    if reason or not measure:
+        return Method(name, reason)
     found = cost(lambda counting: explainer(name, counting), model, clip)
     return Method(name, "", found.forward_passes, found.backward_passes, found.seconds)
+
+
+def why_not(name: str, model, clip, options: Mapping[str, Any] | None = None) -> str:
+    """Returns why a method does not apply to a model, one line; "" if it applies.
+
+    Args:
+      name: of the method.
+      model: as for `methods`.
+      clip: `(1, T, H, W, C)`, which the method explains with few iterations.
+      options: of the method; they replace those with few iterations.
+    """
+    try:
+        explainer(name, model, **{**QUICK.get(name, {}), **(options or {})})(clip)
+    except TfvidError as error:
+        return " ".join(str(error).split())
+    except Exception as error:  # a model's own layers may raise anything, also in their gradients
+        return f"fails: {error_line(error)}"
+    return ""
 
 
 def random_clip(model) -> np.ndarray:

@@ -8,7 +8,8 @@ from tfvid.core.errors import ConfigError, unknown
 from tfvid.explain.explainers import EXPLAINERS
 
 # Options that records of earlier versions lack. They are left out at the value that those versions used.
-IMPLIED = {"input_range": "auto", "call": "sum", "at": "output", "tokens": None}
+IMPLIED: dict[str, object] = {"input_range": "auto", "call": "sum", "at": "output", "tokens": None}
+IMPLIED |= {"objective": "necessary", "keep_share": 0.9}
 
 
 def explainer_options(mask: Mapping, grad_cam: Mapping) -> dict:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfvid.core.errors import ModelError, TfvidError
 from tfvid.explain.base import Explainer, ResultType
 from tfvid.explain.cam.cam import CAMResult
-from tfvid.explain.masks.temporal_mask import TemporalMaskResult, warn_of_still_clips
+from tfvid.explain.masks.temporal_mask import TemporalMaskResult, stated, warn_of_still_clips
 from tfvid.export.graph import RANGE_MESSAGE, in_range
 from tfvid.export.saving import CARD, FORMAT, SETTINGS
 from tfvid.metrics.masks import still_clips
@@ -170,4 +170,5 @@ class _TemporalMask(_Exported[TemporalMaskResult]):
         learned = self.classifier.run("temporal_mask", clips=clips, target=target, steps=steps)
         labels, probabilities = labels.numpy(), self.classifier.probabilities(clips)
         true_score = np.where(labels < 0, np.float32(np.nan), probabilities[np.arange(len(labels)), labels])
-        return learned | {"probabilities": probabilities, "true_score": true_score, "still": still_clips(clips)}
+        learned |= {"probabilities": probabilities, "true_score": true_score, "still": still_clips(clips)}
+        return learned | stated(learned, "necessary", 1.0)

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 import tfvid
-from tfvid.core.errors import ModelError, TfvidError, message_line
+from tfvid.core.errors import ConfigError, ModelError, TfvidError, message_line
 from tfvid.core.files import replacing_folder
 from tfvid.explain.cam.grad_cam import GradCAM
 from tfvid.explain.masks.temporal_mask import TemporalMask
@@ -91,6 +91,11 @@ def save(
 
 def _explainers(model, mask: dict, grad_cam: dict, input_range) -> tuple[TemporalMask, GradCAM]:
     """Builds the explainers whose functions are exported."""
+    if (objective := mask.get("objective", "necessary")) != "necessary":
+        raise ConfigError(
+            f"option mask.objective: an exported model has necessary masks only, got {objective!r}; leave it out, and "
+            "use tfvid.TemporalMask with the model itself"
+        )
     scaled = {"input_range": "auto" if input_range == "auto" else None}
     learn, locate = TemporalMask(model, **mask | scaled), GradCAM(model, **grad_cam | scaled)
     if learn.method != "gradient":

@@ -1,6 +1,7 @@
 from . import agreement as agreement
 from . import baselines as baselines
 from . import blobs as blobs
+from . import calibration as calibration
 from . import checks as checks
 from . import classification as classification
 from . import complexity as complexity

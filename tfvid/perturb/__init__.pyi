@@ -5,4 +5,5 @@ from . import temporal as temporal
 from .blur import blur as blur
 from .perturbations import PERTURBATIONS as PERTURBATIONS
 from .temporal import freeze as freeze
+from .temporal import hold as hold
 from .temporal import reverse as reverse

@@ -1,10 +1,11 @@
 """Perturbations in time, as mixtures of frames.
 
-Freezing and reversing are linear in the frames: ``perturbed[b, t] = sum_s M[b, t, s] clip[b, s]``, with a matrix
-``M = f(mask)`` whose rows sum to one. One `mix` applies any of them to a batch, and the score of the perturbed
+Freezing, holding and reversing are linear in the frames: ``perturbed[b, t] = sum_s M[b, t, s] clip[b, s]``, with a
+matrix ``M = f(mask)`` whose rows sum to one. One `mix` applies any of them to a batch, and the score of the perturbed
 clip is differentiable in the mask through M.
 
-Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 3.1. A mask value of 1 means perturbed.
+Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 3.1. A mask value of 1 means perturbed;
+for `hold`, the dual of `freeze`, it means kept.
 """
 
 import tensorflow as tf
@@ -57,6 +58,31 @@ def reverse(clips, mask, threshold: float = 0.1):
     return mix(clips, reverse_matrix(mask, threshold))
 
 
+def hold(clips, mask):
+    """Keeps the motion of frames with a mask value of 1 and holds the picture everywhere else.
+
+    The frames before the first kept frame show that frame, and every other held frame shows the last kept frame before
+    it. So all that happens in the result happens within the mask. If no frame is kept, all show the first frame.
+
+    Args:
+      clips: `(B, T, H, W, C)`, any numeric dtype, any range.
+      mask: `(B, T)` in [0, 1], 1 = kept.
+
+    Returns:
+      `(B, T, H, W, C)`, the dtype of `clips`; float32 with the values unscaled where `clips` are integers.
+
+    Raises:
+      TfvidError: shapes that do not fit, or clips of a single frame.
+
+    Example:
+      >>> clips = tf.reshape(tf.range(5.0), (1, 5, 1, 1, 1))
+      >>> tf.reshape(hold(clips, [[0.0, 0.0, 1.0, 1.0, 0.0]]), [-1]).numpy()
+      array([2., 2., 2., 3., 3.], dtype=float32)
+    """
+    clips, mask = checked(clips, mask)
+    return mix(clips, hold_matrix(mask))
+
+
 def mix(clips, matrix):
     """Returns the clips whose frame t is ``sum_s matrix[b, t, s] clips[b, s]``.
 
@@ -103,6 +129,37 @@ def freeze_matrix(mask):
     return tf.stack(rows, axis=1)
 
 
+def hold_matrix(mask):
+    """Returns the mixing matrix of `hold`.
+
+    With k[t] = mask[t], backwards in time ``q[T] = x[0]``, ``q[t] = k[t] x[t] + (1 - k[t]) q[t+1]``: q[0] is the first
+    kept frame. Then, as in `freeze_matrix`, ``p[0] = q[0]``, ``p[t] = k[t] x[t] + (1 - k[t]) p[t-1]``.
+
+    Args:
+      mask: `(B, T)` float32 in [0, 1], with a static T.
+
+    Returns:
+      `(B, T, T)` float32, rows sum to 1.
+
+    Raises:
+      TfvidError: T is unknown when the function is traced.
+    """
+    mask = tf.convert_to_tensor(mask, tf.float32)
+    if mask.shape[-1] is None:
+        raise TfvidError("hold needs the number of frames when it is traced; got a mask of shape (B, None)")
+    x = tf.eye(mask.shape[-1])  # x[t]: all weight on frame t
+    p = tf.zeros_like(mask) + x[0]
+    for t in reversed(range(mask.shape[-1])):
+        k = mask[:, t : t + 1]
+        p = k * x[t] + (1 - k) * p
+    rows = [p]
+    for t in range(1, mask.shape[-1]):
+        k = mask[:, t : t + 1]
+        p = k * x[t] + (1 - k) * p
+        rows.append(p)
+    return tf.stack(rows, axis=1)
+
+
 def reverse_matrix(mask, threshold: float = 0.1):
     """Returns the mixing matrix of `reverse`.
 
@@ -132,7 +189,7 @@ def reverse_matrix(mask, threshold: float = 0.1):
 
 
 # The mixing matrix of a perturbation, as a function of the mask.
-MATRICES = {freeze: freeze_matrix, reverse: reverse_matrix}
+MATRICES = {freeze: freeze_matrix, reverse: reverse_matrix, hold: hold_matrix}
 
 
 def checked(clips, mask):

@@ -15,7 +15,7 @@ from tfvid.metrics.masks import is_trusted
 from tfvid.report.film import map_title, titles
 from tfvid.report.links import beside
 from tfvid.report.numbers import number
-from tfvid.report.overlay import display_size
+from tfvid.report.overlay import COLORMAPS, colour_table, display_size
 from tfvid.report.page import as_script
 from tfvid.report.reel import grid
 from tfvid.results.result_store import STILL, Result
@@ -91,8 +91,9 @@ def clips_section(
       values: numbers by model, clip and measure, in addition to those of `own_measures`.
 
     Returns:
-      A dict of ``data``, the data of the page's script as JavaScript; ``controls`` and ``models``, the choices of the
-      reader; ``plain``, the clips for readers without JavaScript; and ``layout``, a CSS class.
+      A dict of ``data``, the data of the page's script as JavaScript; ``controls``, ``models``, ``methods`` and
+      ``colormaps``, the choices of the reader; ``plain``, the clips for readers without JavaScript; and ``layout``, a
+      CSS class.
     """
     models = [model for group in groups for model in group.models]
     clips: dict[str, list[tuple[int, Result]]] = {}
@@ -104,6 +105,7 @@ def clips_section(
     data = [_clip(clip, rows, values or {}, names) for clip, rows in clips.items()]
     known = {key for clip in data for row in clip["rows"] for key in row["values"]}
     measures = [measure for measure in measures if measure.key in known]
+    methods = list(dict.fromkeys(map_title(name) for rows in clips.values() for _, row in rows for name in row.methods))
     return {
         "data": as_script(
             {
@@ -112,11 +114,15 @@ def clips_section(
                 "groups": [group.name for group in groups],
                 "measures": [vars(measure) for measure in measures],
                 "classes": list(names),
+                "methods": methods,
+                "colours": _colours(),
                 "clips": data,
             }
         ),
         "controls": _controls(data, groups, measures),
         "models": _models(groups),
+        "methods": methods,
+        "colormaps": list(COLORMAPS),
         "plain": [
             {key: clip[key] for key in ("heading", "id", "damage")}
             | {"rows": [_plain_row(own, row) for own, (_, row) in zip(clip["rows"], rows, strict=True)]}
@@ -132,9 +138,11 @@ def clips_section(
 def _clip(clip: str, rows: list[tuple[int, Result]], values, names: dict[str, int]) -> dict:
     first = rows[0][1]
     file = Path(first.path).name  # only the name: pages are shared, and the folder is private
+    shown = clip if not file or Path(file).stem == clip else f"{clip} · {file}"
     longest = max((row for _, row in rows), key=lambda row: len(row.mask))
     return {
-        "id": clip if not file or Path(file).stem == clip else f"{clip} · {file}",
+        "id": shown,
+        **({} if shown == clip else {"key": clip}),  # by which links name the clip
         "heading": first.label_name if first.label >= 0 else file or clip,
         "label": first.label_name if first.label >= 0 else None,
         "damage": next((row.damage for _, row in rows if row.damage), ""),
@@ -161,6 +169,8 @@ def _row(model: int, row: Result, values: Mapping[str, float | None], names: dic
     """
     height, width = display_size(row.film_size)
     scores = {"OS": row.original_score, "FS": row.freeze_score, "RS": row.reverse_score, "CS": row.true_score}
+    if row.objective != "necessary":
+        scores["KS"] = row.kept_score
     data = {
         "model": model,
         "predicted": row.predicted_name,
@@ -170,7 +180,11 @@ def _row(model: int, row: Result, values: Mapping[str, float | None], names: dic
         "values": _finite(own_measures(row) | dict(values)),
         "baselines": _finite({"random": row.temporal_iou_random, "centred": row.temporal_iou_centred}),
         "mask": [_level(float(value)) for value in np.clip(row.mask, 0, 1)],
-        "panes": titles(row.perturbation, row.map_method),
+        "objective": row.objective,
+        "suffices": suffices(row),
+        "strips": _further_strips(row),
+        "panes": titles(row.perturbation, row.methods),
+        "kinds": row.reel_panels or ("clip", "drawn", "perturbed"),
         "map": _map_in_words(row),
         "seconds": [round(float(second), 2) for second in row.seconds],
         "doubt": _doubt(row),
@@ -185,6 +199,18 @@ def _row(model: int, row: Result, values: Mapping[str, float | None], names: dic
     return data
 
 
+def suffices(row: Result) -> str:
+    """Returns the line about the frames that suffice; "" if they were not asked for."""
+    if row.objective == "necessary":
+        return ""
+    frames = ", ".join(str(frame + 1) for frame in np.flatnonzero(row.sufficient > 0.5)) or "none"
+    missed = "" if row.reached else ", less than was asked for"
+    return (
+        f"Frames that suffice: {frames} of {len(row.sufficient)}. If only these move, the score is "
+        f"{number(row.kept_score, 2)} (of {number(row.original_score, 2)}){missed}."
+    )
+
+
 def _doubt(row: Result) -> str:
     """Returns a sentence that states why the mask says little or nothing; "" if the mask is meaningful."""
     if row.still:
@@ -195,8 +221,24 @@ def _doubt(row: Result) -> str:
 
 
 def _map_in_words(row: Result) -> str:
-    """Returns the line about the layer of the maps; "" for maps without one, and for records of earlier versions."""
-    return f"{map_title(row.map_method)} of layer {row.map_layer}." if row.map_layer else ""
+    """Returns a sentence for each map about its layer; "" for maps without one, and for records of earlier versions."""
+    layers = zip(row.methods, row.layers, strict=True)
+    return " ".join(f"{map_title(method)} of layer {layer}." for method, layer in layers if layer)
+
+
+def _further_strips(row: Result) -> list[dict]:
+    """Returns the masks that are shown below the mask of the record: for each its title and its values."""
+    if row.objective != "both":
+        return []
+    return [{"title": "frames that suffice", "mask": [_level(float(value)) for value in np.clip(row.sufficient, 0, 1)]}]
+
+
+def _colours() -> dict[str, dict]:
+    """Returns the colour maps for the script: 256 colours as hexadecimal digits, and the saturation of the clip."""
+    return {
+        name: {"table": colour_table(name).tobytes().hex(), "saturation": saturation}
+        for name, (_, saturation) in COLORMAPS.items()
+    }
 
 
 def _role(row: Result, label: int) -> str:
@@ -217,11 +259,11 @@ def _finite(numbers: Mapping[str, float | None]) -> dict[str, float]:
 
 def _files(row: Result) -> dict[str, str]:
     names = {
-        "GIF": row.gif,
-        "MP4": row.mp4,
-        "WebP": row.webp,
+        "film (GIF)": row.gif,
+        "film (MP4)": row.mp4,
+        "film (WebP)": row.webp,
         "reversed film": row.reversed,
-        "contact sheet": row.sheet,
+        "PNG (contact sheet)": row.sheet,
     }
     return {name: beside(file) for name, file in names.items() if file}
 
@@ -277,4 +319,6 @@ def _plain_row(data: dict, row: Result) -> dict:
         "top": f"Top {len(row.top)}: {top}" if row.top else "",
         "map": data["map"],
         "doubt": data["doubt"],
+        "suffices": data["suffices"],
+        "objective": row.objective,
     }

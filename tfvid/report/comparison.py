@@ -15,7 +15,7 @@ from tfvid.core.files import safe_name
 from tfvid.report.film import Panel, titles
 from tfvid.report.media import note
 from tfvid.report.overlay import display_size
-from tfvid.report.reel import read_reel
+from tfvid.report.reel import drawn_map, read_reel
 from tfvid.report.sheet import Block, draw_blocks, save_sheet
 from tfvid.results.result_store import Result, ResultStore, read_results
 
@@ -39,13 +39,14 @@ def draw_comparison(folder, results: Sequence[Result]) -> Image.Image:
         if result.id != first.id or not result.reel:
             what = f"one of {result.id}" if result.id != first.id else f"none by {result.model}"
             raise TfvidError(f"expected reels of one clip, {first.id}; got {what}")
-    of_clip, of_map, _ = titles(first.perturbation, first.map_method)
+    of_clip, of_map, *_ = titles(first.perturbation, first.methods)
     blocks: list[Block] = []
     for result in results:
-        clip, heat, _ = read_reel(Path(folder) / result.reel, len(result.mask), display_size(result.film_size))
+        panels = read_reel(Path(folder) / result.reel, len(result.mask), display_size(result.film_size))
         if not blocks:
-            blocks.append(Block((Panel(of_clip, clip),)))
-        blocks.append(Block((Panel(of_map, heat),), result.mask, _told(result)))
+            blocks.append(Block((Panel(of_clip, panels[0]),)))
+        heat = Panel(of_map, drawn_map(panels, result.reel_panels))
+        blocks.append(Block((heat,), result.mask, _told(result)))
     return draw_blocks(blocks, title=first.label_name or first.id, event=first.event)
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from tfvid.core.errors import TfvidError, unknown
 from tfvid.core.files import replacing
 from tfvid.explain.base import Explanation
-from tfvid.perturb.temporal import freeze
+from tfvid.perturb.temporal import freeze, hold
 from tfvid.report import film
 from tfvid.report.film import Panel
 from tfvid.report.overlay import display_size, overlay, resize, to_uint8
@@ -24,12 +24,20 @@ from tfvid.report.sheet import Block, draw_blocks, save_sheet
 from tfvid.report.style import LIGHT
 
 # Scores of results, by the field that holds them.
-SCORES = {"score": "score", "original_score": "OS", "freeze_score": "FS", "reverse_score": "RS", "true_score": "CS"}
+SCORES = {
+    "score": "score",
+    "original_score": "OS",
+    "freeze_score": "FS",
+    "reverse_score": "RS",
+    "true_score": "CS",
+    "kept_score": "KS",
+}
 LONG_NAMES = {
     "OS": "score of the clip (OS)",
     "FS": "score of the frozen clip (FS)",
     "RS": "score of the reversed clip (RS)",
     "CS": "score of the true class (CS)",
+    "KS": "score of the clip in which only the mask moves (KS)",
 }
 FILMS, SHEET, PAGE = (".gif", ".webp", ".mp4"), ".png", ".html"
 SHOWN = 8  # clips in a notebook cell and in a window
@@ -181,8 +189,10 @@ class Pictured:
             strength = np.abs(self._maps[i])
             shown.append(Panel("attribution", overlay(shown[0].frames, strength / (strength.max() or 1))))
         if self._masks is not None and hasattr(self.explanation, "freeze_score"):
-            frozen = freeze(self.clips[i : i + 1], self._masks[i : i + 1])[0]
-            shown.append(Panel("frozen", resize(to_uint8(np.asarray(frozen)), size)))
+            is_kept = getattr(self.explanation, "objective", ["necessary"] * (i + 1))[i] == "sufficient"
+            perturb, title = (hold, "only the mask moves") if is_kept else (freeze, "frozen")
+            perturbed = perturb(self.clips[i : i + 1], self._masks[i : i + 1])[0]
+            shown.append(Panel(title, resize(to_uint8(np.asarray(perturbed)), size)))
         return tuple(shown)
 
     def mask(self, i: int) -> np.ndarray | None:

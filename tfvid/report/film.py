@@ -1,9 +1,10 @@
-"""Films of an explanation: clip | Grad-CAM overlay | frozen clip, with the mask below, as GIF, WebP or MP4.
+"""Films of an explanation: clip | the clip under each map | frozen clip, with the mask below, as GIF, WebP or MP4.
 
 The layout follows the figures and the project page of Mänttäri et al., ACCV 2020.
 """
 
 import errno
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,15 +33,15 @@ class Panel:
     frames: np.ndarray
 
 
-def titles(perturbation: str, map_method: str = "grad_cam") -> tuple[str, str, str]:
-    """Returns the titles of the three columns.
+def titles(perturbation: str, methods: Iterable[str] = ("grad_cam",)) -> tuple[str, ...]:
+    """Returns the titles of the columns: the clip, a map for each method, the perturbed clip.
 
     Args:
       perturbation: a name in `tfvid.perturb.PERTURBATIONS`, or that of a user's perturbation, ``my_file.py:name``.
-      map_method: the method of the maps, a name in `tfvid.explain.EXPLAINERS`, or a user's, ``my_file.py:Name``.
+      methods: the methods of the maps, names in `tfvid.explain.EXPLAINERS`, or a user's, ``my_file.py:Name``.
     """
-    changed = {"freeze": "frozen", "reverse": "reversed", "blur": "blurred"}
-    return "clip", map_title(map_method), changed.get(perturbation, perturbation.rpartition(":")[2])
+    changed = {"freeze": "frozen", "reverse": "reversed", "blur": "blurred", "hold": "only the mask moves"}
+    return "clip", *map(map_title, methods), changed.get(perturbation, perturbation.rpartition(":")[2])
 
 
 def map_title(method: str) -> str:
@@ -50,32 +51,27 @@ def map_title(method: str) -> str:
 
 def panels(
     clip: np.ndarray,
-    heat: np.ndarray,
+    heats: Mapping[str, np.ndarray],
     perturbed: np.ndarray,
     *,
     perturbation: str = "freeze",
-    map_method: str = "grad_cam",
     **options,
-) -> tuple[Panel, Panel, Panel]:
-    """Returns the three columns at display size.
+) -> tuple[Panel, ...]:
+    """Returns the columns at display size: the clip, the clip under the map of each method, the perturbed clip.
 
     Args:
       clip: `(T, H, W, 3)`, uint8 or float in [0, 1].
-      heat: `(T, h, w)` in [0, 1].
+      heats: `(T, h, w)` in [0, 1] by the name of the method.
       perturbed: the clip perturbed by its mask, in the same format as `clip`.
       perturbation: name of the perturbation.
-      map_method: the method of `heat`, for its title.
       **options: keyword arguments of `overlay.overlay`.
     """
     clip, perturbed = to_uint8(clip), to_uint8(perturbed)
     size = display_size(clip.shape[1:3])
     clip, perturbed = resize(clip, size), resize(perturbed, size)
     # The overlay is drawn on the enlarged clip, so that the edges of the heatmap stay smooth.
-    shown = clip, overlay(clip, heat, **options), perturbed
-    left, middle, right = (
-        Panel(title, frames) for title, frames in zip(titles(perturbation, map_method), shown, strict=True)
-    )
-    return left, middle, right
+    shown = clip, *(overlay(clip, heat, **options) for heat in heats.values()), perturbed
+    return tuple(Panel(title, frames) for title, frames in zip(titles(perturbation, heats), shown, strict=True))
 
 
 def compose(

@@ -1,6 +1,7 @@
 """Writes the files of one explained clip: films, contact sheet and reel."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from tfvid.core.errors import TfvidError, unknown
 from tfvid.core.files import safe_name
 from tfvid.report import film
-from tfvid.report.reel import save_reel
+from tfvid.report.reel import kinds, reel_panels, save_reel
 from tfvid.report.sheet import Block, draw_blocks, save_sheet
 from tfvid.results.result_store import Result
 
@@ -50,7 +51,7 @@ def write_media(
     result: Result,
     out,
     clip: np.ndarray,
-    heat: np.ndarray,
+    heats: Mapping[str, np.ndarray],
     perturbed: np.ndarray,
     reversed_clip: np.ndarray | None,
     films: Films,
@@ -61,7 +62,7 @@ def write_media(
       result: the clip's record, whose classes, scores and mask are drawn.
       out: the run's folder.
       clip: float `(T, H, W, 3)` in [0, 1].
-      heat: `(T, h, w)` in [0, 1].
+      heats: `(T, h, w)` in [0, 1] by the name of the method. Each gets a column of the films and a row of the sheet.
       perturbed: the clip perturbed by its mask, in the same format as `clip`.
       reversed_clip: the clip reversed by its mask, for a second film; None: no second film.
       films: the formats and the look of the films.
@@ -71,12 +72,12 @@ def write_media(
     """
     out = Path(out)
     name = f"{safe_name(result.model)}/{safe_name(result.id)}"
-    drawn: dict[str, Any] = {"map_method": result.map_method, "colormap": films.colormap}
-    columns = film.panels(clip, heat, perturbed, perturbation=result.perturbation, **drawn)
+    columns = film.panels(clip, heats, perturbed, perturbation=result.perturbation, colormap=films.colormap)
     texts: dict[str, Any] = {"note": note(result), "event": result.event}
     caption = f"{result.target_name}  {result.original_score:.2f}"
     names: dict[str, Any] = {"sheet": f"sheets/{name}.png", "reel": f"reels/{name}.webp"}
-    save_reel(out / names["reel"], columns)
+    save_reel(out / names["reel"], reel_panels(columns, heats))
+    names["reel_panels"] = kinds(columns)
     save_sheet(out / names["sheet"], draw_blocks([Block(columns, result.mask)], title=caption, **texts))
     if films.formats:
         frames = film.compose(columns, result.mask, caption=caption, **texts)
@@ -84,7 +85,7 @@ def write_media(
             names[suffix] = f"films/{name}.{suffix}"
             film.save(out / names[suffix], frames, films.fps)
         if reversed_clip is not None:
-            columns = film.panels(clip, heat, reversed_clip, perturbation="reverse", **drawn)
+            columns = film.panels(clip, heats, reversed_clip, perturbation="reverse", colormap=films.colormap)
             names["reversed"] = f"reversed/{name}.{films.formats[-1]}"
             frames = film.compose(columns, result.mask, caption=caption, **texts)
             film.save(out / names["reversed"], frames, films.fps)

@@ -82,7 +82,7 @@ def overlay(frames: np.ndarray, heat: np.ndarray, *, colormap: str = "inferno", 
     if colormap not in COLORMAPS:
         raise TfvidError(unknown("colormap", colormap, COLORMAPS))
     frames = to_uint8(frames)
-    heat = np.clip(np.nan_to_num(np.asarray(heat, np.float32)), 0, 1)
+    heat = _unit(heat)
     if heat.ndim != 3 or len(heat) != len(frames):
         raise TfvidError(f"heat over a clip of {len(frames)} frames must be ({len(frames)}, h, w), got {heat.shape}")
     table, saturation = COLORMAPS[colormap]
@@ -96,6 +96,28 @@ def overlay(frames: np.ndarray, heat: np.ndarray, *, colormap: str = "inferno", 
         base = saturation * frame + (1 - saturation) * grey
         shown.append((1 - alpha) * base + alpha * colours + 0.5)
     return np.stack(shown).astype(np.uint8)
+
+
+def grey_levels(heat: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Returns a heatmap as grey levels, uint8 `(T, H, W)`, 255 for heat 1.
+
+    Args:
+      heat: `(T, h, w)` in [0, 1]; NaN counts as 0.
+      size: (H, W).
+    """
+    larger = (cv2.resize(map_, size[::-1], interpolation=cv2.INTER_LINEAR) for map_ in _unit(heat))
+    return np.stack([(map_ * 255 + 0.5).astype(np.uint8) for map_ in larger])
+
+
+def colour_table(colormap: str) -> np.ndarray:
+    """Returns the RGB colours of a colour map from heat 0 to heat 1, uint8 `(256, 3)`."""
+    levels = np.arange(256, dtype=np.uint8)[:, np.newaxis]
+    return cv2.cvtColor(cv2.applyColorMap(levels, COLORMAPS[colormap][0]), cv2.COLOR_BGR2RGB)[:, 0]
+
+
+def _unit(heat: np.ndarray) -> np.ndarray:
+    """Returns a heatmap as float32 in [0, 1]; NaN becomes 0."""
+    return np.clip(np.nan_to_num(np.asarray(heat, np.float32)), 0, 1)
 
 
 def mask_strip(

@@ -12,6 +12,9 @@ from markupsafe import Markup
 from tfvid.core.files import replacing
 from tfvid.report.rendering import render
 
+# The files of the page's script, in order. "export" is for the TensorBoard plugin, which shares one of them.
+SCRIPTS = ("dom", "download", "colours", "film", "numbers", "cards", "play", "view", "choose", "start")
+
 
 def write_page(folder, template: str, *, title: str, clips: Mapping, sources: Sequence[str], **values) -> Path:
     """Writes ``index.html`` into `folder`: a single file that needs no server and no network.
@@ -30,7 +33,8 @@ def write_page(folder, template: str, *, title: str, clips: Mapping, sources: Se
     static = files("tfvid.report") / "static"
     path = Path(folder) / "index.html"
     first = 'document.documentElement.classList.remove("no-js")'
-    script = f"\nconst run = {clips['data']};\n{(static / 'page.js').read_text(encoding='utf-8')}\n"
+    parts = [(static / f"{name}.js").read_text(encoding="utf-8").replace("\nexport ", "\n") for name in SCRIPTS]
+    script = "\n".join(['\n"use strict";', f"const run = {clips['data']};", *parts])
     page = render(
         template,
         policy=policy([first, script]),

@@ -1,8 +1,10 @@
 """Writes and reads a reel: one image with all frames of a clip's panels, from which the page plays the film.
 
-An animated image can be neither paused nor stepped nor synchronised with others; the frames of a reel can.
+An animated image can be neither paused nor stepped nor synchronised with others; the frames of a reel can. Maps are
+grey levels, which the page colours, so that its reader chooses colours and opacity.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,40 @@ from PIL import Image
 from tfvid.core.errors import DataError
 from tfvid.core.files import replacing
 from tfvid.report.film import Panel
+from tfvid.report.overlay import grey_levels, overlay
 
 LONGEST = 16000  # pixels; the limit of WebP is 16383
+
+
+CLIP, HEAT, PERTURBED = "clip", "heat", "perturbed"  # what a panel of a reel shows
+
+
+def reel_panels(columns: tuple[Panel, ...], heats: Mapping[str, np.ndarray]) -> tuple[Panel, ...]:
+    """Returns the panels of a reel: those of a film, with each map as grey levels instead of the clip under the map.
+
+    Args:
+      columns: of `film.panels`.
+      heats: `(T, h, w)` in [0, 1] by the name of the method.
+    """
+    clip, *_, perturbed = columns
+    size = clip.frames.shape[1:3]
+    greys = (np.repeat(grey_levels(heat, size)[..., np.newaxis], 3, axis=-1) for heat in heats.values())
+    return clip, *(Panel(HEAT, grey) for grey in greys), perturbed
+
+
+def kinds(columns: tuple[Panel, ...]) -> tuple[str, ...]:
+    """Returns what each panel of `reel_panels` shows, for the record."""
+    return CLIP, *[HEAT] * (len(columns) - 2), PERTURBED
+
+
+def drawn_map(panels: np.ndarray, kinds: tuple[str, ...]) -> np.ndarray:
+    """Returns the clip under its first map, uint8 `(T, H, W, 3)`.
+
+    Args:
+      panels: of `read_reel`.
+      kinds: `reel_panels` of the record; () for a reel of an earlier version, in which the map is drawn already.
+    """
+    return overlay(panels[0], panels[1, ..., 0] / np.float32(255)) if kinds else panels[1]
 
 
 def grid(length: int, height: int) -> tuple[int, int]:

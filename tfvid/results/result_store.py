@@ -77,6 +77,20 @@ class Result:
       map_layer: the layer whose features `map` shows and why it was chosen, in words; "" for a method without a layer.
       shown: (H, W) of the original frames that films show; (0, 0) if they show the frames that the model received.
       seconds: float32 `(T,)`, when each frame is shown in its file; empty if unknown.
+      objective: what was asked: "necessary", the frames of `mask` are those that the class needs; "sufficient", they
+        are those that suffice when all else is held; "both", `mask` is the necessary one. The next fields are empty, 0,
+        NaN or False with "necessary".
+      sufficient: float32 `(T,)` in [0, 1], the mask of the frames that suffice, 1 = kept.
+      sufficient_length: number of its frames with a value above 0.5.
+      kept_score: KS, the target's score on the clip in which only these frames move.
+      reached: whether KS is at least the share of OS that was asked for, 0.9 by default.
+      sufficient_iou: temporal IoU of this mask with the event; NaN if the event is unknown.
+      more_methods: the names of the further methods of maps, in order; () if `map_method` is the only one.
+      more_maps: their maps, each float32 `(T', H', W')` like `map`.
+      more_layers: the layer of each, as `map_layer`.
+      reel_panels: what each panel of `reel` shows: "clip", "heat" (a map as grey levels; the maps are in the order of
+        the methods) or "perturbed". () for a reel of an earlier version: the clip, the clip under its map, and the
+        perturbed clip.
     """
 
     id: str
@@ -123,6 +137,26 @@ class Result:
     map_layer: str = ""
     shown: tuple[int, int] = (0, 0)
     seconds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    objective: str = "necessary"
+    sufficient: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    sufficient_length: int = 0
+    kept_score: float = float("nan")
+    reached: bool = False
+    sufficient_iou: float = float("nan")
+    more_methods: tuple[str, ...] = ()
+    more_maps: tuple[np.ndarray, ...] = ()
+    more_layers: tuple[str, ...] = ()
+    reel_panels: tuple[str, ...] = ()
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The names of all methods of maps."""
+        return self.map_method, *self.more_methods
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layer of the map of each method; "" for a method without one."""
+        return self.map_layer, *self.more_layers
 
     @property
     def film_size(self) -> tuple[int, int]:
@@ -138,6 +172,9 @@ class Result:
 def _column(item: dataclasses.Field) -> list[pa.Field]:
     if item.name == "map":  # Parquet has no multi-dimensional arrays: values in C order, and the shape
         return [pa.field("map", pa.list_(pa.float32())), pa.field("map_shape", pa.list_(pa.int32(), 3))]
+    if item.name == "more_maps":
+        shapes = pa.field("more_map_shapes", pa.list_(pa.list_(pa.int32())))
+        return [pa.field("more_maps", pa.list_(pa.list_(pa.float32()))), shapes]
     kinds: dict[object, pa.DataType] = {str: pa.string(), int: pa.int32(), float: pa.float32(), bool: pa.bool_()}
     kinds |= {np.ndarray: pa.list_(pa.float32()), tuple[int, int]: pa.list_(pa.int32(), 2)}
     kinds |= {tuple[int, ...]: pa.list_(pa.int32()), tuple[str, ...]: pa.list_(pa.string())}
@@ -159,7 +196,19 @@ DEFAULTS = {
     "map_layer": "",
     "shown": [0, 0],
     "seconds": [],
+    "objective": "necessary",
+    "sufficient": [],
+    "sufficient_length": 0,
+    "kept_score": float("nan"),
+    "reached": False,
+    "sufficient_iou": float("nan"),
+    "more_methods": [],
+    "more_maps": [],
+    "more_map_shapes": [],
+    "more_layers": [],
+    "reel_panels": [],
 }
+MAPS = ("map", "map_shape", "more_maps", "more_map_shapes")  # the columns of the maps, which are most of the data
 
 
 def _row_store(folder) -> RowStore:
@@ -172,8 +221,11 @@ def to_table(results: Iterable[Result]) -> pa.Table:
     for result in results:
         row = {item.name: getattr(result, item.name) for item in dataclasses.fields(Result)}
         heat = np.asarray(result.map, np.float32)
-        arrays = {name: np.asarray(row[name]) for name in ("mask", "top_scores", "seconds")}
-        rows.append(row | arrays | {"map": heat.ravel(), "map_shape": list(heat.shape)})
+        arrays = {name: np.asarray(row[name]) for name in ("mask", "top_scores", "seconds", "sufficient")}
+        more = [np.asarray(one, np.float32) for one in result.more_maps]
+        maps = {"map": heat.ravel(), "map_shape": list(heat.shape)}
+        maps |= {"more_maps": [one.ravel() for one in more], "more_map_shapes": [list(one.shape) for one in more]}
+        rows.append(row | arrays | maps)
     return pa.Table.from_pylist(rows, SCHEMA)
 
 
@@ -188,18 +240,26 @@ def from_table(table: pa.Table) -> list[Result]:
     """
     results = []
     for row in table.to_pylist():
-        shape = row.pop("map_shape", (0, 0, 0))
-        row["map"] = np.asarray(row.get("map", ()), np.float32).reshape(shape)
+        row["map"] = _map(row.get("map", ()), row.pop("map_shape", (0, 0, 0)))
+        more = zip(row.get("more_maps", ()), row.pop("more_map_shapes", ()), strict=True)
+        row["more_maps"] = tuple(_map(values, shape) for values, shape in more)
         row["mask"] = np.asarray(row["mask"], np.float32)
         row["seconds"] = np.asarray(row["seconds"], np.float32)
+        row["sufficient"] = np.asarray(row["sufficient"], np.float32)
         row["size"], row["event"], row["shown"] = tuple(row["size"]), tuple(row["event"]), tuple(row["shown"])
-        row["top"], row["top_names"] = tuple(row["top"]), tuple(row["top_names"])
+        for name in ("top", "top_names", "more_methods", "more_layers", "reel_panels"):
+            row[name] = tuple(row[name])
         row["top_scores"] = np.asarray(row["top_scores"], np.float32)
         counts = {len(row[name]) for name in ("top", "top_names", "top_scores")}
         if len(counts) > 1 or None in row["top"] + row["top_names"]:
             raise ValueError("top, top_names and top_scores do not belong together")
         results.append(Result(**row))
     return results
+
+
+def _map(values: Sequence[float], shape: Sequence[int]) -> np.ndarray:
+    """Returns a map of its values in C order."""
+    return np.asarray(values, np.float32).reshape(shape)
 
 
 def read_results(folder, *, maps: bool = True) -> list[Result]:
@@ -218,7 +278,7 @@ def read_results(folder, *, maps: bool = True) -> list[Result]:
     rows = _row_store(folder)
     if not rows.files():
         raise DataError(f"{folder}: no results here (no {rows.merged.name})")
-    columns = [name for name in SCHEMA.names if maps or name not in ("map", "map_shape")]
+    columns = [name for name in SCHEMA.names if maps or name not in MAPS]
     results = []
     for table in rows.batches(columns):
         missing = [name for name in columns if table[name].null_count]

@@ -15,6 +15,7 @@ LABELS = ("target", "predicted", "true")
 
 # The fields of an `Explanation` that hold the scores, by the name of the score in the log.
 SCORES = {"OS": "original_score", "FS": "freeze_score", "RS": "reverse_score", "CS": "true_score", "logit": "score"}
+KEPT = {"KS": "kept_score"}  # of a result of sufficient masks
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,10 @@ def checked(clips, attribution, mask, scores, labels, ids, perturbation, perturb
     if isinstance(scores, Explanation):
         mask = getattr(scores, "mask", None) if mask is None else mask
         attribution = getattr(scores, "native", None) if attribution is None else attribution
-        scores = {key: getattr(scores, field) for key, field in SCORES.items() if hasattr(scores, field)}
+        is_kept, known = "sufficient" in getattr(scores, "objective", ()), SCORES
+        if is_kept:
+            perturbation, known = perturbation or ("hold" if perturbed is None else None), SCORES | KEPT
+        scores = {key: getattr(scores, field) for key, field in known.items() if hasattr(scores, field)}
     if not isinstance(scores, Mapping):
         raise TfvidError(f"scores: expected numbers by name or an explainer's result, got {type(scores).__name__}")
     if attribution is not None:

@@ -30,6 +30,7 @@ from tfvid.core.errors import one_line, unknown
 from tfvid.tensorboard import clip_json, metadata
 
 PAGE = Path(__file__).parent / "static"
+SHARED = Path(__file__).parents[1] / "report" / "static" / "download.js"  # which the page of a run uses, too
 PAGE_TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 # Headers of every response: a response opened on its own loads and runs nothing, and other sites cannot read or embed
@@ -72,7 +73,8 @@ class VideoExplanations(base_plugin.TBPlugin):
         return base_plugin.FrontendMetadata(es_module_path="/index.js", tab_name="Video explanations")
 
     def get_plugin_apps(self):
-        files = {f"/{file.name}": _route(_page_file(file)) for file in PAGE.glob("*") if file.suffix in PAGE_TYPES}
+        own = [file for file in PAGE.glob("*") if file.suffix in PAGE_TYPES]
+        files = {f"/{file.name}": _route(_page_file(file)) for file in [*own, SHARED]}
         data = {"/tags": self._tags, "/steps": self._steps_of_clip, "/sample": self._sample}
         return files | {route: _route(answer) for route, answer in data.items()}
 

@@ -71,6 +71,11 @@ def load_dataset(
         `SkipLog.plain_errors` replaces by one line.
     """
     config = _configure(source, settings)
+    if isinstance(source, VideoDataset) and config.events != "own":
+        raise ConfigError(
+            f"events {config.events!r} needs the name of a data set, got a {type(source).__name__}; make a "
+            "tfvid.data.Windowed of it by name"
+        )
     dataset = source if isinstance(source, VideoDataset) and config.records is None else make_dataset(config)
     reading = _Reading(dataset, split, config, training, share, limit)
     log = SkipLog() if skipped is None else skipped

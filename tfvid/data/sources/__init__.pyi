@@ -16,4 +16,5 @@ from . import ucf101 as ucf101
 from . import ucf101_boxes as ucf101_boxes
 from . import video_files as video_files
 from . import weizmann as weizmann
+from . import windowed as windowed
 from . import write_videos as write_videos

@@ -11,8 +11,10 @@ After Li et al., "A Comprehensive Study on Visual Explanations for Spatio-tempor
     sanity       maps of a network with randomised weights
     records      one row for each network, method and clip, in Parquet
     tables       methods by measures for each network
+    claims       where a method beats every baseline
     correlation  rank correlation of two measures over the methods
     agreement    rank correlation of two methods' maps
+    planted      networks whose decision depends on one tube, and the table of all methods
     plots, report, document
 """
 

@@ -19,7 +19,7 @@ from tfvid.data.pipeline import make_dataset
 from tfvid.data.settings import DataConfig
 from tfvid.data.skipped import SkipLog, damage_line
 from tfvid.experiments import manifest
-from tfvid.experiments.clip_explainers import ClipExplainers
+from tfvid.experiments.clip_explainers import GRAD_CAM, ClipExplainers
 from tfvid.experiments.clips import Clips, task
 from tfvid.experiments.evaluation import chance_warning, stream
 from tfvid.experiments.explain_clips import explain_batches
@@ -290,7 +290,7 @@ def _explain(clips: Clips, class_names, config: StudyConfig, out: Path, shown: s
         target=config.target,
         source=f"{config.data.dataset} {config.split} {_shape(model)}",
         mask=config.mask,
-        grad_cam={"layer": model.card.layer} | config.grad_cam,
+        methods={GRAD_CAM: {"layer": model.card.layer} | config.grad_cam},
     )
 
     def measure(records, maps, batch):

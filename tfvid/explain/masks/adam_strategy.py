@@ -90,15 +90,18 @@ class AdamStrategy(Strategy):
         evaluator, options = self.evaluator, self.options
         probabilities = evaluator.classifier.probabilities(clips)
         _, chosen = chosen_class(probabilities, target)
-        mixtures = evaluator.search_mixtures(clips)
+        original = class_score(probabilities, chosen)
+        objective, mixtures = evaluator.objective, evaluator.search_mixtures(clips)
 
-        def score(mask):
-            return class_score(mixtures(evaluator.objective.perturb, mask), chosen)
+        def value(mask):
+            return objective.value(class_score(mixtures(objective.perturb, mask), chosen))
 
         def loss(r):
-            return evaluator.objective(mixtures, tf.sigmoid(r), chosen).loss
+            return objective.charged(objective(mixtures, tf.sigmoid(r), chosen), original).loss
 
-        initial_mask, full_drop, passes = self._initial_mask(clips, class_score(probabilities, chosen), score)
+        empty = original if objective.empty_is_clip else value(tf.zeros((tf.shape(clips)[0], clips.shape[1])))
+        initial_mask, full_drop, passes = self._initial_mask(clips, empty, value)
+        passes += not objective.empty_is_clip
         stop = StopRule(iterations, options.tolerance, options.patience)
         r, taken = descend(loss, self._initial_logits(initial_mask), options.learning_rate, stop, options.keep)
         if not evaluator.is_exact:
@@ -114,12 +117,18 @@ class AdamStrategy(Strategy):
             "backward_passes": taken,
         }
 
-    def _initial_mask(self, clips, original_score, score):
-        """Returns the initial masks `(B, T)`, the full drops `(B,)` and the number of forward passes used."""
+    def _initial_mask(self, clips, empty, value):
+        """Returns the initial masks `(B, T)`, the full drops `(B,)` and the number of forward passes used.
+
+        Args:
+          clips: see `learn`.
+          empty: the value of the empty mask, `(B,)`.
+          value: masks to what the objective lowers, `(B,)`.
+        """
         num_clips, num_frames = tf.shape(clips)[0], clips.shape[1]
 
         def drop(window):
-            return original_score - score(tf.tile(window[tf.newaxis], (num_clips, 1)))
+            return empty - value(tf.tile(window[tf.newaxis], (num_clips, 1)))
 
         if self.options.init == "central":
             windows = centred_windows(num_frames)

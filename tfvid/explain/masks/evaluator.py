@@ -15,7 +15,7 @@ class MaskEvaluator:
 
     Args:
       classifier: the model, in its own precision.
-      objective: Eq. 1.
+      objective: Eq. 1, or its dual.
       precision: what the search computes in: None (as the model), "bfloat16" or "float16".
 
     Attributes:
@@ -82,11 +82,14 @@ class MaskEvaluator:
           mask: float32 `(B, T)`.
         """
         predicted, target = chosen_class(probabilities, target)
-        terms = self.objective(mixtures, mask, target)
-        frozen = terms.score
+        original = class_score(probabilities, target)
+        found = self.objective(mixtures, mask, target)
+        terms = self.objective.charged(found, original)
+        frozen = found.score
         if self.report_passes > 2:
             frozen = class_score(mixtures(freeze, mask), target)
-        return {
+        kept = {} if self.objective.kind == "necessary" else {"kept_score": 1 - found.score}
+        return kept | {
             "target": target,
             "predicted": predicted,
             "probabilities": probabilities,
@@ -95,7 +98,7 @@ class MaskEvaluator:
             "length_term": terms.length,
             "variation_term": terms.variation,
             "score_term": terms.score,
-            "original_score": class_score(probabilities, target),
+            "original_score": original,
             "freeze_score": frozen,
             "reverse_score": class_score(mixtures(reverse, mask), target),
             "true_score": tf.where(labels < 0, float("nan"), class_score(probabilities, tf.maximum(labels, 0))),

@@ -14,6 +14,7 @@ Gould & Toint, "Trust-Region Methods", SIAM 2000; with a Gaussian process: Eriks
 Optimization via Local Bayesian Optimization", NeurIPS 2019).
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -82,8 +83,9 @@ class ClipObjective(NamedTuple):
       scores: masks to the scores of the perturbed clip `(W,)`.
       loss_and_gradient: a mask `(T,)` to its loss, and its gradient `(T,)`.
       matrix: masks to their mixing matrices of frames `(W, T, T)`; None if the perturbation does not mix frames.
-      unperturbed: the score of the unperturbed clip, which is the loss of the empty mask.
+      unperturbed: the score of the empty mask. It is the loss of this mask, but for the penalty.
       floor: a lower bound of all scores: 0 for probabilities.
+      penalty: scores to what the loss adds for them, >= 0, and the derivative of that; None for nothing.
     """
 
     num_frames: int
@@ -94,6 +96,16 @@ class ClipObjective(NamedTuple):
     matrix: Callable[[np.ndarray], np.ndarray] | None
     unperturbed: float
     floor: float = 0.0
+    penalty: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
+
+    def charged(self, scores):
+        """Returns scores with their penalty."""
+        return scores if self.penalty is None else scores + self.penalty(scores)[0]
+
+    @property
+    def empty_loss(self) -> float:
+        """The loss of the empty mask."""
+        return float(self.charged(self.unperturbed))
 
     def bounds(self, masks: np.ndarray) -> np.ndarray:
         """Returns lower bounds of the losses of masks `(W, T)`: `(W,)`."""
@@ -107,9 +119,14 @@ def best_window(objective: ClipObjective) -> Found:
     if objective.matrix is not None:
         rows = distinct(masks, costs, objective.matrix)
         masks, costs = masks[rows], costs[rows]
-    row, loss = lowest(costs, lambda rows: objective.scores(masks[rows]), WINDOWS_AT_ONCE, objective.floor)
-    mask, loss = (masks[row], loss) if loss < objective.unperturbed else (0 * masks[row], objective.unperturbed)
+    losses = functools.partial(_losses_of_rows, objective, masks)
+    row, loss = lowest(costs, losses, WINDOWS_AT_ONCE, objective.floor)
+    mask, loss = (masks[row], loss) if loss < objective.empty_loss else (0 * masks[row], objective.empty_loss)
     return Found(mask, mask, loss, 0)
+
+
+def _losses_of_rows(objective: ClipObjective, masks: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return objective.charged(objective.scores(masks[rows]))
 
 
 ENOUGH = 0.9  # share of the score: the best mask lies near a window that lowers the score by this much
@@ -150,7 +167,8 @@ class Looks:
             new = np.array(new)
             scores = self.objective.scores(new)
             self.surrogate.add_scores(new, scores)
-            self.losses.update(zip((mask.tobytes() for mask in new), self.objective.costs(new) + scores, strict=True))
+            losses = self.objective.costs(new) + self.objective.charged(scores)
+            self.losses.update(zip((mask.tobytes() for mask in new), losses, strict=True))
         return np.array([self.losses[mask.tobytes()] for mask in masks])
 
     def loss_with_gradient(self, mask: np.ndarray) -> float:
@@ -160,6 +178,8 @@ class Looks:
             loss, gradient = self.objective.loss_and_gradient(mask)
             price, slope = self.objective.price(mask)
             self.surrogate.add_gradient(mask, loss - price, gradient - slope)
+            if self.objective.penalty is not None:
+                loss += float(self.objective.penalty(np.asarray(loss - price))[0])
             self.losses[key] = loss
             self._descended.add(key)
             self.gradients += 1
@@ -168,9 +188,9 @@ class Looks:
     def best(self) -> tuple[np.ndarray, float]:
         """Returns the mask with the lowest loss so far (or the empty mask), and its loss."""
         key = min(self.losses, key=self.losses.__getitem__, default=b"")
-        if self.losses.get(key, np.inf) < self.objective.unperturbed:
+        if self.losses.get(key, np.inf) < self.objective.empty_loss:
             return np.frombuffer(key, np.float32), self.losses[key]
-        return np.zeros(self.objective.num_frames, np.float32), self.objective.unperturbed
+        return np.zeros(self.objective.num_frames, np.float32), self.objective.empty_loss
 
 
 def descended(objective: ClipObjective, evaluations: int) -> Found:
@@ -188,7 +208,7 @@ def descended(objective: ClipObjective, evaluations: int) -> Found:
     """
     looks = Looks(objective)
     masks, losses = promising_windows(looks)
-    if objective.floor == 0 and losses[0] > (1 - LITTLE) * objective.unperturbed:
+    if objective.floor == 0 and losses[0] > (1 - LITTLE) * objective.empty_loss:
         window = best_window(objective).mask[np.newaxis]
         if window.any() and looks.windows(window)[0] < losses[0]:
             masks, losses = np.concatenate([window, masks]), np.concatenate([looks.windows(window), losses])
@@ -270,12 +290,12 @@ def _starts(looks: Looks, masks: np.ndarray, losses: np.ndarray) -> list[np.ndar
     objective, num_frames = looks.objective, looks.objective.num_frames
     other = next((row for row, mask in enumerate(masks) if np.abs(mask - masks[0]).sum() >= APART), 0)
     left = losses[0] - objective.costs(masks[:1])[0]
-    if objective.floor == 0 and left <= (1 - ENOUGH) * objective.unperturbed:  # a logit has no share
+    if objective.floor == 0 and left <= (1 - ENOUGH) * objective.empty_loss:  # a logit has no share
         starts = masks[[0, other] if losses[other] < losses[0] + NEAR else [0]]
     else:
         centred = centred_windows(num_frames)
         scores = looks.windows(centred) - objective.costs(centred)
-        central = central_window(objective.unperturbed - scores, ENOUGH)
+        central = central_window(objective.empty_loss - scores, ENOUGH)
         whole = np.float32(ENOUGH) * Window(1, num_frames).mask(num_frames)
         starts = [masks[0], masks[other], centred[central], whole]
     return list({mask.tobytes(): mask for mask in starts}.values())
@@ -341,11 +361,15 @@ class Descent:
 
     def _predict(self, caution: float) -> tuple[np.ndarray, float]:
         """Returns the mask with the lowest predicted loss within the radius of the best mask, and that loss."""
-        surrogate, price = self._looks.surrogate, self._looks.objective.price
+        surrogate, objective = self._looks.surrogate, self._looks.objective
+        price, penalty = objective.price, objective.penalty
 
         def predicted(mask):
             score, gradient = surrogate.score_and_gradient(mask, caution)
             cost, slope = price(mask)
+            if penalty is not None:
+                more, rate = penalty(score)
+                score, gradient = score + more, gradient * (1 + rate)
             return score + cost, gradient + slope
 
         low, high = np.clip(self._mask - self._radius, 0, 1), np.clip(self._mask + self._radius, 0, 1)

@@ -42,11 +42,16 @@ class Objective:
       score: the score to lower: "probability", as in the paper, or "logit".
 
     Attributes:
+      kind: class attribute: "necessary", or "sufficient" for the dual.
+      empty_is_clip: class attribute: whether the empty mask leaves a clip unchanged.
       perturb: the perturbation, a function (clips, mask) -> clips.
 
     Raises:
       TfvidError: an unknown choice, or a power below 1.
     """
+
+    kind = "necessary"
+    empty_is_clip = True
 
     def __init__(
         self,
@@ -70,7 +75,7 @@ class Objective:
         self.score = score
 
     def __call__(self, mixtures: Mixtures, mask: tf.Tensor, target: tf.Tensor) -> Terms:
-        """Returns the three terms, each float32 `(B,)`.
+        """Returns the three terms, each float32 `(B,)`; the third without its penalty, see `charged`.
 
         Args:
           mixtures: the model's scores of the perturbed clips.
@@ -78,7 +83,21 @@ class Objective:
           target: int32 `(B,)`, the class explained.
         """
         score = class_score(mixtures(self.perturb, mask, self.score), target)
-        return Terms(self.length(mask), self.changes(mask), score)
+        return Terms(self.length(mask), self.changes(mask), self.value(score))
+
+    def value(self, score):
+        """Returns what the objective lowers, from the scores of the perturbed clips: the scores themselves."""
+        return score
+
+    def charged(self, terms: Terms, original) -> Terms:
+        """Returns the terms with all that the loss counts. Here they are complete.
+
+        Args:
+          terms: from a call.
+          original: the scores of the unperturbed clips, `(B,)`.
+        """
+        del original
+        return terms
 
     def length(self, mask):
         """Returns the first term `(B,)` of masks `(B, T)`."""

@@ -1,6 +1,7 @@
 """Strategies that search clip by clip: for the best window, and for a soft mask by a descent from a window."""
 
 from abc import abstractmethod
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +12,7 @@ from tfvid.explain.masks.mask_search import ClipObjective, Found, Memoised, best
 from tfvid.explain.masks.objective import Terms
 from tfvid.explain.masks.stem import stem_features
 from tfvid.explain.masks.strategy import Strategy
+from tfvid.explain.masks.sufficient import SufficientObjective
 from tfvid.explain.masks.surrogate import one_blas_thread
 from tfvid.network.classifier import chosen_class, class_score
 from tfvid.network.compiled import Compiled
@@ -51,7 +53,8 @@ class SearchStrategy(Strategy):
             found = [self.search(objective, iterations) for objective in objectives]
         mask, window, window_loss, backward = map(np.array, zip(*found, strict=True))
         full = np.ones((1, clips.shape[1]), np.float32)
-        full_drop = original_scores - np.concatenate([objective.scores(full) for objective in objectives])
+        empty = original_scores if self.evaluator.objective.empty_is_clip else _empty(objectives)
+        full_drop = empty - np.concatenate([objective.scores(full) for objective in objectives])
         forward = np.array([len(objective.scores.known) for objective in objectives])
         report = self._compiled_report(clips, probabilities, target, labels, tf.constant(mask))
         report_passes = self.evaluator.report_passes
@@ -69,7 +72,7 @@ class SearchStrategy(Strategy):
             "backward_passes": backward.astype(np.int32),
         }
 
-    def _clip_objective(self, clip, target, unperturbed: float) -> ClipObjective:
+    def _clip_objective(self, clip, target, original: float) -> ClipObjective:
         objective = self.evaluator.objective
         features = () if self.evaluator.stem is None else (self._compiled_features(clip),)
         matrix = MATRICES.get(objective.perturb)
@@ -84,15 +87,20 @@ class SearchStrategy(Strategy):
             loss, gradient = self._compiled_gradient(clip, target, tf.constant(mask[np.newaxis]), *features)
             return float(loss[0]), gradient[0].numpy()
 
+        known = Memoised(scores)
+        empty = original if objective.empty_is_clip else float(known(np.zeros((1, clip.shape[1]), np.float32))[0])
         return ClipObjective(
             clip.shape[1],
             costs,
             objective.price,
-            Memoised(scores),
+            known,
             loss_and_gradient,
             matrix and (lambda masks: matrix(masks).numpy()),
-            unperturbed,
+            empty,
             floor=0.0 if objective.score == "probability" and self.evaluator.classifier.output != "score" else -np.inf,
+            penalty=partial(objective.penalty, original=original)
+            if isinstance(objective, SufficientObjective)
+            else None,
         )
 
     def _original(self, clips, target):
@@ -138,6 +146,11 @@ class DescentSearch(SearchStrategy):
 
     def search(self, objective, iterations):
         return descended(objective, evaluations=iterations)
+
+
+def _empty(objectives: list[ClipObjective]) -> np.ndarray:
+    """Returns the values of the empty mask: float32 `(B,)`."""
+    return np.array([objective.unperturbed for objective in objectives], np.float32)
 
 
 def _lower(one: dict[str, tf.Tensor], other: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:

@@ -4,6 +4,9 @@ Over masks m, one value in [0, 1] per frame, 1 = perturbed (e.g. frozen), it min
 
     length_weight * sum_t |m[t]|  +  variation_weight * TV(m)  +  score_c(perturb(x, m))        (their Eq. 1)
 
+With ``objective="sufficient"`` it is the dual: the least that must move for the class to keep its score
+(`masks.sufficient`).
+
 A good mask is short, smooth in time and lowers the score of class c. The objective is `masks.objective`, what a mask
 does to a clip is `tfvid.perturb`, and how a mask is found is a `Strategy`: `adam_strategy` (as published) or
 `search_strategy`.
@@ -11,9 +14,11 @@ does to a clip is `tfvid.perturb`, and how a mask is found is a `Strategy`: `ada
 Mänttäri et al., "Interpreting Video Features", ACCV 2020, section 3.1; after Fong & Vedaldi, ICCV 2017.
 """
 
+import copy
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import ClassVar, Unpack
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
@@ -24,6 +29,7 @@ from tfvid.explain.masks.evaluator import MaskEvaluator
 from tfvid.explain.masks.objective import Objective
 from tfvid.explain.masks.search_strategy import DescentSearch, WindowSearch
 from tfvid.explain.masks.strategy import Strategy
+from tfvid.explain.masks.sufficient import SufficientObjective
 from tfvid.explain.options import ModelOptions
 from tfvid.metrics.masks import is_trusted, still_clips
 
@@ -35,12 +41,13 @@ class TemporalMaskResult(Explanation):
     Attributes:
       target: int32 `(B,)`, the class explained.
       predicted: int32 `(B,)`, the model's top class for the unperturbed clip.
-      mask: float32 `(B, T)` in [0, 1], 1 = perturbed. The mask perturbs as few frames as possible to lower the score,
-        so the model needs the frames that it perturbs (section 3.1 of the paper).
+      mask: float32 `(B, T)` in [0, 1]. Objective "necessary": 1 = perturbed. The mask perturbs as few frames as
+        possible to lower the score, so the model needs the frames that it perturbs (section 3.1 of the paper).
+        Objective "sufficient": 1 = kept. The motion of as few frames as possible is kept, all else is held.
       loss: float32 `(B,)`, the objective at `mask`, the sum of the next three terms.
       length_term: float32 `(B,)`, the weighted length of the mask.
       variation_term: float32 `(B,)`, the weighted total variation of the mask.
-      score_term: float32 `(B,)`, the score of the perturbed clip.
+      score_term: float32 `(B,)`, the score of the perturbed clip; for "sufficient" see `SufficientObjective`.
       iterations: int32 `(B,)`, the number of steps taken; each step takes one gradient.
       original_score: float32 `(B,)`, **OS**, of the unperturbed clip.
       freeze_score: float32 `(B,)`, **FS**, of the clip frozen with `mask` (soft, not rounded).
@@ -49,9 +56,9 @@ class TemporalMaskResult(Explanation):
       true_score: float32 `(B,)`, **CS**, the probability of the true class for the unperturbed clip; NaN without
         labels.
       initial_mask: float32 `(B, T)`, the initial mask of the descent.
-      full_drop: float32 `(B,)`, **D**, the drop of the score if all frames are perturbed. If it is <= 0, the
-        perturbation does not hurt this class: "central" then starts from the full window, and the mask has little
-        meaning.
+      full_drop: float32 `(B,)`, **D**, the drop of the score if all frames are perturbed, or none is kept. If it is
+        <= 0, the perturbation does not hurt this class: "central" then starts from the full window, and the mask has
+        little meaning.
       window_loss: float32 `(B,)`. With "search": the lowest loss over all contiguous binary masks and the empty mask.
         With "search+gradient": the loss of the best window tried, with soft or sharp edges; `loss` is never above it.
         With "gradient": NaN. ``loss - window_loss`` is the gap to that window, negative if the mask is better.
@@ -59,6 +66,12 @@ class TemporalMaskResult(Explanation):
       backward_passes: int32 `(B,)`, the gradients at the mask for this clip.
       probabilities: float32 `(B, K)`, of all classes, for the unperturbed clip.
       still: bool `(B,)`, whether all frames of the clip are identical. Its mask then has no meaning.
+      objective: str `(B,)`, "necessary" or "sufficient".
+      kept_score: float32 `(B,)`, **KS**, of the clip in which only the frames of a sufficient mask move (soft, not
+        rounded); NaN for "necessary".
+      reached: bool `(B,)`, whether KS is at least `keep_share` of OS; False for "necessary".
+      sufficient: with ``objective="both"`` the result of the sufficient masks, while this one is that of the necessary
+        masks; else None, and None after `join`. It is not a field.
     """
 
     mask: np.ndarray
@@ -78,8 +91,17 @@ class TemporalMaskResult(Explanation):
     backward_passes: np.ndarray
     probabilities: np.ndarray
     still: np.ndarray
+    objective: np.ndarray
+    kept_score: np.ndarray
+    reached: np.ndarray
 
-    not_known = ("true_score", "window_loss")
+    not_known = ("true_score", "window_loss", "kept_score")
+    sufficient: ClassVar["TemporalMaskResult | None"] = None
+
+    def with_sufficient(self, other: "TemporalMaskResult") -> "TemporalMaskResult":
+        """This result, which now keeps `other` as its `sufficient`."""
+        object.__setattr__(self, "sufficient", other)  # results are frozen
+        return self
 
     @property
     def is_trusted(self) -> np.ndarray:
@@ -99,12 +121,29 @@ def warn_of_still_clips(result: TemporalMaskResult):
         warnings.warn(message + more, StillClipWarning, stacklevel=3)
 
 
+def stated(found: Mapping, kind: str, keep_share: float) -> dict:
+    """Returns the fields of a result that state its objective.
+
+    Args:
+      found: the other fields, by name.
+      kind: "necessary" or "sufficient".
+      keep_share: the share of the score that a sufficient mask is to keep.
+    """
+    original = np.asarray(found["original_score"])
+    kept = np.asarray(found.get("kept_score", np.full_like(original, np.nan)))
+    return {"objective": np.full(len(original), kind), "kept_score": kept, "reached": kept >= keep_share * original}
+
+
+OBJECTIVES = ("necessary", "sufficient", "both")
 # The default of `iterations` by method.
 ITERATIONS = {"gradient": 300, "search": 0, "search+gradient": 30}
 
 
 class TemporalMask(Explainer[TemporalMaskResult]):
     """Finds, for each clip, a mask over time that lowers the model's score with the fewest frames perturbed.
+
+    Or, with ``objective="sufficient"``, a mask of the fewest frames that must move for the class to keep its score. A
+    class that has several signs may need none of them, and one of them may be enough; so the two masks may differ.
 
     The mask of a clip does not depend on the other clips of its batch. The defaults are the paper's for
     Something-something; for its KTH masks use ``length_weight=0.02, variation_weight=0.04``.
@@ -116,6 +155,12 @@ class TemporalMask(Explainer[TemporalMaskResult]):
     Args:
       model: a Keras model from float clips `(B, T, H, W, C)` to class scores `(B, K)`; for ``method="search"`` any
         callable from NumPy clips to NumPy scores. It is left unchanged.
+      objective: "necessary", Eq. 1: the frames that the class cannot do without. "sufficient", its dual: the frames
+        that do when all else is held, see `tfvid.explain.masks.sufficient`; it needs ``score="probability"``, and
+        ``method="search"`` is best for it: values of 0.25 let motion pass, so learned masks are low and long. "both":
+        the result of "necessary", which has that of "sufficient" as its attribute `sufficient`; about twice the cost.
+      keep_share: the share of the score that a sufficient mask is to keep, in [0, 1]. A mask that keeps less is
+        charged for it, and `reached` says whether it was kept.
       perturbation: "freeze", "reverse", "blur", a user's ``"my_file.py:name"``, or a function (clips, mask) -> clips.
       method: "gradient", Adam, as published. "search", the best contiguous binary mask, by forward passes only; it
         needs ``score="probability"``. "search+gradient", a coarse window search and a descent with a surrogate model
@@ -149,8 +194,10 @@ class TemporalMask(Explainer[TemporalMaskResult]):
 
     Attributes:
       gradient_options: class attribute: the options that only method "gradient" uses.
-      objective: Eq. 1, an `Objective`.
-      perturb: the perturbation, a function (clips, mask) -> clips.
+      objective: Eq. 1, an `Objective`; its dual for "sufficient".
+      dual: the explainer of the sufficient masks with ``objective="both"``; else None.
+      keep_share: as given.
+      perturb: the perturbation, a function (clips, mask) -> clips; for "sufficient" the mask is of the kept frames.
       method: as given.
       iterations: as given, or the default of the method; can be set.
       evaluator: the model under masks, a `MaskEvaluator`.
@@ -175,6 +222,8 @@ class TemporalMask(Explainer[TemporalMaskResult]):
         perturbation="freeze",
         *,
         method: str = "gradient",
+        objective: str = "necessary",
+        keep_share: float = 0.9,
         length_weight: float = 0.01,
         variation_weight: float = 0.02,
         variation: str = "published",
@@ -196,6 +245,7 @@ class TemporalMask(Explainer[TemporalMaskResult]):
         self.scores_only = method == "search"
         super().__init__(model, batch_size=batch_size, **options)
         check_choice("method", method, ITERATIONS)
+        check_choice("objective", objective, OBJECTIVES)
         check_choice("precision", precision, (None, "bfloat16", "float16"))
         if method == "search" and score != "probability":
             raise TfvidError(f"method 'search' needs score='probability', whose lowest value is known; got {score!r}")
@@ -203,17 +253,30 @@ class TemporalMask(Explainer[TemporalMaskResult]):
         self.iterations = ITERATIONS[method] if iterations is None else iterations
         if self.iterations < 0:
             raise TfvidError(f"expected iterations >= 0, got {iterations}")
-        self.objective = Objective(
-            perturbation,
-            length_weight=length_weight,
-            variation_weight=variation_weight,
-            variation=variation,
-            variation_power=variation_power,
-            score=score,
-        )
-        self.perturb = self.objective.perturb
-        self.evaluator = MaskEvaluator(self.classifier, self.objective, precision)
+        self.keep_share = keep_share
+        shared: dict[str, Any] = {
+            "length_weight": length_weight,
+            "variation_weight": variation_weight,
+            "variation": variation,
+            "variation_power": variation_power,
+            "score": score,
+        }
         adam = AdamOptions(learning_rate, init, central_share, init_logit, seed, tolerance, patience, keep)
+        necessary, self.dual = Objective(perturbation, **shared), None
+        if objective == "necessary":
+            self._look_for(necessary, precision, adam)
+            return
+        sufficient = SufficientObjective(perturbation, keep_share=keep_share, **shared)
+        self._look_for(necessary if objective == "both" else sufficient, precision, adam)
+        if objective == "both":
+            self.dual = copy.copy(self)
+            self.dual._look_for(sufficient, precision, adam)
+            self.dual.dual = None
+
+    def _look_for(self, objective: Objective, precision: str | None, adam: AdamOptions):
+        """Sets the attributes that depend on the objective."""
+        self.objective, self.perturb = objective, objective.perturb
+        self.evaluator = MaskEvaluator(self.classifier, objective, precision)
         self.strategy = self._strategy(adam)
         self._compiled = self.strategy.compiled
 
@@ -244,6 +307,9 @@ class TemporalMask(Explainer[TemporalMaskResult]):
         """
         result = self._run(clips, target, labels=labels)
         warn_of_still_clips(result)
+        if self.dual is not None:
+            self.dual.iterations, self.dual.batch_size = self.iterations, self.batch_size
+            result.with_sufficient(self.dual._run(clips, result.target, labels=labels))
         return result
 
     def prepare(self, clips):
@@ -253,4 +319,5 @@ class TemporalMask(Explainer[TemporalMaskResult]):
         self.evaluator.prepare(clips)
 
     def _compute(self, clips, target, labels):
-        return self.strategy(clips, target, labels, self.iterations) | {"still": still_clips(clips)}
+        found = self.strategy(clips, target, labels, self.iterations) | {"still": still_clips(clips)}
+        return found | stated(found, self.objective.kind, self.keep_share)

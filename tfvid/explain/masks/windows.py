@@ -35,13 +35,13 @@ def distinct(masks: np.ndarray, costs: np.ndarray, seen: Callable[[np.ndarray], 
       seen: masks to their mixing matrices `(N, T, T)`, see `tfvid.perturb.temporal.MATRICES`.
 
     Returns:
-      int `(M,)`, rows of `masks`, without the masks that leave the clip unchanged.
+      int `(M,)`, rows of `masks`, without the masks that have the effect of the empty mask.
     """
     effects = np.asarray(seen(masks)).reshape(len(masks), -1)
-    unperturbed = np.eye(masks.shape[1], dtype=effects.dtype).ravel()
+    of_empty = np.asarray(seen(0 * masks[:1])).ravel()
     best: dict[bytes, int] = {}
     for row in np.argsort(costs, kind="stable"):
-        if not np.array_equal(effects[row], unperturbed):
+        if not np.array_equal(effects[row], of_empty):
             best.setdefault(effects[row].tobytes(), int(row))
     return np.array(sorted(best.values()), int)
 

@@ -26,10 +26,11 @@ class ViewedClip:
       target: the name of the class explained.
       predicted: the name of the model's top class.
       label: the name of the true class; "" if unknown.
-      scores: the scores by name: "OS", "FS", "RS" and "CS" of a temporal mask; of other methods "score", or
+      scores: the scores by name: "OS", "FS", "RS", "CS" and "KS" of a temporal mask; of other methods "score", or
         "score by <method>" if there are several results.
       heat: maps float32 `(T, h, w)` in [0, 1], by the name of their method.
-      mask: the temporal mask `(T,)` in [0, 1], 1 = perturbed; None without one.
+      mask: the temporal mask `(T,)` in [0, 1], 1 = a frame that it chooses; None without one.
+      objective: which frames the mask chooses, those "necessary" for the class, or those "sufficient" for it.
       seconds: `(T,)`, when each frame is shown in its file; empty if unknown.
     """
 
@@ -42,12 +43,13 @@ class ViewedClip:
     heat: Mapping[str, np.ndarray] = field(default_factory=dict)
     mask: np.ndarray | None = None
     seconds: Sequence[float] = ()
+    objective: str = "necessary"
 
     def windows(self) -> list[tuple[int, int]]:
-        """Returns the first and the last frame of each run of perturbed frames (m > 0.5), from 0."""
-        is_perturbed = [] if self.mask is None else (np.asarray(self.mask) > 0.5).tolist()
-        runs = itertools.groupby(range(len(is_perturbed)), key=is_perturbed.__getitem__)
-        frames = [list(run) for perturbed, run in runs if perturbed]
+        """Returns the first and the last frame of each run of frames that the mask chooses (m > 0.5), from 0."""
+        is_chosen = [] if self.mask is None else (np.asarray(self.mask) > 0.5).tolist()
+        runs = itertools.groupby(range(len(is_chosen)), key=is_chosen.__getitem__)
+        frames = [list(run) for chosen, run in runs if chosen]
         return [(run[0], run[-1]) for run in frames]
 
     def panels(self) -> tuple[Panel, ...]:
@@ -97,6 +99,8 @@ def _of_results(results: Mapping[str, Explanation], clips, class_names, names) -
     counts = {len(one.explanation) for one in pictured.values()} | {len(names), len(set(names))}
     if len(counts) > 1:
         raise TfvidError(f"names and results: expected one of each for every clip, names all different, got {counts}")
+    masked = next((one for one in pictured.values() if one.mask(0) is not None), first)
+    objectives = getattr(masked.explanation, "objective", ["necessary"] * len(names))
     for i, name in enumerate(names):
         yield ViewedClip(
             name=name,
@@ -113,7 +117,8 @@ def _of_results(results: Mapping[str, Explanation], clips, class_names, names) -
                 for method, one in pictured.items()
                 if hasattr(one.explanation, "attribution")
             },
-            mask=next((mask for one in pictured.values() if (mask := one.mask(i)) is not None), None),
+            mask=masked.mask(i),
+            objective=str(objectives[i]),
         )
 
 
@@ -137,15 +142,20 @@ def _of_records(folder: Path) -> Iterator[ViewedClip]:
             predicted=record.predicted_name,
             label=record.label_name,
             scores=_scores(record),
-            heat={record.map_method: in_time(strength(record.map), len(record.mask))},
+            heat={
+                method: in_time(strength(map_), len(record.mask))
+                for method, map_ in zip(record.methods, (record.map, *record.more_maps), strict=True)
+            },
             mask=record.mask,
             seconds=record.seconds.tolist(),
+            objective="sufficient" if record.objective == "sufficient" else "necessary",
         )
 
 
 def _scores(record: Result) -> dict[str, float]:
     scores = {"OS": record.original_score, "FS": record.freeze_score, "RS": record.reverse_score}
-    return scores | ({"CS": record.true_score} if record.label >= 0 else {})
+    scores |= {"CS": record.true_score} if record.label >= 0 else {}
+    return scores | ({} if record.objective == "necessary" else {"KS": record.kept_score})
 
 
 def strength(attribution: np.ndarray) -> np.ndarray:

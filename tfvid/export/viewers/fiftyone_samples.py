@@ -21,7 +21,7 @@ def to_fiftyone(source, folder, clips=None, *, fps: float = 5.0, class_names=Non
     fields:
 
     * `explained`, `predicted` and `ground_truth` (if known): `fiftyone.Classification`;
-    * `mask`: `fiftyone.TemporalDetections`, windows of frames that the class needs, with the mean value of the
+    * `mask`: `fiftyone.TemporalDetections`, windows of frames that the mask chooses, with the mean value of the
       mask there as `confidence`; missing without a temporal mask;
     * `scores`: numbers by name, see `ViewedClip`;
     * `frames`: for each frame, from 1, a `fiftyone.Heatmap` in [0, 1] by the name of the method, and `mask_value`.

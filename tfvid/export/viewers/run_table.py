@@ -16,8 +16,8 @@ def log_table(run, source, clips=None, *, key: str = "explanations", class_names
     """Logs a table of explained clips, one row per clip, to a run of Weights & Biases or trackio.
 
     The columns are the clip, the classes, the scores (see `tfvid.export.ViewedClip`), the length of the mask in frames,
-    the frames that the class needs, "5-9" counted from 1, and a picture of the frames with the heat and the mask. What
-    no clip has is left out.
+    the necessary (or sufficient) frames, "5-9" counted from 1, and a picture of the frames with the heat and the mask.
+    What no clip has is left out.
 
     Args:
       run: from ``wandb.init(...)`` or ``trackio.init(...)``. With ``wandb.init(mode="offline")`` nothing is sent.
@@ -37,7 +37,6 @@ def log_table(run, source, clips=None, *, key: str = "explanations", class_names
       >>> run = wandb.init(project="fights", mode="offline")
       >>> tfvid.export.log_table(run, {"grad_cam": maps, "temporal_mask": masks})
     """
-    pandas = needed("pandas", "wandb")
     package = type(run).__module__.partition(".")[0]
     if package not in TRACKERS:
         kind = type(run)
@@ -47,9 +46,17 @@ def log_table(run, source, clips=None, *, key: str = "explanations", class_names
         row(clip) | {"frames": tracker.Image(np.asarray(sheet(clip)))}
         for clip in explained_clips(source, clips, class_names=class_names, names=names)
     ]
-    table = tracker.Table(dataframe=pandas.DataFrame(rows))
+    table = _table(tracker, rows)
     run.log({key: table})
     return table
+
+
+def _table(tracker, rows: list[dict]):
+    """A table of rows by column. wandb keeps pictures in lists only, and trackio names columns in data frames only."""
+    if tracker.__name__ == "trackio":
+        return tracker.Table(dataframe=needed("pandas", "trackio").DataFrame(rows))
+    columns = list({column: None for values in rows for column in values})
+    return tracker.Table(columns=columns, data=[[values.get(column) for column in columns] for values in rows])
 
 
 def row(clip: ViewedClip) -> dict[str, object]:
@@ -59,7 +66,7 @@ def row(clip: ViewedClip) -> dict[str, object]:
     values |= clip.scores
     if clip.mask is not None:
         values["mask length"] = int((np.asarray(clip.mask) > 0.5).sum())
-        values["needed frames"] = ", ".join(f"{first + 1}-{last + 1}" for first, last in clip.windows())
+        values[f"{clip.objective} frames"] = ", ".join(f"{first + 1}-{last + 1}" for first, last in clip.windows())
     return values
 
 

@@ -1,9 +1,10 @@
 // One run's view of the clip: its films side by side, the mask below them, the scores, and the mask over training.
 import { COLORMAPS, SIGNED } from "./colormaps.js";
 import { el, number } from "./dom.js";
+import { download } from "./download.js";
 import { History } from "./history.js";
 import { mapOf, overlaid, resized } from "./maps.js";
-import { csvOf, pngOf, save } from "./save.js";
+import { csvOf, pngOf } from "./save.js";
 import { scoresList } from "./scores.js";
 import { Timeline, maskText, stateOf } from "./timeline.js";
 
@@ -153,11 +154,11 @@ export class Panel {
 
   async savePicture() {
     const shown = this.films.filter((film) => !film.element.hidden).map((film) => film.canvas);
-    save(await pngOf(shown), "png", ...Object.values(this.place), "frame", this.frame + 1);
+    download(await pngOf(shown), "png", ...Object.values(this.place), "frame", this.frame + 1);
   }
 
   saveNumbers() {
-    save(csvOf(this.place, this.sample.info), "csv", ...Object.values(this.place));
+    download(csvOf(this.place, this.sample.info), "csv", ...Object.values(this.place));
   }
 
   // Draws a frame. `look` is {colormap, opacity}.

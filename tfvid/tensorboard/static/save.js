@@ -1,15 +1,8 @@
 // Saves what a panel shows: its films at the current frame as PNG, and its numbers as CSV.
 import { el } from "./dom.js";
+import { csvText } from "./download.js";
 
 const GAP = 4; // pixels between two films
-
-// Saves a Blob under a name made of `parts`.
-export function save(blob, suffix, ...parts) {
-  const url = URL.createObjectURL(blob);
-  const name = parts.join(" ").replace(/[^\p{L}\p{N}.-]+/gu, "_");
-  el("a", { href: url, download: `${name}.${suffix}` }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 10000); // the browser reads it after the click
-}
 
 // The visible canvases of a panel side by side, as a PNG Blob.
 export function pngOf(canvases) {
@@ -31,12 +24,5 @@ export function csvOf({ run, name, clip, step }, { num_frames, mask, scores }) {
   for (let frame = 0; frame < num_frames; frame++) {
     rows.push([run, name, clip, step, frame + 1, mask?.[frame], ...Object.values(scores)]);
   }
-  return new Blob([rows.map((row) => row.map(field).join(",") + "\r\n").join("")], { type: "text/csv" });
-}
-
-// A spreadsheet would run a text that begins like a formula: it gets an apostrophe.
-function field(value) {
-  if (typeof value !== "string") return value ?? "";
-  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  return new Blob([csvText(rows)], { type: "text/csv" });
 }
