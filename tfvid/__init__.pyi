@@ -80,6 +80,7 @@ from .explain import Deconv as Deconv
 from .explain import DeepLIFT as DeepLIFT
 from .explain import DeepSHAP as DeepSHAP
 from .explain import ExcitationBackprop as ExcitationBackprop
+from .explain import ExpectedGradients as ExpectedGradients
 from .explain import Explainer as Explainer
 from .explain import Explanation as Explanation
 from .explain import ExtremalPerturbation as ExtremalPerturbation

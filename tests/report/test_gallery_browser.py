@@ -301,6 +301,7 @@ def compared(tmp_path_factory) -> str:
 def two_maps(browser, compared):
     browser.emulate(prefers_reduced_motion="reduce", prefers_color_scheme="light")
     browser.open("about:blank")
+    browser.errors()  # those of other pages
     browser.open(compared)
     browser.until("cards[0].films.every((film) => film.reel)")
     return browser

@@ -13,6 +13,7 @@ from tfvid.report.media import Films, write_media
 from tfvid.report.reel import read_reel, save_reel
 from tfvid.results.result_store import Result, ResultStore
 
+KINDS = ("clip", "heat", "perturbed")
 MASKS = {"i3d": [0, 0, 1, 1, 0], "clstm": [0, 1, 1, 1, 1]}
 
 
@@ -82,7 +83,9 @@ def test_a_reel_is_read_back(tmp_path):
 
 
 def test_the_clip_once_and_a_block_for_each_model(run):
-    results = [dataclasses.replace(result("b", model, 0, 0), reel=f"reels/{model}/b.webp") for model in MASKS]
+    results = [
+        dataclasses.replace(result("b", model, 0, 0), reel=f"reels/{model}/b.webp", reel_panels=KINDS) for model in MASKS
+    ]
     pixels = np.asarray(draw_comparison(run, results)).astype(int)
     grey = (np.abs(pixels - 70).max(axis=-1) <= 2).sum(axis=1) > 5 * 100
     starts = np.flatnonzero(np.diff(grey.astype(int)) == 1)

@@ -55,6 +55,7 @@ from .methods import Methods as Methods
 from .pixels.blur_ig import BlurIG as BlurIG
 from .pixels.coalitions import SegmentsExplainer as SegmentsExplainer
 from .pixels.coalitions import SegmentsResult as SegmentsResult
+from .pixels.expected_gradients import ExpectedGradients as ExpectedGradients
 from .pixels.gradients import Gradient as Gradient
 from .pixels.gradients import GradientXInput as GradientXInput
 from .pixels.gradients import PixelExplainer as PixelExplainer

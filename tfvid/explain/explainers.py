@@ -19,6 +19,7 @@ EXPLAINERS = Registry(
         "smooth_grad_squared": "tfvid.explain.pixels.smooth_grad:SmoothGradSquared",
         "var_grad": "tfvid.explain.pixels.smooth_grad:VarGrad",
         "integrated_gradients": "tfvid.explain.pixels.integrated_gradients:IntegratedGradients",
+        "expected_gradients": "tfvid.explain.pixels.expected_gradients:ExpectedGradients",
         "blur_ig": "tfvid.explain.pixels.blur_ig:BlurIG",
         "guided_backprop": "tfvid.explain.pixels.guided_backprop:GuidedBackprop",
         "deconv": "tfvid.explain.pixels.guided_backprop:Deconv",

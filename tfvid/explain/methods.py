@@ -29,6 +29,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "smooth_grad_squared": {"samples": 3},
     "var_grad": {"samples": 3},
     "integrated_gradients": {"steps": 4},
+    "expected_gradients": {"samples": 4},
     "blur_ig": {"steps": 4},
     "occlusion": {"unit": "frame"},
     "rise": {"masks": 8},

@@ -6,11 +6,13 @@ from . import checks as checks
 from . import classification as classification
 from . import complexity as complexity
 from . import cost as cost
+from . import effect as effect
 from . import faithfulness as faithfulness
 from . import localization as localization
 from . import masks as masks
 from . import metrics as metrics
 from . import overlap as overlap
+from . import randomization as randomization
 from . import ranking as ranking
 from . import sanity as sanity
 from . import similarity as similarity
@@ -28,6 +30,8 @@ from .baselines import random_map as random_map
 from .blobs import BlobStatistics as BlobStatistics
 from .blobs import blob_statistics as blob_statistics
 from .cost import Cost as Cost
+from .effect import effect_correlation as effect_correlation
+from .effect import true_effects as true_effects
 from .faithfulness.drop import average_drop as average_drop
 from .faithfulness.drop import increase as increase
 from .faithfulness.infidelity import infidelity as infidelity
@@ -41,6 +45,8 @@ from .metrics import OF_BOXES as OF_BOXES
 from .metrics import OF_EVENTS as OF_EVENTS
 from .metrics import OF_MODEL as OF_MODEL
 from .metrics import SMALLER_IS_BETTER as SMALLER_IS_BETTER
+from .randomization import efficient_mprt as efficient_mprt
+from .randomization import smooth_mprt as smooth_mprt
 from .sanity import SanityCheck as SanityCheck
 from .sanity import sanity_check as sanity_check
 from .when import average_precision as average_precision

@@ -12,6 +12,8 @@ The check changes the model itself and restores it, also after an error. Keras c
 explainer is compiled for one model, whose weights it reads at each call.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import keras
@@ -80,6 +82,29 @@ def sanity_check(model: keras.Model, clips, explain, *, order: str = "cascading"
         for path, weights in layers.items():
             _assign(weights, learned[path])
     return SanityCheck(tuple(layers), *(np.stack(values) for values in zip(*similar, strict=True)))
+
+
+@contextmanager
+def randomized(model: keras.Model, clips, seed: int = 0) -> Iterator[None]:
+    """The block sees the model with all weights shuffled, as after the last step of a cascade.
+
+    Args:
+      model: a Keras model; it has its weights back afterwards, also after an error.
+      clips: float `(B, T, H, W, C)`, to find the layers.
+      seed: of the random order of weights.
+
+    Raises:
+      ModelError: not a Keras model, or a model without weights.
+    """
+    layers = weighted_layers(model, clips)
+    learned = {path: [weight.numpy() for weight in weights] for path, weights in layers.items()}
+    try:
+        for number, (path, weights) in enumerate(layers.items()):
+            _assign(weights, _shuffled(learned[path], np.random.default_rng((seed, number))))
+        yield
+    finally:
+        for path, weights in layers.items():
+            _assign(weights, learned[path])
 
 
 def weighted_layers(model: keras.Model, clips) -> dict[str, list]:

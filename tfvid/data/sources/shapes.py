@@ -41,6 +41,7 @@ CLASSES = {
 }
 DOMAINS = {"a": ("disc", "square", "triangle"), "b": ("star", "ring", "cross")}
 MAX_BOXES = 2
+INTERVENTIONS = ("", "objects", "motion")
 
 
 @dataclass
@@ -72,14 +73,16 @@ class MovingShapes(VideoDataset):
       validation: number of clips in the validation split.
       seed: of all random numbers.
       domain: "a", or "b" for other textures and shapes and a shaking camera.
+      without: an intervention: "objects" draws each scene without the objects that take part in the event, "motion"
+        draws it at rest before the event. All else stays the same, pixel by pixel. "": none.
 
     Raises:
-      TfvidError: there is no such class or domain.
+      TfvidError: there is no such class, domain or intervention.
     """
 
     max_boxes = MAX_BOXES
 
-    def __init__(self, root=None, *, classes=None, train=4000, validation=560, seed=0, domain="a"):
+    def __init__(self, root=None, *, classes=None, train=4000, validation=560, seed=0, domain="a", without=""):
         del root
         self.class_names = tuple(classes or CLASSES)
         for name in self.class_names:
@@ -87,11 +90,13 @@ class MovingShapes(VideoDataset):
                 raise TfvidError(unknown("moving-shapes class", name, CLASSES))
         if domain not in DOMAINS:
             raise TfvidError(unknown("moving-shapes domain", domain, DOMAINS))
+        if without not in INTERVENTIONS:
+            raise TfvidError(unknown("moving-shapes intervention", without, INTERVENTIONS))
         self.sizes = {
             "train": whole_number(train, "train", 0),
             "validation": whole_number(validation, "validation", 0),
         }
-        self.seed, self.domain = seed, domain
+        self.seed, self.domain, self.without = seed, domain, without
 
     @cached_property
     def reverse_labels(self) -> dict[int, int]:  # type: ignore[override]  # computed once, and never assigned
@@ -116,10 +121,12 @@ class MovingShapes(VideoDataset):
 
     def read(self, sample: Sample, num_frames: int, size: tuple[int, int]) -> Clip:
         rng = np.random.default_rng([self.seed, zlib.crc32(sample.id.encode())])
-        return draw_clip(self.class_names[sample.label], rng, num_frames, size, self.domain)
+        return draw_clip(self.class_names[sample.label], rng, num_frames, size, self.domain, self.without)
 
 
-def draw_clip(class_name: str, rng, num_frames: int, size: tuple[int, int], domain: str = "a") -> Clip:
+def draw_clip(
+    class_name: str, rng, num_frames: int, size: tuple[int, int], domain: str = "a", without: str = ""
+) -> Clip:
     """Draws one clip of `class_name`.
 
     The event takes 30 to 60 % of the clip, with at least one frame of rest before and after it. Its first and last
@@ -131,6 +138,7 @@ def draw_clip(class_name: str, rng, num_frames: int, size: tuple[int, int], doma
       num_frames: T, 4 or more.
       size: (H, W) in pixels.
       domain: one of `DOMAINS`.
+      without: one of `INTERVENTIONS`; event and boxes stay those of the drawn scene, and the random numbers, too.
 
     Returns:
       A `Clip` with `event` and `boxes`. Only objects that take part in the event have boxes. If the camera turns,
@@ -146,6 +154,10 @@ def draw_clip(class_name: str, rng, num_frames: int, size: tuple[int, int], doma
     start, stop = event_window(rng, num_frames)
     length = stop - start
     phases = np.clip((np.arange(num_frames) - start + 1) / (length + 1), 0.0, 1.0)
+    if without == "motion":
+        phases = np.full(num_frames, 1.0 if backwards else 0.0)  # also backwards: the rest before the event
+    if without == "objects":
+        scene.actors = [actor for actor in scene.actors if not actor.active]
     shake = rng.normal(0, 0.006, (num_frames, 2)) if domain == "b" else np.zeros((num_frames, 2))
     frames, boxes = zip(*(draw_frame(scene, p, s, size) for p, s in zip(phases, shake, strict=True)), strict=True)
     noise = rng.standard_normal((num_frames, *size, 3), np.float32)

@@ -14,6 +14,7 @@ After Li et al., "A Comprehensive Study on Visual Explanations for Spatio-tempor
     claims       where a method beats every baseline
     correlation  rank correlation of two measures over the methods
     agreement    rank correlation of two methods' maps
+    planted      networks whose decision depends on one tube, and the table of all methods
     plots, report, document
 """
 

@@ -1,5 +1,6 @@
 from . import blur_ig as blur_ig
 from . import coalitions as coalitions
+from . import expected_gradients as expected_gradients
 from . import gradients as gradients
 from . import guided_backprop as guided_backprop
 from . import integrated_gradients as integrated_gradients
