@@ -84,7 +84,8 @@ def test_a_reel_is_read_back(tmp_path):
 
 def test_the_clip_once_and_a_block_for_each_model(run):
     results = [
-        dataclasses.replace(result("b", model, 0, 0), reel=f"reels/{model}/b.webp", reel_panels=KINDS) for model in MASKS
+        dataclasses.replace(result("b", model, 0, 0), reel=f"reels/{model}/b.webp", reel_panels=KINDS)
+        for model in MASKS
     ]
     pixels = np.asarray(draw_comparison(run, results)).astype(int)
     grey = (np.abs(pixels - 70).max(axis=-1) <= 2).sum(axis=1) > 5 * 100

@@ -1,1 +1,2 @@
+from . import planted as planted
 from .flow import run as run
