@@ -31,6 +31,7 @@ def test_a_function_of_clips_stays_a_function():
     assert tfvid.explainer("occlusion", function, window=(2, 4, 4)).classifier.model is function
 
 
+@pytest.mark.long
 def test_no_other_package_is_imported(forks, tmp_path):
     code = (
         "import sys, tfvid, keras; tfvid.adapt(keras.Sequential([]))\n"

@@ -46,6 +46,7 @@ def test_a_typed_script_has_no_errors(errors):
     assert errors["typed_user.py"] == []
 
 
+@pytest.mark.long
 def test_names_that_do_not_exist_are_errors(errors):
     lines = {int(line.split(":")[1]): line for line in errors["wrong.py"]}
     assert sorted(lines) == [4, 5, 6, 7]

@@ -169,6 +169,7 @@ def test_a_cache_repeats_the_first_epoch():
         np.testing.assert_array_equal(batch["clip"], batches[tuple(batch["id"].numpy())])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("steps", [None, 3])
 def test_fit_trains_every_epoch_on_all_clips(steps):
     """Epochs of one length, each in an order of its own, with `steps_per_epoch` and without."""

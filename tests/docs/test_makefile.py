@@ -31,6 +31,7 @@ def test_make_explain_without_a_video_is_one_line(tmp_path):
     assert done.stdout == "name a video: make explain VIDEO=any.mp4\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shipped", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_make_explain_explains_a_video(tmp_path, monkeypatch, shipped):
     """By a small model instead of the one that make names, but for the long test."""

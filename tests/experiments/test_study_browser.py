@@ -190,6 +190,7 @@ def test_pointing_at_a_frame_shows_it_and_leaving_goes_on(browser, page):
     browser.until("!cards[0].held && cards[0].frame !== 2")
 
 
+@pytest.mark.long
 def test_a_page_of_500_clips_holds_few_at_a_time(browser, many):
     size = many.stat().st_size
     assert size < 2_000_000, size

@@ -61,6 +61,7 @@ def test_rows_are_what_the_methods_say(model, clips, rows):
     assert [rows[name]["backward_passes"] for name in NAMES if "then" not in name] == [5, 0, 0, 0]
 
 
+@pytest.mark.long
 def test_the_searched_window_has_the_lowest_loss_of_all_windows(rows):
     """For certain, of the methods that give a contiguous binary mask; and descending from it goes no higher."""
     loss = {name: row["loss"]["mean"] for name, row in rows.items()}

@@ -86,6 +86,7 @@ def test_one_mask_for_the_clip():
     assert inside(result.attribution[0], where) > 0.7
 
 
+@pytest.mark.long
 def test_shifts_come_of_the_seed():
     model, clips = toy_models.build("functional"), toy_models.clips(2)
     first, again, other = (

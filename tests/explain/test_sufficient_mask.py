@@ -74,7 +74,7 @@ def test_a_class_that_needs_the_motion_of_frames_3_to_6(method):
     explain = TemporalMask(motion_model((3, 4, 5)), objective="sufficient", method=method, variation_weight=1e-4)
     result = explain(CHANGING)
     assert bits(result.mask) == "00011110"
-    assert result.objective.tolist() == ["sufficient"] and result.reached.tolist() == [True]
+    assert result.keeps.tolist() == [True] and result.reached.tolist() == [True]
     np.testing.assert_allclose(result.original_score, tf.sigmoid(2.0), atol=1e-6)
     assert 0.9 * result.original_score <= result.kept_score <= result.original_score + 1e-6
     np.testing.assert_allclose(result.full_drop, tf.sigmoid(2.0) - tf.sigmoid(-10.0), atol=1e-6)
@@ -95,7 +95,7 @@ def test_one_of_two_signs_suffices_and_none_is_necessary():
     model = motion_model((1, 5), per_change=8.0, offset=-4.0)
     result = TemporalMask(model, objective="both", method="search", variation_weight=0.0)(CHANGING)
     assert bits(result.sufficient.mask) in ("01100000", "00000110")  # logit 4
-    assert result.objective.tolist() == ["necessary"] and np.isnan(result.kept_score).all() and not result.reached.any()
+    assert result.keeps.tolist() == [False] and np.isnan(result.kept_score).all() and not result.reached.any()
     np.testing.assert_allclose(result.sufficient.kept_score, tf.sigmoid(4.0), atol=1e-6)
     assert result.freeze_score < 0.5
     assert set(np.flatnonzero(result.mask[0])) > {2, 5}  # both changes are frozen

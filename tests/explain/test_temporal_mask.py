@@ -122,6 +122,7 @@ def test_a_clip_of_identical_frames_is_told_and_not_trusted():
     assert trusting.is_trusted.tolist() == [True, False]
 
 
+@pytest.mark.long
 def test_the_probabilities_of_all_classes_are_in_the_result():
     model = change_model()
     for method in ("gradient", "search", "search+gradient"):

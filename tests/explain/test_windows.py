@@ -456,6 +456,7 @@ def test_a_descent_never_ends_above_a_search(build):
         np.testing.assert_array_equal(search.loss, search.window_loss)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["gradient", "search", "search+gradient"])
 def test_a_search_in_half_precision_reports_what_the_model_computes(model, explain, method, monkeypatch):
     """The mask is found in bfloat16; class, scores and loss are those of the float32 model at that mask."""

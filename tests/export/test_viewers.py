@@ -46,7 +46,6 @@ def results() -> dict:
         "original_score": np.float32([0.75, 0.5]),
         "true_score": np.float32([np.nan, np.nan]),
     }
-    known["objective"] = np.array(["necessary"] * 2)
     return {"gradient": maps, "temporal_mask": TemporalMaskResult(**fields | classes | known)}
 
 

@@ -538,6 +538,7 @@ def test_mixed_precision_trains_and_saves_float32(tmp_path):
     assert {weight.dtype for weight in model.weights} == {"float32"}
 
 
+@pytest.mark.long
 def test_a_run_trains_in_fast_layers(tmp_path, monkeypatch):
     fit, inside = keras.Model.fit, []
 

@@ -156,7 +156,7 @@ def _mask(masks, events: np.ndarray, i: int) -> dict[str, Any]:
 def _sufficient(masks, events: np.ndarray, i: int) -> dict[str, Any]:
     """Returns the fields of a record about the sufficient mask of clip `i`; {} if none was asked for."""
     found = masks.sufficient if masks.sufficient is not None else masks
-    if found.objective[i] != "sufficient":
+    if not found.keeps[i]:
         return {}
     return {
         "objective": "both" if found is not masks else "sufficient",

@@ -189,7 +189,7 @@ class Pictured:
             strength = np.abs(self._maps[i])
             shown.append(Panel("attribution", overlay(shown[0].frames, strength / (strength.max() or 1))))
         if self._masks is not None and hasattr(self.explanation, "freeze_score"):
-            is_kept = getattr(self.explanation, "objective", ["necessary"] * (i + 1))[i] == "sufficient"
+            is_kept = hasattr(self.explanation, "keeps") and self.explanation.keeps[i]
             perturb, title = (hold, "only the mask moves") if is_kept else (freeze, "frozen")
             perturbed = perturb(self.clips[i : i + 1], self._masks[i : i + 1])[0]
             shown.append(Panel(title, resize(to_uint8(np.asarray(perturbed)), size)))

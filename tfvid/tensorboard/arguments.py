@@ -46,7 +46,7 @@ def checked(clips, attribution, mask, scores, labels, ids, perturbation, perturb
     if isinstance(scores, Explanation):
         mask = getattr(scores, "mask", None) if mask is None else mask
         attribution = getattr(scores, "native", None) if attribution is None else attribution
-        is_kept, known = "sufficient" in getattr(scores, "objective", ()), SCORES
+        is_kept, known = bool(np.any(getattr(scores, "keeps", False))), SCORES
         if is_kept:
             perturbation, known = perturbation or ("hold" if perturbed is None else None), SCORES | KEPT
         scores = {key: getattr(scores, field) for key, field in known.items() if hasattr(scores, field)}

@@ -67,7 +67,7 @@ class TemporalMaskResult(Explanation):
       backward_passes: int32 `(B,)`, the gradients at the mask for this clip.
       probabilities: float32 `(B, K)`, of all classes, for the unperturbed clip.
       still: bool `(B,)`, whether all frames of the clip are identical. Its mask then has no meaning.
-      objective: str `(B,)`, "necessary" or "sufficient".
+      keeps: bool `(B,)`, whether the mask is of frames that suffice, so that 1 means kept; False for "necessary".
       kept_score: float32 `(B,)`, **KS**, of the clip in which only the frames of a sufficient mask move (soft, not
         rounded); NaN for "necessary".
       reached: bool `(B,)`, whether KS is at least `keep_share` of OS; False for "necessary".
@@ -92,7 +92,7 @@ class TemporalMaskResult(Explanation):
     backward_passes: np.ndarray
     probabilities: np.ndarray
     still: np.ndarray
-    objective: np.ndarray
+    keeps: np.ndarray
     kept_score: np.ndarray
     reached: np.ndarray
 
@@ -132,7 +132,11 @@ def stated(found: Mapping, kind: str, keep_share: float) -> dict:
     """
     original = np.asarray(found["original_score"])
     kept = np.asarray(found.get("kept_score", np.full_like(original, np.nan)))
-    return {"objective": np.full(len(original), kind), "kept_score": kept, "reached": kept >= keep_share * original}
+    return {
+        "keeps": np.full(len(original), kind == "sufficient"),
+        "kept_score": kept,
+        "reached": kept >= keep_share * original,
+    }
 
 
 OBJECTIVES = ("necessary", "sufficient", "both")

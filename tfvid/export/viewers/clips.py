@@ -100,7 +100,7 @@ def _of_results(results: Mapping[str, Explanation], clips, class_names, names) -
     if len(counts) > 1:
         raise TfvidError(f"names and results: expected one of each for every clip, names all different, got {counts}")
     masked = next((one for one in pictured.values() if one.mask(0) is not None), first)
-    objectives = getattr(masked.explanation, "objective", ["necessary"] * len(names))
+    keeps = getattr(masked.explanation, "keeps", np.zeros(len(names), bool))
     for i, name in enumerate(names):
         yield ViewedClip(
             name=name,
@@ -118,7 +118,7 @@ def _of_results(results: Mapping[str, Explanation], clips, class_names, names) -
                 if hasattr(one.explanation, "attribution")
             },
             mask=masked.mask(i),
-            objective=str(objectives[i]),
+            objective="sufficient" if keeps[i] else "necessary",
         )
 
 
