@@ -152,13 +152,17 @@ def _parser() -> argparse.ArgumentParser:
 def _add_clip_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options that choose the clips."""
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--video", nargs="+", metavar="PATH", help="video files, or folders of frames or of videos")
+    source.add_argument(
+        "--video", nargs="+", action="extend", metavar="PATH", help="video files, or folders of frames or of videos"
+    )
     source.add_argument("--config", help="a run's YAML file, for its data and explain settings")
     source.add_argument("--dataset", help="name of a dataset; its folder is --root")
     parser.add_argument("--root", help="the dataset's folder")
     parser.add_argument("--split", default="validation", help="split of the dataset (default: %(default)s)")
     add_limit(parser)
-    parser.add_argument("--classes", nargs="+", metavar="CLASS", help="use clips of these classes only")
+    parser.add_argument(
+        "--classes", nargs="+", action="extend", metavar="CLASS", help="use clips of these classes only"
+    )
 
 
 def _add_film_options(parser: argparse.ArgumentParser) -> None:
