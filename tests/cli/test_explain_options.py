@@ -13,8 +13,10 @@ def test_options_that_are_repeated_add_up():
 
 
 def test_options_of_methods():
-    arguments, config = parse(["--method", "rise", "--method", "temporal_mask", "rise.masks=50", "mask.iterations=3"])
+    arguments, config = parse(
+        ["--dataset", "shapes", "--method", "rise", "--method", "temporal_mask", "rise.masks=50", "mask.iterations=3"]
+    )
     assert arguments.methods == {"rise": {"masks": 50}}
     assert config.explain.mask["iterations"] == 3
     with pytest.raises(ConfigError, match="no method 'rise' in this run; add --method rise"):
-        parse(["rise.masks=50"])
+        parse(["--dataset", "shapes", "rise.masks=50"])
