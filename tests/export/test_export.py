@@ -263,7 +263,14 @@ def test_runs_with_tensorflow_alone(pairs, alone, build):
     classes = np.where(TARGET < 0, predicted, TARGET)
     for name, explain in (("grad_cam", pair.maps), ("temporal_mask", pair.mask)):
         expected |= {f"{name}/{key}": value for key, value in arrays(explain(clips(), classes)).items()}
-    for name in ("true_score", "probabilities", "still"):  # which `tfvid.export.load` adds
+    for name in (
+        "true_score",
+        "probabilities",
+        "still",
+        "keeps",
+        "kept_score",
+        "reached",
+    ):  # which `tfvid.export.load` adds
         del expected[f"temporal_mask/{name}"]
     expected |= {"freeze/clips": freeze(clips(), MASKS), "reverse/clips": reverse(clips(), MASKS)}
     for key, value in expected.items():
