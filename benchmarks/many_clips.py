@@ -87,14 +87,14 @@ def watched(args, settings: list[str], out: Path) -> tuple[list[Look], list[int]
 
 
 def explaining(driver: psutil.Process) -> list[psutil.Process]:
-    """Ray's workers that run a task now; their titles begin with "ray::"."""
+    """Ray's workers that run a shard now. Ray's own agents are "ray::...Agent": killing one of them ends the node."""
     found = []
     for process in descendants(driver):
         try:
             title = " ".join(process.cmdline())
         except psutil.Error:
             continue
-        if title.startswith("ray::") and "IDLE" not in title:
+        if title.startswith("ray::_call"):
             found.append(process)
     return found
 

@@ -137,5 +137,5 @@ def test_a_video_is_dropped_and_explained(address, video, tmp_path):
         browser.open(address)  # a file above the limit of 1 MB is refused by the server
         browser.until("document.querySelector('input[type=file]')")
         browser.choose_file("input[type=file]", large)
-        browser.until("document.body.innerText.includes('exceeds')")
+        browser.until("document.body.innerText.includes('exceed')")
         assert browser.script("return document.querySelectorAll('#answer img').length") == 0
