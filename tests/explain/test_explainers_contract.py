@@ -27,8 +27,8 @@ COUNTS = {
     "window",
     "segments",
 }  # whole numbers in results
-FLAGS = {"still", "kernels"}  # bool
-NOT_KNOWN = {"true_score", "window_loss"}  # NaN where nothing was asked that tells
+FLAGS = {"still", "keeps", "reached", "kernels"}  # bool
+NOT_KNOWN = {"true_score", "window_loss", "kept_score"}  # NaN where nothing was asked that tells
 MODELS = list(toy_models.BUILDS)
 
 
