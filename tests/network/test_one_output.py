@@ -120,6 +120,7 @@ OF_LOGITS = (
     *(
         "integrated_gradients",
         "blur_ig",
+        "expected_gradients",
         "excitation_backprop",
         "contrastive_excitation_backprop",
         "class_feature_pyramids",
